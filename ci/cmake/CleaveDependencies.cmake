@@ -1,0 +1,20 @@
+# Libraries from outside, each as one target. `clv_external_NAME` is what ci/layers.txt calls NAME.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenCL REQUIRED)
+find_package(PNG REQUIRED)
+pkg_check_modules(cJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(ProtobufC REQUIRED IMPORTED_TARGET libprotobuf-c)
+pkg_check_modules(XXHash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(Zip REQUIRED IMPORTED_TARGET libzip)
+find_program(PROTOC_C protoc-c REQUIRED)
+find_path(ONNX_PROTO_FOLDER onnx/onnx.proto REQUIRED
+  PATH_SUFFIXES include DOC "the folder that holds onnx/onnx.proto")
+
+set(clv_external_cjson PkgConfig::cJSON)
+set(clv_external_xxhash PkgConfig::XXHash)
+set(clv_external_pthread Threads::Threads)
+set(clv_external_protobuf-c PkgConfig::ProtobufC)
+set(clv_external_png PNG::PNG)
+set(clv_external_zip PkgConfig::Zip)
+set(clv_external_OpenCL OpenCL::OpenCL)

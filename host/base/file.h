@@ -1,0 +1,31 @@
+/* Files: mapping for reading, replacing whole, folders. Errors are IO and name the path. */
+#ifndef CLV_BASE_FILE_H
+#define CLV_BASE_FILE_H
+
+#include "status.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct clv_mapped_file {
+    const unsigned char *data; /* NULL for an empty file */
+    size_t bytes;
+    bool is_copy; /* a pipe or the like, read into memory instead */
+} clv_mapped_file;
+
+/* Read-only, private. Folders are refused. */
+clv_status *clv_file_map(const char *path, clv_mapped_file *out_file) CLV_CHECKED;
+void clv_file_unmap(clv_mapped_file *file);
+/* Gives the pages back to the system; they are read again from the file when touched. */
+void clv_file_drop_pages(const clv_mapped_file *file);
+
+/* Writes beside `path`, then renames: readers see the old file or the new one, never half. */
+clv_status *clv_file_replace(const char *path, const void *data, size_t bytes) CLV_CHECKED;
+/* Makes the folder and its parents. */
+clv_status *clv_folder_create(const char *path) CLV_CHECKED;
+/* The user's cache folder for cleave (CLEAVE_CACHE_DIR, XDG_CACHE_HOME, HOME), not yet made; NULL:
+ * none. */
+char *clv_cache_folder_copy(void);
+/* DIR/NAME where `path` lies in DIR; free with clv_free. */
+char *clv_path_beside_copy(const char *path, const char *name);
+
+#endif

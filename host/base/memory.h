@@ -1,0 +1,31 @@
+/* The one way to host memory, so that tests can make the n-th allocation fail. */
+#ifndef CLV_BASE_MEMORY_H
+#define CLV_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void *clv_alloc(size_t bytes); /* NULL when there is none */
+void *clv_alloc_zeroed(
+    size_t count, size_t element_bytes);                 /* NULL also when the product overflows */
+void *clv_alloc_aligned(size_t alignment, size_t bytes); /* free with clv_free */
+void *clv_realloc(void *block, size_t bytes);            /* on failure `block` stays as it was */
+void clv_free(void *block);
+char *clv_strdup(const char *text); /* NULL when there is no memory or `text` is NULL */
+
+/* Makes the n-th allocation from now fail (0: the next one), once; a negative n: none. For tests.
+ */
+void clv_memory_fail_at(int64_t n);
+/* Allocations so far in this process. For tests. */
+int64_t clv_memory_count(void);
+
+/* False where the result does not fit. */
+bool clv_mul_size(size_t a, size_t b, size_t *out_product);
+bool clv_add_size(size_t a, size_t b, size_t *out_sum);
+
+/* Makes room for `needed` elements in *data (doubling); false when there is no memory: nothing
+ * changed. */
+bool clv_array_reserve(void **data, size_t *capacity, size_t needed, size_t element_bytes);
+
+#endif

@@ -1,0 +1,45 @@
+/* Growing text, and reading numbers with units out of text. */
+#ifndef CLV_BASE_TEXT_H
+#define CLV_BASE_TEXT_H
+
+#include "status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct clv_text {
+    char *data; /* always terminated once something was added; NULL before */
+    size_t length, capacity;
+    bool failed; /* an append found no memory: later appends do nothing */
+} clv_text;
+
+void clv_text_init(clv_text *text);
+void clv_text_deinit(clv_text *text);
+void clv_text_add(clv_text *text, const char *format, ...) CLV_PRINTF(2, 3);
+void clv_text_addv(clv_text *text, const char *format, va_list args);
+void clv_text_add_bytes(clv_text *text, const char *bytes, size_t length);
+/* With the quotes; every byte below 0x20 and invalid UTF-8 is escaped. */
+void clv_text_add_json(clv_text *text, const char *string);
+/* Escapes & < > and both quotes. */
+void clv_text_add_xml(clv_text *text, const char *string);
+/* Hands the bytes over (free with clv_free) and empties the text; NO_MEMORY if an append failed. */
+clv_status *clv_text_take(clv_text *text, char **out_string) CLV_CHECKED;
+
+/* The whole of `word` must be the number; false otherwise, or where it is not finite or overflows.
+ */
+bool clv_parse_int64(const char *word, int64_t *out_value);
+bool clv_parse_double(const char *word, double *out_value);
+/* "256M", "1.5G", "4096": bytes, suffixes K M G T count in 1024s. Not negative. */
+bool clv_parse_size(const char *word, uint64_t *out_bytes);
+/* "25G", "200M", "30T", "1e9": per second, suffixes K M G T count in 1000s. Positive. */
+bool clv_parse_rate(const char *word, double *out_per_second);
+/* "10us", "1.5ms", "2s": in microseconds; a bare number is seconds. Not negative. */
+bool clv_parse_time_us(const char *word, double *out_us);
+/* "256.0 MiB", "1.2 GFLOP": for people. */
+void clv_format_bytes(char *buffer, size_t capacity, double bytes);
+void clv_format_count(char *buffer, size_t capacity, double count);
+
+/* The name nearest to `word` by edit distance where it is near enough to suggest, else NULL. */
+const char *clv_nearest(const char *word, const char *const *names, size_t num_names);
+
+#endif

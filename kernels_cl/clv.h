@@ -1,0 +1,28 @@
+/* What every kernel file and its host side share: fixed-width names, and the range of items that a
+ * launch does. */
+#ifndef CLV_KERNELS_CLV_H
+#define CLV_KERNELS_CLV_H
+
+#ifdef __OPENCL_VERSION__
+typedef int clv_i32;
+typedef uint clv_u32;
+typedef long clv_i64;
+typedef ulong clv_u64;
+typedef float clv_f32;
+#define CLV_AT(type, base, bytes) ((global type *)((global uchar *)(base) + (bytes)))
+#else
+#include <stdint.h>
+typedef int32_t clv_i32;
+typedef uint32_t clv_u32;
+typedef int64_t clv_i64;
+typedef uint64_t clv_u64;
+typedef float clv_f32;
+#endif
+
+/* Items [first, end) of a launch, and where each operand starts in its buffer, in bytes. */
+typedef struct clv_range {
+    clv_u64 first, end;
+    clv_u64 offset[8];
+} clv_range;
+
+#endif

@@ -1,0 +1,42 @@
+#include "kernels_cl/kernel.h"
+
+#define FAMILY(name) extern const clv_kernel_family clv_kernels_##name;
+#include "kernels_cl/families.def"
+#undef FAMILY
+
+static const clv_kernel_family *const families[] = {
+#define FAMILY(name) &clv_kernels_##name,
+#include "kernels_cl/families.def"
+#undef FAMILY
+    NULL,
+};
+
+size_t clv_kernel_family_count(void) {
+    return sizeof families / sizeof families[0] - 1;
+}
+
+const clv_kernel_family *clv_kernel_family_at(size_t index) {
+    return index < clv_kernel_family_count() ? families[index] : NULL;
+}
+
+void clv_deal(
+    const clv_traits *traits, uint64_t elements, uint32_t cpu_chunk, uint32_t *out_chunk,
+    uint64_t *out_num_items) {
+    uint64_t chunk = 4;
+    if (traits->is_cpu) {
+        /* four items a lane, so that uneven cores even out; not below 256 elements, where dealing
+         * costs more */
+        uint64_t even = elements / ((uint64_t)traits->num_lanes * 4 + 1) + 1;
+        chunk = even < cpu_chunk ? even : cpu_chunk;
+        chunk = chunk < 256 ? 256 : (chunk + 15) / 16 * 16;
+    }
+    *out_chunk = (uint32_t)chunk;
+    *out_num_items = (elements + chunk - 1) / chunk;
+}
+
+uint32_t clv_local_size(const clv_traits *traits) {
+    if (traits->is_cpu) {
+        return 1;
+    }
+    return traits->max_local_size != 0 && traits->max_local_size < 64 ? traits->max_local_size : 64;
+}

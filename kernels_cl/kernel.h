@@ -1,0 +1,137 @@
+/* Kernel families: tables of variants, each one way to run an operator on a kind of unit.
+ *
+ * A family is a folder: `FAMILY.cl` (OpenCL C, embedded in the library), `FAMILY_params.h` (the
+ * structs that host and kernel share) and `FAMILY.c` (the table, and the functions that fill those
+ * structs). Row 0 is `ref`: plain OpenCL C 1.2, any shape, any device.
+ *
+ * How a kernel is called (its ABI), the same for all:
+ *
+ *     kernel void NAME(global operand *a, ..., const struct NAME_params p, const clv_range r)
+ *
+ * operands  one pointer for each clv_arg of the launch, in that order. The executor passes a whole
+ * buffer; the operand starts r.offset[i] bytes into it (CLV_AT(type, a, r.offset[i])), aligned to
+ * its element size at least, to 64 bytes unless it is a view into another tensor p         the
+ * launch's params, by value, 32-bit and 64-bit fields only (64-bit ones first), at most
+ * CLV_MAX_PARAMS r         r.first, r.end: the items to do. Work-item g does item r.first + g if
+ * that is below r.end. Any partition of [0, num_items) into ranges, run in any order or at once,
+ * must give the same result, bit for bit: so an item writes what no other item of the launch reads
+ * or writes
+ *
+ * Launches are one-dimensional, never with a global offset. On CPUs the local size is 1 and an item
+ * is a tile of work (some ten thousand elements); on GPUs the same kernel gets small items and a
+ * local size of 64 or so.
+ */
+#ifndef CLV_KERNELS_KERNEL_H
+#define CLV_KERNELS_KERNEL_H
+
+#include "host/ir/call.h"
+
+/* One embedded file with its includes resolved. */
+typedef struct clv_kernel_source {
+    const char *name; /* "conv" */
+    const char *text;
+    size_t bytes;
+} clv_kernel_source;
+
+/* What a variant may know about the unit that it will run on. */
+typedef struct clv_traits {
+    bool is_cpu; /* few wide cores: large items; else many narrow ones: small items */
+    bool has_fp64, has_fp16;
+    uint32_t simd_bytes; /* 64: AVX-512; 32: AVX2; 0 unknown */
+    uint32_t num_lanes;  /* that a launch is dealt to: cores of a gang, compute units of a device */
+    uint64_t cache_bytes; /* of one core's own (L2); 0 unknown */
+    uint64_t local_bytes; /* OpenCL local memory */
+    uint32_t max_local_size;
+} clv_traits;
+
+enum { CLV_MAX_ARGS = 8, CLV_MAX_PARAMS = 640 };
+
+typedef enum clv_arg_kind {
+    CLV_ARG_INPUT,   /* call->inputs[index] */
+    CLV_ARG_OUTPUT,  /* call->outputs[index] */
+    CLV_ARG_SCRATCH, /* index from clv_emitter.scratch; undefined content at the call's first launch
+                      */
+    CLV_ARG_CONSTANT, /* index from clv_emitter.constant */
+    CLV_ARG_NONE, /* an optional operand that is not there: the kernel gets a valid pointer and must
+                     not use it */
+} clv_arg_kind;
+
+typedef struct clv_arg {
+    clv_arg_kind kind;
+    uint32_t index;
+} clv_arg;
+
+typedef struct clv_launch {
+    const clv_kernel_source *source;
+    const char *entry;   /* kernel name */
+    const char *options; /* build options of its own ("-DTILE=8") or NULL; each distinct one is a
+                            program more */
+    clv_arg args[CLV_MAX_ARGS];
+    uint32_t num_args;
+    const void *params; /* copied */
+    uint32_t params_bytes;
+    uint64_t num_items;  /* below 2^31; 0: nothing to do, the launch is dropped */
+    uint32_t local_size; /* work-items a group; 1 on CPUs */
+} clv_launch;
+
+/* Weights in the form that a kernel wants them, made once when a session is made. */
+typedef struct clv_packing {
+    size_t bytes;
+    int64_t args[8]; /* for fill */
+    /* Writes `bytes` bytes. Called once, from any thread; call->inputs[i].data of constants are
+     * there. */
+    void (*fill)(const clv_call *call, const int64_t args[8], void *out_packed);
+} clv_packing;
+
+/* Where emit() puts what it makes. Launches of one call run in the order emitted, each after the
+ * one before. */
+typedef struct clv_emitter {
+    void *context;
+    clv_status *(*launch)(void *context, const clv_launch *launch);
+    clv_status *(*scratch)(void *context, size_t bytes, uint32_t *out_index);
+    clv_status *(*constant)(void *context, const clv_packing *packing, uint32_t *out_index);
+} clv_emitter;
+
+typedef struct clv_tunable {
+    const char *name, *meaning;
+    int32_t fallback;      /* safe everywhere */
+    const int32_t *values; /* what the tuner tries */
+    size_t num_values;
+} clv_tunable;
+
+typedef struct clv_variant {
+    const char *name; /* "ref" for row 0 */
+    const char *summary;
+    const clv_tunable *tunables;
+    size_t num_tunables;
+    /* (optional: fits everything) */
+    bool (*fits)(const clv_call *call, const clv_traits *traits);
+    /* `tunables`: [num_tunables] values. Must not fail for a call that fits, except for lack of
+     * memory or UNSUPPORTED for a type that the device cannot do (float64). */
+    clv_status *(*emit)(
+        const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+        const clv_emitter *emitter);
+} clv_variant;
+
+typedef struct clv_kernel_family {
+    const char *name;
+    const clv_variant *variants;
+    size_t num_variants; /* at least 1 */
+} clv_kernel_family;
+
+/* Every family, for `cleave list variants` and tests. */
+size_t clv_kernel_family_count(void);
+const clv_kernel_family *clv_kernel_family_at(size_t index);
+
+/* --- helpers for emit functions
+ * ----------------------------------------------------------------------------------- */
+
+/* Items of `chunk` elements that cover `elements`: chunk is about `cpu_chunk` on a CPU but small
+ * enough that every lane gets several items, and about 4 elsewhere. */
+void clv_deal(
+    const clv_traits *traits, uint64_t elements, uint32_t cpu_chunk, uint32_t *out_chunk,
+    uint64_t *out_num_items);
+uint32_t clv_local_size(
+    const clv_traits *traits); /* 1 on CPUs, else 64 within the device's limit */
+
+#endif
