@@ -8,6 +8,7 @@
 
 #include "host/base/arena.h"
 #include "host/base/hash.h"
+#include "host/base/text.h"
 #include "host/ir/tensor.h"
 
 typedef uint32_t clv_tensor_id;
@@ -157,7 +158,7 @@ clv_status *clv_graph_verify(const clv_graph *graph, clv_verify_level level) CLV
 
 /* The graph as text, one node a line; stable, made for reading and for golden files. */
 
-void clv_graph_print(const clv_graph *graph, struct clv_text *text);
+void clv_graph_print(const clv_graph *graph, clv_text *text);
 
 /* Attributes of a node, by name. `get_x` gives the fallback where it is missing; a wrong type is
  * MALFORMED. */
