@@ -19,6 +19,12 @@ typedef uint64_t clv_u64;
 typedef float clv_f32;
 #endif
 
+/* What a kernel may store in its CLV_ARG_ERROR word. */
+typedef enum clv_kernel_error {
+    CLV_KERNEL_ERROR_NONE,
+    CLV_KERNEL_ERROR_INDEX, /* an index is out of range */
+} clv_kernel_error;
+
 /* Items [first, end) of a launch, and where each operand starts in its buffer, in bytes. */
 typedef struct clv_range {
     clv_u64 first, end;

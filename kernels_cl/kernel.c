@@ -1,5 +1,7 @@
 #include "kernels_cl/kernel.h"
 
+#include "kernels_cl/clv.h"
+
 #define FAMILY(name) extern const clv_kernel_family clv_kernels_##name;
 #include "kernels_cl/families.def"
 #undef FAMILY
@@ -17,6 +19,11 @@ size_t clv_kernel_family_count(void) {
 
 const clv_kernel_family *clv_kernel_family_at(size_t index) {
     return index < clv_kernel_family_count() ? families[index] : NULL;
+}
+
+const char *clv_kernel_error_meaning(uint32_t error) {
+    return error == CLV_KERNEL_ERROR_INDEX ? "an index is out of range"
+                                           : "an input value is not allowed";
 }
 
 void clv_deal(

@@ -17,6 +17,13 @@
  * must give the same result, bit for bit: so an item writes what no other item of the launch reads
  * or writes
  *
+ * Errors: a kernel whose result is undefined for some input values (an index out of range) must
+ * stay inside its operands all the same, and tells of it by storing a clv_kernel_error (clv.h) in
+ * its CLV_ARG_ERROR word. Any number of items may store there, all of them the same value, with
+ * plain stores; nothing else is ever written to it. The executor reads the words when the request
+ * is done: one that is not 0 fails the request with MALFORMED, the node's name and
+ * clv_kernel_error_meaning(). What the call's outputs then hold does not matter.
+ *
  * Launches are one-dimensional, never with a global offset. On CPUs the local size is 1 and an item
  * is a tile of work (some ten thousand elements); on GPUs the same kernel gets small items and a
  * local size of 64 or so.
@@ -54,6 +61,7 @@ typedef enum clv_arg_kind {
     CLV_ARG_CONSTANT, /* index from clv_emitter.constant */
     CLV_ARG_NONE, /* an optional operand that is not there: the kernel gets a valid pointer and must
                      not use it */
+    CLV_ARG_ERROR, /* one clv_u32 that belongs to the call, 0 before each request: see "Errors" */
 } clv_arg_kind;
 
 typedef struct clv_arg {
@@ -122,6 +130,9 @@ typedef struct clv_kernel_family {
 /* Every family, for `cleave list variants` and tests. */
 size_t clv_kernel_family_count(void);
 const clv_kernel_family *clv_kernel_family_at(size_t index);
+
+/* "an index is out of range", for messages; never NULL. */
+const char *clv_kernel_error_meaning(uint32_t error);
 
 /* --- helpers for emit functions
  * ----------------------------------------------------------------------------------- */
