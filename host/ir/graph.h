@@ -34,7 +34,11 @@ typedef struct clv_tensor {
                          for an INPUT that was bound, and for small VALUEs computed from known ones
                          (shape arithmetic). Host memory, row-major, perhaps unaligned; borrowed
                          from the arena or a file that the graph keeps */
-    clv_node_id producer; /* CLV_NO_ID unless VALUE */
+    clv_node_id producer;     /* CLV_NO_ID unless VALUE */
+    clv_dtype declared_dtype; /* what the file says of a VALUE, for inference to compare with; NONE:
+                                 it says nothing */
+    clv_shape declared_shape; /* meaningful where declared_dtype is set: rank -1 or free dimensions
+                                 where it does not say */
 } clv_tensor;
 
 typedef enum clv_attr_type {
