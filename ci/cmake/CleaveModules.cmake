@@ -9,6 +9,7 @@ target_compile_definitions(clv_settings INTERFACE
 target_compile_options(clv_settings INTERFACE
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef
   -Wwrite-strings -Wformat=2 -Wno-missing-field-initializers -fno-common
+  -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= # trails and asserts name files from the root
   $<$<BOOL:${CLEAVE_WERROR}>:-Werror>)
 target_link_libraries(clv_settings INTERFACE m)
 if(CLEAVE_SANITIZE)

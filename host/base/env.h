@@ -16,7 +16,7 @@ typedef struct clv_env_info {
 } clv_env_info;
 
 const clv_env_info *clv_env_find(clv_env_id id);
-/* The variable's value, else its default; never NULL. */
+/* The variable's value, or its default where it is unset or empty; never NULL. */
 const char *clv_env_get(clv_env_id id);
 /* A variable of the system (HOME, XDG_CACHE_HOME, POCL_DEVICES), NULL if unset. */
 const char *clv_env_system(const char *name);

@@ -10,6 +10,9 @@
 
 /* Processors this process may use: affinity mask and cgroup quota (rounded up), at least 1. */
 int clv_num_processors(void);
+/* CPUs' worth of time that the cgroup (version 1 or 2) allows, 0: no limit. `root` stands before
+ * /proc and /sys: "" but in tests. */
+double clv_cpu_quota(const char *root);
 /* The index-th processor of the affinity mask, or -1. */
 int clv_processor_at(int index);
 
@@ -20,12 +23,14 @@ static inline double clv_time_us(void) {
 /* Peak resident memory of this process in bytes. */
 uint64_t clv_peak_resident_bytes(void);
 
-/* processor: as of clv_processor_at, or -1 for no pinning. Pinning that fails is no error. */
+/* processor: as of clv_processor_at, or -1 for no pinning. Pinning that fails is no error. The
+ * thread takes no signals of the program's (Ctrl-C goes to the program's own threads). */
 clv_status *clv_thread_create(
     pthread_t *out_thread, void *(*function)(void *), void *argument, int processor,
     const char *name) CLV_CHECKED;
 
-/* A counter that threads wait on: spins for `spin_ns`, then sleeps (futex). */
+/* A counter that threads wait on: spins for `spin_ns`, then sleeps (futex). It must outlive every
+ * call on it: a waiter may return before the set() that it waited for has. */
 typedef struct clv_signal {
     _Atomic uint32_t value;
     _Atomic uint32_t num_sleepers;

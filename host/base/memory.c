@@ -1,0 +1,107 @@
+#include "host/base/memory.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic int64_t fail_countdown = -1; /* negative: no allocation is made to fail */
+static _Atomic int64_t num_allocations;
+
+/* Counts an allocation; true where a test wants it to fail. */
+static bool must_fail(void) {
+    atomic_fetch_add_explicit(&num_allocations, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) < 0) {
+        return false;
+    }
+    if (atomic_fetch_sub_explicit(&fail_countdown, 1, memory_order_relaxed) != 0) {
+        return false;
+    }
+    errno = ENOMEM;
+    return true;
+}
+
+void *clv_alloc(size_t bytes) {
+    return must_fail() ? NULL : malloc(bytes != 0 ? bytes : 1);
+}
+
+void *clv_alloc_zeroed(size_t count, size_t element_bytes) {
+    if (must_fail()) {
+        return NULL;
+    }
+    bool empty = count == 0 || element_bytes == 0;
+    return empty ? calloc(1, 1) : calloc(count, element_bytes);
+}
+
+void *clv_alloc_aligned(size_t alignment, size_t bytes) {
+    if (must_fail()) {
+        return NULL;
+    }
+    if (alignment < sizeof(void *)) {
+        alignment = sizeof(void *);
+    }
+    void *block = NULL;
+    int error = posix_memalign(&block, alignment, bytes != 0 ? bytes : 1);
+    if (error != 0) {
+        errno = error;
+        return NULL;
+    }
+    return block;
+}
+
+void *clv_realloc(void *block, size_t bytes) {
+    return must_fail() ? NULL : realloc(block, bytes != 0 ? bytes : 1);
+}
+
+void clv_free(void *block) {
+    free(block);
+}
+
+char *clv_strdup(const char *text) {
+    if (text == NULL) {
+        return NULL;
+    }
+    size_t bytes = strlen(text) + 1;
+    char *copy = clv_alloc(bytes);
+    return copy != NULL ? memcpy(copy, text, bytes) : NULL;
+}
+
+void clv_memory_fail_at(int64_t n) {
+    atomic_store_explicit(&fail_countdown, n, memory_order_relaxed);
+}
+
+int64_t clv_memory_count(void) {
+    return atomic_load_explicit(&num_allocations, memory_order_relaxed);
+}
+
+bool clv_mul_size(size_t a, size_t b, size_t *out_product) {
+    return !__builtin_mul_overflow(a, b, out_product);
+}
+
+bool clv_add_size(size_t a, size_t b, size_t *out_sum) {
+    return !__builtin_add_overflow(a, b, out_sum);
+}
+
+bool clv_array_reserve(void **data, size_t *capacity, size_t needed, size_t element_bytes) {
+    if (needed <= *capacity) {
+        return true;
+    }
+    size_t grown = *capacity > SIZE_MAX / 2 ? SIZE_MAX : *capacity * 2;
+    if (grown < 8) {
+        grown = 8;
+    }
+    if (grown < needed) {
+        grown = needed;
+    }
+    size_t bytes;
+    if (!clv_mul_size(grown, element_bytes, &bytes)) {
+        return false;
+    }
+    void *moved = clv_realloc(*data, bytes);
+    if (moved == NULL) {
+        return false;
+    }
+    *data = moved;
+    *capacity = grown;
+    return true;
+}
