@@ -152,5 +152,14 @@ void clv_call_cost(const clv_call *call, clv_cost *out_cost);
 clv_status *clv_split_add(
     clv_split_list *list, clv_arena *arena, const clv_call *call, const char *name, clv_join join,
     int axis, int64_t extent, clv_split **out_split) CLV_CHECKED;
+/* The part of an input axis of `extent` that piece [begin, end) needs; all of it where WHOLE. */
+void clv_split_slice(
+    const clv_split_input *need, int64_t begin, int64_t end, int64_t extent, int64_t *out_begin,
+    int64_t *out_end);
+/* The piece [begin, end) of `call` as a call of its own: sliced shapes, params after cut(), arrays
+ * from `arena`. Inputs that are cut have no data: whoever holds the whole slices it. */
+clv_status *clv_call_cut(
+    const clv_call *call, const clv_split *split, int64_t begin, int64_t end, clv_arena *arena,
+    clv_call *out_piece) CLV_CHECKED;
 
 #endif
