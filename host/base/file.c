@@ -213,7 +213,7 @@ clv_status *clv_folder_create(const char *path) {
     }
     clv_status *status = NULL;
     size_t length = strlen(part);
-    for (size_t i = 1; i <= length && status == NULL; i++) {
+    for (size_t i = length != 0; i <= length && status == NULL; i++) { /* past a leading slash */
         if (part[i] != '/' && part[i] != '\0') {
             continue;
         }

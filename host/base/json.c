@@ -26,7 +26,7 @@ static clv_status *syntax_error(const char *what, const char *text, size_t offse
     }
     return CLV_ERROR(
         MALFORMED, "%s: %s at line %zu, column %zu", what,
-        offset >= length ? "the JSON text ends too early" : "not valid JSON", line, column);
+        offset + 1 >= length ? "not valid JSON, or cut short," : "not valid JSON", line, column);
 }
 
 /* cJSON keeps its last error in a global: one thread parses at a time. errno tells lack of memory

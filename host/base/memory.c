@@ -26,15 +26,15 @@ void *clv_alloc(size_t bytes) {
 }
 
 void *clv_alloc_zeroed(size_t count, size_t element_bytes) {
-    if (must_fail()) {
+    size_t bytes;
+    if (!clv_mul_size(count, element_bytes, &bytes) || must_fail()) {
         return NULL;
     }
-    bool empty = count == 0 || element_bytes == 0;
-    return empty ? calloc(1, 1) : calloc(count, element_bytes);
+    return calloc(bytes != 0 ? bytes : 1, 1);
 }
 
 void *clv_alloc_aligned(size_t alignment, size_t bytes) {
-    if (must_fail()) {
+    if ((alignment & (alignment - 1)) != 0 || must_fail()) {
         return NULL;
     }
     if (alignment < sizeof(void *)) {

@@ -8,9 +8,10 @@
 
 void *clv_alloc(size_t bytes); /* NULL when there is none */
 void *clv_alloc_zeroed(
-    size_t count, size_t element_bytes);                 /* NULL also when the product overflows */
-void *clv_alloc_aligned(size_t alignment, size_t bytes); /* free with clv_free */
-void *clv_realloc(void *block, size_t bytes);            /* on failure `block` stays as it was */
+    size_t count, size_t element_bytes); /* NULL also when the product overflows */
+/* NULL also when `alignment` is no power of two; free with clv_free. */
+void *clv_alloc_aligned(size_t alignment, size_t bytes);
+void *clv_realloc(void *block, size_t bytes); /* on failure `block` stays as it was */
 void clv_free(void *block);
 char *clv_strdup(const char *text); /* NULL when there is no memory or `text` is NULL */
 
