@@ -47,3 +47,15 @@ uint32_t clv_local_size(const clv_traits *traits) {
     }
     return traits->max_local_size != 0 && traits->max_local_size < 64 ? traits->max_local_size : 64;
 }
+
+uint32_t clv_width(const clv_traits *traits) {
+    if (!traits->is_cpu) {
+        return 4;
+    }
+    return traits->simd_bytes == 0 || traits->simd_bytes >= 64 ? 16 : 8;
+}
+
+const char *clv_width_options(const clv_traits *traits) {
+    uint32_t width = clv_width(traits);
+    return width == 4 ? "-DCLV_WIDTH=4" : width == 8 ? "-DCLV_WIDTH=8" : NULL;
+}

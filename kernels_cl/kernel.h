@@ -144,5 +144,8 @@ void clv_deal(
     uint64_t *out_num_items);
 uint32_t clv_local_size(
     const clv_traits *traits); /* 1 on CPUs, else 64 within the device's limit */
+/* Lanes of clv_fv (wide.h) that suit the unit, and the build option that sets them (NULL: 16). */
+uint32_t clv_width(const clv_traits *traits);
+const char *clv_width_options(const clv_traits *traits);
 
 #endif

@@ -1,0 +1,41 @@
+/* Wide vectors of float for kernels: 16 lanes by default, fewer by -DCLV_WIDTH (GPUs take 4).
+ *
+ * PoCL's compiler halves 16 lanes of float to 32-byte registers unless told not to (CLV_WIDE on the
+ * kernel), and splits vload16 into four; a vector type with the alignment of its elements loads in
+ * one piece. */
+#ifndef CLV_KERNELS_WIDE_H
+#define CLV_KERNELS_WIDE_H
+
+#ifndef CLV_WIDTH
+#define CLV_WIDTH 16
+#endif
+
+#define CLV_PASTE2(a, b) a##b
+#define CLV_PASTE(a, b) CLV_PASTE2(a, b)
+
+typedef CLV_PASTE(float, CLV_WIDTH) clv_fv;
+typedef CLV_PASTE(int, CLV_WIDTH) clv_iv;
+
+#define CLV_WIDE
+#if defined(__has_attribute)
+#if __has_attribute(min_vector_width) && CLV_WIDTH == 16
+#undef CLV_WIDE
+#define CLV_WIDE __attribute__((min_vector_width(512)))
+#endif
+#endif
+
+/* clv_fv at any float's address; KEEP: in private memory. */
+#if defined(__clang__)
+typedef float clv_fv_unaligned __attribute__((ext_vector_type(CLV_WIDTH), aligned(4)));
+#define CLV_FV_LOAD(pointer) ((clv_fv)(*(const global clv_fv_unaligned *)(pointer)))
+#define CLV_FV_STORE(pointer, value) (*(global clv_fv_unaligned *)(pointer) = (value))
+#define CLV_FV_KEEP(pointer, value) (*(private clv_fv_unaligned *)(pointer) = (value))
+#else
+#define CLV_FV_LOAD(pointer) CLV_PASTE(vload, CLV_WIDTH)(0, (const global float *)(pointer))
+#define CLV_FV_STORE(pointer, value) \
+    CLV_PASTE(vstore, CLV_WIDTH)(value, 0, (global float *)(pointer))
+#define CLV_FV_KEEP(pointer, value) \
+    CLV_PASTE(vstore, CLV_WIDTH)(value, 0, (private float *)(pointer))
+#endif
+
+#endif
