@@ -108,7 +108,7 @@ typedef struct clv_graph {
     size_t num_outputs;
     clv_hash hash; /* of the model file and what was bound; ties plan files to models */
     clv_resource *resources;
-    size_t num_resources;
+    size_t num_resources, capacity_resources;
 } clv_graph;
 
 clv_status *clv_graph_create(clv_graph **out_graph) CLV_CHECKED;
@@ -118,12 +118,18 @@ clv_status *clv_graph_take_resource(clv_graph *graph, clv_resource resource) CLV
 /* Lets go of mapped pages (weights were packed and uploaded). */
 void clv_graph_drop_pages(const clv_graph *graph);
 
-/* A tensor or node is copied into the graph with its names and arrays (not tensor data). Pointers
- * into graph->tensors and graph->nodes are good until the next add. Duplicate names are found by
- * verify. */
+/* A tensor or node is copied into the graph with its names and arrays (not tensor data, not
+ * params). Pointers into graph->tensors and graph->nodes are good until the next add. Duplicate
+ * names are found by verify. A tensor's producer is set when the node that writes it is added,
+ * whatever the struct that was given says. */
 clv_status *clv_graph_add_tensor(clv_graph *graph, const clv_tensor *tensor, clv_tensor_id *out_id)
     CLV_CHECKED;
 clv_status *clv_graph_add_node(clv_graph *graph, const clv_node *node, clv_node_id *out_id)
+    CLV_CHECKED;
+/* The ids are copied; a graph has none of either at first. */
+clv_status *clv_graph_set_inputs(clv_graph *graph, const clv_tensor_id *ids, size_t count)
+    CLV_CHECKED;
+clv_status *clv_graph_set_outputs(clv_graph *graph, const clv_tensor_id *ids, size_t count)
     CLV_CHECKED;
 /* A VALUE tensor with a fresh name "BASE", "BASE#2", ... */
 clv_status *clv_graph_add_value(
@@ -138,6 +144,9 @@ clv_tensor_id clv_graph_find_tensor(
 
 /* Every reader of `from`, and every graph output that is `from`, becomes `to`. */
 void clv_graph_replace_uses(clv_graph *graph, clv_tensor_id from, clv_tensor_id to);
+/* Marks a node as removed: what it wrote has no producer from now on (and must have no reader when
+ * the graph is next verified, unless it was made a constant). */
+void clv_graph_remove_node(clv_graph *graph, clv_node_id id);
 /* Drops removed nodes and unreferenced tensors; ids change; sets producers anew. */
 clv_status *clv_graph_compact(clv_graph *graph) CLV_CHECKED;
 /* Puts nodes in topological order, keeping the given order where it can; MALFORMED names a cycle.
@@ -154,14 +163,20 @@ typedef struct clv_uses {
 clv_status *clv_uses_init(const clv_graph *graph, clv_uses *out_uses) CLV_CHECKED;
 void clv_uses_deinit(clv_uses *uses);
 
-/* What must hold of a graph. SHAPES: also that every tensor has its type and exact shape and every
- * node its params. */
+/* What must hold of a graph, removed nodes aside:
+ *  - every tensor and every node has a name that no other has; every node has an operator's name
+ *  - ids are in range; CLV_NO_ID stands only for an operand that is left out
+ *  - the graph's inputs are its INPUT tensors, each listed once
+ *  - a CONSTANT has data; what has data has a type and an exact shape
+ *  - a VALUE that a node or the graph's outputs read is written by exactly one node, its producer,
+ *    once, and that node stands before its readers; INPUT and CONSTANT have no producer
+ * SHAPES: also every tensor has its type and exact shape, every node is of a known operator. */
 typedef enum clv_verify_level { CLV_VERIFY_STRUCTURE, CLV_VERIFY_SHAPES } clv_verify_level;
 /* MALFORMED names the node or tensor and the rule that is broken. */
 clv_status *clv_graph_verify(const clv_graph *graph, clv_verify_level level) CLV_CHECKED;
 
-/* The graph as text, one node a line; stable, made for reading and for golden files. */
-
+/* The graph as text, one node a line; stable, made for reading and for golden files. The form is
+ * described in print.c. Also prints graphs that are not valid. */
 void clv_graph_print(const clv_graph *graph, clv_text *text);
 
 /* Attributes of a node, by name. `get_x` gives the fallback where it is missing; a wrong type is

@@ -45,8 +45,9 @@ int64_t clv_shape_elements(const clv_shape *shape);
 int64_t clv_shape_product(const clv_shape *shape, int begin, int end);
 /* Row-major strides in elements. */
 void clv_shape_strides(const clv_shape *shape, int64_t out_strides[CLV_MAX_RANK]);
-/* MALFORMED for a negative dimension, UNSUPPORTED for too many elements; `what` names the tensor.
- */
+/* MALFORMED for a negative or unknown dimension, UNSUPPORTED for a rank above CLV_MAX_RANK or more
+ * than CLV_MAX_ELEMENTS elements (a dimension of 0 counts as 1 here, so that every stride fits
+ * too); `what` names the tensor: "input 'x' has the shape ...". */
 clv_status *clv_shape_check(const clv_shape *shape, const char *what) CLV_CHECKED;
 /* "[1,3,224,224]", "[1,?,4]"; always terminates. */
 enum { CLV_SHAPE_TEXT = 192 };
@@ -75,7 +76,8 @@ size_t clv_view_bytes(clv_dtype dtype, const clv_shape *shape);
 /* One element as a number, whatever its type (float16 and bfloat16 too). */
 double clv_load_double(clv_dtype dtype, const void *data, int64_t index);
 int64_t clv_load_int64(clv_dtype dtype, const void *data, int64_t index);
-/* Rounds to nearest even; integers wrap; bool is (value != 0). */
+/* Floats round to nearest, ties to even, in one step. Integers: the fraction is cut off, the rest
+ * wraps modulo 2^bits; NaN and infinities become 0. bool is (value != 0). Data may be unaligned. */
 void clv_store_double(clv_dtype dtype, void *data, int64_t index, double value);
 void clv_store_int64(clv_dtype dtype, void *data, int64_t index, int64_t value);
 

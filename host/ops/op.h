@@ -135,8 +135,8 @@ clv_status *clv_infer_ints(
 clv_status *clv_infer_value(const clv_infer *infer, size_t index, clv_view *out_value) CLV_CHECKED;
 /* Normalises a negative axis; MALFORMED where it is out of -rank .. rank-1. */
 clv_status *clv_infer_axis(int64_t axis, int rank, const char *what, int *out_axis) CLV_CHECKED;
-/* MALFORMED or UNSUPPORTED unless input `index` has one of the types in `mask` (bit CLV_<dtype>).
- */
+/* UNSUPPORTED unless input `index` has one of the types in `mask` (bit CLV_<dtype>); MALFORMED
+ * where it is missing. */
 clv_status *clv_infer_dtype(const clv_infer *infer, size_t index, uint32_t mask) CLV_CHECKED;
 #define CLV_BIT(dtype) (1u << CLV_##dtype)
 
@@ -148,7 +148,8 @@ clv_status *clv_infer_dtype(const clv_infer *infer, size_t index, uint32_t mask)
 void clv_cost_default(const clv_call *call, clv_cost *out_cost);
 /* def->cost or the default. */
 void clv_call_cost(const clv_call *call, clv_cost *out_cost);
-/* A split with every input WHOLE, added to `list`. */
+/* A split with every input WHOLE (num and den 1), added to `list`, grain 1. The pointer is good
+ * until the next one is added. */
 clv_status *clv_split_add(
     clv_split_list *list, clv_arena *arena, const clv_call *call, const char *name, clv_join join,
     int axis, int64_t extent, clv_split **out_split) CLV_CHECKED;

@@ -1,0 +1,34 @@
+#include "host/ops/op.h"
+
+void clv_cost_default(const clv_call *call, clv_cost *out_cost) {
+    clv_cost cost = {.flops = 0};
+    *out_cost = cost;
+    if ((call->op->flags & (CLV_OP_VIEW | CLV_OP_FROM_SHAPE)) != 0) {
+        return; /* no data moves */
+    }
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        if (!clv_call_has_input(call, i)) {
+            continue;
+        }
+        const clv_view *input = &call->inputs[i];
+        double bytes = (double)clv_view_bytes(input->dtype, &input->shape);
+        cost.read_bytes += bytes;
+        cost.weight_bytes += input->data != NULL ? bytes : 0;
+    }
+    for (size_t i = 0; i < call->num_outputs; i++) {
+        const clv_view *output = &call->outputs[i];
+        if (output->dtype != CLV_DTYPE_NONE) {
+            cost.flops += (double)clv_shape_elements(&output->shape);
+            cost.write_bytes += (double)clv_view_bytes(output->dtype, &output->shape);
+        }
+    }
+    *out_cost = cost;
+}
+
+void clv_call_cost(const clv_call *call, clv_cost *out_cost) {
+    if (call->op->cost != NULL) {
+        call->op->cost(call, out_cost);
+    } else {
+        clv_cost_default(call, out_cost);
+    }
+}

@@ -1,0 +1,42 @@
+#include "host/ops/op.h"
+
+#include <string.h>
+
+/* A full array has 4, 8, 16, ... splits: the list needs no field for its capacity. */
+static bool is_full(size_t count) {
+    return count == 0 || (count >= 4 && (count & (count - 1)) == 0);
+}
+
+clv_status *clv_split_add(
+    clv_split_list *list, clv_arena *arena, const clv_call *call, const char *name, clv_join join,
+    int axis, int64_t extent, clv_split **out_split) {
+    if (is_full(list->num_splits)) {
+        size_t capacity = list->num_splits == 0 ? 4 : list->num_splits * 2;
+        clv_split *splits = clv_arena_alloc(arena, capacity, sizeof *splits);
+        if (splits == NULL) {
+            return CLV_NO_ARENA("ways to cut an operator");
+        }
+        if (list->num_splits != 0) {
+            memcpy(splits, list->splits, list->num_splits * sizeof *splits);
+        }
+        list->splits = splits;
+    }
+    clv_split_input *inputs = clv_arena_alloc(arena, call->num_inputs, sizeof *inputs);
+    if (inputs == NULL) {
+        return CLV_NO_ARENA("ways to cut an operator");
+    }
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        inputs[i] = (clv_split_input){.need = CLV_NEED_WHOLE, .num = 1, .den = 1};
+    }
+    clv_split *split = &list->splits[list->num_splits++];
+    *split = (clv_split){
+        .name = name,
+        .join = join,
+        .axis = axis,
+        .extent = extent,
+        .grain = 1,
+        .inputs = inputs,
+    };
+    *out_split = split;
+    return NULL;
+}
