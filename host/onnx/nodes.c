@@ -122,19 +122,12 @@ static clv_status *resolve(
 /* --- nodes --- */
 
 clv_status *clv_load_add_node(clv_loader *loader, clv_node *node) {
-    clv_graph *graph = loader->graph;
     node->name = clv_name_map_make_unique(&loader->node_names, &loader->arena, node->name);
     if (node->name == NULL) {
         return CLV_NO_ARENA("names");
     }
     clv_node_id id;
-    CLV_TRY(clv_graph_add_node(graph, node, &id));
-    for (size_t i = 0; i < node->num_outputs; i++) {
-        if (node->outputs[i] != CLV_NO_ID) {
-            graph->tensors[node->outputs[i]].producer = id;
-        }
-    }
-    return NULL;
+    return clv_graph_add_node(loader->graph, node, &id);
 }
 
 /* Inputs, outputs and attributes of `source`, from `arena`. */
