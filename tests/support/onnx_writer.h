@@ -113,7 +113,8 @@ pb onnx_function(
 /* A ModelProto of IR version 8; takes the graph. */
 void onnx_model(pb *model, int64_t opset, pb *graph);
 
-/* A small model with most kinds of field: Conv with weights, Relu, Gather, Concat of a free batch. */
+/* A small model with most kinds of field: Conv with weights, Relu, Gather, Concat of a free batch.
+ */
 pb onnx_sample_model(void);
 
 #endif
