@@ -1,5 +1,5 @@
 /* Build tool: writes an OpenCL C file as a C array, with its #include "..." lines replaced by the
- * files (each once).
+ * files (each once, but .def lists as often as they are asked for).
  *
  *     clv_embed ROOT FILE.cl NAME OUTPUT.c      ROOT: includes are looked up there, and beside the
  * including file
@@ -42,6 +42,11 @@ static void put_include(const char *root, const char *from, const char *name) {
     if (realpath(path, real) == NULL) {
         perror(path);
         exit(1);
+    }
+    size_t length_real = strlen(real);
+    if (length_real > 4 && strcmp(real + length_real - 4, ".def") == 0) {
+        put_file(root, path);
+        return;
     }
     for (int i = 0; i < num_included; i++) {
         if (strcmp(included[i], real) == 0) {

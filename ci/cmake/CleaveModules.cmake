@@ -24,7 +24,8 @@ target_link_libraries(clv_embed PRIVATE clv_settings)
 # Every .cl file as a C file that defines clv_source_NAME.
 function(cleave_embed_kernels out_sources)
   file(GLOB_RECURSE kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels_cl/*.cl)
-  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels_cl/*.h)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels_cl/*.h
+    ${PROJECT_SOURCE_DIR}/kernels_cl/*.def ${PROJECT_SOURCE_DIR}/host/ir/*.def)
   set(generated)
   foreach(kernel IN LISTS kernels)
     get_filename_component(name ${kernel} NAME_WE)

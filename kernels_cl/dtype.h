@@ -1,0 +1,62 @@
+/* Element types as kernels see them: the values of clv_dtype (host/ir/tensor.h), and the
+ * one-element conversions that more than one family needs. */
+#ifndef CLV_KERNELS_DTYPE_H
+#define CLV_KERNELS_DTYPE_H
+
+#ifdef __OPENCL_VERSION__
+
+enum {
+    CLV_DTYPE_NONE,
+#define DTYPE(name, onnx, bytes, word) CLV_##name,
+#include "host/ir/dtype.def"
+#undef DTYPE
+};
+
+/* Element `index` of an integer or bool tensor; uint64 keeps its bits. */
+static long clv_load_long(const global uchar *base, uint type, uint index) {
+    switch (type) {
+    case CLV_BOOL:
+        return base[index] != 0;
+    case CLV_UINT8:
+        return base[index];
+    case CLV_INT8:
+        return ((const global char *)base)[index];
+    case CLV_UINT16:
+        return ((const global ushort *)base)[index];
+    case CLV_INT16:
+        return ((const global short *)base)[index];
+    case CLV_INT32:
+        return ((const global int *)base)[index];
+    case CLV_UINT32:
+        return ((const global uint *)base)[index];
+    default: /* INT64, UINT64 */
+        return ((const global long *)base)[index];
+    }
+}
+
+/* The low bits of `value`; bool is value != 0. */
+static void clv_store_long(global uchar *base, uint type, uint index, long value) {
+    switch (type) {
+    case CLV_BOOL:
+        base[index] = value != 0;
+        break;
+    case CLV_UINT8:
+    case CLV_INT8:
+        base[index] = (uchar)value;
+        break;
+    case CLV_UINT16:
+    case CLV_INT16:
+        ((global ushort *)base)[index] = (ushort)value;
+        break;
+    case CLV_INT32:
+    case CLV_UINT32:
+        ((global uint *)base)[index] = (uint)value;
+        break;
+    default: /* INT64, UINT64 */
+        ((global long *)base)[index] = value;
+        break;
+    }
+}
+
+#endif
+#endif
