@@ -1,0 +1,327 @@
+#include "kernels_cl/elementwise/elementwise.h"
+
+#include <string.h>
+
+extern const clv_kernel_source clv_source_elementwise_f32, clv_source_elementwise_i64;
+
+static const clv_ew_op float_ops[] = {
+#define EW_FLOAT(name, operands, flops, kernel, reference) {#name, operands, flops},
+#include "kernels_cl/elementwise/elementwise_ops.def"
+#undef EW_FLOAT
+};
+
+static const clv_ew_op int_ops[] = {
+#define EW_INT(name, operands, flops, expression) {#name, operands, flops},
+#include "kernels_cl/elementwise/elementwise_ops.def"
+#undef EW_INT
+};
+
+const clv_ew_op *clv_ew_op_find(clv_ew_domain domain, uint32_t op) {
+    return domain == CLV_EW_FLOAT ? &float_ops[op] : &int_ops[op];
+}
+
+uint32_t clv_ew_add(clv_ew_expr *expr, uint32_t op, uint32_t x, uint32_t y, uint32_t z) {
+    expr->steps[expr->num_steps] = (clv_ew_expr_step){.op = op, .operands = {x, y, z}};
+    return CLV_EW_RESULT + expr->num_steps++;
+}
+
+/* --- expression to program
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* One launch in the making: an expression whose inputs 0 .. are the launch's operands. */
+typedef struct launch_plan {
+    clv_ew_expr expr;
+    clv_arg args[EW_MAX_OPERANDS];
+    const clv_view *views[EW_MAX_OPERANDS];
+    uint32_t num_operands;
+    elementwise_params params;
+} launch_plan;
+
+/* Which step reads each value last; values are operands first, then results. */
+static void find_last_uses(
+    const clv_ew_expr *expr, uint32_t num_operands,
+    uint32_t last_use[EW_MAX_OPERANDS + EW_MAX_STEPS]) {
+    memset(last_use, 0, (EW_MAX_OPERANDS + EW_MAX_STEPS) * sizeof *last_use);
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        const clv_ew_expr_step *step = &expr->steps[s];
+        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, step->op)->num_operands; i++) {
+            uint32_t operand = step->operands[i];
+            uint32_t value =
+                operand < CLV_EW_RESULT ? operand : num_operands + operand - CLV_EW_RESULT;
+            last_use[value] = s;
+        }
+    }
+}
+
+/* Registers by linear scan: an operand has the register of its index; a result takes the lowest
+ * that is free before its own operands are let go, so no step writes what it reads (compilers then
+ * vectorise its loop without checks). Registers of operands that are loaded once for all blocks
+ * are never written. Returns false where they do not suffice. */
+static bool assign_registers(
+    const clv_ew_expr *expr, uint32_t num_operands, uint32_t kept, elementwise_params *params) {
+    uint32_t last_use[EW_MAX_OPERANDS + EW_MAX_STEPS];
+    uint32_t place[EW_MAX_STEPS];
+    uint32_t owner[EW_NUM_REGISTERS]; /* value + 1, 0: free */
+    find_last_uses(expr, num_operands, last_use);
+    for (uint32_t r = 0; r < EW_NUM_REGISTERS; r++) {
+        owner[r] = r < num_operands ? r + 1 : 0;
+    }
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        const clv_ew_expr_step *step = &expr->steps[s];
+        uint32_t to = 0;
+        while (to < EW_NUM_REGISTERS && owner[to] != 0) {
+            to++;
+        }
+        if (to == EW_NUM_REGISTERS) {
+            return false;
+        }
+        uint32_t code = step->op | to << 8;
+        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, step->op)->num_operands; i++) {
+            uint32_t operand = step->operands[i];
+            code |= (operand < CLV_EW_RESULT ? operand : place[operand - CLV_EW_RESULT])
+                    << (12 + 4 * i);
+        }
+        owner[to] = num_operands + s + 1;
+        place[s] = to;
+        for (uint32_t r = 0; r < EW_NUM_REGISTERS; r++) {
+            if (owner[r] != 0 && last_use[owner[r] - 1] <= s && r != to && (kept >> r & 1) == 0) {
+                owner[r] = 0;
+            }
+        }
+        ew_step *out = &params->steps[s];
+        out->code = code;
+        if (expr->domain == CLV_EW_FLOAT) {
+            memcpy(&out->constants[0], &step->a, sizeof step->a);
+            memcpy(&out->constants[1], &step->b, sizeof step->b);
+        } else {
+            memcpy(out->constants, &step->k, sizeof step->k);
+        }
+        params->out_register = to;
+    }
+    params->num_steps = expr->num_steps;
+    return true;
+}
+
+bool clv_ew_expr_fits(const clv_ew_expr *expr) {
+    if (expr->folds) {
+        return true;
+    }
+    uint32_t num_operands = 0;
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, expr->steps[s].op)->num_operands;
+             i++) {
+            uint32_t operand = expr->steps[s].operands[i];
+            if (operand < CLV_EW_RESULT && operand >= num_operands) {
+                num_operands = operand + 1;
+            }
+        }
+    }
+    elementwise_params params = {0};
+    return num_operands <= EW_MAX_OPERANDS &&
+           assign_registers(expr, num_operands, (1u << num_operands) - 1, &params);
+}
+
+/* --- operands
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* The type code of an operand whose output has type `other`, or of an output whose first input has.
+ */
+static clv_u32 launch_dtype(
+    const clv_ew_expr *expr, clv_dtype dtype, clv_dtype other, bool is_operand) {
+    if (expr->moves_bits && !clv_dtype_is_integer(dtype) && dtype != CLV_BOOL) {
+        size_t bytes = clv_dtype_bytes(dtype);
+        return bytes == 2 ? CLV_UINT16 : bytes == 4 ? CLV_UINT32 : CLV_UINT64;
+    }
+    if (dtype != CLV_FLOAT64) {
+        return dtype;
+    }
+    if (expr->domain == CLV_EW_INT && other == CLV_UINT64) {
+        return EW_FLOAT64_UNSIGNED;
+    }
+    bool is_narrow = other == CLV_FLOAT16 || other == CLV_BFLOAT16;
+    return is_operand && is_narrow ? EW_FLOAT64_TO_ODD : CLV_FLOAT64;
+}
+
+static bool needs_fp64(const elementwise_params *params) {
+    bool needs = params->out_dtype == CLV_FLOAT64 || params->out_dtype >= EW_FLOAT64_TO_ODD;
+    for (uint32_t k = 0; k < params->num_operands; k++) {
+        needs |= params->dtypes[k] == CLV_FLOAT64 || params->dtypes[k] >= EW_FLOAT64_TO_ODD;
+    }
+    return needs;
+}
+
+/* How each operand lies under the output, and the fewest dimensions that describe those that are
+ * neither dense nor one element: neighbours along which all of them go on evenly are one. */
+static void place_operands(launch_plan *plan, const clv_shape *out) {
+    elementwise_params *params = &plan->params;
+    int64_t strides[EW_MAX_OPERANDS][CLV_MAX_RANK];
+    bool any_strided = false;
+    for (uint32_t k = 0; k < plan->num_operands; k++) {
+        const clv_shape *shape = &plan->views[k]->shape;
+        int64_t elements = clv_shape_elements(shape), stride = 1;
+        bool is_dense = elements == (int64_t)params->num_elements;
+        params->modes[k] = is_dense ? EW_DENSE : elements == 1 ? EW_SPLAT : EW_STRIDED;
+        any_strided |= params->modes[k] == EW_STRIDED;
+        for (int i = 0; i < out->rank; i++) {
+            int from = shape->rank - 1 - i;
+            int64_t dim = from >= 0 ? shape->dims[from] : 1;
+            strides[k][out->rank - 1 - i] = dim == 1 ? 0 : stride;
+            stride *= dim;
+        }
+    }
+    for (int axis = out->rank - 1; axis >= 0 && any_strided; axis--) {
+        clv_u32 size = (clv_u32)out->dims[axis];
+        uint32_t last = params->num_dims - 1;
+        bool merges = params->num_dims > 0;
+        for (uint32_t k = 0; k < plan->num_operands && merges; k++) {
+            merges = params->modes[k] != EW_STRIDED ||
+                     strides[k][axis] == (int64_t)params->dims[last] * params->strides[k][last];
+        }
+        if (size == 1) {
+            continue;
+        }
+        if (merges) {
+            params->dims[last] *= size;
+            continue;
+        }
+        for (uint32_t k = 0; k < plan->num_operands; k++) {
+            params->strides[k][params->num_dims] = (clv_u32)strides[k][axis];
+        }
+        params->dims[params->num_dims++] = size;
+    }
+}
+
+/* --- launches
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* Where registers hold one vector (GPUs), or 16 of them. */
+static const char *float_options(const clv_traits *traits) {
+    return traits->is_cpu ? clv_width_options(traits) : "-DCLV_WIDTH=4 -DEW_VECTORS=1";
+}
+
+/* Fills plan->params and emits; output 0 of the call is written. */
+static clv_status *emit_plan(
+    launch_plan *plan, const clv_call *call, const clv_traits *traits, const clv_emitter *emitter) {
+    const clv_view *out = &call->outputs[0];
+    elementwise_params *params = &plan->params;
+    *params = (elementwise_params){
+        .num_elements = (clv_u64)clv_shape_elements(&out->shape),
+        .num_operands = plan->num_operands,
+    };
+    clv_dtype first = plan->num_operands > 0 ? plan->views[0]->dtype : out->dtype;
+    params->out_dtype = launch_dtype(&plan->expr, out->dtype, first, false);
+    uint32_t kept = 0;
+    place_operands(plan, &out->shape);
+    for (uint32_t k = 0; k < plan->num_operands; k++) {
+        params->dtypes[k] = launch_dtype(&plan->expr, plan->views[k]->dtype, out->dtype, true);
+        kept |= (uint32_t)(params->modes[k] == EW_SPLAT) << k;
+    }
+    if (needs_fp64(params) && !traits->has_fp64) {
+        return CLV_ERROR(UNSUPPORTED, "the device has no float64");
+    }
+    if (!assign_registers(&plan->expr, plan->num_operands, kept, params)) {
+        return CLV_ERROR(INTERNAL, "an elementwise expression needs too many registers");
+    }
+    bool is_float = plan->expr.domain == CLV_EW_FLOAT;
+    clv_launch launch = {
+        .source = is_float ? &clv_source_elementwise_f32 : &clv_source_elementwise_i64,
+        .entry = is_float ? "elementwise_f32" : "elementwise_i64",
+        .options = is_float         ? float_options(traits)
+                   : traits->is_cpu ? NULL
+                                    : "-DEW_BLOCK=4",
+        .num_args = EW_MAX_OPERANDS + 1,
+        .params = params,
+        .params_bytes = sizeof *params,
+        .local_size = clv_local_size(traits),
+    };
+    for (uint32_t k = 0; k < EW_MAX_OPERANDS; k++) {
+        launch.args[k] = k < plan->num_operands ? plan->args[k] : (clv_arg){CLV_ARG_NONE, 0};
+    }
+    launch.args[EW_MAX_OPERANDS] = (clv_arg){CLV_ARG_OUTPUT, 0};
+    /* 16384: 64 KiB of each operand, some microseconds */
+    clv_deal(traits, params->num_elements, 16384, &params->chunk, &launch.num_items);
+    return emitter->launch(emitter->context, &launch);
+}
+
+/* The first launch folds up to five inputs, each further one four more into the output. */
+static clv_status *emit_fold(
+    const clv_ew_expr *expr, const clv_call *call, const clv_traits *traits,
+    const clv_emitter *emitter) {
+    for (size_t next = 0; next < call->num_inputs;) {
+        launch_plan plan = {.expr = {.domain = expr->domain}};
+        if (next > 0) {
+            plan.args[0] = (clv_arg){CLV_ARG_OUTPUT, 0};
+            plan.views[plan.num_operands++] = &call->outputs[0];
+        }
+        for (; next < call->num_inputs && plan.num_operands < EW_MAX_OPERANDS; next++) {
+            plan.args[plan.num_operands] = (clv_arg){CLV_ARG_INPUT, (uint32_t)next};
+            plan.views[plan.num_operands++] = &call->inputs[next];
+        }
+        uint32_t result = 0;
+        for (uint32_t k = 1; k < plan.num_operands; k++) {
+            result = clv_ew_add(&plan.expr, expr->steps[0].op, result, k, 0);
+        }
+        if (plan.num_operands == 1) {
+            uint32_t copy = expr->domain == CLV_EW_FLOAT ? EW_FLOAT_COPY : EW_INT_COPY;
+            result = clv_ew_add(&plan.expr, copy, 0, 0, 0);
+        }
+        for (uint32_t s = 1; s < expr->num_steps && next == call->num_inputs; s++) {
+            clv_ew_expr_step step = expr->steps[s];
+            step.operands[0] = result;
+            result = CLV_EW_RESULT + plan.expr.num_steps;
+            plan.expr.steps[plan.expr.num_steps++] = step;
+        }
+        CLV_TRY(emit_plan(&plan, call, traits, emitter));
+    }
+    return NULL;
+}
+
+static clv_status *emit_ref(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    const clv_ew_expr *expr = call->params;
+    if (clv_shape_elements(&call->outputs[0].shape) == 0) {
+        return NULL;
+    }
+    if (expr->folds) {
+        return emit_fold(expr, call, traits, emitter);
+    }
+    launch_plan plan = {.expr = *expr};
+    uint32_t operand_of[CLV_EW_RESULT]; /* input to operand + 1 */
+    memset(operand_of, 0, sizeof operand_of);
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        clv_ew_expr_step *step = &plan.expr.steps[s];
+        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, step->op)->num_operands; i++) {
+            uint32_t input = step->operands[i];
+            if (input >= CLV_EW_RESULT) {
+                continue;
+            }
+            if (operand_of[input] == 0) {
+                if (plan.num_operands == EW_MAX_OPERANDS) {
+                    return CLV_ERROR(INTERNAL, "an elementwise expression reads too many inputs");
+                }
+                plan.args[plan.num_operands] = (clv_arg){CLV_ARG_INPUT, input};
+                plan.views[plan.num_operands++] = &call->inputs[input];
+                operand_of[input] = plan.num_operands;
+            }
+            step->operands[i] = operand_of[input] - 1;
+        }
+    }
+    return emit_plan(&plan, call, traits, emitter);
+}
+
+static const clv_variant variants[] = {
+    {.name = "ref",
+     .summary = "an interpreter: blocks of elements in registers, one operation at a time",
+     .emit = emit_ref},
+};
+
+const clv_kernel_family clv_kernels_elementwise = {
+    .name = "elementwise",
+    .variants = variants,
+    .num_variants = sizeof variants / sizeof variants[0],
+};

@@ -1,0 +1,306 @@
+/* Elementwise programs over float: out[i] = f(a[i], b[i], ...) for any chain of the operations in
+ * elementwise_ops.def, with NumPy's broadcasting.
+ *
+ * operands  up to five, of any element type (integers, bool, float16 and bfloat16 become float as
+ *           they are loaded); the output likewise: floats are rounded to nearest even, to an integer
+ *           cut towards 0 and held within its range (NaN gives 0), to bool by x != 0
+ * geometry  an item is `chunk` output elements
+ * error     a few units in the last place: what OpenCL's functions give; erf 2 ulp
+ * device    float64 operands need cl_khr_fp64
+ */
+#include "kernels_cl/clv.h"
+#include "kernels_cl/dtype.h"
+#include "kernels_cl/elementwise/elementwise_params.h"
+#include "kernels_cl/wide.h"
+
+#ifdef cl_khr_fp64
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+
+/* Vectors a register holds: 16 of 16 lanes keep all registers in 8 KiB of a core's first cache; a
+ * GPU's work-item has one of 4 lanes. */
+#ifndef EW_VECTORS
+#define EW_VECTORS 16
+#endif
+
+#define EW_T float
+#define EW_VECTOR CLV_WIDTH
+#define EW_BLOCK (CLV_WIDTH * EW_VECTORS)
+#define EW_REGISTERS(name) clv_fv name[EW_NUM_REGISTERS * EW_VECTORS]
+
+typedef clv_fv fv;
+#define ZERO ((fv)(0.0f))
+#define ONE ((fv)(1.0f))
+
+/* --- functions that OpenCL lacks, or that are slow
+ * ------------------------------------------------------------ */
+
+static fv ew_max(fv x, fv y) { /* NaN where either is */
+    return x != x || x > y ? x : y;
+}
+
+static fv ew_min(fv x, fv y) {
+    return x != x || x < y ? x : y;
+}
+
+static fv ew_clamp(fv x, float low, float high) {
+    return ew_min(ew_max(x, (fv)(low)), (fv)(high));
+}
+
+static fv ew_is_inf(fv x, float negative, float positive) {
+    const fv up = x == (fv)(INFINITY) ? (fv)(positive) : ZERO;
+    const fv down = x == (fv)(-INFINITY) ? (fv)(negative) : ZERO;
+    return up + down != ZERO ? ONE : ZERO;
+}
+
+/* Large angles go one by one: PoCL 3.1's vector functions lose all precision in every lane when one
+ * lane is beyond some 39000. */
+#define EW_ANGLE_FUNCTION(name)                                                    \
+    static fv ew_##name(fv x) {                                                    \
+        const float limit = 30000.0f;                                              \
+        fv result = name(fabs(x) > (fv)(limit) ? ZERO : x);                        \
+        if (any(fabs(x) > (fv)(limit))) {                                          \
+            float in[CLV_WIDTH], out[CLV_WIDTH];                                   \
+            CLV_FV_KEEP(in, x);                                                    \
+            CLV_FV_KEEP(out, result);                                              \
+            for (uint i = 0; i < CLV_WIDTH; i++) {                                 \
+                out[i] = fabs(in[i]) > limit ? name(in[i]) : out[i];               \
+            }                                                                      \
+            result = CLV_PASTE(vload, CLV_WIDTH)(0, (private const float *)out);   \
+        }                                                                          \
+        return result;                                                             \
+    }
+
+EW_ANGLE_FUNCTION(sin)
+EW_ANGLE_FUNCTION(cos)
+EW_ANGLE_FUNCTION(tan)
+
+/* The complementary error function for z >= 0: exp(-z^2) t P(t) with t = 1 / (1 + z / 2). P is a
+ * minimax fit of degree 10, relative error 4e-9; z^2 is kept to twice the precision, since exp turns
+ * its error into a relative one. */
+static fv ew_erfc_positive(fv z) {
+    z = fmin(z, (fv)(10.5f)); /* zero from here on */
+    const fv t = ONE / (ONE + 0.5f * z);
+    fv p = (fv)(0.036317803f);
+    p = p * t - 0.19429734f;
+    p = p * t + 0.38989735f;
+    p = p * t - 0.30227065f;
+    p = p * t - 0.009899112f;
+    p = p * t + 0.027799597f;
+    p = p * t + 0.058089834f;
+    p = p * t + 0.18470062f;
+    p = p * t + 0.2453359f;
+    p = p * t + 0.2822368f;
+    p = p * t + 0.28208917f;
+    const fv square = z * z;
+    const fv rest = fma(z, z, -square);
+    return exp(-square) * (ONE - rest) * t * p;
+}
+
+/* Below 0.75 an odd polynomial (relative error 2e-9), above it 1 - erfc. */
+static fv ew_erf(fv x) {
+    const fv z = fabs(x), s = x * x;
+    fv p = (fv)(-0.00067495124f);
+    p = p * s + 0.0051143453f;
+    p = p * s - 0.026834624f;
+    p = p * s + 0.11283377f;
+    p = p * s - 0.3761262f;
+    p = p * s + 1.1283791f;
+    const fv outer = copysign(ONE - ew_erfc_positive(z), x);
+    return x != x ? x : z < (fv)(0.75f) ? x * p : outer;
+}
+
+/* x Phi(x) with Phi from erfc, so that the tail keeps its relative precision. */
+static fv ew_gelu(fv x) {
+    const fv tail = 0.5f * ew_erfc_positive(fabs(x) * 0.70710678f);
+    return x * (x != x ? x : x < ZERO ? tail : ONE - tail);
+}
+
+/* 0.5 x (1 + tanh(u)) = x / (1 + exp(-2u)), u = sqrt(2 / pi) (x + 0.044715 x^3) */
+static fv ew_gelu_tanh(fv x) {
+    return x / (ONE + exp(-1.5957691216f * (x + 0.044715f * x * x * x)));
+}
+
+/* x tanh(log(1 + e)) = x (e^2 + 2e) / (e^2 + 2e + 2) with e = exp(x) */
+static fv ew_mish(fv x) {
+    const fv e = exp(fmin(x, (fv)(20.0f))), n = e * (e + 2.0f);
+    return x * (x > (fv)(20.0f) ? ONE : x != x ? x : n / (n + 2.0f));
+}
+
+static fv ew_floor_mod(fv x, fv y) {
+    const fv r = fmod(x, y);
+    const fv shifted = (r < ZERO) != (y < ZERO) ? r + y : r;
+    return r == ZERO ? copysign(ZERO, y) : shifted;
+}
+
+/* A power of whole numbers, to be stored as an integer: pow may end just below the whole number that
+ * it should be, and would be cut to the one before. */
+static fv ew_pow_whole(fv x, fv y) {
+    const fv p = pow(x, y), whole = rint(p);
+    return fabs(p - whole) <= 4e-6f * fabs(whole) ? whole : p;
+}
+
+/* --- loads and stores
+ * ----------------------------------------------------------------------------------------- */
+
+#define EW_LOAD(type, expression)                               \
+    {                                                           \
+        const global type *from = (const global type *)base + index; \
+        for (uint i = 0; i < count; i++) {                      \
+            out[i] = (expression);                              \
+        }                                                       \
+        break;                                                  \
+    }
+
+#ifdef cl_khr_fp64
+/* Rounded to odd: towards zero, with the last bit set where that was not exact. A second rounding to
+ * float16 or bfloat16 is then as good as one. */
+static float ew_from_double(double x) {
+    const float cut = convert_float_rtz(x);
+    return isnan(cut) || isinf(cut) || convert_double(cut) == x ? cut
+                                                                : as_float(as_uint(cut) | 1u);
+}
+#endif
+
+static void ew_load_run(
+    private float *out, const global uchar *base, uint dtype, uint index, uint count) {
+    switch (dtype) {
+    case CLV_FLOAT32: {
+        const global float *from = (const global float *)base + index;
+        uint i = 0;
+        for (; i + CLV_WIDTH <= count; i += CLV_WIDTH) {
+            CLV_FV_KEEP(out + i, CLV_FV_LOAD(from + i));
+        }
+        for (; i < count; i++) {
+            out[i] = from[i];
+        }
+        break;
+    }
+    case CLV_BOOL:
+        EW_LOAD(uchar, from[i] != 0 ? 1.0f : 0.0f)
+    case CLV_UINT8:
+        EW_LOAD(uchar, (float)from[i])
+    case CLV_INT8:
+        EW_LOAD(char, (float)from[i])
+    case CLV_UINT16:
+        EW_LOAD(ushort, (float)from[i])
+    case CLV_INT16:
+        EW_LOAD(short, (float)from[i])
+    case CLV_INT32:
+        EW_LOAD(int, (float)from[i])
+    case CLV_UINT32:
+        EW_LOAD(uint, (float)from[i])
+    case CLV_INT64:
+        EW_LOAD(long, (float)from[i])
+    case CLV_UINT64:
+        EW_LOAD(ulong, (float)from[i])
+    case CLV_FLOAT16:
+        EW_LOAD(half, vload_half(i, from))
+    case CLV_BFLOAT16:
+        EW_LOAD(ushort, as_float((uint)from[i] << 16))
+#ifdef cl_khr_fp64
+    case CLV_FLOAT64:
+        EW_LOAD(double, convert_float(from[i]))
+    case EW_FLOAT64_TO_ODD:
+        EW_LOAD(double, ew_from_double(from[i]))
+#endif
+    }
+}
+
+static ushort ew_bfloat16(float x) {
+    const uint bits = as_uint(x);
+    const uint rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    return (ushort)(x != x ? bits >> 16 | 0x40u : rounded);
+}
+
+#define EW_STORE(type, expression)                        \
+    {                                                     \
+        global type *to = (global type *)base + index;    \
+        for (uint i = 0; i < count; i++) {                \
+            to[i] = (expression);                         \
+        }                                                 \
+        break;                                            \
+    }
+
+/* NaN gives 0, and every compiler agrees on it. */
+#define EW_CUT(type) (in[i] != in[i] ? (type)0 : convert_##type##_sat(in[i]))
+
+static void ew_store_run(
+    global uchar *base, uint dtype, uint index, private const float *in, uint count) {
+    switch (dtype) {
+    case CLV_FLOAT32: {
+        global float *to = (global float *)base + index;
+        uint i = 0;
+        for (; i + CLV_WIDTH <= count; i += CLV_WIDTH) {
+            CLV_FV_STORE(to + i, *(private const fv *)(in + i));
+        }
+        for (; i < count; i++) {
+            to[i] = in[i];
+        }
+        break;
+    }
+    case CLV_BOOL:
+        EW_STORE(uchar, in[i] != 0.0f)
+    case CLV_UINT8:
+        EW_STORE(uchar, EW_CUT(uchar))
+    case CLV_INT8:
+        EW_STORE(char, EW_CUT(char))
+    case CLV_UINT16:
+        EW_STORE(ushort, EW_CUT(ushort))
+    case CLV_INT16:
+        EW_STORE(short, EW_CUT(short))
+    case CLV_INT32:
+        EW_STORE(int, EW_CUT(int))
+    case CLV_UINT32:
+        EW_STORE(uint, EW_CUT(uint))
+    case CLV_INT64:
+        EW_STORE(long, EW_CUT(long))
+    case CLV_UINT64:
+        EW_STORE(ulong, EW_CUT(ulong))
+    case CLV_FLOAT16: {
+        global half *to = (global half *)base + index;
+        for (uint i = 0; i < count; i++) {
+            vstore_half_rte(in[i], i, to);
+        }
+        break;
+    }
+    case CLV_BFLOAT16:
+        EW_STORE(ushort, ew_bfloat16(in[i]))
+#ifdef cl_khr_fp64
+    case CLV_FLOAT64:
+        EW_STORE(double, convert_double(in[i]))
+#endif
+    }
+}
+
+/* --- the operations
+ * ------------------------------------------------------------------------------------------- */
+
+#define EW_OPERANDS_0
+#define EW_OPERANDS_1 const fv x = px[i];
+#define EW_OPERANDS_2 EW_OPERANDS_1 const fv y = py[i];
+#define EW_OPERANDS_3 EW_OPERANDS_2 const fv z = pz[i];
+
+static void ew_run_step(private const ew_step *step, private float *registers, uint count) {
+    const uint code = step->code, num_vectors = count / EW_VECTOR;
+    const float a = as_float(step->constants[0]), b = as_float(step->constants[1]);
+    private fv *all = (private fv *)registers;
+    private fv *out = all + (code >> 8 & 15) * EW_VECTORS;
+    private const fv *px = all + (code >> 12 & 15) * EW_VECTORS;
+    private const fv *py = all + (code >> 16 & 15) * EW_VECTORS;
+    private const fv *pz = all + (code >> 20 & 15) * EW_VECTORS;
+    switch (code & 255) {
+#define EW_FLOAT(name, operands, flops, kernel_expression, reference) \
+    case EW_FLOAT_##name:                                             \
+        for (uint i = 0; i < num_vectors; i++) {                      \
+            EW_OPERANDS_##operands out[i] = kernel_expression;        \
+        }                                                             \
+        break;
+#include "kernels_cl/elementwise/elementwise_ops.def"
+#undef EW_FLOAT
+    }
+}
+
+#include "kernels_cl/elementwise/elementwise_body.h"
+
+EW_KERNEL(elementwise_f32)
