@@ -21,6 +21,13 @@ endif()
 add_executable(clv_embed ${PROJECT_SOURCE_DIR}/kernels_cl/embed.c)
 target_link_libraries(clv_embed PRIVATE clv_settings)
 
+if(CLEAVE_FUZZERS)
+  if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "CLEAVE_FUZZERS needs clang: -DCMAKE_C_COMPILER=clang")
+  endif()
+  target_compile_options(clv_settings INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # Every .cl file as a C file that defines clv_source_NAME.
 function(cleave_embed_kernels out_sources)
   file(GLOB_RECURSE kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels_cl/*.cl)

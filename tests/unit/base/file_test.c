@@ -231,10 +231,10 @@ static void check_cache_folder(const char *own, const char *xdg, const char *hom
 
 static void the_cache_folder_follows_the_environment(void **state) {
     (void)state;
-    check_cache_folder("/own", "/xdg", "/home/me", "/own");
-    check_cache_folder("", "/xdg", "/home/me", "/xdg/cleave");
-    check_cache_folder(NULL, "relative", "/home/me", "/home/me/.cache/cleave");
-    check_cache_folder(NULL, NULL, "/home/me", "/home/me/.cache/cleave");
+    check_cache_folder("/own", "/xdg", "/h/me", "/own");
+    check_cache_folder("", "/xdg", "/h/me", "/xdg/cleave");
+    check_cache_folder(NULL, "relative", "/h/me", "/h/me/.cache/cleave");
+    check_cache_folder(NULL, NULL, "/h/me", "/h/me/.cache/cleave");
     check_cache_folder(NULL, NULL, NULL, NULL);
     check_cache_folder(NULL, NULL, "", NULL);
 }

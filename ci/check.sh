@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Fast checks of the sources: formatting, shell syntax, and ci/check.py (layers, sizes, calls that
+# only some files may make, what must not be in a text file).
+. "$(dirname "$0")/lib.sh"
+
+passed=0 failed=0
+check() {
+    local name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$name: FAILED"
+    fi
+}
+
+check_format() {
+    local format
+    format=$(command -v clang-format-14 || command -v clang-format) || die "clang-format is missing: ci/setup.sh"
+    "$format" --version | grep -q 'version 14\.' || die "clang-format 14 is needed, this is: $("$format" --version)"
+    /usr/bin/python3 ci/check.py --list-files c | xargs -d '\n' "$format" --dry-run --Werror
+}
+
+check_shell() {
+    local status=0 script
+    for script in ci/*.sh ci/parts/*.sh .ci/run; do
+        bash -n "$script" || status=1
+    done
+    return $status
+}
+
+check formatting check_format
+check shell check_shell
+check sources /usr/bin/python3 ci/check.py
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

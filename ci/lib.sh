@@ -1,0 +1,52 @@
+# What the scripts in ci/ share. To be sourced; sets the working folder to the repository's root.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+jobs=$(nproc)
+# Ninja where a build folder is made; one that is there keeps its generator.
+export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
+
+die() {
+    echo "$(basename "$0"): error: $*" >&2
+    exit 1
+}
+
+# build FOLDER [CMAKE ARGUMENTS]: configures and builds everything.
+build() {
+    local folder=$1
+    shift
+    cmake -S . -B "$folder" "$@"
+    cmake --build "$folder" --parallel "$jobs"
+}
+
+# build_preset NAME FOLDER
+build_preset() {
+    cmake --preset "$1"
+    cmake --build "$2" --parallel "$jobs"
+}
+
+# run_ctest FOLDER [CTEST ARGUMENTS]: runs the tests; the last line is "N passed, N failed". Fails
+# where one failed or none was found.
+run_ctest() {
+    local folder=$1 log status=0
+    shift
+    log=$folder/ctest-output.txt
+    ctest --test-dir "$folder" --parallel "$jobs" --output-on-failure "$@" | tee "$log" || status=$?
+    # "93% tests passed, 2 tests failed out of 30"
+    awk '/tests passed, [0-9]+ tests failed out of [0-9]+/ {
+             printf "%d passed, %d failed\n", $NF - $4, $4; found = $NF }
+         END { if (!found) print "0 passed, 1 failed: no test was found"; exit !found }' "$log" || status=1
+    return "$status"
+}
+
+# The Python environment of --full, made anew where ci/requirements.txt changed.
+venv=build/venv
+ensure_venv() {
+    if ! cmp -s ci/requirements.txt "$venv/requirements.txt"; then
+        rm -rf "$venv"
+        mkdir -p build
+        /usr/bin/python3 -m venv "$venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check -r ci/requirements.txt
+        cp ci/requirements.txt "$venv/requirements.txt"
+    fi
+}

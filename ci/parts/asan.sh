@@ -1,0 +1,4 @@
+# Address, leak and undefined behaviour sanitizers.
+. "$(dirname "$0")/../lib.sh"
+build_preset asan build-asan
+run_ctest build-asan

@@ -1,0 +1,3 @@
+# Fast checks of the sources.
+. "$(dirname "$0")/../lib.sh"
+bash ci/check.sh

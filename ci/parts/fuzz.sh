@@ -1,0 +1,46 @@
+# Each fuzzer for CLEAVE_FUZZ_SECONDS (60) under address and undefined behaviour sanitizers, from its
+# checked-in corpus, as many at once as there are cores; what is found lies in build-fuzz/found/.
+. "$(dirname "$0")/../lib.sh"
+seconds=${CLEAVE_FUZZ_SECONDS:-60}
+cmake -S . -B build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLEAVE_WERROR=ON \
+    -DCLEAVE_FUZZERS=ON -DCLEAVE_SANITIZE=address,undefined
+cmake --build build-fuzz --parallel "$jobs" --target fuzzers
+mkdir -p build-fuzz/found
+
+# One fuzzer; its corpus grows in build-fuzz, not in the sources.
+fuzz() {
+    local program=$1 name corpus
+    name=$(basename "$program")
+    corpus=$(cat "$program.corpus")
+    mkdir -p "build-fuzz/grown/$name"
+    "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+        -print_final_stats=1 -verbosity=1 -artifact_prefix="build-fuzz/found/$name-" \
+        "build-fuzz/grown/$name" "$corpus" >"build-fuzz/$name.log" 2>&1
+}
+
+passed=0 failed=0
+finish() {
+    if wait "$1"; then
+        passed=$((passed + 1))
+        grep -E 'number_of_executed_units' "build-fuzz/$2.log" | sed "s/^/$2: /"
+    else
+        failed=$((failed + 1))
+        echo "$2 failed:"
+        tail -n 60 "build-fuzz/$2.log"
+    fi
+}
+running=() names=()
+for program in build-fuzz/tests/fuzz/fuzz_*; do
+    case "$program" in *.corpus) continue ;; esac
+    fuzz "$program" &
+    running+=($!) names+=("$(basename "$program")")
+    if [ ${#running[@]} -ge "$jobs" ]; then
+        finish "${running[0]}" "${names[0]}"
+        running=("${running[@]:1}") names=("${names[@]:1}")
+    fi
+done
+for i in "${!running[@]}"; do
+    finish "${running[$i]}" "${names[$i]}"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]

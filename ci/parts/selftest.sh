@@ -1,0 +1,3 @@
+# The checkers on sources with known faults.
+. "$(dirname "$0")/../lib.sh"
+/usr/bin/python3 ci/selftest.py

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Sets up, builds, and runs the tests.
+#
+#     ci/test.sh                  what a change needs: checks, build, tests (PoCL only)
+#     ci/test.sh --full           also the second compiler, sanitizers, loaders, platforms, fuzzers, ...
+#     ci/test.sh --full --sample  the same with a seeded sample of the long sets, in under 15 minutes
+#     ci/test.sh --only NAME      one part (may be repeated)
+#     ci/test.sh --list           what parts there are
+#
+# Each part is a script, ci/parts/NAME.sh, that can be run by itself. Its output goes to
+# build/ci/NAME.log; its last line of the form "N passed, N failed ..." is what it counted.
+#
+# In the environment of the parts: CLEAVE_TEST_FULL (1 with --full), CLEAVE_TEST_SAMPLE (N: about
+# one in N of a long set; 1: all) and CLEAVE_TEST_SEED.
+. "$(dirname "$0")/lib.sh"
+
+# part NAME LEVEL DESCRIPTION; a `full` part runs with --full only, or when asked for by --only
+parts=()
+part() { parts+=("$1|$2|$3"); }
+part check     quick "formatting, layers, sizes, forbidden calls"
+part selftest  quick "the checkers find what they should"
+part tests     quick "release build, all tests"
+part clang     full  "clang, warnings are errors, all tests"
+part asan      full  "address and undefined behaviour sanitizers"
+part tsan      full  "thread sanitizer"
+part loaders   full  "Khronos' OpenCL loader beside ocl-icd"
+part platforms full  "kernels on PoCL, Intel's CPU runtime and Oclgrind"
+part fuzz      full  "each fuzzer for a minute"
+
+usage() { sed -n '2,/^$/s/^# \{0,1\}//p' ci/test.sh | sed '/^Each part/,$d'; }
+
+full=0 sample=1 only=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --full) full=1 ;;
+    --sample) sample=10 ;;
+    --only)
+        [ $# -gt 1 ] || die "--only needs a name; --list prints them"
+        shift
+        only+=("$1")
+        ;;
+    --list)
+        for entry in "${parts[@]}"; do
+            IFS='|' read -r name level text <<<"$entry"
+            printf '%-12s %-6s %s\n' "$name" "$level" "$text"
+        done
+        exit 0
+        ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *) die "unknown argument '$1'; --help tells what there is" ;;
+    esac
+    shift
+done
+[ "$sample" = 1 ] || [ "$full" = 1 ] || die "--sample goes with --full"
+
+# The parts to run.
+chosen=() needs_full=$full
+for name in "${only[@]}"; do
+    printf '%s\n' "${parts[@]}" | grep -q "^$name|" || die "no part '$name'; --list prints them"
+done
+for entry in "${parts[@]}"; do
+    IFS='|' read -r name level text <<<"$entry"
+    if [ ${#only[@]} -gt 0 ]; then
+        [[ " ${only[*]} " == *" $name "* ]] || continue
+        [ "$level" = quick ] || needs_full=1
+    elif [ "$level" = full ] && [ "$full" = 0 ]; then
+        continue
+    fi
+    chosen+=("$entry")
+done
+
+# Every commit gets another sample, and the same one each time.
+commit=$(git rev-parse --short=7 HEAD 2>/dev/null || echo 0)
+export CLEAVE_TEST_FULL=$full CLEAVE_TEST_SAMPLE=$sample
+export CLEAVE_TEST_SEED=${CLEAVE_TEST_SEED:-$((16#$commit))}
+[ "$sample" = 1 ] || echo "sample: about one in $sample, CLEAVE_TEST_SEED=$CLEAVE_TEST_SEED"
+
+start=$SECONDS
+if [ "$needs_full" = 1 ]; then ci/setup.sh --full; else ci/setup.sh; fi
+mkdir -p build/ci
+echo "set-up: $((SECONDS - start)) s"
+
+passed=0 failed=0 table=()
+for entry in "${chosen[@]}"; do
+    IFS='|' read -r name level text <<<"$entry"
+    log=build/ci/$name.log
+    part_start=$SECONDS word=ok
+    bash "ci/parts/$name.sh" >"$log" 2>&1 </dev/null || word=FAILED
+    seconds=$((SECONDS - part_start))
+    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || counts=
+    if [ -z "$counts" ]; then
+        if [ "$word" = ok ]; then counts="1 passed, 0 failed"; else counts="0 passed, 1 failed"; fi
+    fi
+    read -r part_passed _ part_failed _ <<<"$counts"
+    # a part that failed counts as a failure, whatever it counted
+    if [ "$word" = FAILED ] && [ "$part_failed" = 0 ]; then part_failed=1; fi
+    if [ "$part_failed" != 0 ]; then word=FAILED; fi
+    passed=$((passed + part_passed)) failed=$((failed + part_failed))
+    line=$(printf '%-10s %-6s %5d s  %s' "$name" "$word" "$seconds" "$counts ($text)")
+    echo "$line"
+    table+=("$line")
+    if [ "$word" = FAILED ]; then
+        echo "---- the end of $log"
+        tail -n 80 "$log"
+        echo "----"
+    fi
+done
+
+echo
+printf '%s\n' "${table[@]}"
+echo "all parts: $((SECONDS - start)) s"
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
