@@ -2,10 +2,6 @@
 
 #include "kernels_cl/clv.h"
 
-#define FAMILY(name) extern const clv_kernel_family clv_kernels_##name;
-#include "kernels_cl/families.def"
-#undef FAMILY
-
 static const clv_kernel_family *const families[] = {
 #define FAMILY(name) &clv_kernels_##name,
 #include "kernels_cl/families.def"

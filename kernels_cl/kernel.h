@@ -127,6 +127,10 @@ typedef struct clv_kernel_family {
     size_t num_variants; /* at least 1 */
 } clv_kernel_family;
 
+#define FAMILY(name) extern const clv_kernel_family clv_kernels_##name;
+#include "kernels_cl/families.def"
+#undef FAMILY
+
 /* Every family, for `cleave list variants` and tests. */
 size_t clv_kernel_family_count(void);
 const clv_kernel_family *clv_kernel_family_at(size_t index);
