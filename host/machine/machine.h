@@ -1,0 +1,113 @@
+/* A machine as the planner sees it: units that compute, memories they sit on, links between
+ * memories. Data only: from a JSON file, from one line of text, or from probing OpenCL; it knows no
+ * OpenCL itself. Immutable once made.
+ *
+ * A unit computes out of its memory. Units on one memory share its bandwidth. A link joins two
+ * memories; data goes from memory to memory along the path of least time, link by link (through
+ * host memory where there is no direct link).
+ */
+#ifndef CLV_MACHINE_MACHINE_H
+#define CLV_MACHINE_MACHINE_H
+
+#include "host/base/arena.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLV_UNLIMITED UINT64_MAX
+#define CLV_NO_INDEX UINT32_MAX
+
+typedef struct clv_memory {
+    const char *name;        /* unique: "host", "gpu:0", "node:1/numa:0" */
+    uint64_t capacity_bytes; /* CLV_UNLIMITED where nothing is known */
+    double bandwidth;        /* bytes a second, shared by its units; INFINITY: no limit */
+} clv_memory;
+
+typedef struct clv_unit {
+    const char *name;     /* unique: "core:0", "gpu:1", "node:1/core:3", "Conv:0" */
+    const char *kind;     /* what given times are keyed by: "core", "gpu", "cpu", or any word */
+    const char *driver;   /* of a real one; "" else */
+    uint32_t memory;      /* index */
+    uint64_t limit_bytes; /* what it may hold, within its memory's capacity; CLV_UNLIMITED */
+    double peak_flops;    /* a second; 0: unknown (then only given times are known) */
+    double bandwidth;     /* bytes a second that it can draw alone; INFINITY */
+    double speed;         /* times are divided by it; 1 */
+    double launch_us;     /* host cost of a step */
+    bool overlaps;  /* transfers go on beside compute; false: a transfer to or from it occupies it
+                       too */
+    uint32_t slots; /* output buffers of a functional unit; 0: any number */
+} clv_unit;
+
+typedef struct clv_link {
+    const char *name; /* unique: "gpu:0-host" */
+    uint32_t ends[2]; /* memories */
+    double bandwidth; /* bytes a second in one direction; INFINITY */
+    double latency_us;
+    bool half_duplex; /* both directions share it; else each direction is a resource of its own */
+} clv_link;
+
+typedef enum clv_bespoke {
+    CLV_BESPOKE_NO,
+    CLV_BESPOKE_TYPE, /* one functional unit (or several) for each operator type: a unit's kind is
+                         the type */
+    CLV_BESPOKE_NODE, /* one for each operator: a unit's kind is the node's name */
+} clv_bespoke;
+
+typedef struct clv_machine {
+    clv_arena arena;
+    const char *name;
+    clv_bespoke bespoke;
+    clv_memory *memories;
+    uint32_t num_memories;
+    clv_unit *units; /* in order of priority; the first one's memory holds inputs and outputs */
+    uint32_t num_units;
+    clv_link *links;
+    uint32_t num_links;
+    /* A bespoke machine whose units are not made yet (they depend on the workload): its one unit is
+     * the pattern, this the number of units of each kind. 0: the units are there. */
+    uint32_t pattern_count;
+} clv_machine;
+
+/* `text`: FILE.json, or one line of text as docs/machines.md describes ("core*4 peak=200G; gpu*2
+ * mem=80G; link gpu* host bw=25G latency=10us"). MALFORMED points at the column; IO where a file
+ * cannot be read. The result is verified. */
+clv_status *clv_machine_load(const char *text, clv_machine **out_machine) CLV_CHECKED;
+clv_status *clv_machine_parse_text(const char *text, clv_machine **out_machine) CLV_CHECKED;
+clv_status *clv_machine_parse_json(
+    const char *what, const char *json, size_t length, clv_machine **out_machine) CLV_CHECKED;
+/* Pretty JSON that parse_json reads back to an equal machine; free with clv_free. */
+clv_status *clv_machine_format_json(const clv_machine *machine, char **out_json) CLV_CHECKED;
+/* An empty machine for code that fills it (in its own arena). */
+clv_status *clv_machine_create(const char *name, clv_machine **out_machine) CLV_CHECKED;
+void clv_machine_destroy(clv_machine *machine);
+
+/* Makes the units of a bespoke pattern, one group for each of `kinds` (types or node names,
+ * distinct, in workload order), named "KIND:0", "KIND:1", ... A machine with no pattern is copied.
+ */
+clv_status *clv_machine_instantiate(
+    const clv_machine *machine, const char *const *kinds, size_t num_kinds,
+    clv_machine **out_machine) CLV_CHECKED;
+
+/* Everything that must hold: unique names, indices in range, numbers in range, at least one unit,
+ * every unit reachable from the first one's memory. MALFORMED names the thing. */
+clv_status *clv_machine_verify(const clv_machine *machine) CLV_CHECKED;
+uint32_t clv_machine_find_unit(const clv_machine *machine, const char *name); /* or CLV_NO_INDEX */
+
+/* --- paths
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+/* Paths of least time between memories for 1 MiB; ties go to fewer links, then to the link named
+ * first. */
+typedef struct clv_routes clv_routes;
+clv_status *clv_routes_create(const clv_machine *machine, clv_routes **out_routes) CLV_CHECKED;
+void clv_routes_destroy(clv_routes *routes);
+/* Hops from one memory to another in order: 2 * link + direction (0: from ends[0] to ends[1]).
+ * *out_count is 0 where both are the same, CLV_NO_INDEX where there is no path. *out_hops is
+ * borrowed. Thread-safe. Error: NO_MEMORY. */
+clv_status *clv_routes_path(
+    clv_routes *routes, uint32_t from_memory, uint32_t to_memory, const uint32_t **out_hops,
+    uint32_t *out_count) CLV_CHECKED;
+/* Time of one hop for so many bytes, alone on the link, in microseconds. */
+double clv_link_time_us(const clv_link *link, double bytes);
+
+#endif

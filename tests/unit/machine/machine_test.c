@@ -1,0 +1,223 @@
+/* Machines from text and JSON, bespoke patterns, routes, and what must be refused. */
+#include "host/base/memory.h"
+#include "host/machine/machine.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static clv_machine *parse(const char *text) {
+    clv_machine *machine = NULL;
+    clv_status *status = clv_machine_parse_text(text, &machine);
+    if (status != NULL) {
+        fail_msg("%s: %s", text, clv_status_message(status));
+    }
+    return machine;
+}
+
+static void test_cores_and_gpus(void **state) {
+    (void)state;
+    clv_machine *machine =
+        parse("core*4 peak=200G bw=40G mem=8G; gpu*2 peak=30T bw=2T mem=80G; link gpu* host bw=25G "
+              "latency=10us; link gpu:0 gpu:1 bw=300G latency=3us");
+    assert_int_equal(machine->num_units, 6);
+    assert_int_equal(machine->num_memories, 3);
+    assert_int_equal(machine->num_links, 3);
+    assert_string_equal(machine->units[3].name, "core:3");
+    assert_string_equal(machine->units[4].kind, "gpu");
+    assert_true(machine->units[4].peak_flops == 30e12);
+    assert_int_equal(machine->units[0].limit_bytes, 8ull << 30);
+    assert_int_equal(machine->units[0].memory, machine->units[3].memory);
+    assert_true(machine->links[2].latency_us == 3);
+    clv_machine_destroy(machine);
+}
+
+static void test_nested_nodes(void **state) {
+    (void)state;
+    clv_machine *machine = parse(
+        "node*8( core*64 peak=100G bw=20G; numa*2 bw=300G ); link node* node* bw=12G latency=2us");
+    assert_int_equal(machine->num_units, 512);
+    assert_string_equal(machine->units[64].name, "node:1/core:0");
+    assert_string_equal(machine->memories[machine->units[31].memory].name, "node:0/numa:0");
+    assert_string_equal(machine->memories[machine->units[32].memory].name, "node:0/numa:1");
+    /* 28 between nodes; in each node one between the domains and two to its host memory */
+    assert_int_equal(machine->num_links, 28 + 8 * 3);
+    clv_machine_destroy(machine);
+}
+
+static void test_words_as_kinds(void **state) {
+    (void)state;
+    clv_machine *machine = parse("p1; p2; p3; link p* p* bw=1M");
+    assert_int_equal(machine->num_units, 3);
+    assert_int_equal(machine->num_links, 3);
+    assert_string_equal(machine->units[2].name, "p3");
+    assert_int_not_equal(machine->units[0].memory, machine->units[1].memory);
+    clv_machine_destroy(machine);
+}
+
+static void test_bespoke(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"Conv", "Relu"};
+    clv_machine *pattern = parse("bespoke:type*2{buffers=2,peak=10G,bw=10G}"), *machine = NULL;
+    assert_int_equal(pattern->pattern_count, 2);
+    assert_null(clv_machine_instantiate(pattern, kinds, 2, &machine));
+    assert_int_equal(machine->num_units, 4);
+    assert_int_equal(machine->pattern_count, 0);
+    assert_string_equal(machine->units[3].name, "Relu:1");
+    assert_int_equal(machine->units[3].slots, 2);
+    clv_machine_destroy(pattern);
+    clv_machine_destroy(machine);
+    pattern = parse("bespoke:node; link * * bw=1G latency=1us");
+    assert_int_equal(pattern->units[0].slots, 1);
+    assert_null(clv_machine_instantiate(pattern, kinds, 2, &machine));
+    assert_int_equal(machine->num_links, 1);
+    clv_machine_destroy(pattern);
+    clv_machine_destroy(machine);
+}
+
+static void test_json_round_trip(void **state) {
+    (void)state;
+    clv_machine *machine = parse(
+        "host bw=70G mem=24G; core*2 peak=250G bw=40G launch=0.5us; gpu bw=2T mem=80G overlap=no; "
+        "link gpu* host bw=25G latency=10us duplex=half");
+    clv_machine *again = NULL;
+    char *first = NULL, *second = NULL;
+    assert_null(clv_machine_format_json(machine, &first));
+    assert_null(clv_machine_parse_json("test", first, strlen(first), &again));
+    assert_null(clv_machine_format_json(again, &second));
+    assert_string_equal(first, second);
+    assert_false(again->units[2].overlaps);
+    assert_true(again->links[0].half_duplex);
+    assert_true(again->units[0].launch_us == 0.5);
+    clv_free(first);
+    clv_free(second);
+    clv_machine_destroy(machine);
+    clv_machine_destroy(again);
+}
+
+static void test_routes(void **state) {
+    (void)state;
+    clv_machine *machine = parse(
+        "core; gpu*3; link gpu* host bw=10G latency=10us; link gpu:0 gpu:1 bw=100G latency=1us");
+    clv_routes *routes = NULL;
+    const uint32_t *hops;
+    uint32_t count;
+    assert_null(clv_routes_create(machine, &routes));
+    assert_null(
+        clv_routes_path(routes, machine->units[1].memory, machine->units[2].memory, &hops, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(hops[0] / 2, 3);
+    assert_null(
+        clv_routes_path(routes, machine->units[3].memory, machine->units[1].memory, &hops, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(hops[0] / 2, 2); /* out of gpu:2 first */
+    assert_int_equal(hops[1] / 2, 0);
+    assert_null(clv_routes_path(routes, 0, 0, &hops, &count));
+    assert_int_equal(count, 0);
+    clv_routes_destroy(routes);
+    clv_machine_destroy(machine);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "no units"},
+        {"core*0", "column 6"},
+        {"core*9999999999", "not a count"},
+        {"core*2 peek=3G", "did you mean 'peak'"},
+        {"core peak=", "column 11"},
+        {"core peak=-3G", "no value for 'peak'"},
+        {"core peak=nan", "no value for 'peak'"},
+        {"core speed=0", "no value for 'speed'"},
+        {"gpu*2", "reached by no link"},
+        {"core; link core foo", "names no unit"},
+        {"core; link core core", "same memory"},
+        {"node*2( core", "')' expected"},
+        {"core )", "column 6"},
+        {"core $", "column 6"},
+        {"bespoke:kind", "bespoke:type"},
+        {"bespoke:type{buffers=0}", "no value for 'buffers'"},
+        {"bespoke:type{buffers=1", "'}' expected"},
+        {"a*60000( core*60000 )", "more than"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clv_machine *machine = NULL;
+        clv_status *status = clv_machine_parse_text(cases[i].text, &machine);
+        assert_non_null(status);
+        assert_null(machine);
+        assert_int_equal(clv_status_code(status), CLV_MALFORMED);
+        if (strstr(clv_status_message(status), cases[i].message) == NULL) {
+            fail_msg("'%s' gives '%s'", cases[i].text, clv_status_message(status));
+        }
+        clv_status_destroy(status);
+    }
+}
+
+static void test_bad_json(void **state) {
+    (void)state;
+    static const struct {
+        const char *json, *message;
+    } cases[] = {
+        {"[]", "must be a JSON object"},
+        {"{\"format\":\"x\"}", "format is 'x'"},
+        {"{\"format\":\"cleave-machine-1\",\"memories\":[]}", "units"},
+        {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":"
+         "\"a\",\"kind\":\"a\",\"memory\":\"hosd\"}]}",
+         "no memory 'hosd'"},
+        {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\",\"bandwidth\":0}],"
+         "\"units\":[{\"name\":\"a\",\"kind\":\"a\",\"memory\":\"host\"}]}",
+         "bandwidth is 0"},
+        {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":"
+         "\"a\",\"kind\":\"a\",\"memory\":\"host\",\"speed\":-1}]}",
+         "speed"},
+        {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":"
+         "\"a\",\"kind\":\"a\",\"memory\":\"host\"},{\"name\":\"a\",\"kind\":\"a\",\"memory\":"
+         "\"host\"}]}",
+         "two units are named 'a'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clv_machine *machine = NULL;
+        clv_status *status =
+            clv_machine_parse_json("m.json", cases[i].json, strlen(cases[i].json), &machine);
+        assert_non_null(status);
+        assert_int_equal(clv_status_code(status), CLV_MALFORMED);
+        if (strstr(clv_status_message(status), cases[i].message) == NULL) {
+            fail_msg("'%s' gives '%s'", cases[i].json, clv_status_message(status));
+        }
+        clv_status_destroy(status);
+    }
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    for (int64_t n = 0;; n++) {
+        clv_machine *machine = NULL;
+        clv_memory_fail_at(n);
+        clv_status *status = clv_machine_parse_text(
+            "node*2( core*3; numa*2 bw=1G ); gpu; link gpu host bw=1G; link node* host", &machine);
+        clv_memory_fail_at(-1);
+        if (status == NULL) {
+            clv_machine_destroy(machine);
+            assert_true(n > 10);
+            return;
+        }
+        assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+        clv_status_destroy(status);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cores_and_gpus),  cmocka_unit_test(test_nested_nodes),
+        cmocka_unit_test(test_words_as_kinds),  cmocka_unit_test(test_bespoke),
+        cmocka_unit_test(test_json_round_trip), cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_bad_json),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
