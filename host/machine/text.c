@@ -330,15 +330,24 @@ static clv_status *add_domains(parser *p, scope *in, uint32_t count, const param
 }
 
 /* '*' matches any run of characters but '/'. */
-static bool matches(const char *pattern, const char *name) {
+static bool matches_glob(const char *pattern, const char *name) {
     if (*pattern == '\0') {
         return *name == '\0';
     }
     if (*pattern == '*') {
-        return matches(pattern + 1, name) ||
-               (*name != '\0' && *name != '/' && matches(pattern, name + 1));
+        return matches_glob(pattern + 1, name) ||
+               (*name != '\0' && *name != '/' && matches_glob(pattern, name + 1));
     }
-    return *pattern == *name && matches(pattern + 1, name + 1);
+    return *pattern == *name && matches_glob(pattern + 1, name + 1);
+}
+
+/* Whether a link's pattern names a unit, group or memory: a glob on its name, or its kind ("gpu"
+ * for every gpu:I). */
+static bool matches(const char *pattern, const char *name) {
+    size_t length = strlen(pattern);
+    bool is_kind = strncmp(pattern, name, length) == 0 && name[length] == ':' &&
+                   strpbrk(name + length, "/*") == NULL;
+    return is_kind || matches_glob(pattern, name);
 }
 
 /* The memories of a scope that a link's pattern names: of units, of groups (their host memory),
