@@ -138,8 +138,7 @@ const clv_kernel_family *clv_kernel_family_at(size_t index);
 /* "an index is out of range", for messages; never NULL. */
 const char *clv_kernel_error_meaning(uint32_t error);
 
-/* --- helpers for emit functions
- * ----------------------------------------------------------------------------------- */
+/* --- helpers for emit functions --- */
 
 /* Items of `chunk` elements that cover `elements`: chunk is about `cpu_chunk` on a CPU but small
  * enough that every lane gets several items, and about 4 elsewhere. */

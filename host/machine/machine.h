@@ -92,9 +92,7 @@ clv_status *clv_machine_instantiate(
 clv_status *clv_machine_verify(const clv_machine *machine) CLV_CHECKED;
 uint32_t clv_machine_find_unit(const clv_machine *machine, const char *name); /* or CLV_NO_INDEX */
 
-/* --- paths
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- paths --- */
 
 /* Paths of least time between memories for 1 MiB; ties go to fewer links, then to the link named
  * first. */

@@ -1,8 +1,8 @@
 #include "host/base/memory.h"
+#include "host/base/threads.h"
 #include "host/machine/machine.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 
 /* One source's tree of shortest paths, found when it is first asked for. */

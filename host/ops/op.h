@@ -118,8 +118,7 @@ const clv_op_def *clv_op_find(const char *domain, const char *name);
 size_t clv_op_count(void);
 const clv_op_def *clv_op_at(size_t index); /* in order of ops.def, sorted by name */
 
-/* --- for infer functions
- * ---------------------------------------------------------------------------------------- */
+/* --- for infer functions --- */
 
 /* Zeroed memory for params, set as infer->params; NULL when there is none (return CLV_NO_ARENA). */
 void *clv_infer_params(clv_infer *infer, size_t bytes);
@@ -140,9 +139,7 @@ clv_status *clv_infer_axis(int64_t axis, int rank, const char *what, int *out_ax
 clv_status *clv_infer_dtype(const clv_infer *infer, size_t index, uint32_t mask) CLV_CHECKED;
 #define CLV_BIT(dtype) (1u << CLV_##dtype)
 
-/* --- for the rest
- * ------------------------------------------------------------------------------------------------
- */
+/* --- for the rest --- */
 
 /* The default of cost(). */
 void clv_cost_default(const clv_call *call, clv_cost *out_cost);
