@@ -92,6 +92,10 @@ struct clv_op_def {
      * rank 2"): the caller adds operator and node. After it, nothing else looks at attributes. */
     clv_status *(*infer)(clv_infer *infer);
 
+    /* (optional: never) Output 0 is input 0, in shape and in every bit, and there is no other
+     * output: the node can be left out. */
+    bool (*is_identity)(const clv_call *call);
+
     /* Naive, accumulates in double, any supported type. call->inputs[i].data are all there
      * (FROM_SHAPE aside). MALFORMED for an input value that the operator forbids (an index out of
      * range). */
