@@ -1,0 +1,15 @@
+/* One flag for the process that long calls look at between their steps: Ctrl-C, or a user who has
+ * had enough. */
+#ifndef CLV_BASE_CANCEL_H
+#define CLV_BASE_CANCEL_H
+
+#include "host/base/status.h"
+#include <stdbool.h>
+
+/* May be called from a signal handler. */
+void clv_cancel_set(bool cancel);
+bool clv_cancel_is_set(void);
+/* CANCELLED while the flag is set. */
+clv_status *clv_cancel_check(void) CLV_CHECKED;
+
+#endif
