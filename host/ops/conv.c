@@ -9,7 +9,7 @@
 static clv_status *check_channels(
     const clv_infer *infer, bool is_transposed, int64_t groups, int64_t *out_channels) {
     for (size_t i = 0; i < infer->num_inputs; i++) {
-        if (clv_infer_has(infer, i)) {
+        if (i < 2 || clv_infer_has(infer, i)) {
             CLV_TRY(clv_infer_dtype(infer, i, CLV_BIT(FLOAT32)));
         }
     }

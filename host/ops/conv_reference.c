@@ -2,10 +2,11 @@
 
 #include "host/base/memory.h"
 #include "host/ops/floats.h"
+#include "host/ops/multiply_add.h"
 #include "kernels_cl/conv/conv.h"
 #include <string.h>
 
-enum { AXES = CLV_MAX_SPATIAL, ROWS = 4, BLOCK = 512 };
+enum { AXES = CLV_MAX_SPATIAL, ROWS = CLV_SUM_ROWS, BLOCK = 512 };
 
 /* A call with its extents; arrays are z, y, x. */
 typedef struct conv_work {
@@ -19,30 +20,6 @@ typedef struct conv_work {
 
 static int64_t product(const int64_t values[AXES]) {
     return values[0] * values[1] * values[2];
-}
-
-/* sums[j][i] += weights[j] * x[i * step], for the ROWS rows of `sums`. */
-static void add_row(
-    double *restrict sums, int64_t pitch, const float *restrict x, int64_t step, int64_t count,
-    const double weights[ROWS]) {
-    double *s0 = sums, *s1 = sums + pitch, *s2 = sums + 2 * pitch, *s3 = sums + 3 * pitch;
-    if (step == 1) {
-        for (int64_t i = 0; i < count; i++) {
-            double value = x[i];
-            s0[i] += weights[0] * value;
-            s1[i] += weights[1] * value;
-            s2[i] += weights[2] * value;
-            s3[i] += weights[3] * value;
-        }
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        double value = x[i * step];
-        s0[i] += weights[0] * value;
-        s1[i] += weights[1] * value;
-        s2[i] += weights[2] * value;
-        s3[i] += weights[3] * value;
-    }
 }
 
 /* The positions o in [0, out) with 0 <= o * stride + shift < in. */
@@ -71,7 +48,7 @@ static void add_tap(
             continue;
         }
         const float *x = plane + (z * work->in[1] + y) * work->in[2];
-        add_row(
+        clv_multiply_add(
             work->sums + row * work->out[2] + low, pitch, x + low * window->stride[2] + shift[2],
             window->stride[2], high - low, weights);
     }

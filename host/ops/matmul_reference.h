@@ -1,0 +1,12 @@
+/* The reference of MatMul and Gemm. */
+#ifndef CLV_OPS_MATMUL_REFERENCE_H
+#define CLV_OPS_MATMUL_REFERENCE_H
+
+#include "host/ops/op.h"
+
+/* Float32 accumulates in double; integers wrap. */
+clv_status *clv_matmul_reference(const clv_call *call, const clv_mutable_view *outputs) CLV_CHECKED;
+/* Two flops a product, and those of alpha, beta and C. */
+void clv_matmul_cost(const clv_call *call, clv_cost *out_cost);
+
+#endif

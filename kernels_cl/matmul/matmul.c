@@ -1,0 +1,209 @@
+/* The family of MatMul and Gemm. matmul.cl tells how. */
+#include "kernels_cl/matmul/matmul.h"
+
+#include "kernels_cl/kernel.h"
+#include "kernels_cl/matmul/matmul_params.h"
+#include <string.h>
+
+extern const clv_kernel_source clv_source_matmul;
+
+static int64_t panel_width(const clv_traits *traits) {
+    return MATMUL_VECTORS * (int64_t)clv_width(traits);
+}
+
+/* Matrices that b holds: its own, not those of the output. */
+static int64_t num_b_matrices(const clv_call *call, const clv_matmul_shape *shape) {
+    int64_t matrix = shape->n * shape->k;
+    return matrix == 0 ? 0 : clv_shape_elements(&call->inputs[1].shape) / matrix;
+}
+
+/* args: columns of a panel. */
+static void fill_panels(const clv_call *call, const int64_t args[8], void *out_packed) {
+    clv_matmul_shape shape;
+    clv_matmul_shape_of(call, &shape);
+    int64_t width = args[0], panels = (shape.n + width - 1) / width;
+    float *to = out_packed;
+    for (int64_t matrix = 0; matrix < num_b_matrices(call, &shape); matrix++) {
+        const char *from = (const char *)call->inputs[1].data +
+                           (size_t)(matrix * shape.n * shape.k) * sizeof(float);
+        for (int64_t panel = 0; panel < panels; panel++) {
+            int64_t columns = shape.n - panel * width;
+            columns = columns < width ? columns : width;
+            for (int64_t k = 0; k < shape.k; k++, to += width) {
+                int64_t at = k * shape.b_row + panel * width * shape.b_col;
+                memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
+                if (shape.b_col == 1) {
+                    memcpy(to, from + (size_t)at * sizeof *to, (size_t)columns * sizeof *to);
+                    continue;
+                }
+                for (int64_t i = 0; i < columns; i++) {
+                    int64_t element = at + i * shape.b_col;
+                    memcpy(to + i, from + (size_t)element * sizeof *to, sizeof *to);
+                }
+            }
+        }
+    }
+}
+
+static clv_status *emit_pack(
+    const clv_call *call, const clv_matmul_shape *shape, const clv_traits *traits,
+    const clv_emitter *emitter, size_t bytes, clv_arg *out_arg) {
+    out_arg->kind = CLV_ARG_SCRATCH;
+    CLV_TRY(emitter->scratch(emitter->context, bytes, &out_arg->index));
+    int64_t width = panel_width(traits);
+    matmul_pack_params p = {
+        .b_batch = (clv_u64)(shape->n * shape->k),
+        .b_row = (clv_u64)shape->b_row,
+        .b_col = (clv_u64)shape->b_col,
+        .n = (clv_u32)shape->n,
+        .k = (clv_u32)shape->k,
+        .panels = (clv_u32)((shape->n + width - 1) / width),
+        .rows = traits->is_cpu ? 256 : 1,
+    };
+    p.blocks = (p.k + p.rows - 1) / p.rows;
+    clv_launch launch = {
+        .source = &clv_source_matmul,
+        .entry = "matmul_pack",
+        .options = clv_width_options(traits),
+        .args = {{CLV_ARG_INPUT, 1}, *out_arg},
+        .num_args = 2,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = (uint64_t)num_b_matrices(call, shape) * p.panels * p.blocks,
+        .local_size = clv_local_size(traits),
+    };
+    return emitter->launch(emitter->context, &launch);
+}
+
+/* Where the kernel reads b: itself where its rows hold whole panels, else panels made of it. */
+static clv_status *emit_b(
+    const clv_call *call, const clv_matmul_shape *shape, const clv_traits *traits,
+    const clv_emitter *emitter, matmul_params *p, clv_arg *out_arg) {
+    int64_t width = panel_width(traits), panels = (shape->n + width - 1) / width;
+    *out_arg = (clv_arg){CLV_ARG_INPUT, 1};
+    if (call->inputs[1].data == NULL && shape->b_col == 1 && shape->n >= width) {
+        p->b_row = (clv_u64)shape->b_row;
+        p->b_panel = (clv_u64)width;
+        p->moves_back = 1;
+        return NULL;
+    }
+    int64_t matrix = panels * width * shape->k;
+    size_t bytes = (size_t)(num_b_matrices(call, shape) * matrix) * sizeof(float);
+    p->b_row = (clv_u64)width;
+    p->b_panel = (clv_u64)(width * shape->k);
+    for (int i = 0; i < shape->num_batch && shape->k > 0; i++) {
+        p->b_batch[i] = (clv_u64)(shape->b_batch[i] / (shape->n * shape->k) * matrix);
+    }
+    if (bytes == 0) { /* k is 0: nothing is read */
+        *out_arg = (clv_arg){CLV_ARG_NONE, 0};
+        return NULL;
+    }
+    if (call->inputs[1].data == NULL) {
+        return emit_pack(call, shape, traits, emitter, bytes, out_arg);
+    }
+    clv_packing packing = {.bytes = bytes, .args = {width}, .fill = fill_panels};
+    out_arg->kind = CLV_ARG_CONSTANT;
+    return emitter->constant(emitter->context, &packing, &out_arg->index);
+}
+
+static void fill_params(const clv_call *call, const clv_matmul_shape *shape, matmul_params *p) {
+    const clv_matmul_params *op = call->params;
+    bool is_float = call->outputs[0].dtype == CLV_FLOAT32;
+    *p = (matmul_params){
+        .a_row = (clv_u64)shape->a_row,
+        .a_col = (clv_u64)shape->a_col,
+        .b_row = (clv_u64)shape->b_row,
+        .b_col = (clv_u64)shape->b_col,
+        .c_row = (clv_u64)shape->c_row,
+        .c_col = (clv_u64)shape->c_col,
+        .int_alpha = is_float ? 0 : (clv_i64)op->alpha,
+        .int_beta = is_float ? 0 : (clv_i64)op->beta,
+        .num_batch = (clv_u32)shape->num_batch,
+        .m = (clv_u32)shape->m,
+        .n = (clv_u32)shape->n,
+        .k = (clv_u32)shape->k,
+        .has_c = shape->has_c,
+        .alpha = op->alpha,
+        .beta = op->beta,
+        .dtype = call->outputs[0].dtype,
+    };
+    for (int i = 0; i < shape->num_batch; i++) {
+        p->batch[i] = (clv_u32)shape->batch[i];
+        p->a_batch[i] = (clv_u64)shape->a_batch[i];
+        p->b_batch[i] = (clv_u64)shape->b_batch[i];
+    }
+}
+
+/* Deals panels to items; returns the number of items. */
+static uint64_t deal_panels(
+    const clv_matmul_shape *shape, const clv_traits *traits, matmul_params *p) {
+    int64_t width = panel_width(traits);
+    p->row_blocks = (p->m + MATMUL_ROWS - 1) / MATMUL_ROWS;
+    p->panels = (clv_u32)((shape->n + width - 1) / width);
+    p->columns_first = !traits->is_cpu;
+    p->tiles = 1;
+    uint64_t others = p->row_blocks;
+    for (int i = 0; i < shape->num_batch; i++) {
+        others *= (uint64_t)shape->batch[i];
+    }
+    if (traits->is_cpu) {
+        /* about 10 us of work on a fast core, but eight items a lane where there is that much */
+        uint64_t rows = p->m < MATMUL_ROWS ? p->m : MATMUL_ROWS;
+        uint64_t work = rows * (uint64_t)width * p->k + 1, tiles = 1000000 / work + 1;
+        uint64_t even = p->panels * others / (8 * (uint64_t)traits->num_lanes + 1) + 1;
+        tiles = tiles < even ? tiles : even;
+        p->tiles = (clv_u32)(tiles < p->panels ? tiles : p->panels);
+    }
+    p->panel_blocks = (p->panels + p->tiles - 1) / p->tiles;
+    return others * p->panel_blocks;
+}
+
+static clv_status *emit_ref(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    uint64_t elements = (uint64_t)clv_shape_elements(&call->outputs[0].shape), num_items = 0;
+    if (elements == 0) {
+        return NULL;
+    }
+    clv_matmul_shape shape;
+    clv_matmul_shape_of(call, &shape);
+    matmul_params p;
+    fill_params(call, &shape, &p);
+    bool is_float = call->outputs[0].dtype == CLV_FLOAT32;
+    clv_arg b = {CLV_ARG_INPUT, 1};
+    if (is_float) {
+        CLV_TRY(emit_b(call, &shape, traits, emitter, &p, &b));
+        num_items = deal_panels(&shape, traits, &p);
+    } else {
+        clv_deal(traits, elements, 256, &p.chunk, &num_items);
+    }
+    clv_launch launch = {
+        .source = &clv_source_matmul,
+        .entry = is_float ? "matmul" : "matmul_int",
+        .options = clv_width_options(traits),
+        .args =
+            {{CLV_ARG_INPUT, 0},
+             b,
+             {p.has_c ? CLV_ARG_INPUT : CLV_ARG_NONE, 2},
+             {CLV_ARG_OUTPUT, 0}},
+        .num_args = 4,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = num_items,
+        .local_size = clv_local_size(traits),
+    };
+    return emitter->launch(emitter->context, &launch);
+}
+
+static const clv_variant variants[] = {
+    {
+        .name = "ref",
+        .summary = "any shape: 8 rows by two vectors of columns in registers; constant weights and "
+                   "what has no unit-stride rows is laid out in panels first",
+        .emit = emit_ref,
+    },
+};
+
+const clv_kernel_family clv_kernels_matmul = {
+    .name = "matmul", .variants = variants, .num_variants = sizeof variants / sizeof variants[0]};
