@@ -67,6 +67,13 @@ static bool read_header(reader *r) {
     if (setjmp(r->on_error) != 0) {
         return false;
     }
+    r->png = png_create_read_struct_2(
+        PNG_LIBPNG_VER_STRING, r, on_error, on_warning, r, allocate, release);
+    r->info = r->png != NULL ? png_create_info_struct(r->png) : NULL;
+    if (r->info == NULL) {
+        r->no_memory = true;
+        return false;
+    }
     png_set_user_limits(r->png, MAX_SIDE, MAX_SIDE);
     png_set_chunk_malloc_max(r->png, MAX_CHUNK_BYTES);
     png_set_read_fn(r->png, r, read_bytes);
@@ -112,8 +119,8 @@ static clv_status *check_size(const reader *r) {
             UNSUPPORTED, "the picture is %u x %u pixels: more than %d pixels are not read",
             (unsigned)r->width, (unsigned)r->height, MAX_PIXELS);
     }
-    /* Bits are as in the file: what is expanded later costs no more than eight times that. */
-    uint64_t least = (uint64_t)r->row_bytes * r->height / 8 / 4;
+    /* The file's rows are at least a 32nd of what they are expanded to (1-bit palettes to RGB). */
+    uint64_t least = (uint64_t)r->row_bytes * r->height / 32;
     if (least / DEFLATE_MAX_RATIO > r->bytes) {
         return CLV_ERROR(
             MALFORMED, "the file is too short for a picture of %u x %u pixels", (unsigned)r->width,
@@ -125,12 +132,6 @@ static clv_status *check_size(const reader *r) {
 static clv_status *decode(reader *r) {
     if (r->bytes < 8 || png_sig_cmp(r->data, 0, 8) != 0) {
         return CLV_ERROR(MALFORMED, "not a PNG picture");
-    }
-    r->png = png_create_read_struct_2(
-        PNG_LIBPNG_VER_STRING, r, on_error, on_warning, r, allocate, release);
-    r->info = r->png != NULL ? png_create_info_struct(r->png) : NULL;
-    if (r->info == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for a picture");
     }
     if (!read_header(r)) {
         return reader_failed(r);

@@ -75,6 +75,12 @@ static bool write_picture(writer *w) {
     if (setjmp(w->on_error) != 0) {
         return false;
     }
+    w->png = png_create_write_struct_2(
+        PNG_LIBPNG_VER_STRING, w, on_error, on_warning, NULL, allocate, release);
+    w->info = w->png != NULL ? png_create_info_struct(w->png) : NULL;
+    if (w->info == NULL) {
+        return false;
+    }
     png_set_write_fn(w->png, w, write_bytes, flush_bytes);
     png_set_user_limits(w->png, INT32_MAX, INT32_MAX);
     int color = w->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB;
@@ -121,13 +127,9 @@ clv_status *clv_png_write(
     CLV_TRY_DONE(check_picture(view, &w));
     CLV_TRY_DONE(clv_picture_scale_expand(scale, view->dtype, w.channels, w.mean, w.std));
     w.row = clv_alloc_zeroed(w.width, w.channels);
-    w.png = png_create_write_struct_2(
-        PNG_LIBPNG_VER_STRING, &w, on_error, on_warning, NULL, allocate, release);
-    w.info = w.png != NULL ? png_create_info_struct(w.png) : NULL;
-    if (w.row == NULL || w.info == NULL) {
-        status = CLV_ERROR(NO_MEMORY, "out of host memory for a picture");
-    } else if (!write_picture(&w)) {
-        status = CLV_ERROR(NO_MEMORY, "cannot write a picture: %s", w.message);
+    if (w.row == NULL || !write_picture(&w)) {
+        const char *reason = w.message[0] != '\0' ? w.message : "out of host memory";
+        status = CLV_ERROR(NO_MEMORY, "cannot write a picture: %s", reason);
     }
 done:
     png_destroy_write_struct(&w.png, &w.info);
