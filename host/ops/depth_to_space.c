@@ -8,6 +8,7 @@
 extern const clv_kernel_family clv_kernels_move;
 
 static clv_status *block_params(clv_infer *infer, clv_move_kind kind, clv_move_op **out_op) {
+    const char *mode;
     CLV_TRY(clv_infer_rank(infer, 0, 4, 4));
     clv_move_op *op = clv_infer_params(infer, sizeof *op);
     if (op == NULL) {
@@ -19,19 +20,19 @@ static clv_status *block_params(clv_infer *infer, clv_move_kind kind, clv_move_o
         return CLV_ERROR(
             MALFORMED, "blocksize is %lld, at least 1 is needed", (long long)op->block);
     }
+    /* SpaceToDepth has the attribute from opset 28 on */
+    CLV_TRY(clv_attr_get_string(infer->node, "mode", "DCR", &mode));
+    op->column_first = strcmp(mode, "CRD") == 0;
+    if (!op->column_first && strcmp(mode, "DCR") != 0) {
+        return CLV_ERROR(MALFORMED, "mode is '%s', known are DCR and CRD", mode);
+    }
     *out_op = op;
     return NULL;
 }
 
 static clv_status *depth_to_space_infer(clv_infer *infer) {
     clv_move_op *op = NULL;
-    const char *mode;
     CLV_TRY(block_params(infer, CLV_MOVE_DEPTH_TO_SPACE, &op));
-    CLV_TRY(clv_attr_get_string(infer->node, "mode", "DCR", &mode));
-    op->column_first = strcmp(mode, "CRD") == 0;
-    if (!op->column_first && strcmp(mode, "DCR") != 0) {
-        return CLV_ERROR(MALFORMED, "mode is '%s', known are DCR and CRD", mode);
-    }
     clv_shape shape = infer->inputs[0].shape;
     if (shape.dims[1] % (op->block * op->block) != 0) {
         return CLV_ERROR(
@@ -108,8 +109,10 @@ static clv_status *block_splits(const clv_call *call, clv_arena *arena, clv_spli
             continue;
         }
         split->name = names[axis];
-        if (axis == 1) {
+        if (axis == 1 && to_space) {
             split->inputs[0].num = op->block * op->block;
+        } else if (axis == 1) {
+            split->grain = split->inputs[0].den = op->block * op->block;
         } else if (axis > 1 && to_space) {
             split->grain = split->inputs[0].den = op->block;
         } else if (axis > 1) {

@@ -275,7 +275,7 @@ static clv_move_copy copy_of_blocks(const clv_call *call, const clv_move_op *op)
     const int64_t rows = deep->dims[2], columns = deep->dims[3];
     /* strides of (n, c, block row, block column, h, w) on the deep and on the wide side */
     const int64_t plane = rows * columns;
-    const bool column_first = to_space && op->column_first;
+    const bool column_first = op->column_first;
     const int64_t deep_c = column_first ? block * block * plane : plane;
     const int64_t deep_y = (column_first ? block : block * channels) * plane;
     const int64_t deep_x = (column_first ? 1 : channels) * plane;

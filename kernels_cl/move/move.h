@@ -18,7 +18,7 @@ typedef enum clv_move_kind {
     CLV_MOVE_CONCAT,         /* axis */
     CLV_MOVE_SPLIT,          /* axis, part_starts */
     CLV_MOVE_DEPTH_TO_SPACE, /* block; column_first: CRD, else DCR */
-    CLV_MOVE_SPACE_TO_DEPTH, /* block */
+    CLV_MOVE_SPACE_TO_DEPTH, /* block, column_first */
     CLV_MOVE_PAD,            /* mode, before, after, value or has_value */
 } clv_move_kind;
 

@@ -136,6 +136,7 @@ static const clv_case cases[] = {
     {"SpaceToDepth", "f32[1,1,2,2]{1,2,3,4}", "blocksize=2", .want = "f32[1,4,1,1]{1,2,3,4}"},
     {"SpaceToDepth", "f32[2,3,40,60]", "blocksize=5"},
     {"SpaceToDepth", "f64[2,3,4,6]", "blocksize=2"},
+    {"SpaceToDepth", "f32[2,3,4,6]", "blocksize=2 mode=CRD"},
     {"SpaceToDepth", "f32[1,2,4,6]", "blocksize=4", .error = CLV_MALFORMED,
      .message = "no multiples of blocksize 4"},
 };
