@@ -1,0 +1,133 @@
+/* Buffers. On CPUs a buffer is host memory of ours (CL_MEM_USE_HOST_PTR), so nothing is copied. */
+#include "host/ocl/internal.h"
+
+#include "host/base/memory.h"
+#include "host/base/text.h"
+#include <string.h>
+#include <sys/mman.h>
+
+/* Zeroed by the system when touched, so a large buffer costs nothing until it is used, and its
+ * pages come to the memory node of the core that uses them first. */
+static bool create_block(clv_ocl_buffer *buffer, size_t bytes) {
+    enum { PAGE = 4096, HUGE_PAGE = 2 << 20 };
+    size_t alignment = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : PAGE;
+    size_t padded;
+    if (!clv_add_size(bytes, alignment - 1 + PAGE, &padded)) {
+        return false;
+    }
+    buffer->block = clv_alloc_zeroed(padded, 1);
+    if (buffer->block == NULL) {
+        return false;
+    }
+    buffer->host = (void *)(((uintptr_t)buffer->block + alignment - 1) / alignment * alignment);
+#ifdef MADV_HUGEPAGE
+    if (alignment == HUGE_PAGE) {
+        (void)madvise(buffer->host, bytes / PAGE * PAGE, MADV_HUGEPAGE); /* a wish, not a need */
+    }
+#endif
+    return true;
+}
+
+static clv_status *no_memory(const clv_device_info *info, size_t bytes, const char *why) {
+    char unit[32], text[32];
+    clv_device_unit_name(info, unit);
+    clv_format_bytes(text, sizeof text, (double)bytes);
+    return CLV_ERROR(
+        NO_MEMORY, "%s: no memory for a buffer of %s (%zu bytes): %s", unit, text, bytes, why);
+}
+
+/* Zeroing also makes drivers that allocate at first use do it now. */
+static clv_status *zero(clv_ocl_device *device, clv_ocl_buffer *buffer) {
+    static const cl_uchar nothing = 0;
+    cl_int error;
+    CLV_CL(
+        error, clEnqueueFillBuffer, device->service, buffer->memory, &nothing, sizeof nothing, 0,
+        buffer->base.bytes, 0, NULL, NULL);
+    if (error != CL_SUCCESS) {
+        return CLV_CL_FAILED(&device->base.info, clEnqueueFillBuffer, error);
+    }
+    CLV_CL(error, clFinish, device->service);
+    if (error != CL_SUCCESS) {
+        return CLV_CL_FAILED(&device->base.info, clFinish, error);
+    }
+    return NULL;
+}
+
+clv_status *clv_ocl_buffer_create(clv_device *base, size_t bytes, clv_buffer **out_buffer) {
+    clv_ocl_device *device = clv_ocl_device_of(base);
+    const clv_device_info *info = &base->info;
+    *out_buffer = NULL;
+    if (bytes == 0 || bytes > info->max_alloc_bytes) {
+        return no_memory(info, bytes, bytes == 0 ? "it is empty" : "more than one buffer may have");
+    }
+    clv_ocl_buffer *buffer = clv_alloc_zeroed(1, sizeof *buffer);
+    if (buffer == NULL) {
+        return no_memory(info, sizeof *buffer, "out of host memory");
+    }
+    buffer->base = (clv_buffer){.device = base, .bytes = bytes};
+    if (info->shares_host_memory && !create_block(buffer, bytes)) {
+        clv_free(buffer);
+        return no_memory(info, bytes, "out of host memory");
+    }
+    cl_mem_flags flags = CL_MEM_READ_WRITE | (buffer->host != NULL ? CL_MEM_USE_HOST_PTR : 0);
+    cl_int error;
+    CLV_CL_NEW(buffer->memory, error, clCreateBuffer, device->context, flags, bytes, buffer->host);
+    clv_status *status = NULL;
+    if (error != CL_SUCCESS) {
+        status = error == CL_OUT_OF_RESOURCES ? no_memory(info, bytes, "CL_OUT_OF_RESOURCES (-5)")
+                                              : CLV_CL_FAILED(info, clCreateBuffer, error);
+    } else if (buffer->host == NULL) {
+        status = zero(device, buffer);
+    }
+    if (status != NULL) {
+        clv_ocl_buffer_destroy(&buffer->base);
+        return status;
+    }
+    *out_buffer = &buffer->base;
+    return NULL;
+}
+
+void clv_ocl_buffer_destroy(clv_buffer *base) {
+    if (base == NULL) {
+        return;
+    }
+    clv_ocl_buffer *buffer = (clv_ocl_buffer *)base;
+    CLV_CL_RELEASE(clReleaseMemObject, buffer->memory);
+    clv_free(buffer->block);
+    clv_free(buffer);
+}
+
+void *clv_ocl_buffer_host(clv_buffer *base) {
+    return ((clv_ocl_buffer *)base)->host;
+}
+
+bool clv_ocl_probe_sharing(clv_ocl_device *device) {
+    enum { BYTES = 4096 };
+    const size_t some = 64;
+    unsigned char *host = clv_alloc_aligned(BYTES, BYTES), seen[64], given[64];
+    if (host == NULL) {
+        return false;
+    }
+    memset(host, 1, BYTES);
+    memset(given, 3, sizeof given);
+    cl_int error;
+    cl_mem memory;
+    CLV_CL_NEW(
+        memory, error, clCreateBuffer, device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
+        BYTES, host);
+    bool shares = false;
+    if (error == CL_SUCCESS) {
+        memset(host, 2, BYTES); /* a driver that made a copy has ones still */
+        CLV_CL(
+            error, clEnqueueReadBuffer, device->service, memory, CL_TRUE, 0, some, seen, 0, NULL,
+            NULL);
+        bool there = error == CL_SUCCESS && seen[0] == 2 && seen[some - 1] == 2;
+        CLV_CL(
+            error, clEnqueueWriteBuffer, device->service, memory, CL_TRUE, 0, some, given, 0, NULL,
+            NULL);
+        shares = there && error == CL_SUCCESS && host[0] == 3 && host[some - 1] == 3;
+    }
+    CLV_CL_RELEASE(clReleaseMemObject, memory);
+    clv_free(host);
+    return shares;
+}

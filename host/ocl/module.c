@@ -1,0 +1,375 @@
+/* Programs and kernels. A program is built once for all devices of a group and shared by them. */
+#include "host/ocl/internal.h"
+
+#include "host/base/log.h"
+#include "host/base/memory.h"
+#include "host/base/text.h"
+#include "host/ocl/cache.h"
+#include <stdio.h>
+#include <string.h>
+
+/* One kernel at one local size, which is what drivers compile. */
+typedef struct compiled {
+    char entry[64];
+    uint32_t local_size;
+} compiled;
+
+struct clv_ocl_module {
+    clv_ocl_module *next;
+    clv_ocl_group *group;
+    size_t num_users;
+    cl_program program;
+    clv_hash key;
+    char name[64];
+    compiled *launched; /* in this process, or in the one that wrote the binary */
+    size_t num_launched, capacity_launched;
+    size_t num_stored; /* of these, the first so many are in the file */
+};
+
+static clv_status *no_module_memory(const clv_program_desc *desc) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for the program '%s'", desc->name);
+}
+
+/* --- kernels that ran ------------------------------------------------------------------------ */
+
+static bool knows(const clv_ocl_module *module, const char *entry, uint32_t local_size) {
+    for (size_t i = 0; i < module->num_launched; i++) {
+        if (module->launched[i].local_size == local_size &&
+            strcmp(module->launched[i].entry, entry) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_launched(clv_ocl_module *module, const char *entry, uint32_t local_size) {
+    if (knows(module, entry, local_size) ||
+        !clv_array_reserve(
+            (void **)&module->launched, &module->capacity_launched, module->num_launched + 1,
+            sizeof *module->launched)) {
+        return;
+    }
+    compiled *one = &module->launched[module->num_launched++];
+    snprintf(one->entry, sizeof one->entry, "%s", entry);
+    one->local_size = local_size;
+}
+
+void clv_ocl_module_note_launch(clv_ocl_kernel *kernel, uint32_t local_size) {
+    pthread_mutex_lock(&kernel->module->group->lock);
+    add_launched(kernel->module, kernel->entry, local_size);
+    pthread_mutex_unlock(&kernel->module->group->lock);
+    kernel->noted_local_size = local_size;
+}
+
+static void read_stored(clv_ocl_module *module, const clv_ocl_cached *cached) {
+    const char *at = cached->kernels, *end = at + cached->kernels_bytes;
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        char line[96], entry[64];
+        unsigned local_size;
+        if (line_end == NULL) {
+            break;
+        }
+        snprintf(line, sizeof line, "%.*s", (int)(line_end - at), at);
+        if (sscanf(line, "%63s %u", entry, &local_size) == 2) {
+            add_launched(module, entry, local_size);
+        }
+        at = line_end + 1;
+    }
+    module->num_stored = module->num_launched;
+}
+
+/* --- building -------------------------------------------------------------------------------- */
+
+/* DEVICE_FAILED with the head of the log on one line. */
+static clv_status *build_failed(
+    clv_ocl_device *device, const clv_ocl_module *module, cl_int build_error) {
+    char log[8192] = "", unit[32];
+    cl_int error;
+    CLV_CL(
+        error, clGetProgramBuildInfo, module->program, device->found->id, CL_PROGRAM_BUILD_LOG,
+        sizeof log - 1, log, NULL);
+    if (error != CL_SUCCESS) {
+        snprintf(log, sizeof log, "%s", error == CL_INVALID_VALUE ? "(a long log)" : "");
+    }
+    clv_log(CLV_LOG_DEBUG, "build log of '%s':\n%s", module->name, log);
+    size_t length = strlen(log) < 600 ? strlen(log) : 600;
+    log[length] = '\0';
+    for (size_t i = 0; i < length; i++) {
+        log[i] = (unsigned char)log[i] < ' ' ? ' ' : log[i];
+    }
+    clv_device_unit_name(&device->base.info, unit);
+    return CLV_ERROR(
+        DEVICE_FAILED, "%s: the driver could not build the kernels '%s': %s (%d)%s%s", unit,
+        module->name, clv_cl_error_name(build_error), (int)build_error, length != 0 ? ": " : "",
+        log);
+}
+
+static cl_int build(clv_ocl_module *module, const char *options) {
+    cl_int error;
+    CLV_CL(
+        error, clBuildProgram, module->program, (cl_uint)module->group->num_ids, module->group->ids,
+        options, NULL, NULL);
+    return error;
+}
+
+static clv_status *build_source(
+    clv_ocl_device *device, clv_ocl_module *module, const clv_program_desc *desc) {
+    cl_int error;
+    const char *source = desc->source;
+    size_t bytes = desc->source_bytes;
+    CLV_CL_NEW(
+        module->program, error, clCreateProgramWithSource, device->context, 1, &source, &bytes);
+    if (error != CL_SUCCESS) {
+        return CLV_CL_FAILED(&device->base.info, clCreateProgramWithSource, error);
+    }
+    error = build(module, desc->options);
+    return error != CL_SUCCESS ? build_failed(device, module, error) : NULL;
+}
+
+/* False: the driver does not take it (another version of it, say): build from source. */
+static bool build_binary(
+    clv_ocl_device *device, clv_ocl_module *module, const clv_program_desc *desc,
+    const clv_ocl_cached *cached) {
+    size_t count = module->group->num_ids;
+    const unsigned char **binaries = clv_alloc_zeroed(count, sizeof *binaries);
+    size_t *sizes = clv_alloc_zeroed(count, sizeof *sizes);
+    cl_int error = CL_OUT_OF_HOST_MEMORY;
+    if (binaries != NULL && sizes != NULL) {
+        for (size_t i = 0; i < count; i++) {
+            binaries[i] = cached->binary;
+            sizes[i] = cached->binary_bytes;
+        }
+        CLV_CL_NEW(
+            module->program, error, clCreateProgramWithBinary, device->context, (cl_uint)count,
+            module->group->ids, sizes, binaries, NULL);
+    }
+    clv_free(binaries);
+    clv_free(sizes);
+    if (error == CL_SUCCESS) {
+        error = build(module, desc->options);
+    }
+    if (error != CL_SUCCESS) {
+        clv_log(
+            CLV_LOG_DEBUG, "the driver does not take the kept binary of '%s': %s (%d)", desc->name,
+            clv_cl_error_name(error), (int)error);
+        CLV_CL_RELEASE(clReleaseProgram, module->program);
+        module->program = NULL;
+    }
+    return error == CL_SUCCESS;
+}
+
+static clv_status *make(
+    clv_ocl_device *device, clv_ocl_module *module, const clv_program_desc *desc) {
+    clv_ocl_cached cached;
+    if (clv_ocl_cache_find(module->key, &cached)) {
+        bool taken = build_binary(device, module, desc, &cached);
+        if (taken) {
+            read_stored(module, &cached);
+        }
+        clv_file_unmap(&cached.file);
+        if (taken) {
+            return NULL;
+        }
+    }
+    clv_progress("compiling kernels", 0, 0);
+    return build_source(device, module, desc);
+}
+
+static void release_module(clv_ocl_module *module) {
+    clv_ocl_group *group = module->group;
+    if (--module->num_users > 0) {
+        return;
+    }
+    clv_ocl_module **link = &group->modules;
+    while (*link != NULL && *link != module) {
+        link = &(*link)->next;
+    }
+    if (*link == module) {
+        *link = module->next;
+    }
+    CLV_CL_RELEASE(clReleaseProgram, module->program);
+    clv_free(module->launched);
+    clv_free(module);
+}
+
+/* With the group locked. */
+static clv_status *find_or_make(
+    clv_ocl_device *device, const clv_program_desc *desc, clv_ocl_module **out_module) {
+    clv_ocl_group *group = device->group;
+    clv_hash key = clv_hash_combine(
+        clv_hash_bytes(desc->source, desc->source_bytes), clv_hash_string(desc->options));
+    key = clv_hash_combine(key, device->found->identity);
+    for (clv_ocl_module *module = group->modules; module != NULL; module = module->next) {
+        if (module->key.low == key.low && module->key.high == key.high) {
+            module->num_users++;
+            *out_module = module;
+            return NULL;
+        }
+    }
+    clv_ocl_module *module = clv_alloc_zeroed(1, sizeof *module);
+    if (module == NULL) {
+        return no_module_memory(desc);
+    }
+    module->group = group;
+    module->num_users = 1;
+    module->key = key;
+    snprintf(module->name, sizeof module->name, "%s", desc->name);
+    clv_status *status = make(device, module, desc);
+    if (status != NULL) {
+        release_module(module);
+        return status;
+    }
+    module->next = group->modules;
+    group->modules = module;
+    *out_module = module;
+    return NULL;
+}
+
+clv_status *clv_ocl_program_create(
+    clv_device *base, const clv_program_desc *desc, clv_program **out_program) {
+    clv_ocl_device *device = clv_ocl_device_of(base);
+    *out_program = NULL;
+    clv_ocl_program *program = clv_alloc_zeroed(1, sizeof *program);
+    if (program == NULL) {
+        return no_module_memory(desc);
+    }
+    program->base.device = base;
+    pthread_mutex_lock(&device->group->lock);
+    clv_status *status = find_or_make(device, desc, &program->module);
+    pthread_mutex_unlock(&device->group->lock);
+    if (status != NULL) {
+        clv_free(program);
+        return status;
+    }
+    *out_program = &program->base;
+    return NULL;
+}
+
+void clv_ocl_program_destroy(clv_program *base) {
+    if (base == NULL) {
+        return;
+    }
+    clv_ocl_program *program = (clv_ocl_program *)base;
+    clv_ocl_group *group = program->module->group;
+    pthread_mutex_lock(&group->lock);
+    release_module(program->module);
+    pthread_mutex_unlock(&group->lock);
+    clv_free(program);
+}
+
+/* --- keeping the binary ---------------------------------------------------------------------- */
+
+/* The binary of the group's first device, which serves all of them; NULL: the driver gives none.
+ * (OpenCL lets a caller leave out the others, PoCL 3.1 crashes then: they are read and let go.) */
+static unsigned char *binary_copy(const clv_ocl_module *module, size_t *out_bytes) {
+    size_t count = module->group->num_ids, total = 0;
+    size_t *sizes = clv_alloc_zeroed(count, sizeof *sizes);
+    unsigned char **binaries = clv_alloc_zeroed(count, sizeof *binaries), *all = NULL;
+    cl_int error = CL_OUT_OF_HOST_MEMORY;
+    if (sizes != NULL && binaries != NULL) {
+        CLV_CL(
+            error, clGetProgramInfo, module->program, CL_PROGRAM_BINARY_SIZES,
+            count * sizeof *sizes, sizes, NULL);
+    }
+    for (size_t i = 0; i < count && error == CL_SUCCESS; i++) {
+        error = clv_add_size(total, sizes[i], &total) ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+    }
+    if (error == CL_SUCCESS && sizes[0] != 0 && (all = clv_alloc(total)) != NULL) {
+        size_t offset = 0;
+        for (size_t i = 0; i < count; i++) {
+            binaries[i] = all + offset;
+            offset += sizes[i];
+        }
+        *out_bytes = sizes[0];
+        CLV_CL(
+            error, clGetProgramInfo, module->program, CL_PROGRAM_BINARIES, count * sizeof *binaries,
+            binaries, NULL);
+    }
+    clv_free(sizes);
+    clv_free(binaries);
+    if (error != CL_SUCCESS) {
+        clv_log(
+            CLV_LOG_DEBUG, "no binary of '%s': %s (%d)", module->name, clv_cl_error_name(error),
+            (int)error);
+        clv_free(all);
+        return NULL;
+    }
+    return all;
+}
+
+void clv_ocl_program_settle(clv_program *base) {
+    clv_ocl_module *module = ((clv_ocl_program *)base)->module;
+    pthread_mutex_lock(&module->group->lock);
+    if (module->num_launched > module->num_stored) {
+        clv_text list;
+        clv_text_init(&list);
+        for (size_t i = 0; i < module->num_launched; i++) {
+            clv_text_add(
+                &list, "%s %u\n", module->launched[i].entry, module->launched[i].local_size);
+        }
+        size_t bytes = 0;
+        unsigned char *binary = list.failed ? NULL : binary_copy(module, &bytes);
+        if (binary != NULL) {
+            clv_ocl_cache_store(module->key, list.data, list.length, binary, bytes);
+        }
+        module->num_stored = module->num_launched; /* tried: not again for the same kernels */
+        clv_free(binary);
+        clv_text_deinit(&list);
+    }
+    pthread_mutex_unlock(&module->group->lock);
+}
+
+/* --- kernels --------------------------------------------------------------------------------- */
+
+clv_status *clv_ocl_kernel_create(clv_program *base, const char *entry, clv_kernel **out_kernel) {
+    clv_ocl_program *program = (clv_ocl_program *)base;
+    *out_kernel = NULL;
+    clv_ocl_kernel *kernel = clv_alloc_zeroed(1, sizeof *kernel);
+    if (kernel == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for the kernel '%s'", entry);
+    }
+    kernel->base.device = base->device;
+    kernel->module = program->module;
+    snprintf(kernel->entry, sizeof kernel->entry, "%s", entry);
+    cl_int error;
+    CLV_CL_NEW(kernel->kernel, error, clCreateKernel, program->module->program, entry);
+    if (error != CL_SUCCESS) {
+        clv_free(kernel);
+        return clv_status_prefix(
+            CLV_CL_FAILED(&base->device->info, clCreateKernel, error), "kernel '%s'", entry);
+    }
+    *out_kernel = &kernel->base;
+    return NULL;
+}
+
+void clv_ocl_kernel_destroy(clv_kernel *base) {
+    if (base == NULL) {
+        return;
+    }
+    clv_ocl_kernel *kernel = (clv_ocl_kernel *)base;
+    CLV_CL_RELEASE(clReleaseKernel, kernel->kernel);
+    clv_free(kernel);
+}
+
+static clv_status *set_argument(
+    clv_ocl_kernel *kernel, uint32_t index, size_t bytes, const void *value) {
+    cl_int error;
+    CLV_CL(error, clSetKernelArg, kernel->kernel, index, bytes, value);
+    if (error != CL_SUCCESS) {
+        return clv_status_prefix(
+            CLV_CL_FAILED(&kernel->base.device->info, clSetKernelArg, error),
+            "kernel '%s', argument %u of %zu bytes", kernel->entry, index, bytes);
+    }
+    return NULL;
+}
+
+clv_status *clv_ocl_kernel_set_buffer(clv_kernel *base, uint32_t index, clv_buffer *buffer) {
+    cl_mem memory = ((clv_ocl_buffer *)buffer)->memory;
+    return set_argument((clv_ocl_kernel *)base, index, sizeof memory, &memory);
+}
+
+clv_status *clv_ocl_kernel_set_bytes(
+    clv_kernel *base, uint32_t index, const void *data, size_t bytes) {
+    return set_argument((clv_ocl_kernel *)base, index, bytes, data);
+}

@@ -1,0 +1,252 @@
+/* Queues, commands and events. */
+#include "host/ocl/internal.h"
+
+#include "host/base/memory.h"
+#include <time.h>
+
+enum { MAX_WAITS = 64 };
+
+clv_status *clv_ocl_queue_create(clv_device *base, clv_queue_role role, clv_queue **out_queue) {
+    clv_ocl_device *device = clv_ocl_device_of(base);
+    *out_queue = NULL;
+    clv_ocl_queue *queue = clv_alloc_zeroed(1, sizeof *queue);
+    if (queue == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a queue");
+    }
+    queue->base = (clv_queue){.device = base, .role = role};
+    cl_int error;
+    CLV_CL_NEW(
+        queue->queue, error, clCreateCommandQueue, device->context, device->found->id,
+        device->profiling ? CL_QUEUE_PROFILING_ENABLE : 0);
+    if (error != CL_SUCCESS) {
+        clv_free(queue);
+        return CLV_CL_FAILED(&base->info, clCreateCommandQueue, error);
+    }
+    *out_queue = &queue->base;
+    return NULL;
+}
+
+void clv_ocl_queue_destroy(clv_queue *base) {
+    if (base == NULL) {
+        return;
+    }
+    clv_ocl_queue *queue = (clv_ocl_queue *)base;
+    CLV_CL_RELEASE(clReleaseCommandQueue, queue->queue);
+    clv_free(queue);
+}
+
+/* What a command needs around the OpenCL call itself. */
+typedef struct command {
+    cl_event waits[MAX_WAITS];
+    cl_uint num_waits;
+    const cl_event *wait_list; /* NULL where there are none, as OpenCL wants it */
+    clv_ocl_event *event;      /* NULL where not wanted */
+    cl_event *event_slot;
+} command;
+
+static clv_status *begin(
+    command *out_command, clv_queue *queue, clv_event *const *waits, uint32_t num_waits,
+    clv_event **out_event) {
+    if (num_waits > MAX_WAITS) {
+        return CLV_ERROR(INTERNAL, "a command waits for %u events", num_waits);
+    }
+    for (uint32_t i = 0; i < num_waits; i++) {
+        out_command->waits[i] = ((clv_ocl_event *)waits[i])->event;
+    }
+    out_command->num_waits = num_waits;
+    out_command->wait_list = num_waits != 0 ? out_command->waits : NULL;
+    out_command->event = NULL;
+    out_command->event_slot = NULL;
+    if (out_event != NULL) {
+        *out_event = NULL;
+        clv_ocl_event *event = clv_alloc_zeroed(1, sizeof *event);
+        if (event == NULL) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for an event");
+        }
+        event->base.device = queue->device;
+        out_command->event = event;
+        out_command->event_slot = &event->event;
+    }
+    return NULL;
+}
+
+/* Hands the event over, or reports that the call failed. */
+static clv_status *end(
+    command *done, clv_queue *queue, clv_ocl_call call, cl_int error, clv_event **out_event) {
+    if (error != CL_SUCCESS) {
+        clv_free(done->event);
+        return clv_cl_failed_at(__FILE__, __LINE__, &queue->device->info, call, error);
+    }
+    if (out_event != NULL) {
+        *out_event = &done->event->base;
+    }
+    return NULL;
+}
+
+static cl_command_queue raw(clv_queue *queue) {
+    return ((clv_ocl_queue *)queue)->queue;
+}
+
+static cl_mem memory_of(clv_buffer *buffer) {
+    return ((clv_ocl_buffer *)buffer)->memory;
+}
+
+clv_status *clv_ocl_enqueue_kernel(
+    clv_queue *queue, clv_kernel *base, uint64_t global_size, uint32_t local_size,
+    clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    clv_ocl_kernel *kernel = (clv_ocl_kernel *)base;
+    clv_ocl_device *device = clv_ocl_device_of(queue->device);
+    command now;
+    CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
+    const size_t global = (size_t)global_size, local = local_size;
+    if (device->core_lock != NULL) {
+        pthread_mutex_lock(&device->core_lock->mutex);
+    }
+    cl_int error;
+    CLV_CL(
+        error, clEnqueueNDRangeKernel, raw(queue), kernel->kernel, 1, NULL, &global, &local,
+        now.num_waits, now.wait_list, now.event_slot);
+    if (device->core_lock != NULL) {
+        pthread_mutex_unlock(&device->core_lock->mutex);
+    }
+    if (error == CL_SUCCESS && kernel->noted_local_size != local_size) {
+        clv_ocl_module_note_launch(kernel, local_size);
+    }
+    return end(&now, queue, CLV_OCL_clEnqueueNDRangeKernel, error, out_event);
+}
+
+clv_status *clv_ocl_enqueue_write(
+    clv_queue *queue, clv_buffer *buffer, uint64_t offset, size_t bytes, const void *data,
+    clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    command now;
+    CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
+    cl_int error;
+    CLV_CL(
+        error, clEnqueueWriteBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset, bytes,
+        data, now.num_waits, now.wait_list, now.event_slot);
+    return end(&now, queue, CLV_OCL_clEnqueueWriteBuffer, error, out_event);
+}
+
+clv_status *clv_ocl_enqueue_read(
+    clv_queue *queue, clv_buffer *buffer, uint64_t offset, size_t bytes, void *data,
+    clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    command now;
+    CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
+    cl_int error;
+    CLV_CL(
+        error, clEnqueueReadBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset, bytes,
+        data, now.num_waits, now.wait_list, now.event_slot);
+    return end(&now, queue, CLV_OCL_clEnqueueReadBuffer, error, out_event);
+}
+
+clv_status *clv_ocl_enqueue_copy(
+    clv_queue *queue, clv_buffer *from, uint64_t from_offset, clv_buffer *to, uint64_t to_offset,
+    size_t bytes, clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    command now;
+    CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
+    cl_int error;
+    CLV_CL(
+        error, clEnqueueCopyBuffer, raw(queue), memory_of(from), memory_of(to), (size_t)from_offset,
+        (size_t)to_offset, bytes, now.num_waits, now.wait_list, now.event_slot);
+    return end(&now, queue, CLV_OCL_clEnqueueCopyBuffer, error, out_event);
+}
+
+clv_status *clv_ocl_queue_flush(clv_queue *queue) {
+    cl_int error;
+    CLV_CL(error, clFlush, raw(queue));
+    return error != CL_SUCCESS ? CLV_CL_FAILED(&queue->device->info, clFlush, error) : NULL;
+}
+
+clv_status *clv_ocl_queue_finish(clv_queue *queue) {
+    cl_int error;
+    CLV_CL(error, clFinish, raw(queue));
+    return error != CL_SUCCESS ? CLV_CL_FAILED(&queue->device->info, clFinish, error) : NULL;
+}
+
+/* CL_COMPLETE, another state, or the negative error that ended the command. */
+static clv_status *read_state(clv_event *base, cl_int *out_state) {
+    cl_int error;
+    CLV_CL(
+        error, clGetEventInfo, ((clv_ocl_event *)base)->event, CL_EVENT_COMMAND_EXECUTION_STATUS,
+        sizeof *out_state, out_state, NULL);
+    return error != CL_SUCCESS ? CLV_CL_FAILED(&base->device->info, clGetEventInfo, error) : NULL;
+}
+
+static clv_status *command_failed(const clv_event *event, cl_int error) {
+    char unit[32];
+    clv_device_unit_name(&event->device->info, unit);
+    return CLV_ERROR(
+        DEVICE_FAILED, "%s: a command failed: %s (%d)", unit, clv_cl_error_name(error), (int)error);
+}
+
+clv_status *clv_ocl_event_poll(clv_event *event, bool *out_done) {
+    cl_int state = CL_QUEUED;
+    CLV_TRY(read_state(event, &state));
+    *out_done = state <= CL_COMPLETE;
+    return state < CL_COMPLETE ? command_failed(event, state) : NULL;
+}
+
+/* GPU drivers burn a core while they wait: look, and sleep a little longer each time. */
+static clv_status *poll_until_done(clv_event *event) {
+    const uint64_t spin_ns = 50000;
+    struct timespec pause = {.tv_nsec = 10000};
+    uint64_t start = clv_time_ns();
+    for (;;) {
+        bool done = false;
+        CLV_TRY(clv_ocl_event_poll(event, &done));
+        if (done) {
+            return NULL;
+        }
+        if (clv_time_ns() - start > spin_ns) {
+            nanosleep(&pause, NULL);
+            pause.tv_nsec = pause.tv_nsec < 200000 ? pause.tv_nsec * 3 / 2 : 200000;
+        }
+    }
+}
+
+clv_status *clv_ocl_event_wait(clv_event *event) {
+    if (event->device->info.kind == CLV_DEVICE_GPU) {
+        return poll_until_done(event);
+    }
+    cl_int error;
+    CLV_CL(error, clWaitForEvents, 1, &((clv_ocl_event *)event)->event);
+    cl_int state = CL_COMPLETE;
+    clv_status *status = read_state(event, &state);
+    if (status == NULL && state < CL_COMPLETE) {
+        return command_failed(event, state); /* says more than what the wait gave */
+    }
+    if (status == NULL && error != CL_SUCCESS) {
+        return CLV_CL_FAILED(&event->device->info, clWaitForEvents, error);
+    }
+    return status;
+}
+
+clv_status *clv_ocl_event_times(clv_event *base, clv_event_times *out_times) {
+    static const cl_profiling_info what[] = {
+        CL_PROFILING_COMMAND_QUEUED, CL_PROFILING_COMMAND_SUBMIT, CL_PROFILING_COMMAND_START,
+        CL_PROFILING_COMMAND_END};
+    uint64_t *const times[] = {
+        &out_times->queued_ns, &out_times->submitted_ns, &out_times->started_ns,
+        &out_times->ended_ns};
+    for (size_t i = 0; i < sizeof what / sizeof what[0]; i++) {
+        cl_ulong time = 0;
+        cl_int error;
+        CLV_CL(
+            error, clGetEventProfilingInfo, ((clv_ocl_event *)base)->event, what[i], sizeof time,
+            &time, NULL);
+        if (error != CL_SUCCESS) {
+            return CLV_CL_FAILED(&base->device->info, clGetEventProfilingInfo, error);
+        }
+        *times[i] = time;
+    }
+    return NULL;
+}
+
+void clv_ocl_event_release(clv_event *base) {
+    if (base == NULL) {
+        return;
+    }
+    clv_ocl_event *event = (clv_ocl_event *)base;
+    CLV_CL_RELEASE(clReleaseEvent, event->event);
+    clv_free(event);
+}
