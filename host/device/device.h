@@ -74,7 +74,7 @@ typedef struct clv_device_vtable {
     /* Borrowed until the buffer is destroyed; NULL where the host cannot see it. */
     void *(*buffer_host)(clv_buffer *buffer);
 
-    /* Builds, or takes the binary from the cache. INTERNAL with the head of the build log. */
+    /* Builds, or takes the binary from the cache. DEVICE_FAILED with the head of the build log. */
     clv_status *(*program_create)(
         clv_device *device, const clv_program_desc *desc, clv_program **out_program);
     void (*program_destroy)(clv_program *program);
