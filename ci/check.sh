@@ -15,13 +15,6 @@ check() {
     fi
 }
 
-check_format() {
-    local format
-    format=$(command -v clang-format-14 || command -v clang-format) || die "clang-format is missing: ci/setup.sh"
-    "$format" --version | grep -q 'version 14\.' || die "clang-format 14 is needed, this is: $("$format" --version)"
-    /usr/bin/python3 ci/check.py --list-files c | xargs -d '\n' "$format" --dry-run --Werror
-}
-
 check_shell() {
     local status=0 script
     for script in ci/*.sh ci/parts/*.sh .ci/run; do
@@ -30,7 +23,7 @@ check_shell() {
     return $status
 }
 
-check formatting check_format
+check formatting bash ci/format.sh --check
 check shell check_shell
 check sources /usr/bin/python3 ci/check.py
 echo "$passed passed, $failed failed"

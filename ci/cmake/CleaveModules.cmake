@@ -127,8 +127,9 @@ function(cleave_libraries)
   endforeach()
   set_target_properties(libcleave_shared PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
-  target_link_libraries(libcleave_static PUBLIC ${dependencies})
-  target_link_libraries(libcleave_shared PRIVATE ${dependencies})
+  foreach(kind IN ITEMS static shared) # users of our header see none of these; static ones still link them
+    target_link_libraries(libcleave_${kind} PRIVATE ${dependencies})
+  endforeach()
   if(CLEAVE_SANITIZE)
     target_link_options(libcleave_static PUBLIC -fsanitize=${CLEAVE_SANITIZE})
     target_link_options(libcleave_shared PRIVATE -fsanitize=${CLEAVE_SANITIZE})

@@ -31,6 +31,7 @@ static void make_one_line(char *text) {
 }
 
 /* PREFIX (format, args) and SUFFIX as one string; NULL where there is no memory. */
+CLV_PRINTF(2, 0)
 static char *join_copy(const char *suffix, const char *format, va_list args) {
     va_list again;
     va_copy(again, args);

@@ -54,6 +54,7 @@ void clv_text_add_bytes(clv_text *text, const char *bytes, size_t length) {
     text->data[text->length] = '\0';
 }
 
+CLV_PRINTF(2, 0)
 static void add_formatted(clv_text *text, const char *format, va_list args) {
     if (!reserve(text, 64)) {
         return;

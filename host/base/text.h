@@ -16,7 +16,7 @@ typedef struct clv_text {
 void clv_text_init(clv_text *text);
 void clv_text_deinit(clv_text *text);
 void clv_text_add(clv_text *text, const char *format, ...) CLV_PRINTF(2, 3);
-void clv_text_addv(clv_text *text, const char *format, va_list args);
+void clv_text_addv(clv_text *text, const char *format, va_list args) CLV_PRINTF(2, 0);
 void clv_text_add_bytes(clv_text *text, const char *bytes, size_t length);
 /* With the quotes; every byte below 0x20 and invalid UTF-8 is escaped. */
 void clv_text_add_json(clv_text *text, const char *string);

@@ -5,9 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- inference
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- inference --- */
 
 clv_status *clv_pointwise_start(
     clv_infer *infer, uint32_t mask, const clv_pointwise_ops *ops, clv_ew_expr **out_expr) {
@@ -49,9 +47,7 @@ clv_status *clv_pointwise_same_dtype(const clv_infer *infer, size_t index) {
     return NULL;
 }
 
-/* --- reference
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- reference --- */
 
 static double fmax_nan(double x, double y) {
     return x != x || x > y ? x : y;
@@ -296,9 +292,7 @@ clv_status *clv_pointwise_reference(const clv_call *call, const clv_mutable_view
     return NULL;
 }
 
-/* --- cost and splits
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- cost and splits --- */
 
 void clv_pointwise_cost(const clv_call *call, clv_cost *out_cost) {
     const clv_ew_expr *expr = call->params;

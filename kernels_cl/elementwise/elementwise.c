@@ -25,9 +25,7 @@ uint32_t clv_ew_add(clv_ew_expr *expr, uint32_t op, uint32_t x, uint32_t y, uint
     return CLV_EW_RESULT + expr->num_steps++;
 }
 
-/* --- expression to program
- * ------------------------------------------------------------------------------------------------
- */
+/* --- expression to program --- */
 
 /* One launch in the making: an expression whose inputs 0 .. are the launch's operands. */
 typedef struct launch_plan {
@@ -122,9 +120,7 @@ bool clv_ew_expr_fits(const clv_ew_expr *expr) {
            assign_registers(expr, num_operands, (1u << num_operands) - 1, &params);
 }
 
-/* --- operands
- * ------------------------------------------------------------------------------------------------
- */
+/* --- operands --- */
 
 /* The type code of an operand whose output has type `other`, or of an output whose first input has.
  */
@@ -193,9 +189,7 @@ static void place_operands(launch_plan *plan, const clv_shape *out) {
     }
 }
 
-/* --- launches
- * ------------------------------------------------------------------------------------------------
- */
+/* --- launches --- */
 
 /* Where registers hold one vector (GPUs), or 16 of them. */
 static const char *float_options(const clv_traits *traits) {

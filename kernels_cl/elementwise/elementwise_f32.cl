@@ -2,8 +2,8 @@
  * elementwise_ops.def, with NumPy's broadcasting.
  *
  * operands  up to five, of any element type (integers, bool, float16 and bfloat16 become float as
- *           they are loaded); the output likewise: floats are rounded to nearest even, to an integer
- *           cut towards 0 and held within its range (NaN gives 0), to bool by x != 0
+ *           they are loaded); the output likewise: floats are rounded to nearest even, to an
+ *           integer cut towards 0 and held within its range (NaN gives 0), to bool by x != 0
  * geometry  an item is `chunk` output elements
  * error     a few units in the last place: what OpenCL's functions give; erf 2 ulp
  * device    float64 operands need cl_khr_fp64
@@ -32,8 +32,7 @@ typedef clv_fv fv;
 #define ZERO ((fv)(0.0f))
 #define ONE ((fv)(1.0f))
 
-/* --- functions that OpenCL lacks, or that are slow
- * ------------------------------------------------------------ */
+/* --- functions that OpenCL lacks, or that are slow --- */
 
 static fv ew_max(fv x, fv y) { /* NaN where either is */
     return x != x || x > y ? x : y;
@@ -55,20 +54,20 @@ static fv ew_is_inf(fv x, float negative, float positive) {
 
 /* Large angles go one by one: PoCL 3.1's vector functions lose all precision in every lane when one
  * lane is beyond some 39000. */
-#define EW_ANGLE_FUNCTION(name)                                                    \
-    static fv ew_##name(fv x) {                                                    \
-        const float limit = 30000.0f;                                              \
-        fv result = name(fabs(x) > (fv)(limit) ? ZERO : x);                        \
-        if (any(fabs(x) > (fv)(limit))) {                                          \
-            float in[CLV_WIDTH], out[CLV_WIDTH];                                   \
-            CLV_FV_KEEP(in, x);                                                    \
-            CLV_FV_KEEP(out, result);                                              \
-            for (uint i = 0; i < CLV_WIDTH; i++) {                                 \
-                out[i] = fabs(in[i]) > limit ? name(in[i]) : out[i];               \
-            }                                                                      \
-            result = CLV_PASTE(vload, CLV_WIDTH)(0, (private const float *)out);   \
-        }                                                                          \
-        return result;                                                             \
+#define EW_ANGLE_FUNCTION(name)                                                  \
+    static fv ew_##name(fv x) {                                                  \
+        const float limit = 30000.0f;                                            \
+        fv result = name(fabs(x) > (fv)(limit) ? ZERO : x);                      \
+        if (any(fabs(x) > (fv)(limit))) {                                        \
+            float in[CLV_WIDTH], out[CLV_WIDTH];                                 \
+            CLV_FV_KEEP(in, x);                                                  \
+            CLV_FV_KEEP(out, result);                                            \
+            for (uint i = 0; i < CLV_WIDTH; i++) {                               \
+                out[i] = fabs(in[i]) > limit ? name(in[i]) : out[i];             \
+            }                                                                    \
+            result = CLV_PASTE(vload, CLV_WIDTH)(0, (private const float *)out); \
+        }                                                                        \
+        return result;                                                           \
     }
 
 EW_ANGLE_FUNCTION(sin)
@@ -76,8 +75,8 @@ EW_ANGLE_FUNCTION(cos)
 EW_ANGLE_FUNCTION(tan)
 
 /* The complementary error function for z >= 0: exp(-z^2) t P(t) with t = 1 / (1 + z / 2). P is a
- * minimax fit of degree 10, relative error 4e-9; z^2 is kept to twice the precision, since exp turns
- * its error into a relative one. */
+ * minimax fit of degree 10, relative error 4e-9; z^2 is kept to twice the precision, since exp
+ * turns its error into a relative one. */
 static fv ew_erfc_positive(fv z) {
     z = fmin(z, (fv)(10.5f)); /* zero from here on */
     const fv t = ONE / (ONE + 0.5f * z);
@@ -133,32 +132,30 @@ static fv ew_floor_mod(fv x, fv y) {
     return r == ZERO ? copysign(ZERO, y) : shifted;
 }
 
-/* A power of whole numbers, to be stored as an integer: pow may end just below the whole number that
- * it should be, and would be cut to the one before. */
+/* A power of whole numbers, to be stored as an integer: pow may end just below the whole number
+ * that it should be, and would be cut to the one before. */
 static fv ew_pow_whole(fv x, fv y) {
     const fv p = pow(x, y), whole = rint(p);
     return fabs(p - whole) <= 4e-6f * fabs(whole) ? whole : p;
 }
 
-/* --- loads and stores
- * ----------------------------------------------------------------------------------------- */
+/* --- loads and stores --- */
 
-#define EW_LOAD(type, expression)                               \
-    {                                                           \
+#define EW_LOAD(type, expression)                                    \
+    {                                                                \
         const global type *from = (const global type *)base + index; \
-        for (uint i = 0; i < count; i++) {                      \
-            out[i] = (expression);                              \
-        }                                                       \
-        break;                                                  \
+        for (uint i = 0; i < count; i++) {                           \
+            out[i] = (expression);                                   \
+        }                                                            \
+        break;                                                       \
     }
 
 #ifdef cl_khr_fp64
-/* Rounded to odd: towards zero, with the last bit set where that was not exact. A second rounding to
- * float16 or bfloat16 is then as good as one. */
+/* Rounded to odd: towards zero, with the last bit set where that was not exact. A second rounding
+ * to float16 or bfloat16 is then as good as one. */
 static float ew_from_double(double x) {
     const float cut = convert_float_rtz(x);
-    return isnan(cut) || isinf(cut) || convert_double(cut) == x ? cut
-                                                                : as_float(as_uint(cut) | 1u);
+    return isnan(cut) || isinf(cut) || convert_double(cut) == x ? cut : as_float(as_uint(cut) | 1u);
 }
 #endif
 
@@ -213,13 +210,13 @@ static ushort ew_bfloat16(float x) {
     return (ushort)(x != x ? bits >> 16 | 0x40u : rounded);
 }
 
-#define EW_STORE(type, expression)                        \
-    {                                                     \
-        global type *to = (global type *)base + index;    \
-        for (uint i = 0; i < count; i++) {                \
-            to[i] = (expression);                         \
-        }                                                 \
-        break;                                            \
+#define EW_STORE(type, expression)                     \
+    {                                                  \
+        global type *to = (global type *)base + index; \
+        for (uint i = 0; i < count; i++) {             \
+            to[i] = (expression);                      \
+        }                                              \
+        break;                                         \
     }
 
 /* NaN gives 0, and every compiler agrees on it. */
@@ -273,8 +270,7 @@ static void ew_store_run(
     }
 }
 
-/* --- the operations
- * ------------------------------------------------------------------------------------------- */
+/* --- the operations --- */
 
 #define EW_OPERANDS_0
 #define EW_OPERANDS_1 const fv x = px[i];

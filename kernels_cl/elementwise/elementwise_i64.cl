@@ -1,8 +1,9 @@
-/* Elementwise programs over integers and bool, all of them as 64-bit integers: exact for every width,
- * since what is stored is cut to the output's width. The frame is the same as in elementwise_f32.cl.
+/* Elementwise programs over integers and bool, all of them as 64-bit integers: exact for every
+ * width, since what is stored is cut to the output's width. The frame is the same as in
+ * elementwise_f32.cl.
  *
- * operands  up to five integers or bools (other types only to be copied by their bits); uint64 keeps
- *           its bits and has operations of its own where the sign matters
+ * operands  up to five integers or bools (other types only to be copied by their bits); uint64
+ *           keeps its bits and has operations of its own where the sign matters
  * float64   is cut towards 0 and held within the range as it is loaded, rounded to nearest as it is
  *           stored; needs cl_khr_fp64
  */
