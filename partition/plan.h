@@ -1,0 +1,96 @@
+/* A plan: where everything runs. Data; made by a policy (policies.def), by hand, or read from a
+ * file.
+ *
+ * A plan has groups of units that each serve whole requests (replicas of data parallelism; one
+ * group without it). In a group every task is placed: on one unit, or split in pieces over several.
+ * Stages number the parts of a pipeline.
+ */
+#ifndef CLV_PARTITION_PLAN_H
+#define CLV_PARTITION_PLAN_H
+
+#include "partition/costs.h"
+
+typedef enum clv_objective { CLV_THROUGHPUT, CLV_LATENCY } clv_objective;
+
+typedef struct clv_piece {
+    uint32_t unit;
+    int64_t begin, end; /* positions of the split's axis; 0, 0 where the task is whole */
+} clv_piece;
+
+typedef struct clv_placement {
+    uint32_t first_piece, num_pieces; /* of group->pieces */
+    int32_t split;                    /* index of the task's splits; -1: whole */
+    uint32_t stage;
+    const char *reason; /* "fastest here", "pinned by 'conv.*=gpu:0'", "keeps the cut small", ... */
+} clv_placement;
+
+typedef struct clv_group {
+    clv_placement *placements; /* [num_tasks] */
+    clv_piece *pieces;
+    uint32_t num_pieces, num_stages;
+    double share;                 /* of the requests; groups' shares add up to 1 */
+    double period_us, latency_us; /* predicted, alone */
+} clv_group;
+
+typedef struct clv_plan_stage {
+    uint32_t group, stage;
+    uint32_t first_task, num_tasks; /* of `order`-sorted tasks: informative */
+    double load_us;                 /* compute and transfers that bind, a request */
+} clv_plan_stage;
+
+typedef struct clv_plan {
+    clv_arena arena;
+    const char *policy; /* canonical: "data:2/pipeline:3" */
+    clv_objective objective;
+    clv_hash workload_hash;
+    clv_group *groups;
+    uint32_t num_groups;
+    uint32_t depth;         /* requests in flight that it is meant for */
+    double period_us;       /* predicted time between results in the steady state */
+    double latency_us;      /* predicted, of one request alone */
+    uint64_t *memory_bytes; /* [num_units]: weights and live activations at `depth` */
+    uint32_t best_single_unit;
+    double best_single_period_us, best_single_latency_us;
+    const char *limit;  /* what keeps it from being faster: "stage 2 on gpu:1", "link gpu:0-host",
+                           "memory of host" */
+    const char *method; /* "exact over 812 down-closed cuts", "best of 8 linear orders" */
+} clv_plan;
+
+/* A pin: tasks whose name or alias the regular expression matches (POSIX extended, anywhere) run on
+ * `unit`. */
+typedef struct clv_pin {
+    const char *pattern, *unit;
+} clv_pin;
+
+typedef struct clv_plan_request {
+    const char *policy; /* as typed */
+    clv_objective objective;
+    bool has_objective; /* else the policy's own default */
+    const clv_pin *pins;
+    size_t num_pins;
+    const double
+        *tensor_shares; /* --tensor-split, one for each unit; NULL: in proportion to speed */
+    size_t num_tensor_shares;
+    uint32_t depth; /* 0: the plan's choice */
+    bool allow_idle;
+    double budget_s; /* for searches; deterministic all the same: counted in steps, not in time; 0:
+                        default */
+} clv_plan_request;
+
+/* USAGE: unknown policy, pin that cannot be kept, idle unit. UNSUPPORTED: a task that no unit can
+ * run. NO_MEMORY: what cannot be held says how much is missing and where. Same input, same plan, to
+ * the byte. */
+clv_status *clv_plan_create(
+    const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) CLV_CHECKED;
+void clv_plan_destroy(clv_plan *plan);
+/* Everything that must hold of a plan on its machine and workload: complete, pieces cover each
+ * split, units can run their tasks, memory fits, pins hold, stages monotonous along edges. */
+clv_status *clv_plan_verify(const clv_costs *costs, const clv_plan *plan) CLV_CHECKED;
+/* Files: docs/plans.md. Reading checks the hash, units and drivers, and verifies. */
+clv_status *clv_plan_format_json(const clv_costs *costs, const clv_plan *plan, char **out_json)
+    CLV_CHECKED;
+clv_status *clv_plan_parse_json(
+    const clv_costs *costs, const char *what, const char *json, size_t length,
+    clv_plan **out_plan) CLV_CHECKED;
+
+#endif

@@ -1,0 +1,178 @@
+#include "partition/workload.h"
+
+#include "host/base/file.h"
+#include "host/base/memory.h"
+#include "host/base/name_map.h"
+
+#include <math.h>
+#include <string.h>
+
+void clv_workload_destroy(clv_workload *workload) {
+    if (workload != NULL) {
+        clv_arena_deinit(&workload->arena);
+        clv_free(workload);
+    }
+}
+
+uint32_t clv_workload_find(const clv_workload *workload, const char *name) {
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        if (strcmp(workload->tasks[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return CLV_NO_TASK;
+}
+
+clv_status *clv_workload_load(const char *path, clv_workload **out_workload) {
+    clv_mapped_file file;
+    *out_workload = NULL;
+    CLV_TRY(clv_file_map(path, &file));
+    clv_status *status =
+        clv_workload_parse_json(path, (const char *)file.data, file.bytes, out_workload);
+    clv_file_unmap(&file);
+    return status;
+}
+
+/* --- verification --- */
+
+static bool is_count(double value) {
+    return isfinite(value) && value >= 0;
+}
+
+static clv_status *verify_times(const clv_task *task) {
+    for (uint32_t i = 0; i < task->num_times; i++) {
+        const clv_task_time *time = &task->times[i];
+        if (isnan(time->time_us) || time->time_us < 0) {
+            return CLV_ERROR(
+                MALFORMED, "task '%s': time on '%s' is %g us, must be at least 0", task->name,
+                time->where, time->time_us);
+        }
+    }
+    if (!is_count(task->flops) || !is_count(task->traffic_bytes)) {
+        return CLV_ERROR(
+            MALFORMED, "task '%s': flops (%g) and traffic_bytes (%g) must be at least 0 and finite",
+            task->name, task->flops, task->traffic_bytes);
+    }
+    return NULL;
+}
+
+static bool contains(const uint32_t *ids, uint32_t count, uint32_t id) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static clv_status *verify_edges(const clv_workload *workload, uint32_t index) {
+    const clv_task *task = &workload->tasks[index];
+    for (uint32_t i = 0; i < task->num_inputs; i++) {
+        uint32_t id = task->inputs[i];
+        if (id >= workload->num_tensors || contains(task->inputs, i, id)) {
+            return CLV_ERROR(
+                MALFORMED, "task '%s': input %u is not a tensor, or twice", task->name, i);
+        }
+        const clv_task_tensor *tensor = &workload->tensors[id];
+        if (tensor->producer != CLV_NO_TASK && tensor->producer >= index) {
+            return CLV_ERROR(
+                MALFORMED, "task '%s' comes before the task that makes its input '%s'", task->name,
+                tensor->name);
+        }
+        if (!contains(tensor->consumers, tensor->num_consumers, index)) {
+            return CLV_ERROR(
+                MALFORMED, "tensor '%s' does not know its consumer '%s'", tensor->name, task->name);
+        }
+    }
+    for (uint32_t i = 0; i < task->num_outputs; i++) {
+        uint32_t id = task->outputs[i];
+        if (id >= workload->num_tensors || workload->tensors[id].producer != index) {
+            return CLV_ERROR(
+                MALFORMED, "task '%s': output %u is not a tensor that it makes", task->name, i);
+        }
+    }
+    return NULL;
+}
+
+static clv_status *verify_split_input(
+    const clv_workload *workload, const clv_task *task, const clv_task_split *split, uint32_t i) {
+    const clv_task_split_input *input = &split->inputs[i];
+    if (input->need == CLV_TASK_WHOLE) {
+        return NULL;
+    }
+    const clv_task_tensor *tensor = &workload->tensors[task->inputs[i]];
+    bool is_good = input->axis >= 0 && input->num >= 1 && input->den >= 1 &&
+                   (tensor->num_dims == 0 || input->axis < tensor->num_dims);
+    if (!is_good) {
+        return CLV_ERROR(
+            MALFORMED, "task '%s', split '%s': input '%s' is cut along axis %d by %lld/%lld",
+            task->name, split->name, tensor->name, input->axis, (long long)input->num,
+            (long long)input->den);
+    }
+    return NULL;
+}
+
+static clv_status *verify_splits(const clv_workload *workload, const clv_task *task) {
+    for (uint32_t i = 0; i < task->num_splits; i++) {
+        const clv_task_split *split = &task->splits[i];
+        bool is_good = split->extent >= 1 && split->grain >= 1 && split->grain <= split->extent &&
+                       split->fixed_share >= 0 && split->fixed_share <= 1 &&
+                       (split->axis >= 0) == (split->join == CLV_TASK_PLACE);
+        if (!is_good) {
+            return CLV_ERROR(
+                MALFORMED,
+                "task '%s', split '%s': extent %lld, grain %lld, fixed_share %g, axis %d",
+                task->name, split->name, (long long)split->extent, (long long)split->grain,
+                split->fixed_share, split->axis);
+        }
+        for (uint32_t k = 0; k < task->num_inputs; k++) {
+            CLV_TRY(verify_split_input(workload, task, split, k));
+        }
+    }
+    return NULL;
+}
+
+static clv_status *verify_tensor(const clv_workload *workload, const clv_task_tensor *tensor) {
+    if (tensor->name == NULL) {
+        return CLV_ERROR(MALFORMED, "a tensor has no name");
+    }
+    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+        bool is_ascending = i == 0 || tensor->consumers[i] > tensor->consumers[i - 1];
+        if (tensor->consumers[i] >= workload->num_tasks || !is_ascending) {
+            return CLV_ERROR(
+                MALFORMED, "tensor '%s': its consumers are not in order", tensor->name);
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_workload_verify(const clv_workload *workload) {
+    clv_status *status = NULL;
+    clv_name_map names;
+    clv_name_map_init(&names);
+    if (workload->num_tasks == 0) {
+        status = CLV_ERROR(MALFORMED, "'%s' has no tasks", workload->name);
+    }
+    for (uint32_t i = 0; status == NULL && i < workload->num_tensors; i++) {
+        CLV_TRY_DONE(verify_tensor(workload, &workload->tensors[i]));
+    }
+    for (uint32_t i = 0; status == NULL && i < workload->num_tasks; i++) {
+        const clv_task *task = &workload->tasks[i];
+        if (task->name == NULL || task->name[0] == '\0') {
+            status = CLV_ERROR(MALFORMED, "task %u has no name", i);
+        } else if (clv_name_map_find(&names, task->name) != NULL) {
+            status = CLV_ERROR(MALFORMED, "two tasks are named '%s'", task->name);
+        } else if (!clv_name_map_set(&names, task->name, i)) {
+            status = CLV_ERROR(NO_MEMORY, "out of host memory for names");
+        }
+        if (status != NULL) {
+            break;
+        }
+        CLV_TRY_DONE(verify_times(task));
+        CLV_TRY_DONE(verify_edges(workload, i));
+        CLV_TRY_DONE(verify_splits(workload, task));
+    }
+done:
+    clv_name_map_deinit(&names);
+    return status;
+}

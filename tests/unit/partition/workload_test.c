@@ -1,0 +1,175 @@
+/* Task graphs from JSON: what they become, and what is refused; times on the units of a machine. */
+#include "host/base/memory.h"
+#include "partition/costs.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static clv_workload *parse(const char *json) {
+    clv_workload *workload = NULL;
+    clv_status *status = clv_workload_parse_json("test", json, strlen(json), &workload);
+    if (status != NULL) {
+        fail_msg("%s", clv_status_message(status));
+    }
+    return workload;
+}
+
+static const char *const diamond =
+    "{\"tasks\":[{\"name\":\"d\",\"time_us\":4},"
+    "{\"name\":\"b\",\"type\":\"Conv\",\"time_us\":{\"core\":9,\"gpu:1\":1,\"gpu\":2},"
+    "\"memory_bytes\":1000,\"output_bytes\":64},"
+    "{\"name\":\"a\",\"time_us\":1,\"output_bytes\":7},{\"name\":\"c\",\"time_us\":{\"*\":3}}],"
+    "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":100},{\"from\":\"a\",\"to\":\"c\",\"bytes\":"
+    "100},{\"from\":\"b\",\"to\":\"d\",\"bytes\":5},{\"from\":\"c\",\"to\":\"d\",\"bytes\":6},"
+    "{\"from\":\"a\",\"to\":\"d\",\"bytes\":30}],\"colocate\":[[\"b\",\"d\"]]}";
+
+static void test_order_and_tensors(void **state) {
+    (void)state;
+    clv_workload *workload = parse(diamond);
+    assert_int_equal(workload->num_tasks, 4);
+    assert_string_equal(workload->tasks[0].name, "a");
+    assert_string_equal(workload->tasks[1].name, "b");
+    assert_string_equal(workload->tasks[3].name, "d");
+    /* a: one tensor of 100 bytes to b and c, one of 30 to d; d has no edge: an output */
+    assert_int_equal(workload->tasks[0].num_outputs, 2);
+    const clv_task_tensor *first = &workload->tensors[workload->tasks[0].outputs[0]];
+    assert_int_equal(first->bytes, 100);
+    assert_int_equal(first->num_consumers, 2);
+    assert_int_equal(first->resident, 7);
+    assert_int_equal(workload->tasks[3].num_inputs, 3);
+    assert_true(workload->tensors[workload->tasks[3].outputs[0]].is_output);
+    assert_int_equal(workload->tasks[1].weight_bytes, 1000);
+    assert_int_equal(workload->tasks[1].colocation, workload->tasks[3].colocation);
+    assert_int_not_equal(workload->tasks[1].colocation, 0);
+    assert_int_equal(workload->tasks[0].colocation, 0);
+    clv_workload_destroy(workload);
+}
+
+static void test_costs(void **state) {
+    (void)state;
+    clv_workload *workload = parse(diamond);
+    clv_machine *machine = NULL;
+    clv_costs *costs = NULL;
+    double us;
+    assert_null(clv_machine_parse_text(
+        "core*2; core speed=0.5; gpu*3; link gpu* host bw=1M latency=1us", &machine));
+    assert_null(clv_costs_create(workload, machine, &costs));
+    assert_int_equal(costs->num_classes, 4); /* core, slow core, gpu, gpu:1 by name */
+    assert_true(clv_costs_time_us(costs, 1, 0) == 9);
+    assert_true(clv_costs_time_us(costs, 1, 2) == 18);
+    assert_true(clv_costs_time_us(costs, 1, 3) == 2);
+    assert_true(clv_costs_time_us(costs, 1, 4) == 1);
+    assert_true(clv_costs_time_us(costs, 2, 5) == 3);
+    assert_null(clv_costs_transfer_us(costs, 3, 4, 10, &us));
+    assert_true(fabs(us - 2 * (1 + 10)) < 1e-9);
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    assert_null(clv_machine_parse_text("npu", &machine));
+    clv_workload *other = parse("{\"tasks\":[{\"name\":\"x\",\"time_us\":{\"core\":1}}]}");
+    clv_status *status = clv_costs_create(other, machine, &costs);
+    assert_int_equal(clv_status_code(status), CLV_UNSUPPORTED);
+    assert_non_null(strstr(clv_status_message(status), "'x'"));
+    clv_status_destroy(status);
+    clv_workload_destroy(other);
+    clv_workload_destroy(workload);
+    clv_machine_destroy(machine);
+}
+
+static void test_splits(void **state) {
+    (void)state;
+    clv_workload *workload = parse(
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"output_dims\":[1,64,32,32]},{\"name\":\"b\","
+        "\"flops\":100,\"traffic_bytes\":10,\"splits\":[{\"name\":\"rows\",\"axis\":2,\"extent\":"
+        "32,"
+        "\"grain\":2,\"fixed_share\":0.1,\"inputs\":{\"a\":{\"need\":\"slice\",\"axis\":2,"
+        "\"before\":"
+        "1,\"after\":1}}},{\"name\":\"sum\",\"join\":\"sum\",\"extent\":64,\"splits_weights\":true}"
+        "]}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":4}]}");
+    const clv_task *task = &workload->tasks[1];
+    assert_int_equal(task->num_splits, 2);
+    assert_int_equal(task->splits[0].inputs[0].before, 1);
+    assert_int_equal(task->splits[0].inputs[0].need, CLV_TASK_SLICE);
+    assert_int_equal(task->splits[1].axis, -1);
+    assert_true(task->splits[1].splits_weights);
+    clv_workload_destroy(workload);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *json, *message;
+    } cases[] = {
+        {"[]", "must be a JSON object"},
+        {"{}", "tasks"},
+        {"{\"tasks\":[]}", "no tasks"},
+        {"{\"tasks\":[{}]}", "name"},
+        {"{\"tasks\":[{\"name\":\"a\",\"tme_us\":1}]}", "time_us"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":-1}]}", "at least 0"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1e999}]}", "time"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":\"x\"}]}", "must be a number"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"a\",\"time_us\":1}]}",
+         "second task named 'a'"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1}],\"edges\":[{\"from\":\"a\",\"to\":\"b\"}]}",
+         "no task 'b'"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1}],\"edges\":[{\"from\":\"a\",\"to\":\"a\"}]}",
+         "depends on itself"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"b\",\"time_us\":1}],\"edges\":[{"
+         "\"from\":\"a\",\"to\":\"b\"},{\"from\":\"b\",\"to\":\"a\"}]}",
+         "cycle"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"memory_bytes\":-5}]}", "memory_bytes"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1}],\"colocate\":[[\"a\",\"z\"]]}",
+         "no task 'z'"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,"
+         "\"grain\":5}]}]}",
+         "grain 5"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,"
+         "\"inputs\":{\"q\":{\"need\":\"whole\"}}}]}]}",
+         "no edge leads from 'q'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clv_workload *workload = NULL;
+        clv_status *status =
+            clv_workload_parse_json("t", cases[i].json, strlen(cases[i].json), &workload);
+        assert_non_null(status);
+        assert_null(workload);
+        assert_int_equal(clv_status_code(status), CLV_MALFORMED);
+        if (strstr(clv_status_message(status), cases[i].message) == NULL) {
+            fail_msg("'%s' gives '%s'", cases[i].json, clv_status_message(status));
+        }
+        clv_status_destroy(status);
+    }
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    for (int64_t n = 0;; n++) {
+        clv_workload *workload = NULL;
+        clv_memory_fail_at(n);
+        clv_status *status = clv_workload_parse_json("t", diamond, strlen(diamond), &workload);
+        clv_memory_fail_at(-1);
+        if (status == NULL) {
+            clv_workload_destroy(workload);
+            assert_true(n > 5);
+            return;
+        }
+        assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+        clv_status_destroy(status);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_and_tensors),
+        cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
