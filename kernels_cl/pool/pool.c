@@ -1,0 +1,121 @@
+/* The pooling family. pool.cl tells how. */
+#include "kernels_cl/pool/pool.h"
+
+#include "kernels_cl/kernel.h"
+#include "kernels_cl/pool/pool_params.h"
+
+extern const clv_kernel_source clv_source_pool;
+
+enum { AXES = CLV_MAX_SPATIAL };
+
+void clv_pool_shape_of(const clv_call *call, clv_pool_shape *out_shape) {
+    const clv_pool_params *params = call->params;
+    const clv_shape *in = &call->inputs[0].shape, *out = &call->outputs[0].shape;
+    *out_shape =
+        (clv_pool_shape){.planes = in->dims[0] * in->dims[1], .in = {1, 1, 1}, .out = {1, 1, 1}};
+    if (params->is_global) {
+        clv_window window = {
+            .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .rank = 1};
+        out_shape->in[2] = window.kernel[2] = clv_shape_product(in, 2, in->rank);
+        out_shape->window = window;
+        return;
+    }
+    out_shape->window = params->window;
+    for (int i = 2; i < in->rank; i++) {
+        out_shape->in[AXES - params->window.rank + i - 2] = in->dims[i];
+        out_shape->out[AXES - params->window.rank + i - 2] = out->dims[i];
+    }
+}
+
+static void fill_params(const clv_call *call, const clv_pool_shape *shape, pool_params *p) {
+    const clv_pool_params *op = call->params;
+    *p = (pool_params){
+        .kind = (clv_u32)op->kind,
+        .count_include_pad = (clv_u32)op->count_include_pad,
+        .power = (clv_u32)op->p,
+        .dtype = call->inputs[0].dtype,
+        .is_column_major = (clv_u32)op->is_column_major,
+        .has_values = call->outputs[0].dtype != CLV_DTYPE_NONE,
+        .has_index = call->num_outputs > 1 && call->outputs[1].dtype != CLV_DTYPE_NONE,
+    };
+    p->elements = (clv_u64)shape->planes;
+    for (int a = 0; a < AXES; a++) {
+        p->window[a] = shape->window.kernel[a];
+        p->stride[a] = shape->window.stride[a];
+        p->dilation[a] = shape->window.dilation[a];
+        p->pad[a] = shape->window.pad_begin[a];
+        p->padded[a] = shape->in[a] + shape->window.pad_begin[a] + shape->window.pad_end[a];
+        p->in[a] = (clv_u32)shape->in[a];
+        p->out[a] = (clv_u32)shape->out[a];
+        p->elements *= (clv_u64)shape->out[a];
+    }
+}
+
+/* Rows and chunks of an item of `pool`; returns the number of items. */
+static uint64_t deal_rows(const clv_traits *traits, pool_params *p) {
+    uint64_t rows = p->elements / p->out[2];
+    p->is_wide = p->out[2] < 4 && p->dilation[2] == 1 && p->window[2] >= clv_width(traits);
+    p->chunk = p->is_wide ? 1 : clv_width(traits);
+    p->rows = 1;
+    if (traits->is_cpu) {
+        /* a row at least, about 16 thousand taps, but eight items a lane where there is that much
+         */
+        p->chunk = p->out[2];
+        double taps = (double)p->out[2];
+        for (int a = 0; a < AXES; a++) {
+            taps *= (double)(p->window[a] < p->in[a] ? p->window[a] : p->in[a]);
+        }
+        uint64_t even = rows / (8 * (uint64_t)traits->num_lanes + 1) + 1;
+        uint64_t wanted = (uint64_t)(16384.0 / (taps + 1.0)) + 1;
+        p->rows = (clv_u32)(wanted < even ? wanted : even);
+    }
+    p->chunks = (p->out[2] + p->chunk - 1) / p->chunk;
+    return (rows + p->rows - 1) / p->rows * p->chunks;
+}
+
+static clv_status *emit_ref(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    clv_pool_shape shape;
+    pool_params p;
+    clv_pool_shape_of(call, &shape);
+    fill_params(call, &shape, &p);
+    if (p.elements == 0) {
+        return NULL;
+    }
+    bool is_simple = p.dtype == CLV_FLOAT32 && !p.has_index;
+    uint64_t num_items = 0;
+    if (is_simple) {
+        num_items = deal_rows(traits, &p);
+    } else {
+        clv_deal(traits, p.elements, 512, &p.rows, &num_items);
+    }
+    clv_launch launch = {
+        .source = &clv_source_pool,
+        .entry = is_simple ? "pool" : "pool_any",
+        .options = clv_width_options(traits),
+        .args =
+            {{CLV_ARG_INPUT, 0},
+             {p.has_values ? CLV_ARG_OUTPUT : CLV_ARG_NONE, 0},
+             {p.has_index ? CLV_ARG_OUTPUT : CLV_ARG_NONE, 1}},
+        .num_args = is_simple ? 2 : 3,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = num_items,
+        .local_size = clv_local_size(traits),
+    };
+    return emitter->launch(emitter->context, &launch);
+}
+
+static const clv_variant variants[] = {
+    {
+        .name = "ref",
+        .summary =
+            "any window: vectors of output positions, or along the window for global pooling",
+        .emit = emit_ref,
+    },
+};
+
+const clv_kernel_family clv_kernels_pool = {
+    .name = "pool", .variants = variants, .num_variants = sizeof variants / sizeof variants[0]};
