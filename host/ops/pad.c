@@ -87,10 +87,11 @@ static clv_status *pad_output(clv_infer *infer, const clv_move_op *op) {
                 (long long)before, (long long)after);
         }
         const int64_t kept = shape.dims[i] + (before < 0 ? before : 0) + (after < 0 ? after : 0);
-        if (kept < 0) {
+        /* a constant border may be cut into as well */
+        if (shape.dims[i] + before + after < 0 || (kept < 0 && op->mode != CLV_PAD_CONSTANT)) {
             return CLV_ERROR(
-                MALFORMED, "pads of axis %d cut off %lld of %lld elements", i,
-                (long long)(shape.dims[i] - kept), (long long)shape.dims[i]);
+                MALFORMED, "pads of axis %d cut off more than its %lld elements", i,
+                (long long)shape.dims[i]);
         }
         if (kept == 0 && op->mode != CLV_PAD_CONSTANT && (before > 0 || after > 0)) {
             return CLV_ERROR(MALFORMED, "axis %d has no elements to fill the border from", i);

@@ -66,6 +66,7 @@ clv_status *clv_move_emit_pad(
             .before = before < 0 ? 0 : before,
             .src_stride = strides[i],
         };
+        axes[i].in = axes[i].in < 0 ? 0 : axes[i].in; /* all of it is cut off, and border too */
         params.src_start += before < 0 ? -before * strides[i] : 0;
     }
     params.num_dims = (uint32_t)join_axes(axes, in->rank > 0 ? in->rank : 1, op->mode);

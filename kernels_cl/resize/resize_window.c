@@ -9,38 +9,58 @@ bool clv_resize_keeps(const clv_resize_op *op, int axis) {
     return a->in == a->out && a->scale == 1 && !cropped;
 }
 
+/* A step of arithmetic. Where the nearest position is wanted, a last digit decides between two
+ * neighbours: there the steps are those of float, as in the engines that models were tested with.
+ */
+static double step(const clv_resize_op *op, double value) {
+    return op->mode == CLV_RESIZE_NEAREST ? (double)(float)value : value;
+}
+
 /* Where output position `at` lies on the input axis. */
 static double original(const clv_resize_op *op, const clv_resize_axis *a, int64_t at) {
-    const double in = (double)a->in, x = (double)at;
-    const double length = a->scale * in; /* of the output, perhaps not whole */
+    const double x = (double)at, in_last = (double)(a->in - 1);
+    const double scale = step(op, a->scale);
     switch (op->coordinates) {
-    case CLV_RESIZE_HALF_PIXEL_SYMMETRIC:
-        return in / 2 * (1 - (double)a->out / length) + (x + 0.5) / a->scale - 0.5;
+    case CLV_RESIZE_HALF_PIXEL_SYMMETRIC: {
+        /* the output's length before it was made whole, in the middle of what it became */
+        const double length = step(op, scale * (double)a->in);
+        const double adjustment = step(op, (double)a->out / length);
+        const double offset = step(op, (double)a->in / 2 * step(op, 1 - adjustment));
+        return step(op, offset + step(op, step(op, (x + 0.5) / scale) - 0.5));
+    }
     case CLV_RESIZE_PYTORCH_HALF_PIXEL:
-        return a->out > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
-    case CLV_RESIZE_ALIGN_CORNERS:
-        return length == 1 || a->out == 1 ? 0 : x * (in - 1) / (length - 1);
+        return a->out > 1 ? step(op, step(op, (x + 0.5) / scale) - 0.5) : 0;
+    case CLV_RESIZE_ALIGN_CORNERS: {
+        /* ONNX's reference takes the length before it was made whole, unlike its text */
+        const double last = step(op, a->scale * (double)a->in - 1);
+        return last == 0 || a->out == 1 ? 0 : step(op, step(op, x * in_last) / last);
+    }
     case CLV_RESIZE_ASYMMETRIC:
-        return x / a->scale;
+        return step(op, x / scale);
     case CLV_RESIZE_TF_HALF_PIXEL_FOR_NN:
-        return (x + 0.5) / a->scale;
+        return step(op, (x + 0.5) / scale);
     case CLV_RESIZE_TF_CROP_AND_RESIZE: {
-        const double extent = a->roi_end - a->roi_start;
-        const double offset = length == 1 || a->out == 1 ? extent * (in - 1) / 2
-                                                         : x * extent * (in - 1) / (length - 1);
-        return offset + a->roi_start * (in - 1);
+        const double extent = step(op, a->roi_end - a->roi_start);
+        if (a->out <= 1) {
+            return step(op, 0.5 * (a->roi_start + a->roi_end) * in_last);
+        }
+        const double offset =
+            step(op, step(op, step(op, x * extent) * in_last) / (double)(a->out - 1));
+        return step(op, step(op, a->roi_start * in_last) + offset);
     }
     default:
-        return (x + 0.5) / a->scale - 0.5;
+        return step(op, step(op, (x + 0.5) / scale) - 0.5);
     }
 }
 
+/* A tie that rounding errors have moved a little is still a tie (1e-6: as in ONNX Runtime). */
 static double rounded(clv_resize_rounding rounding, double x, double scale) {
+    const double tie = 0.5 + 1e-6;
     switch (rounding) {
     case CLV_RESIZE_ROUND_PREFER_FLOOR:
-        return ceil(x - 0.5);
+        return ceil(x - tie);
     case CLV_RESIZE_ROUND_PREFER_CEIL:
-        return floor(x + 0.5);
+        return floor(x + tie);
     case CLV_RESIZE_CEIL:
         return ceil(x);
     case CLV_RESIZE_BEFORE_11:
