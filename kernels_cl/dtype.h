@@ -5,6 +5,24 @@
 
 #ifdef __OPENCL_VERSION__
 
+/* Cases of a switch over types: one loop each over `count` elements from `index` on. */
+#define CLV_LOAD_CASE(type, expression)                              \
+    {                                                                \
+        const global type *from = (const global type *)base + index; \
+        for (uint i = 0; i < count; i++) {                           \
+            out[i] = (expression);                                   \
+        }                                                            \
+        break;                                                       \
+    }
+#define CLV_STORE_CASE(type, expression)               \
+    {                                                  \
+        global type *to = (global type *)base + index; \
+        for (uint i = 0; i < count; i++) {             \
+            to[i] = (expression);                      \
+        }                                              \
+        break;                                         \
+    }
+
 enum {
     CLV_DTYPE_NONE,
 #define DTYPE(name, onnx, bytes, word) CLV_##name,
@@ -55,6 +73,48 @@ static void clv_store_long(global uchar *base, uint type, uint index, long value
     default: /* INT64, UINT64 */
         ((global long *)base)[index] = value;
         break;
+    }
+}
+
+/* Elements [index, index + count). */
+static void clv_load_longs(
+    private long *out, const global uchar *base, uint type, uint index, uint count) {
+    switch (type) {
+    case CLV_BOOL:
+        CLV_LOAD_CASE(uchar, from[i] != 0)
+    case CLV_UINT8:
+        CLV_LOAD_CASE(uchar, from[i])
+    case CLV_INT8:
+        CLV_LOAD_CASE(char, from[i])
+    case CLV_UINT16:
+        CLV_LOAD_CASE(ushort, from[i])
+    case CLV_INT16:
+        CLV_LOAD_CASE(short, from[i])
+    case CLV_INT32:
+        CLV_LOAD_CASE(int, from[i])
+    case CLV_UINT32:
+        CLV_LOAD_CASE(uint, from[i])
+    default: /* INT64, UINT64 */
+        CLV_LOAD_CASE(long, from[i])
+    }
+}
+
+static void clv_store_longs(
+    global uchar *base, uint type, uint index, private const long *in, uint count) {
+    switch (type) {
+    case CLV_BOOL:
+        CLV_STORE_CASE(uchar, in[i] != 0)
+    case CLV_UINT8:
+    case CLV_INT8:
+        CLV_STORE_CASE(uchar, (uchar)in[i])
+    case CLV_UINT16:
+    case CLV_INT16:
+        CLV_STORE_CASE(ushort, (ushort)in[i])
+    case CLV_INT32:
+    case CLV_UINT32:
+        CLV_STORE_CASE(uint, (uint)in[i])
+    default: /* INT64, UINT64 */
+        CLV_STORE_CASE(long, in[i])
     }
 }
 

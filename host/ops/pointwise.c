@@ -1,6 +1,7 @@
 #include "host/ops/pointwise.h"
 
 #include "host/base/memory.h"
+#include "host/ops/moves.h"
 #include "kernels_cl/elementwise/elementwise_int.h"
 #include <math.h>
 #include <string.h>
@@ -306,8 +307,6 @@ void clv_pointwise_cost(const clv_call *call, clv_cost *out_cost) {
 }
 
 clv_status *clv_pointwise_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
-    static const char *const names[CLV_MAX_RANK] = {"axis 0", "axis 1", "axis 2", "axis 3",
-                                                    "axis 4", "axis 5", "axis 6", "axis 7"};
     const clv_shape *shape = &call->outputs[0].shape;
     for (int axis = 0; axis < shape->rank; axis++) {
         if (shape->dims[axis] < 2) {
@@ -315,7 +314,8 @@ clv_status *clv_pointwise_splits(const clv_call *call, clv_arena *arena, clv_spl
         }
         clv_split *split = NULL;
         CLV_TRY(clv_split_add(
-            out_list, arena, call, names[axis], CLV_JOIN_PLACE, axis, shape->dims[axis], &split));
+            out_list, arena, call, clv_axis_name(axis), CLV_JOIN_PLACE, axis, shape->dims[axis],
+            &split));
         for (size_t i = 0; i < call->num_inputs; i++) {
             const clv_view *input = &call->inputs[i];
             int from = axis - (shape->rank - input->shape.rank);

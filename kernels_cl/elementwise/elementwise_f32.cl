@@ -141,15 +141,6 @@ static fv ew_pow_whole(fv x, fv y) {
 
 /* --- loads and stores --- */
 
-#define EW_LOAD(type, expression)                                    \
-    {                                                                \
-        const global type *from = (const global type *)base + index; \
-        for (uint i = 0; i < count; i++) {                           \
-            out[i] = (expression);                                   \
-        }                                                            \
-        break;                                                       \
-    }
-
 #ifdef cl_khr_fp64
 /* Rounded to odd: towards zero, with the last bit set where that was not exact. A second rounding
  * to float16 or bfloat16 is then as good as one. */
@@ -174,32 +165,32 @@ static void ew_load_run(
         break;
     }
     case CLV_BOOL:
-        EW_LOAD(uchar, from[i] != 0 ? 1.0f : 0.0f)
+        CLV_LOAD_CASE(uchar, from[i] != 0 ? 1.0f : 0.0f)
     case CLV_UINT8:
-        EW_LOAD(uchar, (float)from[i])
+        CLV_LOAD_CASE(uchar, (float)from[i])
     case CLV_INT8:
-        EW_LOAD(char, (float)from[i])
+        CLV_LOAD_CASE(char, (float)from[i])
     case CLV_UINT16:
-        EW_LOAD(ushort, (float)from[i])
+        CLV_LOAD_CASE(ushort, (float)from[i])
     case CLV_INT16:
-        EW_LOAD(short, (float)from[i])
+        CLV_LOAD_CASE(short, (float)from[i])
     case CLV_INT32:
-        EW_LOAD(int, (float)from[i])
+        CLV_LOAD_CASE(int, (float)from[i])
     case CLV_UINT32:
-        EW_LOAD(uint, (float)from[i])
+        CLV_LOAD_CASE(uint, (float)from[i])
     case CLV_INT64:
-        EW_LOAD(long, (float)from[i])
+        CLV_LOAD_CASE(long, (float)from[i])
     case CLV_UINT64:
-        EW_LOAD(ulong, (float)from[i])
+        CLV_LOAD_CASE(ulong, (float)from[i])
     case CLV_FLOAT16:
-        EW_LOAD(half, vload_half(i, from))
+        CLV_LOAD_CASE(half, vload_half(i, from))
     case CLV_BFLOAT16:
-        EW_LOAD(ushort, as_float((uint)from[i] << 16))
+        CLV_LOAD_CASE(ushort, as_float((uint)from[i] << 16))
 #ifdef cl_khr_fp64
     case CLV_FLOAT64:
-        EW_LOAD(double, convert_float(from[i]))
+        CLV_LOAD_CASE(double, convert_float(from[i]))
     case EW_FLOAT64_TO_ODD:
-        EW_LOAD(double, ew_from_double(from[i]))
+        CLV_LOAD_CASE(double, ew_from_double(from[i]))
 #endif
     }
 }
@@ -209,15 +200,6 @@ static ushort ew_bfloat16(float x) {
     const uint rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
     return (ushort)(x != x ? bits >> 16 | 0x40u : rounded);
 }
-
-#define EW_STORE(type, expression)                     \
-    {                                                  \
-        global type *to = (global type *)base + index; \
-        for (uint i = 0; i < count; i++) {             \
-            to[i] = (expression);                      \
-        }                                              \
-        break;                                         \
-    }
 
 /* NaN gives 0, and every compiler agrees on it. */
 #define EW_CUT(type) (in[i] != in[i] ? (type)0 : convert_##type##_sat(in[i]))
@@ -237,23 +219,23 @@ static void ew_store_run(
         break;
     }
     case CLV_BOOL:
-        EW_STORE(uchar, in[i] != 0.0f)
+        CLV_STORE_CASE(uchar, in[i] != 0.0f)
     case CLV_UINT8:
-        EW_STORE(uchar, EW_CUT(uchar))
+        CLV_STORE_CASE(uchar, EW_CUT(uchar))
     case CLV_INT8:
-        EW_STORE(char, EW_CUT(char))
+        CLV_STORE_CASE(char, EW_CUT(char))
     case CLV_UINT16:
-        EW_STORE(ushort, EW_CUT(ushort))
+        CLV_STORE_CASE(ushort, EW_CUT(ushort))
     case CLV_INT16:
-        EW_STORE(short, EW_CUT(short))
+        CLV_STORE_CASE(short, EW_CUT(short))
     case CLV_INT32:
-        EW_STORE(int, EW_CUT(int))
+        CLV_STORE_CASE(int, EW_CUT(int))
     case CLV_UINT32:
-        EW_STORE(uint, EW_CUT(uint))
+        CLV_STORE_CASE(uint, EW_CUT(uint))
     case CLV_INT64:
-        EW_STORE(long, EW_CUT(long))
+        CLV_STORE_CASE(long, EW_CUT(long))
     case CLV_UINT64:
-        EW_STORE(ulong, EW_CUT(ulong))
+        CLV_STORE_CASE(ulong, EW_CUT(ulong))
     case CLV_FLOAT16: {
         global half *to = (global half *)base + index;
         for (uint i = 0; i < count; i++) {
@@ -262,10 +244,10 @@ static void ew_store_run(
         break;
     }
     case CLV_BFLOAT16:
-        EW_STORE(ushort, ew_bfloat16(in[i]))
+        CLV_STORE_CASE(ushort, ew_bfloat16(in[i]))
 #ifdef cl_khr_fp64
     case CLV_FLOAT64:
-        EW_STORE(double, convert_double(in[i]))
+        CLV_STORE_CASE(double, convert_double(in[i]))
 #endif
     }
 }

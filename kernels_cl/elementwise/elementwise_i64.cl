@@ -26,76 +26,31 @@
 #define EW_REGISTERS(name) long name[EW_NUM_REGISTERS * EW_BLOCK]
 #define CLV_WIDE
 
-#define EW_LOAD(type, expression)                                    \
-    {                                                                \
-        const global type *from = (const global type *)base + index; \
-        for (uint i = 0; i < count; i++) {                           \
-            out[i] = (expression);                                   \
-        }                                                            \
-        break;                                                       \
-    }
-
 static void ew_load_run(
     private long *out, const global uchar *base, uint dtype, uint index, uint count) {
     switch (dtype) {
-    case CLV_BOOL:
-        EW_LOAD(uchar, from[i] != 0)
-    case CLV_UINT8:
-        EW_LOAD(uchar, from[i])
-    case CLV_INT8:
-        EW_LOAD(char, from[i])
-    case CLV_UINT16:
-        EW_LOAD(ushort, from[i])
-    case CLV_INT16:
-        EW_LOAD(short, from[i])
-    case CLV_INT32:
-        EW_LOAD(int, from[i])
-    case CLV_UINT32:
-        EW_LOAD(uint, from[i])
-    case CLV_INT64:
-    case CLV_UINT64:
-        EW_LOAD(long, from[i])
 #ifdef cl_khr_fp64
     case CLV_FLOAT64:
-        EW_LOAD(double, from[i] != from[i] ? 0 : convert_long_sat(from[i]))
+        CLV_LOAD_CASE(double, from[i] != from[i] ? 0 : convert_long_sat(from[i]))
     case EW_FLOAT64_UNSIGNED:
-        EW_LOAD(double, from[i] != from[i] ? 0 : as_long(convert_ulong_sat(from[i])))
+        CLV_LOAD_CASE(double, from[i] != from[i] ? 0 : as_long(convert_ulong_sat(from[i])))
 #endif
+    default:
+        clv_load_longs(out, base, dtype, index, count);
     }
 }
-
-#define EW_STORE(type, expression)                     \
-    {                                                  \
-        global type *to = (global type *)base + index; \
-        for (uint i = 0; i < count; i++) {             \
-            to[i] = (expression);                      \
-        }                                              \
-        break;                                         \
-    }
 
 static void ew_store_run(
     global uchar *base, uint dtype, uint index, private const long *in, uint count) {
     switch (dtype) {
-    case CLV_BOOL:
-        EW_STORE(uchar, in[i] != 0)
-    case CLV_UINT8:
-    case CLV_INT8:
-        EW_STORE(uchar, (uchar)in[i])
-    case CLV_UINT16:
-    case CLV_INT16:
-        EW_STORE(ushort, (ushort)in[i])
-    case CLV_INT32:
-    case CLV_UINT32:
-        EW_STORE(uint, (uint)in[i])
-    case CLV_INT64:
-    case CLV_UINT64:
-        EW_STORE(long, in[i])
 #ifdef cl_khr_fp64
     case CLV_FLOAT64:
-        EW_STORE(double, convert_double(in[i]))
+        CLV_STORE_CASE(double, convert_double(in[i]))
     case EW_FLOAT64_UNSIGNED:
-        EW_STORE(double, convert_double(as_ulong(in[i])))
+        CLV_STORE_CASE(double, convert_double(as_ulong(in[i])))
 #endif
+    default:
+        clv_store_longs(base, dtype, index, in, count);
     }
 }
 

@@ -155,7 +155,9 @@ static clv_status *build_program(
     cl_program program = clCreateProgramWithSource(device->context, 1, &text, &bytes, &error);
     CLV_TRY_CL(error);
     char all_options[1024];
-    snprintf(all_options, sizeof all_options, "-cl-std=CL1.2 %s", options);
+    /* Oclgrind lacks some of the intrinsics that its own optimiser makes (llvm.abs.i64). */
+    const char *plain = device->checks_bounds ? " -cl-opt-disable" : "";
+    snprintf(all_options, sizeof all_options, "-cl-std=CL1.2%s %s", plain, options);
     error = clBuildProgram(program, 1, &device->device, all_options, NULL, NULL);
     if (error != CL_SUCCESS) {
         char log[8192] = "";
