@@ -9,14 +9,14 @@
 
 #include "partition/plan.h"
 
-typedef enum clv_step_kind {
-    CLV_STEP_LAUNCH, /* a piece of a task on its unit */
-    CLV_STEP_SEND,   /* a tensor (or part) over one hop of its path */
-    CLV_STEP_JOIN,   /* adding the pieces of a SUM split, or gathering, on a unit */
-} clv_step_kind;
+typedef enum clv_schedule_step_kind {
+    CLV_SCHEDULE_LAUNCH, /* a piece of a task on its unit */
+    CLV_SCHEDULE_SEND,   /* a tensor (or part) over one hop of its path */
+    CLV_SCHEDULE_JOIN,   /* adding the pieces of a SUM split, or gathering, on a unit */
+} clv_schedule_step_kind;
 
-typedef struct clv_step {
-    clv_step_kind kind;
+typedef struct clv_schedule_step {
+    clv_schedule_step_kind kind;
     uint32_t request;
     uint32_t task;                  /* LAUNCH, JOIN */
     uint32_t piece;                 /* of the group's pieces */
@@ -27,14 +27,14 @@ typedef struct clv_step {
     double start_us, end_us;        /* predicted */
     uint32_t first_wait, num_waits; /* of `waits`: steps that must have ended */
     uint32_t slot; /* LAUNCH: the output buffer that it writes, among those of its unit */
-} clv_step;
+} clv_schedule_step;
 
 typedef struct clv_schedule {
     clv_arena arena;
     const clv_costs *costs; /* borrowed, as is the plan */
     const clv_plan *plan;
     uint32_t num_requests, depth;
-    clv_step *steps; /* sorted by request, then topologically */
+    clv_schedule_step *steps; /* sorted by request, then topologically */
     uint64_t num_steps;
     uint32_t *waits;
     uint64_t num_waits;
