@@ -90,10 +90,9 @@ class Tree:
     def files(self, suffixes):
         """Tracked and new files that git does not ignore; without git, all but build folders."""
         command = ["git", "-C", str(self.root), "ls-files", "--cached", "--others", "--exclude-standard"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run.returncode == 0:
-            names = run.stdout.splitlines()
-        else:
+        try:
+            names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        except (OSError, subprocess.CalledProcessError):
             found = (p.relative_to(self.root) for p in self.root.rglob("*"))
             names = [str(p) for p in found if not p.parts[0].startswith(("build", "."))]
         return [n for n in sorted(set(names)) if n.endswith(suffixes) and (self.root / n).is_file()]

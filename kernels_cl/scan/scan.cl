@@ -1,5 +1,5 @@
-/* Running sums and products along an axis: out[i] is the sum of x[0 .. i], of x[i ..] where reverse;
- * without x[i] where exclusive.
+/* Running sums and products along an axis: out[i] is the sum of x[0 .. i], of x[i ..] where
+ * reverse; without x[i] where exclusive.
  *
  * operands  x, out: the same shape, float32 or any integers (which wrap)
  * geometry  an item does `chunk` rows, one after another
