@@ -22,6 +22,26 @@ DEFINE_RUNS(ushort)
 DEFINE_RUNS(uint)
 DEFINE_RUNS(ulong)
 
+/* n elements from src[from] to dst[to]; zeros where that place is not valid. */
+static void gather_run(
+    global uchar *dst, uint to, global const uchar *src, uint from, bool valid, uint n,
+    uint element_bytes) {
+    switch (element_bytes) {
+    case 1:
+        run_uchar(dst + to, src + from, valid, n);
+        break;
+    case 2:
+        run_ushort((global ushort *)dst + to, (global const ushort *)src + from, valid, n);
+        break;
+    case 4:
+        run_uint((global uint *)dst + to, (global const uint *)src + from, valid, n);
+        break;
+    default:
+        run_ulong((global ulong *)dst + to, (global const ulong *)src + from, valid, n);
+        break;
+    }
+}
+
 kernel void gather(
     global uchar *src_buffer, global uchar *index_buffer, global uchar *dst_buffer,
     global uchar *error_buffer, const clv_gather_params p, const clv_range r) {
@@ -32,46 +52,41 @@ kernel void gather(
     global const uchar *src = src_buffer + r.offset[0];
     global const uchar *list = index_buffer + r.offset[1];
     global uchar *dst = dst_buffer + r.offset[2];
+    const uint last = p.num_dims - 1;
     uint i = (uint)item * p.chunk;
     const uint end = min(i + p.chunk, p.total);
     while (i < end) {
         uint rest = i / p.run;
-        const uint column = i - rest * p.run;
-        const uint n = min(p.run - column, end - i);
-        uint from = column, at = 0;
-        for (int d = (int)p.num_dims - 1; d >= 0; d--) {
-            const uint next = rest / p.row_dims[d];
-            const uint c = rest - next * p.row_dims[d];
+        uint column = i - rest * p.run;
+        uint outer = rest / p.row_dims[last];
+        uint row = rest - outer * p.row_dims[last];
+        uint from = row * p.row_strides[last], at = row * p.list_strides[last];
+        for (int d = (int)last - 1; d >= 0; d--) {
+            const uint next = outer / p.row_dims[d];
+            const uint c = outer - next * p.row_dims[d];
             from += c * p.row_strides[d];
             at += c * p.list_strides[d];
-            rest = next;
+            outer = next;
         }
-        bool valid = true;
-        for (uint j = 0; j < p.num_indices; j++) {
-            long index = p.index_bytes == 4 ? (long)((global const int *)list)[at + j]
-                                            : ((global const long *)list)[at + j];
-            index += index < 0 ? (long)p.extents[j] : 0;
-            valid = valid && index >= 0 && index < (long)p.extents[j];
-            from += (uint)index * p.index_strides[j];
+        for (; row < p.row_dims[last] && i < end; row++) {
+            const uint n = min(p.run - column, end - i);
+            bool valid = true;
+            uint key = 0;
+            for (uint j = 0; j < p.num_indices; j++) {
+                long index = p.index_bytes == 4 ? (long)((global const int *)list)[at + j]
+                                                : ((global const long *)list)[at + j];
+                index += index < 0 ? (long)p.extents[j] : 0;
+                valid = valid && index >= 0 && index < (long)p.extents[j];
+                key += (uint)index * p.index_strides[j];
+            }
+            if (!valid) {
+                *CLV_AT(uint, error_buffer, r.offset[3]) = CLV_KERNEL_ERROR_INDEX;
+            }
+            gather_run(dst, i, src, valid ? from + key + column : 0, valid, n, p.element_bytes);
+            from += p.row_strides[last];
+            at += p.list_strides[last];
+            column = 0;
+            i += n;
         }
-        if (!valid) {
-            *CLV_AT(uint, error_buffer, r.offset[3]) = CLV_KERNEL_ERROR_INDEX;
-            from = 0;
-        }
-        switch (p.element_bytes) {
-        case 1:
-            run_uchar(dst + i, src + from, valid, n);
-            break;
-        case 2:
-            run_ushort((global ushort *)dst + i, (global const ushort *)src + from, valid, n);
-            break;
-        case 4:
-            run_uint((global uint *)dst + i, (global const uint *)src + from, valid, n);
-            break;
-        default:
-            run_ulong((global ulong *)dst + i, (global const ulong *)src + from, valid, n);
-            break;
-        }
-        i += n;
     }
 }

@@ -126,7 +126,7 @@ static clv_status *emit_tiles(
         .chunk = 1,
         .block = CLV_MOVE_SQUARE,
     };
-    if (traits->is_cpu) { /* a line of 64 bytes a row: whole lines on both sides */
+    if (traits->is_cpu) { /* a cache line of 64 bytes a row: whole lines on both sides */
         params.block = (uint32_t)(64 / copy->element_bytes);
     }
     for (int i = 0; i < copy->num_dims; i++) {

@@ -13,55 +13,83 @@
  */
 #include "kernels_cl/move/move_params.h"
 
-#define DEFINE_LEAVES(T)                                                                       \
-    static void move_run_##T(                                                                  \
-        global T *dst, int dst_stride, global const T *src, int src_stride, uint n) {          \
-        uint i = 0;                                                                            \
-        if (dst_stride == 1 && src_stride == 1) {                                              \
-            for (; i + 16 <= n; i += 16) {                                                     \
-                vstore16(vload16(0, src + i), 0, dst + i);                                     \
-            }                                                                                  \
-            for (; i < n; i++) {                                                               \
-                dst[i] = src[i];                                                               \
-            }                                                                                  \
-        } else {                                                                               \
-            for (; i < n; i++) {                                                               \
-                dst[(int)i * dst_stride] = src[(int)i * src_stride];                           \
-            }                                                                                  \
-        }                                                                                      \
-    }                                                                                          \
-                                                                                               \
-    static void move_fill_##T(global T *dst, const T value, uint n) {                          \
-        uint i = 0;                                                                            \
-        for (; i + 16 <= n; i += 16) {                                                         \
-            vstore16((T##16)(value), 0, dst + i);                                              \
-        }                                                                                      \
-        for (; i < n; i++) {                                                                   \
-            dst[i] = value;                                                                    \
-        }                                                                                      \
-    }                                                                                          \
-                                                                                               \
-    static void move_square_##T(                                                               \
-        global T *dst, int dst_stride, global const T *src, int src_stride) {                  \
-        const T##8 r0 = vload8(0, src), r1 = vload8(0, src + src_stride);                      \
-        const T##8 r2 = vload8(0, src + 2 * src_stride), r3 = vload8(0, src + 3 * src_stride); \
-        const T##8 r4 = vload8(0, src + 4 * src_stride), r5 = vload8(0, src + 5 * src_stride); \
-        const T##8 r6 = vload8(0, src + 6 * src_stride), r7 = vload8(0, src + 7 * src_stride); \
-        vstore8((T##8)(r0.s0, r1.s0, r2.s0, r3.s0, r4.s0, r5.s0, r6.s0, r7.s0), 0, dst);       \
-        dst += dst_stride;                                                                     \
-        vstore8((T##8)(r0.s1, r1.s1, r2.s1, r3.s1, r4.s1, r5.s1, r6.s1, r7.s1), 0, dst);       \
-        dst += dst_stride;                                                                     \
-        vstore8((T##8)(r0.s2, r1.s2, r2.s2, r3.s2, r4.s2, r5.s2, r6.s2, r7.s2), 0, dst);       \
-        dst += dst_stride;                                                                     \
-        vstore8((T##8)(r0.s3, r1.s3, r2.s3, r3.s3, r4.s3, r5.s3, r6.s3, r7.s3), 0, dst);       \
-        dst += dst_stride;                                                                     \
-        vstore8((T##8)(r0.s4, r1.s4, r2.s4, r3.s4, r4.s4, r5.s4, r6.s4, r7.s4), 0, dst);       \
-        dst += dst_stride;                                                                     \
-        vstore8((T##8)(r0.s5, r1.s5, r2.s5, r3.s5, r4.s5, r5.s5, r6.s5, r7.s5), 0, dst);       \
-        dst += dst_stride;                                                                     \
-        vstore8((T##8)(r0.s6, r1.s6, r2.s6, r3.s6, r4.s6, r5.s6, r6.s6, r7.s6), 0, dst);       \
-        dst += dst_stride;                                                                     \
-        vstore8((T##8)(r0.s7, r1.s7, r2.s7, r3.s7, r4.s7, r5.s7, r6.s7, r7.s7), 0, dst);       \
+/* Elements of a and b in turn, the first half and the second half of them. */
+#define ZIP(T, a, b, low, high)                                              \
+    const T##8 low = (T##8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3); \
+    const T##8 high = (T##8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7)
+
+/* Eight elements at any element's address, in one piece where the compiler can say so. */
+#if defined(__clang__)
+#define LOAD8(T, p) ((T##8)(*(const global T##8_any *)(p)))
+#define STORE8(T, v, p) (*(global T##8_any *)(p) = (v))
+typedef uchar uchar8_any __attribute__((ext_vector_type(8), aligned(1)));
+typedef ushort ushort8_any __attribute__((ext_vector_type(8), aligned(2)));
+typedef uint uint8_any __attribute__((ext_vector_type(8), aligned(4)));
+typedef ulong ulong8_any __attribute__((ext_vector_type(8), aligned(8)));
+#else
+#define LOAD8(T, p) vload8(0, p)
+#define STORE8(T, v, p) vstore8(v, 0, p)
+#endif
+
+#define DEFINE_LEAVES(T)                                                                     \
+    static void move_fill_##T(global T *dst, const T value, uint n) {                        \
+        uint i = 0;                                                                          \
+        for (; i + 16 <= n; i += 16) {                                                       \
+            vstore16((T##16)(value), 0, dst + i);                                            \
+        }                                                                                    \
+        for (; i < n; i++) {                                                                 \
+            dst[i] = value;                                                                  \
+        }                                                                                    \
+    }                                                                                        \
+                                                                                             \
+    static void move_run_##T(                                                                \
+        global T *dst, int dst_stride, global const T *src, int src_stride, uint n) {        \
+        uint i = 0;                                                                          \
+        if (dst_stride == 1 && src_stride == 0) {                                            \
+            move_fill_##T(dst, src[0], n);                                                   \
+            return;                                                                          \
+        }                                                                                    \
+        if (dst_stride == 1 && src_stride == 1) {                                            \
+            for (; i + 16 <= n; i += 16) {                                                   \
+                vstore16(vload16(0, src + i), 0, dst + i);                                   \
+            }                                                                                \
+        } else if (dst_stride == 1 && src_stride == -1) {                                    \
+            for (; i + 16 <= n; i += 16) {                                                   \
+                vstore16(vload16(0, src - (i + 15)).sfedcba9876543210, 0, dst + i);          \
+            }                                                                                \
+        }                                                                                    \
+        for (; i < n; i++) {                                                                 \
+            dst[(int)i * dst_stride] = src[(int)i * src_stride];                             \
+        }                                                                                    \
+    }                                                                                        \
+                                                                                             \
+    /* Zipping rows i and i + 4, three times over, turns rows into columns. */               \
+    static void move_square_##T(                                                             \
+        global T *dst, int dst_stride, global const T *src, int src_stride) {                \
+        const T##8 a0 = LOAD8(T, src), a1 = LOAD8(T, src + src_stride);                      \
+        const T##8 a2 = LOAD8(T, src + 2 * src_stride), a3 = LOAD8(T, src + 3 * src_stride); \
+        const T##8 a4 = LOAD8(T, src + 4 * src_stride), a5 = LOAD8(T, src + 5 * src_stride); \
+        const T##8 a6 = LOAD8(T, src + 6 * src_stride), a7 = LOAD8(T, src + 7 * src_stride); \
+        ZIP(T, a0, a4, b0, b1);                                                              \
+        ZIP(T, a1, a5, b2, b3);                                                              \
+        ZIP(T, a2, a6, b4, b5);                                                              \
+        ZIP(T, a3, a7, b6, b7);                                                              \
+        ZIP(T, b0, b4, c0, c1);                                                              \
+        ZIP(T, b1, b5, c2, c3);                                                              \
+        ZIP(T, b2, b6, c4, c5);                                                              \
+        ZIP(T, b3, b7, c6, c7);                                                              \
+        ZIP(T, c0, c4, d0, d1);                                                              \
+        ZIP(T, c1, c5, d2, d3);                                                              \
+        ZIP(T, c2, c6, d4, d5);                                                              \
+        ZIP(T, c3, c7, d6, d7);                                                              \
+        STORE8(T, d0, dst);                                                                  \
+        STORE8(T, d1, dst + dst_stride);                                                     \
+        STORE8(T, d2, dst + 2 * dst_stride);                                                 \
+        STORE8(T, d3, dst + 3 * dst_stride);                                                 \
+        STORE8(T, d4, dst + 4 * dst_stride);                                                 \
+        STORE8(T, d5, dst + 5 * dst_stride);                                                 \
+        STORE8(T, d6, dst + 6 * dst_stride);                                                 \
+        STORE8(T, d7, dst + 7 * dst_stride);                                                 \
     }
 
 DEFINE_LEAVES(uchar)
@@ -115,6 +143,28 @@ static void move_square(
     move_square_##T((global T *)dst + to, dst_stride, (global const T *)src + from, src_stride)
     FOR_SIZE(element_bytes, CALL);
 #undef CALL
+}
+
+/* num_a rows of num_b elements become num_b rows of num_a. */
+static void move_block(
+    global uchar *dst, int to, int row_to, global const uchar *src, int from, int row_from,
+    uint num_a, uint num_b, uint element_bytes) {
+    const uint whole_a = num_a / CLV_MOVE_SQUARE * CLV_MOVE_SQUARE;
+    const uint whole_b = num_b / CLV_MOVE_SQUARE * CLV_MOVE_SQUARE;
+    for (uint x = 0; x < whole_a; x += CLV_MOVE_SQUARE) {
+        for (uint y = 0; y < whole_b; y += CLV_MOVE_SQUARE) {
+            move_square(
+                dst, to + (int)x + (int)y * row_to, row_to, src, from + (int)x * row_from + (int)y,
+                row_from, element_bytes);
+        }
+    }
+    /* what the squares left out: rows below them, columns beside them */
+    for (uint y = 0; y < num_b; y++) {
+        const uint x = y < whole_b ? whole_a : 0;
+        move_run(
+            dst, to + (int)x + (int)y * row_to, 1, src, from + (int)x * row_from + (int)y, row_from,
+            num_a - x, element_bytes);
+    }
 }
 
 kernel void move_copy(
@@ -182,25 +232,11 @@ kernel void move_tiles(
             to += c * p.dst_strides[d];
             outer = next;
         }
-        const uint a_end = min(a_first + p.block, p.dims[a]);
-        const uint b_end = min(b_first + p.block, p.dims[b]);
-        for (uint x = a_first; x < a_end; x += CLV_MOVE_SQUARE) {
-            for (uint y = b_first; y < b_end; y += CLV_MOVE_SQUARE) {
-                const int square_from = from + (int)x * row_from + (int)y;
-                const int square_to = to + (int)x + (int)y * row_to;
-                const uint num_a = a_end - x, num_b = b_end - y;
-                if (num_a >= CLV_MOVE_SQUARE && num_b >= CLV_MOVE_SQUARE) {
-                    move_square(
-                        dst, square_to, row_to, src, square_from, row_from, p.element_bytes);
-                    continue;
-                }
-                for (uint k = 0; k < min(num_b, (uint)CLV_MOVE_SQUARE); k++) {
-                    move_run(
-                        dst, square_to + (int)k * row_to, 1, src, square_from + (int)k, row_from,
-                        min(num_a, (uint)CLV_MOVE_SQUARE), p.element_bytes);
-                }
-            }
-        }
+        const uint num_a = min(p.block, p.dims[a] - a_first);
+        const uint num_b = min(p.block, p.dims[b] - b_first);
+        move_block(
+            dst, to + (int)a_first + (int)b_first * row_to, row_to, src,
+            from + (int)a_first * row_from + (int)b_first, row_from, num_a, num_b, p.element_bytes);
     }
 }
 
