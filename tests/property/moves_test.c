@@ -1,5 +1,5 @@
-/* Random calls of the operators that move data: kernels against references on the first OpenCL device,
- * with the items of a CPU and of a GPU.
+/* Random calls of the operators that move data: kernels against references on the first OpenCL
+ * device, with the items of a CPU and of a GPU.
  *
  *     property_moves [SEED [NUM_CASES]]      a failure prints the case and its seed
  */
