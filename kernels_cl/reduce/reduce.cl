@@ -224,6 +224,29 @@ static float reduce_shift(const global float *shift, private const reduce_params
     return fabs(m) < INFINITY || m != m ? m : 0.0f;
 }
 
+/* A row shorter than a vector, one element after another. */
+static float reduce_short_row(
+    const global float *from, private const reduce_params *p, uint begin, uint end, float shift) {
+    float acc = p->op == REDUCE_SUM_EXP ? 0.0f : reduce_pad(p->op);
+    for (uint r = begin; r < end; r++) {
+        const float x = from[reduce_reduced_offset(p, r)];
+        switch (p->op) {
+        case REDUCE_SUM_ABS:
+            acc += fabs(x);
+            break;
+        case REDUCE_SUM_SQUARE:
+            acc += x * x;
+            break;
+        case REDUCE_SUM_EXP:
+            acc += exp(x - shift);
+            break;
+        default:
+            acc = reduce_join(p->op, x, acc);
+        }
+    }
+    return acc;
+}
+
 static void reduce_rows(
     const global float *x, const global float *shift, global float *out,
     private const reduce_params *p, ulong item) {
@@ -236,6 +259,11 @@ static void reduce_rows(
     for (uint o = first; o < last; o++) {
         const global float *from = x + reduce_kept_offset(p, o);
         const float m = reduce_shift(shift, p, o);
+        if (end - begin < CLV_WIDTH) {
+            const float short_row = reduce_short_row(from, p, begin, end, m);
+            out[segment * p->num_outputs + o] = reduce_finish(p, short_row, m);
+            continue;
+        }
         reduce_state s = reduce_start(p->op);
         for (uint r = begin; r < end;) {
             const uint run = min(end - r, row - r % row);
