@@ -1,80 +1,14 @@
-/* Random calls of the operators that move data: kernels against references on the first OpenCL
- * device, with the items of a CPU and of a GPU.
- *
- *     property_moves [SEED [NUM_CASES]]      a failure prints the case and its seed
- */
-#include "host/base/random.h"
-#include "host/base/text.h"
-#include "tests/conformance/case.h"
-#include "tests/support/kernel_runner.h"
+/* Random calls of the operators that move data. */
+#include "tests/property/draw.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-typedef struct draw {
-    clv_random random;
-    char inputs[512], attrs[256];
-    clv_case out;
-    int rank;
-    int64_t dims[CLV_MAX_RANK];
-} draw;
-
-static int64_t between(draw *d, int64_t low, int64_t high) {
-    return low + (int64_t)clv_random_below(&d->random, (uint64_t)(high - low + 1));
-}
-
-/* printf at the end of `buffer`. */
-static void add(char *buffer, size_t capacity, const char *format, ...) CLV_PRINTF(3, 4);
-static void add(char *buffer, size_t capacity, const char *format, ...) {
-    const size_t length = strlen(buffer);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(buffer + length, capacity - length, format, args);
-    va_end(args);
-}
-
-#define INPUT(d, ...) add((d)->inputs, sizeof(d)->inputs, __VA_ARGS__)
-#define ATTR(d, ...) add((d)->attrs, sizeof(d)->attrs, __VA_ARGS__)
-
-static void add_list(char *buffer, size_t capacity, const int64_t *values, int count) {
-    for (int i = 0; i < count; i++) {
-        add(buffer, capacity, "%s%lld", i == 0 ? "" : ",", (long long)values[i]);
-    }
-}
-
-/* A type and a shape of at most some ten thousand elements, now and then with a long last axis. */
+/* A tensor as input 0. */
 static void draw_data(draw *d, int min_rank, int max_rank) {
     static const char *const types[] = {"u8", "f16", "f32", "i64", "f32"};
-    const int64_t most[] = {3000, 3000, 100, 25, 10, 6, 4, 3, 3};
-    d->rank = (int)between(d, min_rank, max_rank);
-    for (int i = 0; i < d->rank; i++) {
-        const bool is_long = d->rank == 2 && between(d, 0, 2) == 0;
-        d->dims[i] = between(d, between(d, 0, 30) == 0 ? 0 : 1, is_long ? 90 : most[d->rank]);
-    }
+    draw_shape(d, min_rank, max_rank);
     INPUT(d, "%s[", types[between(d, 0, 4)]);
     add_list(d->inputs, sizeof d->inputs, d->dims, d->rank);
     INPUT(d, "]");
-}
-
-static void add_ints(draw *d, const int64_t *values, int count) {
-    INPUT(d, " i64[%d]", count);
-    if (count != 0) {
-        INPUT(d, "{");
-        add_list(d->inputs, sizeof d->inputs, values, count);
-        INPUT(d, "}");
-    }
-}
-
-static void shuffle(draw *d, int64_t *values, int count) {
-    for (int i = 0; i < count; i++) {
-        values[i] = i;
-    }
-    for (int i = count - 1; i > 0; i--) {
-        const int j = (int)between(d, 0, i);
-        const int64_t value = values[i];
-        values[i] = values[j];
-        values[j] = value;
-    }
 }
 
 static void draw_transpose(draw *d) {
@@ -220,85 +154,12 @@ static void draw_resize(draw *d) {
     }
 }
 
-static const struct {
-    const char *op;
-    void (*fill)(draw *d);
-} kinds[] = {
+static const draw_kind kinds[] = {
     {"Transpose", draw_transpose}, {"Slice", draw_slice},          {"Pad", draw_pad},
     {"Tile", draw_tile},           {"Concat", draw_concat},        {"Split", draw_split},
     {"Gather", draw_gather},       {"ScatterND", draw_scatter_nd}, {"Resize", draw_resize},
 };
 
-static clv_status *check(clv_case_data *data, clv_test_device *device, uint64_t seed, bool is_cpu) {
-    clv_mutable_view *reference = NULL, *outputs = NULL;
-    CLV_TRY(clv_case_infer(data));
-    CLV_TRY(clv_case_outputs(&data->arena, &data->call, &reference));
-    CLV_TRY(clv_case_outputs(&data->arena, &data->call, &outputs));
-    CLV_TRY(data->node.op->reference(&data->call, reference));
-    clv_test_run run = {
-        .call = &data->call,
-        .variant = &data->node.op->kernels->variants[0],
-        .traits = clv_test_device_traits(device),
-        .constants = data->known,
-        .seed = seed,
-        .outputs = outputs,
-    };
-    if (!is_cpu) {
-        run.traits.is_cpu = false;
-        run.traits.num_lanes = 16;
-    }
-    CLV_TRY(clv_test_kernels_run(device, &run));
-    for (size_t i = 0; i < data->call.num_outputs; i++) {
-        if (outputs[i].data != NULL) {
-            CLV_TRY(clv_case_compare("output", &outputs[i], &reference[i], 0, 0));
-        }
-    }
-    return NULL;
-}
-
-/* True where the random case holds. */
-static bool try_case(clv_test_device *device, uint64_t seed) {
-    draw d = {.rank = 0};
-    clv_random_init(&d.random, seed);
-    const size_t kind = (size_t)between(&d, 0, sizeof kinds / sizeof kinds[0] - 1);
-    d.out.op = kinds[kind].op;
-    kinds[kind].fill(&d);
-    d.out.inputs = d.inputs;
-    d.out.attrs = d.attrs;
-    clv_case_data data;
-    clv_status *status = clv_case_init(&d.out, seed, &data);
-    if (status == NULL) {
-        status = check(&data, device, seed, seed % 3 != 0);
-    }
-    clv_case_deinit(&data);
-    if (status == NULL) {
-        return true;
-    }
-    fprintf(
-        stderr, "FAIL seed %llu: %s %s %s\n     %s\n%s", (unsigned long long)seed, d.out.op,
-        d.inputs, d.attrs, clv_status_message(status), clv_status_trail(status));
-    clv_status_destroy(status);
-    return false;
-}
-
 int main(int argc, char **argv) {
-    const uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    const uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 400;
-    clv_test_device **devices = NULL;
-    size_t num_devices = 0;
-    clv_status *status = clv_test_devices_open(NULL, &devices, &num_devices);
-    if (status != NULL) {
-        fprintf(stderr, "%s\n", clv_status_message(status));
-        clv_status_destroy(status);
-        return 1;
-    }
-    int num_failures = 0;
-    for (uint64_t seed = first; seed < first + count && num_failures < 10; seed++) {
-        num_failures += !try_case(devices[0], seed);
-    }
-    printf(
-        "%llu random cases on %s, %d failures\n", (unsigned long long)count,
-        clv_test_device_name(devices[0]), num_failures);
-    clv_test_devices_close(devices, num_devices);
-    return num_failures == 0 ? 0 : 1;
+    return draw_main(argc, argv, kinds, sizeof kinds / sizeof kinds[0]);
 }
