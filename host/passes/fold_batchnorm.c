@@ -1,0 +1,205 @@
+/* BatchNormalization behind a convolution becomes part of it: with k = scale / sqrt(variance +
+ * epsilon), the weights of an output channel are multiplied by its k, and its bias becomes (bias -
+ * mean) * k + B. In double, rounded once.
+ *
+ * This pass is about these operators alone, so it knows them by name. */
+#include "host/base/memory.h"
+#include "host/ops/op.h"
+#include "host/passes/passes.h"
+
+#include <math.h>
+#include <string.h>
+
+clv_status *clv_pass_fold_batchnorm(clv_graph *graph) CLV_CHECKED;
+
+enum { SCALE = 1, OFFSET = 2, MEAN = 3, VARIANCE = 4 };
+
+/* A convolution and the normalisation of its output. */
+typedef struct match {
+    clv_node_id conv, norm;
+    int64_t num_channels;
+    const clv_tensor *weights, *bias; /* bias NULL: none */
+    bool is_transposed;
+    double epsilon;
+} match;
+
+static const clv_tensor *constant_input(
+    const clv_graph *graph, const clv_node *node, size_t index) {
+    if (index >= node->num_inputs || node->inputs[index] == CLV_NO_ID) {
+        return NULL;
+    }
+    const clv_tensor *tensor = &graph->tensors[node->inputs[index]];
+    bool is_constant = tensor->kind == CLV_TENSOR_CONSTANT && tensor->dtype == CLV_FLOAT32;
+    return is_constant ? tensor : NULL;
+}
+
+static bool is_used_once(const clv_uses *uses, clv_tensor_id id) {
+    return uses->offsets[id + 1] - uses->offsets[id] == 1 && uses->outputs[id] == 0;
+}
+
+static bool has_norm_constants(const clv_graph *graph, const match *m) {
+    for (size_t i = SCALE; i <= VARIANCE; i++) {
+        const clv_tensor *tensor = constant_input(graph, &graph->nodes[m->norm], i);
+        if (tensor == NULL || clv_shape_elements(&tensor->shape) != m->num_channels) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool find_match(const clv_graph *graph, const clv_uses *uses, clv_node_id norm, match *m) {
+    const clv_node *node = &graph->nodes[norm];
+    if (node->removed || strcmp(node->op->name, "BatchNormalization") != 0) {
+        return false;
+    }
+    clv_tensor_id input = node->inputs[0];
+    clv_node_id producer = graph->tensors[input].producer;
+    if (producer == CLV_NO_ID || !is_used_once(uses, input)) {
+        return false;
+    }
+    const clv_node *conv = &graph->nodes[producer];
+    bool is_transposed = strcmp(conv->op->name, "ConvTranspose") == 0;
+    if (conv->removed || (!is_transposed && strcmp(conv->op->name, "Conv") != 0)) {
+        return false;
+    }
+    *m = (match){
+        .conv = producer,
+        .norm = norm,
+        .num_channels = graph->tensors[input].shape.dims[1],
+        .weights = constant_input(graph, conv, 1),
+        .bias = constant_input(graph, conv, 2),
+        .is_transposed = is_transposed};
+    bool has_bias = conv->num_inputs > 2 && conv->inputs[2] != CLV_NO_ID;
+    float epsilon;
+    clv_status *status = clv_attr_get_float(node, "epsilon", 1e-5f, &epsilon);
+    bool is_good = status == NULL && m->weights != NULL && (!has_bias || m->bias != NULL) &&
+                   has_norm_constants(graph, m);
+    clv_status_destroy(status);
+    m->epsilon = (double)epsilon;
+    for (size_t i = 1; i < node->num_outputs; i++) { /* statistics are wanted: training */
+        is_good = is_good && node->outputs[i] == CLV_NO_ID;
+    }
+    return is_good;
+}
+
+static double load(const clv_tensor *tensor, int64_t index) {
+    return tensor != NULL ? clv_load_double(CLV_FLOAT32, tensor->data, index) : 0;
+}
+
+/* The factor k of an output channel. */
+static double factor_of(const clv_graph *graph, const match *m, int64_t channel) {
+    const clv_node *norm = &graph->nodes[m->norm];
+    double variance = load(&graph->tensors[norm->inputs[VARIANCE]], channel);
+    return load(&graph->tensors[norm->inputs[SCALE]], channel) / sqrt(variance + m->epsilon);
+}
+
+static void fill_weights(const clv_graph *graph, const match *m, float *out) {
+    const clv_shape *shape = &m->weights->shape;
+    int64_t inner = clv_shape_product(shape, 2, shape->rank);
+    int64_t outer = shape->dims[0], columns = shape->dims[1];
+    /* ConvTranspose has [input channels][channels of a group]: rows of group g make its channels */
+    int64_t rows_per_group = m->is_transposed ? outer / (m->num_channels / columns) : 1;
+    for (int64_t row = 0; row < outer; row++) {
+        for (int64_t column = 0; column < columns; column++) {
+            int64_t channel = m->is_transposed ? row / rows_per_group * columns + column : row;
+            double factor = factor_of(graph, m, channel);
+            int64_t at = (row * columns + column) * inner;
+            for (int64_t i = 0; i < inner; i++) {
+                out[at + i] = (float)(load(m->weights, at + i) * factor);
+            }
+        }
+    }
+}
+
+static void fill_bias(const clv_graph *graph, const match *m, float *out) {
+    const clv_node *norm = &graph->nodes[m->norm];
+    for (int64_t i = 0; i < m->num_channels; i++) {
+        double mean = load(&graph->tensors[norm->inputs[MEAN]], i);
+        double offset = load(&graph->tensors[norm->inputs[OFFSET]], i);
+        out[i] = (float)((load(m->bias, i) - mean) * factor_of(graph, m, i) + offset);
+    }
+}
+
+static clv_status *add_filled(
+    clv_graph *graph, const match *m, const char *name, const clv_shape *shape,
+    void (*fill)(const clv_graph *graph, const match *m, float *out), clv_tensor_id *out_id) {
+    float *data = clv_alloc(clv_view_bytes(CLV_FLOAT32, shape) + 1);
+    if (data == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for folded weights");
+    }
+    fill(graph, m, data);
+    clv_view view = {.dtype = CLV_FLOAT32, .shape = *shape, .data = data};
+    clv_status *status = clv_graph_add_constant(graph, name, &view, out_id);
+    clv_free(data);
+    return status;
+}
+
+static clv_status *add_origin(clv_graph *graph, const match *m) {
+    clv_node *conv = &graph->nodes[m->conv];
+    const clv_node *norm = &graph->nodes[m->norm];
+    size_t count = conv->num_origins + norm->num_origins + 1;
+    const char **names = clv_arena_alloc(&graph->arena, count, sizeof *names);
+    if (names == NULL) {
+        return CLV_NO_ARENA("names of fused nodes");
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < conv->num_origins; i++) {
+        names[at++] = conv->origins[i];
+    }
+    names[at++] = norm->name;
+    for (size_t i = 0; i < norm->num_origins; i++) {
+        names[at++] = norm->origins[i];
+    }
+    conv->origins = names;
+    conv->num_origins = count;
+    return NULL;
+}
+
+/* The convolution gets new weights, a bias, and writes what the normalisation wrote. */
+static clv_status *fold(clv_graph *graph, const match *m) {
+    clv_tensor_id weights, bias;
+    clv_shape bias_shape = {.rank = 1, .dims = {m->num_channels}};
+    match copy = *m; /* adding tensors moves those that it points to */
+    clv_tensor weights_tensor = *m->weights, bias_tensor;
+    copy.weights = &weights_tensor;
+    if (m->bias != NULL) {
+        bias_tensor = *m->bias;
+        copy.bias = &bias_tensor;
+    }
+    CLV_TRY(add_filled(
+        graph, &copy, weights_tensor.name, &weights_tensor.shape, fill_weights, &weights));
+    CLV_TRY(add_filled(graph, &copy, graph->nodes[m->norm].name, &bias_shape, fill_bias, &bias));
+    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 3, sizeof *inputs);
+    if (inputs == NULL) {
+        return CLV_NO_ARENA("the inputs of a node");
+    }
+    CLV_TRY(add_origin(graph, m));
+    clv_node *conv = &graph->nodes[m->conv];
+    clv_tensor_id output = graph->nodes[m->norm].outputs[0];
+    inputs[0] = conv->inputs[0];
+    inputs[1] = weights;
+    inputs[2] = bias;
+    conv->inputs = inputs;
+    conv->num_inputs = 3;
+    clv_graph_remove_node(graph, m->norm);
+    graph->tensors[conv->outputs[0]].producer = CLV_NO_ID;
+    conv->outputs[0] = output;
+    graph->tensors[output].producer = m->conv;
+    return NULL;
+}
+
+clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
+    clv_uses uses;
+    clv_status *status = NULL;
+    CLV_TRY(clv_uses_init(graph, &uses));
+    /* Folding changes no reader of a tensor that was there, so the uses stay right; new tensors
+     * are not asked about. */
+    for (clv_node_id id = 0; status == NULL && id < graph->num_nodes; id++) {
+        match found;
+        if (find_match(graph, &uses, id, &found)) {
+            status = fold(graph, &found);
+        }
+    }
+    clv_uses_deinit(&uses);
+    return status;
+}
