@@ -1,5 +1,6 @@
-/* Cast and CastLike: any type of dtype.def to any other. From floats to integers: cut towards 0,
- * held within the type's range, NaN gives 0. Among integers: the low bits. To bool: x != 0. */
+/* Cast, CastLike and BitCast. Casts go from any type of dtype.def to any other. From floats to
+ * integers: cut towards 0, held within the type's range, NaN gives 0. Among integers: the low bits.
+ * To bool: x != 0. */
 #include "host/ops/pointwise.h"
 
 static clv_status *infer_cast_to(clv_infer *infer, clv_dtype to) {
@@ -30,17 +31,22 @@ static clv_status *infer_cast_to(clv_infer *infer, clv_dtype to) {
     return NULL;
 }
 
-static clv_status *infer_cast(clv_infer *infer) {
+static clv_status *get_target(clv_infer *infer, clv_dtype *out_dtype) {
     int64_t code = 0;
     CLV_TRY(clv_attr_get_int(infer->node, "to", -1, &code));
-    clv_dtype to =
-        code > 0 && code < INT32_MAX ? clv_dtype_from_onnx((int32_t)code) : CLV_DTYPE_NONE;
     if (code <= 0) {
         return CLV_ERROR(MALFORMED, "the attribute 'to' is missing or not a type");
     }
-    if (to == CLV_DTYPE_NONE) {
+    *out_dtype = code < INT32_MAX ? clv_dtype_from_onnx((int32_t)code) : CLV_DTYPE_NONE;
+    if (*out_dtype == CLV_DTYPE_NONE) {
         return CLV_ERROR(UNSUPPORTED, "to is type %lld of ONNX", (long long)code);
     }
+    return NULL;
+}
+
+static clv_status *infer_cast(clv_infer *infer) {
+    clv_dtype to = CLV_DTYPE_NONE;
+    CLV_TRY(get_target(infer, &to));
     return infer_cast_to(infer, to);
 }
 
@@ -102,4 +108,30 @@ const clv_op_def clv_op_def_CastLike = {
     .splits = cast_like_splits,
     .params_bytes = sizeof(clv_ew_expr),
     .kernels = &clv_kernels_elementwise,
+};
+
+/* The same bits as another type of the same size. */
+static clv_status *infer_bit_cast(clv_infer *infer) {
+    clv_dtype from = infer->inputs[0].dtype, to = CLV_DTYPE_NONE;
+    CLV_TRY(clv_infer_dtype(infer, 0, CLV_MASK_MOVABLE));
+    CLV_TRY(get_target(infer, &to));
+    if (clv_dtype_bytes(from) != clv_dtype_bytes(to)) {
+        return CLV_ERROR(
+            MALFORMED, "to is %s, must be as large as the input's %s", clv_dtype_name(to),
+            clv_dtype_name(from));
+    }
+    clv_ew_expr *expr = clv_infer_params(infer, sizeof *expr);
+    if (expr == NULL) {
+        return CLV_NO_ARENA("BitCast");
+    }
+    expr->domain = CLV_EW_INT;
+    expr->moves_bits = true;
+    clv_ew_add(expr, EW_INT_COPY, 0, 0, 0);
+    clv_infer_output(infer, 0, to, &infer->inputs[0].shape);
+    return NULL;
+}
+
+const clv_op_def clv_op_def_BitCast = {
+    CLV_POINTWISE_FIELDS, .name = "BitCast",         .since_opset = 26,       .min_inputs = 1,
+    .max_inputs = 1,      .flags = CLV_OP_POINTWISE, .infer = infer_bit_cast,
 };

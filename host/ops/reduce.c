@@ -19,6 +19,11 @@ typedef struct reduce_row {
 static clv_status *get_axes(
     clv_infer *infer, const reduce_row *row, const int64_t **out_axes, size_t *out_count) {
     if (infer->node->opset >= row->input_since) {
+        if (clv_attr_find(infer->node, "axes") != NULL) {
+            return CLV_ERROR(
+                MALFORMED, "axes are an attribute, must be input 1 from opset %d on",
+                row->input_since);
+        }
         *out_axes = NULL;
         *out_count = 0;
         return clv_infer_has(infer, 1) ? clv_infer_ints(infer, 1, out_axes, out_count) : NULL;

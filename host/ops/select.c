@@ -35,6 +35,10 @@ static clv_status *infer_clip(clv_infer *infer) {
         CLV_TRY(clv_attr_get_float(infer->node, "min", -FLT_MAX, &expr->steps[0].a));
         return clv_attr_get_float(infer->node, "max", FLT_MAX, &expr->steps[0].b);
     }
+    if (clv_attr_find(infer->node, "min") != NULL || clv_attr_find(infer->node, "max") != NULL) {
+        return CLV_ERROR(
+            MALFORMED, "min or max is an attribute, must be an input from opset 11 on");
+    }
     uint32_t lower = is_float ? EW_FLOAT_MAX : is_uint64 ? EW_INT_UMAX : EW_INT_MAX;
     uint32_t upper = is_float ? EW_FLOAT_MIN : is_uint64 ? EW_INT_UMIN : EW_INT_MIN;
     uint32_t result = CLV_EW_RESULT;

@@ -5,13 +5,15 @@
 extern const clv_kernel_source clv_source_elementwise_f32, clv_source_elementwise_i64;
 
 static const clv_ew_op float_ops[] = {
-#define EW_FLOAT(name, operands, flops, kernel, reference) {#name, operands, flops},
+#define EW_FLOAT(name, operands, flops, kernel, reference) {#name, operands, flops, false},
+#define EW_FLOAT_RARE(name, operands, flops, kernel, reference) {#name, operands, flops, true},
 #include "kernels_cl/elementwise/elementwise_ops.def"
 #undef EW_FLOAT
+#undef EW_FLOAT_RARE
 };
 
 static const clv_ew_op int_ops[] = {
-#define EW_INT(name, operands, flops, expression) {#name, operands, flops},
+#define EW_INT(name, operands, flops, expression) {#name, operands, flops, false},
 #include "kernels_cl/elementwise/elementwise_ops.def"
 #undef EW_INT
 };
@@ -191,9 +193,20 @@ static void place_operands(launch_plan *plan, const clv_shape *out) {
 
 /* --- launches --- */
 
-/* Where registers hold one vector (GPUs), or 16 of them. */
-static const char *float_options(const clv_traits *traits) {
-    return traits->is_cpu ? clv_width_options(traits) : "-DCLV_WIDTH=4 -DEW_VECTORS=1";
+/* The program: of the width that suits the unit (a GPU's registers hold one vector, a core's 16),
+ * with the rare operations only where they are needed. */
+static const char *float_options(const clv_ew_expr *expr, const clv_traits *traits) {
+    static const char *const options[3][2] = {
+        {NULL, "-DEW_ALL"},
+        {"-DCLV_WIDTH=8", "-DCLV_WIDTH=8 -DEW_ALL"},
+        {"-DCLV_WIDTH=4 -DEW_VECTORS=1", "-DCLV_WIDTH=4 -DEW_VECTORS=1 -DEW_ALL"},
+    };
+    uint32_t width = clv_width(traits);
+    bool has_rare = false;
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        has_rare |= clv_ew_op_find(CLV_EW_FLOAT, expr->steps[s].op)->is_rare;
+    }
+    return options[width == 16 ? 0 : width == 8 ? 1 : 2][has_rare];
 }
 
 /* Fills plan->params and emits; output 0 of the call is written. */
@@ -223,7 +236,7 @@ static clv_status *emit_plan(
     clv_launch launch = {
         .source = is_float ? &clv_source_elementwise_f32 : &clv_source_elementwise_i64,
         .entry = is_float ? "elementwise_f32" : "elementwise_i64",
-        .options = is_float         ? float_options(traits)
+        .options = is_float         ? float_options(&plan->expr, traits)
                    : traits->is_cpu ? NULL
                                     : "-DEW_BLOCK=4",
         .num_args = EW_MAX_OPERANDS + 1,

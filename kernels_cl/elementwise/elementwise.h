@@ -42,6 +42,7 @@ typedef struct clv_ew_op {
     const char *name;
     uint32_t num_operands;
     double flops;
+    bool is_rare;
 } clv_ew_op;
 
 const clv_ew_op *clv_ew_op_find(clv_ew_domain domain, uint32_t op);

@@ -7,6 +7,7 @@
  * geometry  an item is `chunk` output elements
  * error     a few units in the last place: what OpenCL's functions give; erf 2 ulp
  * device    float64 operands need cl_khr_fp64
+ * options   EW_ALL: with the operations that elementwise_ops.def calls rare
  */
 #include "kernels_cl/clv.h"
 #include "kernels_cl/dtype.h"
@@ -268,6 +269,9 @@ static void ew_run_step(private const ew_step *step, private float *registers, u
     private const fv *py = all + (code >> 16 & 15) * EW_VECTORS;
     private const fv *pz = all + (code >> 20 & 15) * EW_VECTORS;
     switch (code & 255) {
+#ifndef EW_ALL
+#define EW_FLOAT_RARE(name, operands, flops, kernel_expression, reference)
+#endif
 #define EW_FLOAT(name, operands, flops, kernel_expression, reference) \
     case EW_FLOAT_##name:                                             \
         for (uint i = 0; i < num_vectors; i++) {                      \
@@ -276,6 +280,7 @@ static void ew_run_step(private const ew_step *step, private float *registers, u
         break;
 #include "kernels_cl/elementwise/elementwise_ops.def"
 #undef EW_FLOAT
+#undef EW_FLOAT_RARE
     }
 }
 

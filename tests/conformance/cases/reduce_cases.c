@@ -157,6 +157,11 @@ static const clv_case cases[] = {
     {.op = "ReduceSum", .inputs = "f32[2,70,333] i64[1]{1}!", .rtol = 1e-6, .atol = 1e-6},
     {.op = "ReduceMean", .inputs = "f32[300,768] i64[1]{-1}!", .rtol = 1e-6, .atol = 1e-6},
     {.op = "ReduceMean", .inputs = "f32[2,64,7,7] i64[2]{2,3}!", .rtol = 1e-6, .atol = 1e-6},
+    {.op = "ReduceSum",
+     .inputs = "f32[3]",
+     .attrs = "axes=[0]",
+     .error = CLV_MALFORMED,
+     .message = "axes are an attribute"},
     {.op = "ReduceL2", .inputs = "i32[3]", .error = CLV_UNSUPPORTED, .message = "int32"},
 };
 
