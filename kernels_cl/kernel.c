@@ -37,6 +37,19 @@ void clv_deal(
     *out_num_items = (elements + chunk - 1) / chunk;
 }
 
+uint64_t clv_deal_rows(
+    const clv_traits *traits, uint64_t rows, uint64_t row_work, uint32_t *out_rows_per_item) {
+    uint64_t per_item = 1;
+    if (traits->is_cpu) {
+        /* eight items a lane where there is that much, so that uneven cores even out */
+        uint64_t wanted = 16384 / (row_work + 1) + 1;
+        uint64_t even = rows / ((uint64_t)traits->num_lanes * 8 + 1) + 1;
+        per_item = wanted < even ? wanted : even;
+    }
+    *out_rows_per_item = (uint32_t)per_item;
+    return (rows + per_item - 1) / per_item;
+}
+
 uint32_t clv_local_size(const clv_traits *traits) {
     if (traits->is_cpu) {
         return 1;

@@ -52,25 +52,15 @@ static void fill_params(const clv_call *call, const clv_pool_shape *shape, pool_
 }
 
 /* Rows and chunks of an item of `pool`; returns the number of items. */
-static uint64_t deal_rows(const clv_traits *traits, pool_params *p) {
-    uint64_t rows = p->elements / p->out[2];
+static uint64_t deal_chunks(const clv_traits *traits, pool_params *p) {
     p->is_wide = p->out[2] < 4 && p->dilation[2] == 1 && p->window[2] >= clv_width(traits);
-    p->chunk = p->is_wide ? 1 : clv_width(traits);
-    p->rows = 1;
-    if (traits->is_cpu) {
-        /* a row at least, about 16 thousand taps, but eight items a lane where there is that much
-         */
-        p->chunk = p->out[2];
-        double taps = (double)p->out[2];
-        for (int a = 0; a < AXES; a++) {
-            taps *= (double)(p->window[a] < p->in[a] ? p->window[a] : p->in[a]);
-        }
-        uint64_t even = rows / (8 * (uint64_t)traits->num_lanes + 1) + 1;
-        uint64_t wanted = (uint64_t)(16384.0 / (taps + 1.0)) + 1;
-        p->rows = (clv_u32)(wanted < even ? wanted : even);
-    }
+    p->chunk = traits->is_cpu ? p->out[2] : p->is_wide ? 1 : clv_width(traits);
     p->chunks = (p->out[2] + p->chunk - 1) / p->chunk;
-    return (rows + p->rows - 1) / p->rows * p->chunks;
+    uint64_t taps = p->out[2]; /* at most the elements of output times input */
+    for (int a = 0; a < AXES; a++) {
+        taps *= (uint64_t)(p->window[a] < p->in[a] ? p->window[a] : p->in[a]);
+    }
+    return clv_deal_rows(traits, p->elements / p->out[2], taps, &p->rows) * p->chunks;
 }
 
 static clv_status *emit_ref(
@@ -87,7 +77,7 @@ static clv_status *emit_ref(
     bool is_simple = p.dtype == CLV_FLOAT32 && !p.has_index;
     uint64_t num_items = 0;
     if (is_simple) {
-        num_items = deal_rows(traits, &p);
+        num_items = deal_chunks(traits, &p);
     } else {
         clv_deal(traits, p.elements, 512, &p.rows, &num_items);
     }
