@@ -1,0 +1,207 @@
+/* Weights: packed by several threads, straight into device memory where the host can see it, else
+ * through a piece of host memory at a time. */
+#include "host/exec/prepare.h"
+
+#include "host/base/memory.h"
+#include "host/base/threads.h"
+#include <string.h>
+
+enum {
+    MAX_THREADS = 16,
+    COPY_BYTES = 4 << 20,     /* constants that are only copied are cut into pieces like this */
+    STAGING_BYTES = 64 << 20, /* through which constants get to a device that the host cannot see */
+    DROP_BYTES = 128 << 20,   /* after so much is packed, pages of the model file are let go */
+};
+
+/* Room of a constant in staging memory: each begins aligned, as in device memory. */
+static uint64_t room_of(const clv_storage *storage) {
+    uint64_t bytes = storage->kind == CLV_STORAGE_CONSTANT ? storage->piece.bytes : 0;
+    return (bytes + CLV_MEMORY_ALIGN - 1) / CLV_MEMORY_ALIGN * CLV_MEMORY_ALIGN;
+}
+
+/* One thing to do: all of a packing, or a piece of a copy. */
+typedef struct fill_task {
+    const clv_storage *storage;
+    uint64_t begin, bytes;
+    void *to;
+} fill_task;
+
+typedef struct fill_work {
+    const fill_task *tasks;
+    size_t num_tasks;
+    _Atomic size_t next;
+    const clv_graph *graph;
+    _Atomic uint64_t filled_bytes;
+} fill_work;
+
+static void do_task(const fill_task *task) {
+    const clv_storage *storage = task->storage;
+    if (storage->data != NULL) {
+        memcpy(task->to, (const char *)storage->data + task->begin, task->bytes);
+    } else {
+        storage->packing.fill(storage->call, storage->packing.args, task->to);
+    }
+}
+
+static void *work(void *argument) {
+    fill_work *work = argument;
+    for (;;) {
+        size_t i = atomic_fetch_add(&work->next, 1);
+        if (i >= work->num_tasks) {
+            return NULL;
+        }
+        do_task(&work->tasks[i]);
+        uint64_t bytes = work->tasks[i].bytes;
+        uint64_t before = atomic_fetch_add(&work->filled_bytes, bytes);
+        if (before / DROP_BYTES != (before + bytes) / DROP_BYTES) {
+            clv_graph_drop_pages(work->graph);
+        }
+    }
+}
+
+/* The caller works too, so it goes on without threads where there are none to be had. */
+static void run_tasks(const clv_graph *graph, const fill_task *tasks, size_t count) {
+    fill_work all = {.tasks = tasks, .num_tasks = count, .graph = graph};
+    pthread_t threads[MAX_THREADS];
+    size_t wanted = (size_t)clv_num_processors(), started = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += tasks[i].bytes;
+    }
+    wanted = wanted < MAX_THREADS ? wanted : MAX_THREADS;
+    wanted = wanted < count ? wanted : count;
+    wanted = bytes < 1 << 20 ? 1 : wanted; /* starting a thread costs as much as copying that */
+    while (started + 1 < wanted) {
+        clv_status *status = clv_thread_create(&threads[started], work, &all, -1, "clv-pack");
+        if (status != NULL) {
+            clv_status_destroy(status);
+            break;
+        }
+        started++;
+    }
+    work(&all);
+    for (size_t i = 0; i < started; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+static clv_status *no_memory(void) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for the weights");
+}
+
+/* Cuts a constant into tasks that write at `to`. */
+static clv_status *add_tasks(
+    const clv_storage *storage, char *to, fill_task **tasks, size_t *capacity, size_t *count) {
+    uint64_t bytes = storage->piece.bytes, step = storage->data != NULL ? COPY_BYTES : bytes;
+    for (uint64_t begin = 0; begin < bytes; begin += step) {
+        if (!clv_array_reserve((void **)tasks, capacity, *count + 1, sizeof **tasks)) {
+            return no_memory();
+        }
+        (*tasks)[(*count)++] = (fill_task){
+            .storage = storage,
+            .begin = begin,
+            .bytes = bytes - begin < step ? bytes - begin : step,
+            .to = to + begin,
+        };
+    }
+    return NULL;
+}
+
+static clv_status *fill_shared(const clv_prepared *p) {
+    const clv_lowered *lowered = p->lowered;
+    fill_task *tasks = NULL;
+    size_t capacity = 0, count = 0;
+    clv_status *status = NULL;
+    for (size_t i = 0; i < lowered->num_storages; i++) {
+        const clv_storage *storage = &lowered->storages[i];
+        if (storage->kind == CLV_STORAGE_CONSTANT && storage->piece.bytes != 0) {
+            uint64_t offset;
+            clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, &offset);
+            char *host = buffer->device->vtable->buffer_host(buffer);
+            CLV_TRY_DONE(add_tasks(storage, host + offset, &tasks, &capacity, &count));
+        }
+    }
+    run_tasks(lowered->graph, tasks, count);
+done:
+    clv_free(tasks);
+    return status;
+}
+
+/* Storages [begin, end), which fit the staging memory, side by side as they lie in it. */
+static clv_status *fill_batch(
+    const clv_prepared *p, size_t begin, size_t end, char *staging, clv_queue *queue) {
+    const clv_lowered *lowered = p->lowered;
+    const clv_device_vtable *v = queue->device->vtable;
+    fill_task *tasks = NULL;
+    size_t capacity = 0, count = 0;
+    clv_status *status = NULL;
+    char *at = staging;
+    for (size_t i = begin; i < end; i++) {
+        const clv_storage *storage = &lowered->storages[i];
+        if (storage->kind == CLV_STORAGE_CONSTANT) {
+            CLV_TRY_DONE(add_tasks(storage, at, &tasks, &capacity, &count));
+            at += room_of(storage);
+        }
+    }
+    run_tasks(lowered->graph, tasks, count);
+    at = staging;
+    for (size_t i = begin; i < end; i++) {
+        const clv_storage *storage = &lowered->storages[i];
+        if (storage->kind != CLV_STORAGE_CONSTANT || storage->piece.bytes == 0) {
+            continue;
+        }
+        uint64_t offset;
+        clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, &offset);
+        CLV_TRY_DONE(v->enqueue_write(
+            queue, buffer, offset, (size_t)storage->piece.bytes, at, NULL, 0, NULL));
+        at += room_of(storage);
+    }
+done:
+    clv_free(tasks);
+    return clv_status_join(status, v->queue_finish(queue)); /* before the memory is used again */
+}
+
+static clv_status *fill_staged(const clv_prepared *p) {
+    const clv_lowered *lowered = p->lowered;
+    clv_device *device = p->unit.devices[0];
+    uint64_t largest = 0, total = 0;
+    for (size_t i = 0; i < lowered->num_storages; i++) {
+        uint64_t bytes = room_of(&lowered->storages[i]);
+        largest = bytes > largest ? bytes : largest;
+        total += bytes;
+    }
+    if (total == 0) {
+        return NULL;
+    }
+    uint64_t room = total < STAGING_BYTES ? total : STAGING_BYTES;
+    room = room > largest ? room : largest;
+    clv_queue *queue = NULL;
+    clv_status *status = NULL;
+    char *staging = clv_alloc_aligned(CLV_MEMORY_ALIGN, (size_t)room);
+    if (staging == NULL) {
+        return no_memory();
+    }
+    CLV_TRY_DONE(device->vtable->queue_create(device, CLV_QUEUE_UPLOAD, &queue));
+    for (size_t begin = 0, end = 0; begin < lowered->num_storages; begin = end) {
+        uint64_t used = 0;
+        for (; end < lowered->num_storages; end++) {
+            uint64_t bytes = room_of(&lowered->storages[end]);
+            if (used + bytes > room) {
+                break;
+            }
+            used += bytes;
+        }
+        CLV_TRY_DONE(fill_batch(p, begin, end, staging, queue));
+    }
+done:
+    device->vtable->queue_destroy(queue);
+    clv_free(staging);
+    return status;
+}
+
+clv_status *clv_constants_fill(const clv_prepared *prepared) {
+    const clv_device_info *info = &prepared->unit.devices[0]->info;
+    CLV_TRY(info->shares_host_memory ? fill_shared(prepared) : fill_staged(prepared));
+    clv_graph_drop_pages(prepared->lowered->graph);
+    return NULL;
+}

@@ -1,0 +1,111 @@
+/* A graph as a list of steps for one unit: which kernels run in which order, on what, and which
+ * memory that takes. Pure: depends on the graph and on what variants may know of the unit
+ * (clv_traits), not on a device.
+ *
+ * Steps stand in an order in which they may run one after another; what else may overlap follows
+ * from what they read and write (host/exec/hazard.h).
+ */
+#ifndef CLV_EXEC_LOWER_H
+#define CLV_EXEC_LOWER_H
+
+#include "host/base/arena.h"
+#include "host/exec/memory_plan.h"
+#include "host/ops/op.h"
+
+#define CLV_NO_STORAGE UINT32_MAX
+
+/* Something in device memory. */
+typedef enum clv_storage_kind {
+    CLV_STORAGE_VALUE,    /* a tensor or scratch: lives over a range of steps, in the arena */
+    CLV_STORAGE_CONSTANT, /* filled once: a constant as it is, or packed */
+    CLV_STORAGE_ERRORS,   /* the error words of all nodes; always the first storage */
+} clv_storage_kind;
+
+typedef struct clv_storage {
+    clv_storage_kind kind;
+    clv_memory_piece piece; /* name, size, lifetime; block and offset once planned: VALUE and
+                               CONSTANT have blocks of their own */
+    const void *data;       /* CONSTANT: its content, row-major, perhaps unaligned; or NULL and */
+    clv_packing packing;    /* what makes it, */
+    const clv_call *call;   /* from this call */
+} clv_storage;
+
+typedef enum clv_step_kind {
+    CLV_STEP_LAUNCH,
+    CLV_STEP_INPUT,  /* graph input `index` comes from the caller */
+    CLV_STEP_OUTPUT, /* graph output `index` goes to the caller */
+} clv_step_kind;
+
+enum { CLV_READS = 1, CLV_WRITES = 2 };
+
+typedef struct clv_operand {
+    uint32_t storage; /* NO_STORAGE: an operand that is not there */
+    uint32_t access;  /* CLV_READS | CLV_WRITES; 0 for error words, which order nothing */
+    uint64_t offset;  /* bytes into the storage */
+} clv_operand;
+
+typedef struct clv_step {
+    clv_step_kind kind;
+    uint32_t index;   /* LAUNCH: node; INPUT, OUTPUT: which graph input or output */
+    const char *name; /* of the node or tensor */
+    clv_operand
+        operands[CLV_MAX_ARGS]; /* LAUNCH: as the kernel takes them; INPUT and OUTPUT: one */
+    uint32_t num_operands;
+    uint64_t bytes; /* INPUT, OUTPUT */
+    /* LAUNCH */
+    uint32_t program; /* of clv_lowered.programs */
+    const char *entry;
+    const void *params;
+    uint32_t params_bytes, local_size;
+    uint64_t num_items;
+} clv_step;
+
+/* What is to be built: one for each source and options. */
+typedef struct clv_lowered_program {
+    const clv_kernel_source *source;
+    const char *options; /* never NULL */
+} clv_lowered_program;
+
+/* How a node is run, for reports. */
+typedef struct clv_choice {
+    const clv_variant *variant; /* NULL: the node runs nothing (a view, not needed, known) */
+    const char *reason;
+    uint32_t num_launches;
+    uint32_t error_word; /* UINT32_MAX: none */
+} clv_choice;
+
+typedef struct clv_lowered {
+    const clv_graph *graph; /* borrowed */
+    clv_arena arena;
+    clv_step *steps;
+    size_t num_steps;
+    clv_storage *storages;
+    size_t num_storages, capacity_storages;
+    clv_lowered_program *programs;
+    size_t num_programs, capacity_programs;
+    clv_choice *choices;      /* [num_nodes] */
+    uint32_t *tensor_storage; /* [num_tensors]: where a tensor's bytes are; NO_STORAGE: nowhere */
+    const void **output_data; /* [num_outputs]: the value of an output that is known beforehand;
+                                 else NULL */
+    uint32_t num_error_words;
+    clv_memory_plan values, constants;
+} clv_lowered;
+
+typedef struct clv_lower_options {
+    clv_traits traits;
+    uint64_t max_block_bytes; /* of one buffer */
+    bool keep_all; /* every tensor lives to the end, so that it can be read after a run */
+} clv_lower_options;
+
+/* The graph must satisfy clv_graph_verify at level SHAPES and outlive the result.
+ * errors  UNSUPPORTED where a node's operator has no kernel for this unit (names it); NO_MEMORY */
+clv_status *clv_lower(
+    const clv_graph *graph, const clv_lower_options *options, clv_lowered *out_lowered) CLV_CHECKED;
+void clv_lowered_deinit(clv_lowered *lowered);
+
+/* Bytes of device memory: arena, constants, error words. */
+uint64_t clv_lowered_bytes(const clv_lowered *lowered);
+/* Bytes that the error words take, at least one alignment unit. */
+uint64_t clv_lowered_error_bytes(const clv_lowered *lowered);
+
+#endif

@@ -1,0 +1,266 @@
+#include "host/exec/memory_plan.h"
+
+#include "host/base/memory.h"
+#include "host/base/text.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t padded(uint64_t bytes) {
+    return (bytes + CLV_MEMORY_ALIGN - 1) / CLV_MEMORY_ALIGN * CLV_MEMORY_ALIGN;
+}
+
+/* Largest first; among equals the one that lives first, so that the order is the same everywhere.
+ */
+static int compare(const void *left, const void *right) {
+    const clv_memory_piece *a = *(clv_memory_piece *const *)left;
+    const clv_memory_piece *b = *(clv_memory_piece *const *)right;
+    if (a->bytes != b->bytes) {
+        return a->bytes > b->bytes ? -1 : 1;
+    }
+    if (a->first_step != b->first_step) {
+        return a->first_step < b->first_step ? -1 : 1;
+    }
+    return a < b ? -1 : a > b;
+}
+
+static bool live_at_once(const clv_memory_piece *a, const clv_memory_piece *b) {
+    return a->first_step <= b->last_step && b->first_step <= a->last_step;
+}
+
+/* What is placed already, by block and then offset. */
+typedef struct placed_list {
+    clv_memory_piece **pieces;
+    size_t count;
+} placed_list;
+
+static void insert(placed_list *placed, clv_memory_piece *piece) {
+    size_t at = placed->count++;
+    for (; at > 0; at--) {
+        const clv_memory_piece *before = placed->pieces[at - 1];
+        if (before->block < piece->block ||
+            (before->block == piece->block && before->offset <= piece->offset)) {
+            break;
+        }
+        placed->pieces[at] = placed->pieces[at - 1];
+    }
+    placed->pieces[at] = piece;
+}
+
+typedef struct gap {
+    uint64_t offset, bytes;
+    bool found;
+} gap;
+
+static void consider(gap *best, uint64_t offset, uint64_t end, uint64_t needed) {
+    if (end >= offset && end - offset >= needed && (!best->found || end - offset < best->bytes)) {
+        *best = (gap){.offset = offset, .bytes = end - offset, .found = true};
+    }
+}
+
+/* The smallest gap between pieces that live at the same time in one block; behind them where there
+ * is none. *index: of the first placed piece of the block, moved behind its last. */
+static uint64_t find_gap(
+    const placed_list *placed, size_t *index, uint32_t block, const clv_memory_piece *piece) {
+    uint64_t needed = padded(piece->bytes), end = 0;
+    gap best = {.found = false};
+    for (; *index < placed->count && placed->pieces[*index]->block == block; (*index)++) {
+        const clv_memory_piece *other = placed->pieces[*index];
+        if (live_at_once(piece, other)) {
+            consider(&best, end, other->offset, needed);
+            uint64_t other_end = other->offset + padded(other->bytes);
+            end = other_end > end ? other_end : end;
+        }
+    }
+    return best.found ? best.offset : end;
+}
+
+static clv_status *place(
+    clv_memory_piece *piece, placed_list *placed, uint64_t max_block_bytes, clv_memory_plan *plan) {
+    size_t index = 0;
+    uint32_t block = 0;
+    for (; block < plan->num_blocks; block++) {
+        piece->block = block;
+        piece->offset = find_gap(placed, &index, block, piece);
+        if (piece->offset + padded(piece->bytes) <= max_block_bytes) {
+            break;
+        }
+    }
+    if (block == plan->num_blocks) {
+        size_t capacity = plan->num_blocks;
+        if (!clv_array_reserve(
+                (void **)&plan->block_bytes, &capacity, plan->num_blocks + 1, sizeof(uint64_t))) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for the memory plan");
+        }
+        plan->block_bytes[plan->num_blocks++] = 0;
+        piece->block = block;
+        piece->offset = 0;
+    }
+    uint64_t end = piece->offset + padded(piece->bytes);
+    if (end > plan->block_bytes[block]) {
+        plan->block_bytes[block] = end;
+    }
+    insert(placed, piece);
+    return NULL;
+}
+
+typedef struct edge {
+    uint32_t step;
+    bool ends;
+    uint64_t bytes;
+} edge;
+
+static int compare_edges(const void *left, const void *right) {
+    const edge *a = left, *b = right;
+    if (a->step != b->step) {
+        return a->step < b->step ? -1 : 1;
+    }
+    return (int)a->ends - (int)b->ends;
+}
+
+static clv_status *bound(const clv_memory_piece *pieces, size_t count, uint64_t *out_bytes) {
+    edge *edges = clv_alloc_zeroed(2 * count + 1, sizeof *edges);
+    if (edges == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for the memory plan");
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bytes = padded(pieces[i].bytes);
+        edges[2 * i] = (edge){.step = pieces[i].first_step, .bytes = bytes};
+        edges[2 * i + 1] = (edge){.step = pieces[i].last_step, .ends = true, .bytes = bytes};
+    }
+    qsort(edges, 2 * count, sizeof *edges, compare_edges);
+    uint64_t live = 0;
+    *out_bytes = 0;
+    for (size_t i = 0; i < 2 * count; i++) {
+        live = edges[i].ends ? live - edges[i].bytes : live + edges[i].bytes;
+        *out_bytes = live > *out_bytes ? live : *out_bytes;
+    }
+    clv_free(edges);
+    return NULL;
+}
+
+/* Neither one piece nor all together may overflow what follows. */
+static clv_status *check_sizes(
+    const clv_memory_piece *pieces, size_t count, uint64_t max_block_bytes) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].bytes > max_block_bytes || padded(pieces[i].bytes) > max_block_bytes) {
+            char needed[32], most[32];
+            clv_format_bytes(needed, sizeof needed, (double)pieces[i].bytes);
+            clv_format_bytes(most, sizeof most, (double)max_block_bytes);
+            return CLV_ERROR(
+                NO_MEMORY, "'%s' takes %s, the device gives at most %s in one piece",
+                pieces[i].name, needed, most);
+        }
+        if (total > UINT64_MAX / 4 - padded(pieces[i].bytes)) {
+            return CLV_ERROR(NO_MEMORY, "the tensors together are too large");
+        }
+        total += padded(pieces[i].bytes);
+    }
+    return NULL;
+}
+
+clv_status *clv_memory_plan_create(
+    clv_memory_piece *pieces, size_t num_pieces, uint64_t max_block_bytes,
+    clv_memory_plan *out_plan) {
+    *out_plan = (clv_memory_plan){.num_blocks = 0};
+    if (max_block_bytes > UINT64_MAX / 4) {
+        max_block_bytes = UINT64_MAX / 4;
+    }
+    CLV_TRY(check_sizes(pieces, num_pieces, max_block_bytes));
+    clv_memory_piece **order = clv_alloc_zeroed(num_pieces + 1, sizeof *order);
+    placed_list placed = {.pieces = clv_alloc_zeroed(num_pieces + 1, sizeof *order)};
+    clv_status *status = NULL;
+    if (order == NULL || placed.pieces == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for the memory plan");
+        goto done;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < num_pieces; i++) {
+        pieces[i].block = 0;
+        pieces[i].offset = 0;
+        if (pieces[i].bytes != 0) {
+            order[count++] = &pieces[i];
+        }
+    }
+    qsort(order, count, sizeof *order, compare);
+    for (size_t i = 0; i < count; i++) {
+        CLV_TRY_DONE(place(order[i], &placed, max_block_bytes, out_plan));
+    }
+    for (size_t i = 0; i < out_plan->num_blocks; i++) {
+        out_plan->total_bytes += out_plan->block_bytes[i];
+    }
+    CLV_TRY_DONE(bound(pieces, num_pieces, &out_plan->lower_bound));
+done:
+    clv_free(order);
+    clv_free(placed.pieces);
+    if (status != NULL) {
+        clv_memory_plan_deinit(out_plan);
+    }
+    return status;
+}
+
+void clv_memory_plan_deinit(clv_memory_plan *plan) {
+    clv_free(plan->block_bytes);
+    *plan = (clv_memory_plan){.num_blocks = 0};
+}
+
+/* Sorted by block and offset for the sweep below. */
+static int compare_places(const void *left, const void *right) {
+    const clv_memory_piece *a = *(const clv_memory_piece *const *)left;
+    const clv_memory_piece *b = *(const clv_memory_piece *const *)right;
+    if (a->block != b->block) {
+        return a->block < b->block ? -1 : 1;
+    }
+    return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+static clv_status *check_overlaps(const clv_memory_piece **order, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const clv_memory_piece *a = order[i];
+        for (size_t j = i + 1; j < count; j++) {
+            const clv_memory_piece *b = order[j];
+            if (b->block != a->block || b->offset >= a->offset + a->bytes) {
+                break; /* and so are all behind it */
+            }
+            if (live_at_once(a, b)) {
+                return CLV_ERROR(
+                    INTERNAL,
+                    "memory plan: '%s' (steps %u to %u) and '%s' (steps %u to %u) overlap", a->name,
+                    a->first_step, a->last_step, b->name, b->first_step, b->last_step);
+            }
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_memory_plan_verify(
+    const clv_memory_piece *pieces, size_t num_pieces, const clv_memory_plan *plan) {
+    const clv_memory_piece **order = clv_alloc_zeroed(num_pieces + 1, sizeof *order);
+    if (order == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for checking the memory plan");
+    }
+    size_t count = 0;
+    clv_status *status = NULL;
+    for (size_t i = 0; i < num_pieces && status == NULL; i++) {
+        const clv_memory_piece *piece = &pieces[i];
+        if (piece->first_step > piece->last_step) {
+            status = CLV_ERROR(INTERNAL, "memory plan: '%s' ends before it begins", piece->name);
+        } else if (piece->bytes == 0) {
+            continue;
+        } else if (
+            piece->block >= plan->num_blocks || piece->offset % CLV_MEMORY_ALIGN != 0 ||
+            piece->offset > plan->block_bytes[piece->block] ||
+            piece->bytes > plan->block_bytes[piece->block] - piece->offset) {
+            status = CLV_ERROR(
+                INTERNAL, "memory plan: '%s' is outside its block or not aligned", piece->name);
+        }
+        order[count++] = piece;
+    }
+    if (status == NULL) {
+        qsort(order, count, sizeof *order, compare_places);
+        status = check_overlaps(order, count);
+    }
+    clv_free(order);
+    return status;
+}

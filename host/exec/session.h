@@ -1,0 +1,84 @@
+/* A graph made ready on units, and run any number of times.
+ *
+ * Making a session lowers the graph, plans memory, fills weights, builds kernels and sets every
+ * argument; running replays that. A session may be used by any number of threads: requests are run
+ * one after another, in some order (the caller that has to wait sleeps).
+ */
+#ifndef CLV_EXEC_SESSION_H
+#define CLV_EXEC_SESSION_H
+
+#include "host/exec/unit.h"
+#include "host/ops/op.h"
+#include <stdatomic.h>
+
+typedef struct clv_session clv_session;
+
+typedef struct clv_session_options {
+    bool profile;  /* times of every step (devices must be opened with profiling): costs a little */
+    bool keep_all; /* every tensor stays in memory, for clv_session_read_tensor */
+    const atomic_bool *cancel; /* NULL, or: once true, requests end soon with CANCELLED */
+} clv_session_options;
+
+/* What a session is and has done. Times in microseconds. */
+typedef struct clv_unit_report {
+    const char *name;
+    uint64_t ops;       /* operators run, over all requests */
+    double busy_us;     /* a mean over the unit's lanes */
+    double transfer_us; /* of that: inputs and outputs */
+    uint64_t bytes_in, bytes_out;
+    uint64_t memory_bytes; /* arena, weights and the rest */
+    uint64_t arena_bytes, arena_lower_bound_bytes, weight_bytes;
+} clv_unit_report;
+
+typedef struct clv_node_report {
+    clv_node_id node;
+    const char *unit;
+    const char *variant; /* NULL: it runs nothing */
+    const char *reason;  /* of the variant, or why it runs nothing */
+    uint32_t launches;
+    double time_us; /* mean over profiled requests, NAN without */
+} clv_node_report;
+
+typedef struct clv_session_report {
+    const clv_unit_report *units;
+    size_t num_units;
+    const clv_node_report *nodes; /* one for each node of the graph, in its order */
+    size_t num_nodes;
+    uint64_t requests; /* done */
+    size_t steps;      /* of a request: kernels, inputs, outputs */
+    double load_us;    /* making the session */
+    double first_us;   /* its first request: drivers compile then. NAN before */
+} clv_session_report;
+
+/* graph    satisfies clv_graph_verify at level SHAPES; borrowed until the session is destroyed
+ * units    in order of priority; their devices are borrowed likewise. Today one unit
+ * options  NULL: none of them
+ * errors   UNSUPPORTED naming the node; NO_MEMORY naming the unit, what is needed and the limit;
+ *          DEVICE_FAILED */
+clv_status *clv_session_create(
+    const clv_graph *graph, const clv_exec_unit *units, size_t num_units,
+    const clv_session_options *options, clv_session **out_session) CLV_CHECKED;
+void clv_session_destroy(clv_session *session);
+
+/* Runs one request. Any thread.
+ *
+ * inputs   [graph->num_inputs], each with the graph's type and shape and its data; the data of an
+ *          input that was bound when shapes were inferred may be NULL, or must be the same
+ * outputs  [graph->num_outputs], with type and shape; filled. What they hold after a failure is
+ *          undefined
+ * errors   USAGE for operands that do not fit, MALFORMED where an operator forbids an input's value
+ *          (names the node), DEVICE_FAILED, CANCELLED. The next request may be given after any */
+clv_status *clv_session_run(
+    clv_session *session, const clv_view *inputs, size_t num_inputs,
+    const clv_mutable_view *outputs, size_t num_outputs) CLV_CHECKED;
+
+/* After a request, with options.keep_all: what a tensor held. UNSUPPORTED for one that has no
+ * memory of its own (nobody needs it). */
+clv_status *clv_session_read_tensor(
+    clv_session *session, clv_tensor_id tensor, const clv_mutable_view *output) CLV_CHECKED;
+bool clv_session_has_tensor(const clv_session *session, clv_tensor_id tensor);
+
+/* Borrowed until the next call with this session. Not while a request runs. */
+const clv_session_report *clv_session_report_get(clv_session *session);
+
+#endif
