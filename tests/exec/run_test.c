@@ -1,0 +1,195 @@
+/* Graphs on every kind of unit: one core, gangs of two and three, a device with queues. Outputs
+ * equal the references of the operators, and each other bit by bit where the driver is the same. */
+#include "host/base/memory.h"
+#include "host/passes/evaluate.h"
+#include "tests/exec/net.h"
+#include "tests/exec/rig.h"
+#include "tests/support/check.h"
+#include <math.h>
+#include <stdio.h>
+
+enum { MAX_OPERANDS = 8 };
+
+static clv_rig rig;
+
+/* What the references say of the outputs. */
+typedef struct expected {
+    const clv_graph *graph;
+    clv_mutable_view outputs[MAX_OPERANDS];
+} expected;
+
+static clv_status *keep_output(void *context, clv_tensor_id id, const clv_view *value) {
+    expected *e = context;
+    for (size_t i = 0; i < e->graph->num_outputs; i++) {
+        if (e->graph->outputs[i] == id) {
+            memcpy(e->outputs[i].data, value->data, clv_view_bytes(value->dtype, &value->shape));
+        }
+    }
+    return NULL;
+}
+
+static void check_close(const clv_mutable_view *got, const clv_mutable_view *wanted) {
+    double largest = 0, worst = 0;
+    for (int64_t i = 0; i < clv_shape_elements(&wanted->shape); i++) {
+        double a = clv_load_double(got->dtype, got->data, i);
+        double b = clv_load_double(wanted->dtype, wanted->data, i);
+        largest = fabs(b) > largest ? fabs(b) : largest;
+        worst = !(fabs(a - b) <= worst) ? fabs(a - b) : worst;
+    }
+    if (!(worst <= 1e-5 * largest)) {
+        fail_msg("differs by %g of %g", worst, largest);
+    }
+}
+
+typedef struct fixture {
+    clv_graph *graph;
+    clv_view inputs[MAX_OPERANDS];
+    expected wanted;
+} fixture;
+
+static void make_fixture(fixture *f, clv_graph *graph, uint64_t seed) {
+    memset(f, 0, sizeof *f);
+    f->graph = graph;
+    f->wanted.graph = graph;
+    assert_ok(clv_net_inputs(graph, seed, f->inputs));
+    assert_ok(clv_net_outputs(graph, f->wanted.outputs));
+    for (size_t i = 0; i < graph->num_outputs; i++) {
+        const clv_tensor *t = &graph->tensors[graph->outputs[i]];
+        if (t->data != NULL) {
+            memcpy(f->wanted.outputs[i].data, t->data, clv_view_bytes(t->dtype, &t->shape));
+        }
+    }
+    assert_ok(clv_evaluate(graph, f->inputs, keep_output, &f->wanted));
+}
+
+static void free_fixture(fixture *f) {
+    clv_net_free_inputs(f->graph, f->inputs);
+    clv_net_free_outputs(f->graph, f->wanted.outputs);
+    clv_graph_destroy(f->graph);
+}
+
+/* Runs twice, so that what the first run left behind would show. */
+static void run_on(fixture *f, const char *unit_name, bool profile, clv_mutable_view *out_outputs) {
+    clv_exec_unit unit;
+    clv_session *session = NULL;
+    assert_ok(clv_rig_open(&rig, unit_name, profile, &unit));
+    const clv_session_options options = {.profile = profile};
+    assert_ok(clv_session_create(f->graph, &unit, 1, &options, &session));
+    assert_ok(clv_net_outputs(f->graph, out_outputs));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(clv_session_run(
+            session, f->inputs, f->graph->num_inputs, out_outputs, f->graph->num_outputs));
+    }
+    for (size_t i = 0; i < f->graph->num_outputs; i++) {
+        check_close(&out_outputs[i], &f->wanted.outputs[i]);
+    }
+    const clv_session_report *report = clv_session_report_get(session);
+    assert_int_equal(report->requests, 2);
+    assert_string_equal(report->units[0].name, unit_name);
+    assert_true(report->units[0].busy_us > 0);
+    for (size_t i = 0; i < report->num_nodes && profile; i++) {
+        assert_true(report->nodes[i].launches == 0 || report->nodes[i].time_us >= 0);
+    }
+    clv_session_destroy(session);
+    clv_rig_close(&unit);
+}
+
+static void check_same(const fixture *f, clv_mutable_view *a, clv_mutable_view *b) {
+    for (size_t i = 0; i < f->graph->num_outputs; i++) {
+        assert_memory_equal(a[i].data, b[i].data, clv_view_bytes(a[i].dtype, &a[i].shape));
+    }
+}
+
+static void compare_units(clv_graph *graph, uint64_t seed) {
+    fixture f;
+    clv_mutable_view one[MAX_OPERANDS], gang[MAX_OPERANDS], queued[MAX_OPERANDS];
+    make_fixture(&f, graph, seed);
+    run_on(&f, "core:0", false, one);
+    run_on(&f, "cpu", true, gang);
+    check_same(&f, one, gang);
+    clv_net_free_outputs(graph, gang);
+    run_on(&f, "core:2", true, gang);
+    check_same(&f, one, gang);
+    run_on(&f, clv_rig_first(&rig, CLV_UNIT_CL), true, queued);
+    clv_net_free_outputs(graph, queued);
+    run_on(&f, clv_rig_first(&rig, CLV_UNIT_CL), false, queued);
+    clv_net_free_outputs(graph, queued);
+    clv_net_free_outputs(graph, gang);
+    clv_net_free_outputs(graph, one);
+    free_fixture(&f);
+}
+
+static void test_small(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    assert_ok(clv_net_small(&graph));
+    compare_units(graph, 10);
+}
+
+static void test_chain(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    assert_ok(clv_net_chain(40, 50000, &graph));
+    compare_units(graph, 11);
+}
+
+/* An index out of range fails the request with the node's name; the next one is right again. */
+static void forbidden_value(const char *unit_name) {
+    fixture f;
+    clv_graph *graph = NULL;
+    clv_exec_unit unit;
+    clv_session *session = NULL;
+    clv_mutable_view outputs[MAX_OPERANDS];
+    assert_ok(clv_net_gather(&graph));
+    make_fixture(&f, graph, 12);
+    assert_ok(clv_rig_open(&rig, unit_name, false, &unit));
+    assert_ok(clv_session_create(graph, &unit, 1, NULL, &session));
+    assert_ok(clv_net_outputs(graph, outputs));
+    const int64_t wrong[5] = {0, 1, 9, 2, 3};
+    clv_view bad = f.inputs[0];
+    bad.data = wrong;
+    for (int i = 0; i < 2; i++) {
+        assert_failed(
+            MALFORMED, "'lookup': an index is out of range",
+            clv_session_run(session, &bad, 1, outputs, 1));
+        assert_ok(clv_session_run(session, f.inputs, 1, outputs, 1));
+        check_close(&outputs[0], &f.wanted.outputs[0]);
+    }
+    clv_session_destroy(session);
+    clv_rig_close(&unit);
+    clv_net_free_outputs(graph, outputs);
+    free_fixture(&f);
+}
+
+static void test_forbidden_value(void **state) {
+    (void)state;
+    forbidden_value("core:0");
+    forbidden_value("cpu");
+    forbidden_value(clv_rig_first(&rig, CLV_UNIT_CL));
+}
+
+static int create(void **state) {
+    (void)state;
+    clv_status *status = clv_rig_init(&rig, 3, 1);
+    if (status != NULL) {
+        print_error("%s\n", clv_status_message(status));
+        clv_status_destroy(status);
+        return -1;
+    }
+    return 0;
+}
+
+static int destroy(void **state) {
+    (void)state;
+    clv_rig_deinit(&rig);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_forbidden_value),
+    };
+    return cmocka_run_group_tests(tests, create, destroy);
+}
