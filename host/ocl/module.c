@@ -54,11 +54,16 @@ static void add_launched(clv_ocl_module *module, const char *entry, uint32_t loc
     one->local_size = local_size;
 }
 
-void clv_ocl_module_note_launch(clv_ocl_kernel *kernel, uint32_t local_size) {
+void clv_ocl_module_begin_launch(const clv_ocl_kernel *kernel) {
     pthread_mutex_lock(&kernel->module->group->lock);
-    add_launched(kernel->module, kernel->entry, local_size);
+}
+
+void clv_ocl_module_end_launch(clv_ocl_kernel *kernel, uint32_t local_size, bool is_done) {
+    if (is_done) {
+        add_launched(kernel->module, kernel->entry, local_size);
+        kernel->noted_local_size = local_size;
+    }
     pthread_mutex_unlock(&kernel->module->group->lock);
-    kernel->noted_local_size = local_size;
 }
 
 static void read_stored(clv_ocl_module *module, const clv_ocl_cached *cached) {

@@ -99,6 +99,10 @@ clv_status *clv_ocl_enqueue_kernel(
     command now;
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
     const size_t global = (size_t)global_size, local = local_size;
+    const bool is_first = kernel->noted_local_size != local_size;
+    if (is_first) {
+        clv_ocl_module_begin_launch(kernel);
+    }
     if (device->core_lock != NULL) {
         pthread_mutex_lock(&device->core_lock->mutex);
     }
@@ -109,8 +113,8 @@ clv_status *clv_ocl_enqueue_kernel(
     if (device->core_lock != NULL) {
         pthread_mutex_unlock(&device->core_lock->mutex);
     }
-    if (error == CL_SUCCESS && kernel->noted_local_size != local_size) {
-        clv_ocl_module_note_launch(kernel, local_size);
+    if (is_first) {
+        clv_ocl_module_end_launch(kernel, local_size, error == CL_SUCCESS);
     }
     return end(&now, queue, CLV_OCL_clEnqueueNDRangeKernel, error, out_event);
 }
