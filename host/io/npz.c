@@ -62,7 +62,8 @@ static clv_status *find_entry(zip_t *archive, const char *name, zip_uint64_t *ou
 }
 
 /* What the directory says of the entry, as far as it can be believed. */
-static clv_status *check_entry(zip_t *archive, zip_uint64_t index, size_t *out_bytes) {
+static clv_status *check_entry(
+    zip_t *archive, zip_uint64_t index, size_t archive_bytes, size_t *out_bytes) {
     zip_stat_t info;
     const zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
     if (zip_stat_index(archive, index, 0, &info) != 0 || (info.valid & needed) != needed) {
@@ -76,12 +77,11 @@ static clv_status *check_entry(zip_t *archive, zip_uint64_t index, size_t *out_b
             UNSUPPORTED, "its entry is compressed by method %u: only stored and deflated are read",
             (unsigned)info.comp_method);
     }
-    if (info.size / DEFLATE_MAX_RATIO > info.comp_size + 1) {
-        return CLV_ERROR(MALFORMED, "its entry claims a size that its bytes cannot have");
-    }
-    if (info.size > PTRDIFF_MAX) {
+    zip_uint64_t ratio = info.comp_method == ZIP_CM_STORE ? 1 : DEFLATE_MAX_RATIO;
+    if (info.comp_size > archive_bytes || info.size / ratio > info.comp_size + 1) {
         return CLV_ERROR(
-            MALFORMED, "its entry claims a size of %llu bytes", (unsigned long long)info.size);
+            MALFORMED, "its entry claims %llu bytes, which the file cannot hold",
+            (unsigned long long)info.size);
     }
     *out_bytes = (size_t)info.size;
     return NULL;
@@ -127,7 +127,7 @@ clv_status *clv_npz_read(
     clv_status *status = NULL;
     CLV_TRY_DONE(open_archive(data, bytes, &archive));
     CLV_TRY_DONE(find_entry(archive, entry, &index));
-    CLV_TRY_DONE(check_entry(archive, index, &content_bytes));
+    CLV_TRY_DONE(check_entry(archive, index, bytes, &content_bytes));
     CLV_TRY_DONE(read_entry(archive, index, content_bytes, &content));
     CLV_TRY_DONE(clv_npy_read(content, content_bytes, out_value));
 done:

@@ -290,13 +290,13 @@ static void bombs_are_refused(void **state) {
     size_t size = fread(whole, 1, sizeof whole, file);
     uint8_t *central = memmem(whole, size, "PK\x01\x02", 4);
     assert_non_null(central);
-    memset(central + 24, 0xf0, 4);
+    memset(central + 20, 0xf0, 8); /* compressed and plain */
     fseek(file, 0, SEEK_SET);
     fwrite(whole, 1, size, file);
     fclose(file);
     const clv_wanted want = WANTED(CLV_FLOAT32, 2, 2, 3);
     clv_value *value = NULL;
-    expect_failure(clv_value_read(path, &want, NULL, &value), CLV_MALFORMED, "bomb.npz");
+    expect_failure(clv_value_read(path, &want, NULL, &value), CLV_MALFORMED, "cannot hold");
 }
 
 int main(void) {
