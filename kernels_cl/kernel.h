@@ -145,8 +145,8 @@ const char *clv_kernel_error_meaning(uint32_t error);
 void clv_deal(
     const clv_traits *traits, uint64_t elements, uint32_t cpu_chunk, uint32_t *out_chunk,
     uint64_t *out_num_items);
-/* The same for rows that stay whole, of `row_work` elements each: about 16 thousand elements an item
- * on a CPU, one row elsewhere. Returns the number of items. */
+/* The same for rows that stay whole, of `row_work` elements each: about 16 thousand elements an
+ * item on a CPU, one row elsewhere. Returns the number of items. */
 uint64_t clv_deal_rows(
     const clv_traits *traits, uint64_t rows, uint64_t row_work, uint32_t *out_rows_per_item);
 uint32_t clv_local_size(

@@ -1,7 +1,5 @@
 #include "host/base/cancel.h"
 
-#include <stdatomic.h>
-
 static atomic_bool is_cancelled; /* lock-free: a signal handler may write it */
 
 void clv_cancel_set(bool cancel) {
@@ -10,6 +8,10 @@ void clv_cancel_set(bool cancel) {
 
 bool clv_cancel_is_set(void) {
     return atomic_load_explicit(&is_cancelled, memory_order_relaxed);
+}
+
+const atomic_bool *clv_cancel_flag(void) {
+    return &is_cancelled;
 }
 
 clv_status *clv_cancel_check(void) {

@@ -4,11 +4,14 @@
 #define CLV_BASE_CANCEL_H
 
 #include "host/base/status.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* May be called from a signal handler. */
 void clv_cancel_set(bool cancel);
 bool clv_cancel_is_set(void);
+/* The flag itself, for those that look at it often. */
+const atomic_bool *clv_cancel_flag(void);
 /* CANCELLED while the flag is set. */
 clv_status *clv_cancel_check(void) CLV_CHECKED;
 

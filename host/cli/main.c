@@ -1,13 +1,163 @@
-#include "cleave/cleave.h"
+#include "host/cli/cli.h"
 
-#include <stdio.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool is_verbose, is_quiet, has_progress_line;
+
+void cli_set_verbosity(bool verbose, bool quiet) {
+    is_verbose = verbose;
+    is_quiet = quiet;
+}
+
+bool cli_is_quiet(void) {
+    return is_quiet;
+}
+
+bool cli_is_verbose(void) {
+    return is_verbose;
+}
+
+int cli_error(int exit_code, const char *format, ...) {
+    cli_end_progress();
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "cleave: error: ");
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return exit_code;
+}
+
+int cli_fail(cleave_status *status) {
+    if (status == NULL) {
+        return 0;
+    }
+    int exit_code = cleave_code_exit(cleave_status_code(status));
+    cli_error(exit_code, "%s", cleave_status_message(status));
+    if (is_verbose) {
+        fputs(cleave_status_trail(status), stderr);
+    }
+    cleave_status_destroy(status);
+    return exit_code;
+}
+
+int cli_flush(void) {
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        return cli_error(9, "cannot write to standard output");
+    }
+    return 0;
+}
+
+static void on_log(void *context, cleave_log_level level, const char *message) {
+    static const char *const words[] = {"error", "warning", "info", "debug"};
+    (void)context;
+    cli_end_progress();
+    fprintf(stderr, "cleave: %s: %s\n", words[level], message);
+}
+
+/* A line that is written over, at most ten times a second; only on a terminal. */
+static void on_progress(void *context, const char *what, double done, double total) {
+    static struct timespec last;
+    struct timespec now;
+    (void)context;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double passed =
+        (double)(now.tv_sec - last.tv_sec) + (double)(now.tv_nsec - last.tv_nsec) * 1e-9;
+    if (passed < 0.1 && done < total) {
+        return;
+    }
+    last = now;
+    if (total > 0) {
+        fprintf(stderr, "\r\033[K%s: %.0f of %.0f", what, done, total);
+    } else {
+        fprintf(stderr, "\r\033[K%s", what);
+    }
+    fflush(stderr);
+    has_progress_line = true;
+}
+
+void cli_end_progress(void) {
+    if (has_progress_line) {
+        fputs("\r\033[K", stderr);
+        has_progress_line = false;
+    }
+}
+
+/* The first Ctrl-C stops at the next step and cleans up, the second at once. */
+static void on_interrupt(int signal_number) {
+    static volatile sig_atomic_t count;
+    if (++count > 1) {
+        _exit(128 + signal_number);
+    }
+    cleave_cancel(true);
+}
+
+static void set_up(const cli_args *args) {
+    cli_set_verbosity(cli_given(args, FLAG_VERBOSE), cli_given(args, FLAG_QUIET));
+    static const char *const levels[] = {"error", "warning", "info", "debug"};
+    cleave_log_level level = CLEAVE_LOG_WARNING;
+    const char *wanted = cleave_env("LOG");
+    for (int i = 0; wanted != NULL && i < 4; i++) {
+        if (strcmp(wanted, levels[i]) == 0) {
+            level = (cleave_log_level)i;
+        }
+    }
+    if (is_verbose && level < CLEAVE_LOG_INFO) {
+        level = CLEAVE_LOG_INFO;
+    }
+    if (is_quiet) {
+        level = CLEAVE_LOG_ERROR;
+    }
+    cleave_set_log(on_log, NULL, level);
+    if (isatty(STDERR_FILENO) && !is_quiet) {
+        cleave_set_progress(on_progress, NULL);
+    }
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN; /* a closed pipe is an error when it is written to, not a death */
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+static int dispatch(const cli_args *args) {
+    if (cli_given(args, FLAG_HELP)) {
+        cli_print_help(args->command);
+        return cli_flush();
+    }
+#define COMMAND(name, operands, summary)     \
+    if (strcmp(args->command, #name) == 0) { \
+        return cli_##name(args);             \
+    }
+#include "host/cli/commands.def"
+#undef COMMAND
+    return 1;
+}
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("cleave %s\n", cleave_version());
-        return 0;
+        return cli_flush();
     }
-    fprintf(stderr, "cleave: error: unknown command\n");
-    return 2;
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        cli_print_help(argc > 2 ? argv[2] : NULL);
+        return cli_flush();
+    }
+    if (argc < 2) {
+        return cli_error(2, "no command given; `cleave --help` lists them");
+    }
+    cli_args args;
+    int exit_code = cli_parse(argc, argv, &args);
+    if (exit_code == 0) {
+        set_up(&args);
+        exit_code = dispatch(&args);
+        cli_end_progress();
+    }
+    cli_args_free(&args);
+    return exit_code;
 }

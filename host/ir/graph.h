@@ -113,6 +113,9 @@ typedef struct clv_graph {
 
 clv_status *clv_graph_create(clv_graph **out_graph) CLV_CHECKED;
 void clv_graph_destroy(clv_graph *graph);
+/* A graph of its own nodes and tensors, whose names, attributes and data are borrowed from
+ * `source`: that must outlive it (or be one of its resources). */
+clv_status *clv_graph_copy(const clv_graph *source, clv_graph **out_graph) CLV_CHECKED;
 /* The graph destroys `object` with itself, also when this fails. */
 clv_status *clv_graph_take_resource(clv_graph *graph, clv_resource resource) CLV_CHECKED;
 /* Lets go of mapped pages (weights were packed and uploaded). */

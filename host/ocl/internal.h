@@ -163,10 +163,11 @@ clv_status *clv_ocl_kernel_set_buffer(clv_kernel *kernel, uint32_t index, clv_bu
     CLV_CHECKED;
 clv_status *clv_ocl_kernel_set_bytes(
     clv_kernel *kernel, uint32_t index, const void *data, size_t bytes) CLV_CHECKED;
-/* Around the first launch of a kernel object with a local size. Drivers compile then: PoCL must not be
- * asked for the same kernel by two threads at once (it would compile it twice, and later trip over
- * its own reference counts), so first launches of a group come one after another. Afterwards the
- * module knows that (entry, local size) has run: a binary that was taken before lacks it. */
+/* Around the first launch of a kernel object with a local size. Drivers compile then: PoCL must
+ * not be asked for the same kernel by two threads at once (it would compile it twice, and later
+ * trip over its own reference counts), so first launches of a group come one after another.
+ * Afterwards the module knows that (entry, local size) has run: a binary that was taken before
+ * lacks it. */
 void clv_ocl_module_begin_launch(const clv_ocl_kernel *kernel);
 void clv_ocl_module_end_launch(clv_ocl_kernel *kernel, uint32_t local_size, bool is_done);
 

@@ -88,8 +88,8 @@ static clv_status *add_label(clv_einsum_params *params, int8_t *out_label) {
     return NULL;
 }
 
-/* Labels of the axes of a tensor of `rank` with the letters of `own`. An ellipsis of fewer axes than
- * the widest one stands for its last axes. */
+/* Labels of the axes of a tensor of `rank` with the letters of `own`. An ellipsis of fewer axes
+ * than the widest one stands for its last axes. */
 static void set_labels(
     const equation *eq, const term *own, int rank, int8_t out_labels[CLV_MAX_RANK]) {
     int covered = rank - own->num_letters, axis = 0;

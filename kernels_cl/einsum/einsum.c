@@ -80,7 +80,8 @@ static void add_axis(
     strides_b[last] = (clv_u32)b;
 }
 
-/* The summed labels, those with the longest strides first, so that the last ones lie side by side. */
+/* The summed labels, those with the longest strides first, so that the last ones lie side by
+ * side. */
 static int order_sums(uint32_t labels, const operand *a, const operand *b, int out_order[LABELS]) {
     int count = 0;
     for (int label = 0; label < LABELS; label++) {

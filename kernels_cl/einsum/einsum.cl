@@ -2,10 +2,9 @@
  *
  *     out[o] = sum over s of a[o . out_a + s . sum_a] * b[o . out_b + s . sum_b]
  *
- * `einsum` (float32) takes a vector of positions of the last axis of o, or, where that is not made of
- * unit strides and the last axis of s is, a vector of those. Sums are in float by fma, in lanes. The
- * others do one element after the other; integers wrap. No local memory.
- */
+ * `einsum` (float32) takes a vector of positions of the last axis of o, or, where that is not
+ * made of unit strides and the last axis of s is, a vector of those. Sums are in float by fma, in
+ * lanes. The others do one element after the other; integers wrap. No local memory. */
 #include "kernels_cl/clv.h"
 #include "kernels_cl/dtype.h"
 #include "kernels_cl/einsum/einsum_params.h"

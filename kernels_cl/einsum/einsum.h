@@ -6,7 +6,8 @@
 
 enum { CLV_EINSUM_INPUTS = 16, CLV_EINSUM_LABELS = 16 };
 
-/* Axes carry labels 0 .. num_labels-1; axes that an ellipsis stands for have labels like any other. */
+/* Axes carry labels 0 .. num_labels-1; axes that an ellipsis stands for have labels like any
+ * other. */
 typedef struct clv_einsum_params {
     int32_t num_labels, out_rank;
     int8_t labels[CLV_EINSUM_INPUTS][CLV_MAX_RANK]; /* of each axis of each input */

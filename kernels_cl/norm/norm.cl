@@ -1,5 +1,6 @@
-/* Normalisations over rows, channels and windows of channels. All float32; sums are taken in lanes,
- * blocks of 256 vectors at a time, so that long rows lose no accuracy: relative error about 1e-6. */
+/* Normalisations over rows, channels and windows of channels. All float32; sums are taken in
+ * lanes, blocks of 256 vectors at a time, so that long rows lose no accuracy: relative error
+ * about 1e-6. */
 #include "kernels_cl/clv.h"
 #include "kernels_cl/norm/norm_params.h"
 #include "kernels_cl/wide.h"

@@ -1,6 +1,29 @@
-/* The public C API of cleave. */
+/* The public C API of cleave: load an ONNX model, choose devices, run it.
+ *
+ *     cleave_model *model = NULL;
+ *     cleave_session *session = NULL;
+ *     cleave_status *status = cleave_model_load("model.onnx", &model);
+ *     if (status == NULL) {
+ *         status = cleave_session_create(model, &(cleave_options){.devices = "cpu"}, &session);
+ *     }
+ *     if (status == NULL) {
+ *         status = cleave_session_run(session, inputs, num_inputs, outputs, num_outputs);
+ *     }
+ *
+ * Errors     Whatever can fail returns a status: NULL for success, else an object that the caller
+ * destroys. The library never prints, aborts or exits. Ownership  create/load hand over an object,
+ * destroy takes it back; destroy(NULL) is fine. What another function returns is borrowed, until
+ * the object that it was asked of is destroyed. Threads    Models and sessions may be used by many
+ * threads at once; requests of one session are run one after the other. Destroying an object needs
+ * it for oneself. A tensor belongs to its caller. Text       Reports are JSON objects, one for each
+ * call, whose fields docs/json.md describes; free with cleave_free.
+ */
 #ifndef CLEAVE_CLEAVE_H
 #define CLEAVE_CLEAVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -14,6 +37,247 @@ extern "C" {
 
 /* "0.1.0"; static storage. */
 CLEAVE_API const char *cleave_version(void);
+
+/* --- status
+ * --------------------------------------------------------------------------------------------------------- */
+
+typedef enum cleave_code {
+    CLEAVE_OK,
+    CLEAVE_INTERNAL,    /* a fault of cleave */
+    CLEAVE_USAGE,       /* bad argument or combination */
+    CLEAVE_MALFORMED,   /* malformed model, plan, machine or tensor file; a forbidden input value */
+    CLEAVE_UNSUPPORTED, /* valid but not supported */
+    CLEAVE_NO_DEVICE,   /* no such device, or it cannot be used */
+    CLEAVE_NO_MEMORY,   /* out of memory, or over a declared limit */
+    CLEAVE_DEVICE_FAILED, /* a device failed while running */
+    CLEAVE_MISMATCH,      /* verify: outputs differ */
+    CLEAVE_IO,            /* a file cannot be read or written */
+    CLEAVE_CANCELLED,     /* cleave_cancel was called */
+} cleave_code;
+
+typedef struct cleave_status cleave_status;
+
+CLEAVE_API void cleave_status_destroy(cleave_status *status);
+CLEAVE_API cleave_code cleave_status_code(const cleave_status *status);
+/* One line that names the thing, the value and what was needed; "" for NULL. */
+CLEAVE_API const char *cleave_status_message(const cleave_status *status);
+/* Where in cleave the failure came through, a line each. */
+CLEAVE_API const char *cleave_status_trail(const cleave_status *status);
+/* "MALFORMED"; what it means; the exit code of the command line. */
+CLEAVE_API const char *cleave_code_name(cleave_code code);
+CLEAVE_API const char *cleave_code_meaning(cleave_code code);
+CLEAVE_API int cleave_code_exit(cleave_code code);
+
+/* --- the process
+ * ------------------------------------------------------------------------------------------------------ */
+
+typedef enum cleave_log_level {
+    CLEAVE_LOG_ERROR,
+    CLEAVE_LOG_WARNING,
+    CLEAVE_LOG_INFO,
+    CLEAVE_LOG_DEBUG
+} cleave_log_level;
+
+/* Called from any thread, one call at a time. NULL (the default): silence. */
+CLEAVE_API void cleave_set_log(
+    void (*sink)(void *context, cleave_log_level level, const char *message), void *context,
+    cleave_log_level level);
+/* Progress of long steps (compiling kernels, packing weights): done of total, total 0 where
+ * unknown. */
+CLEAVE_API void cleave_set_progress(
+    void (*sink)(void *context, const char *what, double done, double total), void *context);
+/* Makes long calls of every thread return CANCELLED at their next step, until called with false.
+ * May be called from a signal handler. */
+CLEAVE_API void cleave_cancel(bool cancel);
+CLEAVE_API void cleave_free(void *memory);
+
+/* The value of CLEAVE_<NAME> or its default ("DEVICES" gives "cpu"); NULL for a name that cleave
+ * does not read. */
+CLEAVE_API const char *cleave_env(const char *name);
+/* The nearest of `names` where one is near enough to be meant, else NULL. */
+CLEAVE_API const char *cleave_nearest(const char *word, const char *const *names, size_t num_names);
+
+/* --- tensors
+ * ----------------------------------------------------------------------------------------------------------- */
+
+enum { CLEAVE_MAX_RANK = 8 };
+
+typedef enum cleave_dtype { /* ONNX's own numbers */
+                            CLEAVE_DTYPE_NONE = 0,
+                            CLEAVE_FLOAT32 = 1,
+                            CLEAVE_UINT8 = 2,
+                            CLEAVE_INT8 = 3,
+                            CLEAVE_UINT16 = 4,
+                            CLEAVE_INT16 = 5,
+                            CLEAVE_INT32 = 6,
+                            CLEAVE_INT64 = 7,
+                            CLEAVE_BOOL = 9,
+                            CLEAVE_FLOAT16 = 10,
+                            CLEAVE_FLOAT64 = 11,
+                            CLEAVE_UINT32 = 12,
+                            CLEAVE_UINT64 = 13,
+                            CLEAVE_BFLOAT16 = 16,
+} cleave_dtype;
+
+CLEAVE_API const char *cleave_dtype_name(cleave_dtype dtype); /* "float32" */
+CLEAVE_API size_t cleave_dtype_bytes(cleave_dtype dtype);
+
+/* Dense and row-major. */
+typedef struct cleave_tensor {
+    cleave_dtype dtype;
+    int rank;
+    int64_t dims[CLEAVE_MAX_RANK];
+    void *data;
+} cleave_tensor;
+
+CLEAVE_API size_t cleave_tensor_bytes(const cleave_tensor *tensor);
+/* Allocates data of the given type and shape, zeroed. */
+CLEAVE_API cleave_status *cleave_tensor_create(
+    cleave_dtype dtype, int rank, const int64_t *dims, cleave_tensor *out_tensor);
+/* Frees the data of a tensor that a function below filled; empties it. */
+CLEAVE_API void cleave_tensor_destroy(cleave_tensor *tensor);
+
+typedef struct cleave_tensor_summary {
+    int64_t num_elements, num_finite;
+    double min, max, mean; /* of the finite ones; 0 where there are none */
+} cleave_tensor_summary;
+CLEAVE_API cleave_tensor_summary cleave_tensor_summarise(const cleave_tensor *tensor);
+
+/* How a picture becomes a tensor and back. All zero: as it is. */
+typedef struct cleave_picture_options {
+    double mean[3], std[3];   /* per channel, applied to 0..1 values: (x - mean) / std */
+    size_t num_mean, num_std; /* 0: none; 1: for all channels */
+} cleave_picture_options;
+
+/* Reads .npy, .npz (`entry`, else an entry of the wanted name, else the only one), .png or .pb
+ * (TensorProto).
+ *
+ * wanted  name, type and shape the tensor is for (-1: free); pictures and generated tensors take
+ * their form from it
+ */
+typedef struct cleave_tensor_info {
+    const char *name;
+    cleave_dtype dtype;
+    int rank;                               /* -1: unknown */
+    int64_t dims[CLEAVE_MAX_RANK];          /* -1: free */
+    const char *dim_names[CLEAVE_MAX_RANK]; /* of free dimensions, or NULL */
+} cleave_tensor_info;
+
+CLEAVE_API cleave_status *cleave_tensor_read(
+    const char *path, const cleave_tensor_info *wanted, const cleave_picture_options *picture,
+    cleave_tensor *out_tensor);
+/* The format is the extension's. */
+CLEAVE_API cleave_status *cleave_tensor_write(
+    const char *path, const char *name, const cleave_tensor *tensor,
+    const cleave_picture_options *picture);
+/* USAGE where the extension is none of these; to be asked before a long run. */
+CLEAVE_API cleave_status *cleave_tensor_check_path(const char *path);
+/* `word`: random (floats standard normal, integers and booleans 0 or 1), zeros or ones; the shape
+ * must be exact. */
+CLEAVE_API bool cleave_tensor_is_word(const char *word);
+CLEAVE_API cleave_status *cleave_tensor_generate(
+    const char *word, uint64_t seed, const cleave_tensor_info *wanted, cleave_tensor *out_tensor);
+
+/* --- models
+ * ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct cleave_model cleave_model;
+
+CLEAVE_API cleave_status *cleave_model_load(const char *path, cleave_model **out_model);
+CLEAVE_API void cleave_model_destroy(cleave_model *model);
+CLEAVE_API size_t cleave_model_num_inputs(const cleave_model *model);
+CLEAVE_API size_t cleave_model_num_outputs(const cleave_model *model);
+/* As declared in the file; NULL past the end. */
+CLEAVE_API const cleave_tensor_info *cleave_model_input(const cleave_model *model, size_t index);
+CLEAVE_API const cleave_tensor_info *cleave_model_output(const cleave_model *model, size_t index);
+
+/* --- sessions
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* A tensor and what it is for. */
+typedef struct cleave_binding {
+    const char *name; /* of the input or output */
+    cleave_tensor tensor;
+} cleave_binding;
+
+/* All zero is a good default: the whole CPU. Strings are copied. */
+typedef struct cleave_options {
+    const char
+        *devices; /* "cpu", "core:0,core:1", "gpu:0{mem=2G}"; NULL: CLEAVE_DEVICES, else "cpu" */
+    const char *policy;      /* NULL: "single" for one unit */
+    const char *schedule;    /* "static" (default) or "dynamic" */
+    const char *const *dims; /* "NAME=VALUE": sizes of named free dimensions */
+    size_t num_dims;
+    const char *const *shapes; /* "INPUT=1x3x224x224" */
+    size_t num_shapes;
+    /* Inputs known beforehand: they give free dimensions their sizes; and an input that shapes
+     * depend on (the shape of a Reshape, say) must be here, every request then gives the same
+     * value. Data is copied where it is needed. */
+    const cleave_binding *inputs;
+    size_t num_inputs;
+    bool profile;      /* time every step (bench --per-op); costs some speed */
+    bool keep_tensors; /* every tensor keeps memory of its own, so that verify can compare each */
+} cleave_options;
+
+/* An input as far as `options` (dims, shapes, inputs) give it: dimensions still free stay -1. Names
+ * are borrowed from the model. USAGE or MALFORMED where they contradict the model or each other. */
+CLEAVE_API cleave_status *cleave_model_bind_input(
+    const cleave_model *model, const cleave_options *options, size_t index,
+    cleave_tensor_info *out_info);
+
+typedef struct cleave_session cleave_session;
+
+/* Plans, compiles kernels, packs weights, allocates. The model may be destroyed before the session.
+ */
+CLEAVE_API cleave_status *cleave_session_create(
+    cleave_model *model, const cleave_options *options, cleave_session **out_session);
+CLEAVE_API void cleave_session_destroy(cleave_session *session);
+/* With exact shapes. */
+CLEAVE_API size_t cleave_session_num_inputs(const cleave_session *session);
+CLEAVE_API size_t cleave_session_num_outputs(const cleave_session *session);
+CLEAVE_API const cleave_tensor_info *cleave_session_input(
+    const cleave_session *session, size_t index);
+CLEAVE_API const cleave_tensor_info *cleave_session_output(
+    const cleave_session *session, size_t index);
+
+/* Runs one request. `inputs` has every input by name, `outputs` those that are wanted, with the
+ * exact type and shape and memory of the caller's. USAGE names what is missing or does not fit. */
+CLEAVE_API cleave_status *cleave_session_run(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_binding *outputs, size_t num_outputs);
+
+/* What ran where: devices, units, memory, per-op times; counts since the last call of reset. */
+CLEAVE_API cleave_status *cleave_session_report(cleave_session *session, char **out_json);
+CLEAVE_API void cleave_session_reset(cleave_session *session);
+
+typedef struct cleave_verify_options {
+    double rtol,
+        atol; /* allowed: atol + rtol * largest magnitude of the reference; negative: 1e-4 and 0 */
+    bool all_tensors; /* also what lies between operators; the session needs keep_tensors */
+    const cleave_binding *against; /* expected outputs instead of the reference */
+    size_t num_against;
+} cleave_verify_options;
+
+/* Runs one request and compares its outputs with the host reference. MISMATCH where they differ;
+ * *out_json is there in that case too. */
+CLEAVE_API cleave_status *cleave_session_verify(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_verify_options *options, char **out_json);
+
+/* --- reports
+ * ----------------------------------------------------------------------------------------------------------- */
+
+/* Every device found, with the reason where one is unusable. */
+CLEAVE_API cleave_status *cleave_devices_report(char **out_json);
+/* Operators, shapes, parameters, flops, what is unsupported; free dimensions may stay unbound. */
+CLEAVE_API cleave_status *cleave_model_report(
+    const cleave_model *model, const cleave_options *options, char **out_json);
+/* The program as text at a stage: "onnx", "graph", "passes", or a pass by name (cleave_list
+ * "passes"). */
+CLEAVE_API cleave_status *cleave_model_stage(
+    const cleave_model *model, const cleave_options *options, const char *stage, char **out_text);
+/* "ops", "variants", "policies", "passes", "env" or "status". */
+CLEAVE_API cleave_status *cleave_list(const char *what, char **out_json);
 
 #ifdef __cplusplus
 }

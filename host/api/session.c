@@ -1,0 +1,386 @@
+/* Sessions: a model on units, ready to run. */
+#include "host/api/session.h"
+
+#include "host/base/cancel.h"
+#include "host/base/memory.h"
+#include "host/base/text.h"
+#include "host/base/threads.h"
+#include "host/passes/passes.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- making one --- */
+
+static clv_status *check_words(const cleave_options *options, size_t num_units) {
+    const char *schedule = options->schedule;
+    if (schedule != NULL && strcmp(schedule, "static") != 0 && strcmp(schedule, "dynamic") != 0) {
+        return CLV_ERROR(USAGE, "--schedule '%s': must be static or dynamic", schedule);
+    }
+    const char *policy = options->policy;
+    static const char *const policies[] = {"single"};
+    if (policy != NULL && strcmp(policy, "single") != 0) {
+        const char *nearest = clv_nearest(policy, policies, 1);
+        return CLV_ERROR(
+            USAGE, "--policy '%s': there is 'single'%s", policy,
+            nearest != NULL ? ", which you may have meant" : "");
+    }
+    if (num_units != 1) {
+        return CLV_ERROR(
+            UNSUPPORTED, "--devices names %zu units: a session runs on one ('cpu' is all cores)",
+            num_units);
+    }
+    return NULL;
+}
+
+static clv_status *make_infos(
+    const clv_graph *graph, const clv_tensor_id *ids, size_t count,
+    cleave_tensor_info **out_infos) {
+    *out_infos = clv_alloc_zeroed(count + 1, sizeof **out_infos);
+    if (*out_infos == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    }
+    for (size_t i = 0; i < count; i++) {
+        clv_tensor_info_fill(&graph->tensors[ids[i]], &(*out_infos)[i]);
+    }
+    return NULL;
+}
+
+static clv_status *keep_words(const cleave_options *options, cleave_session *s) {
+    clv_text names;
+    clv_text_init(&names);
+    for (size_t i = 0; i < s->units.num_units; i++) {
+        clv_text_add(&names, "%s%s", i > 0 ? "," : "", s->units.names[i].text);
+    }
+    clv_status *status = clv_text_take(&names, &s->devices);
+    clv_text_deinit(&names);
+    CLV_TRY(status);
+    s->policy = clv_strdup(options->policy != NULL ? options->policy : "single");
+    s->schedule = clv_strdup(options->schedule != NULL ? options->schedule : "static");
+    s->base = clv_alloc_zeroed(s->units.num_units + 1, sizeof *s->base);
+    if (s->policy == NULL || s->schedule == NULL || s->base == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    }
+    return NULL;
+}
+
+static clv_status *make_session(
+    cleave_model *model, const cleave_options *options, cleave_session *s) {
+    double start_us = clv_time_us();
+    s->keep_tensors = options->keep_tensors;
+    s->profile = options->profile;
+    CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &s->graph));
+    CLV_TRY(clv_passes_run(s->graph, NULL, NULL));
+    s->plan_us = clv_time_us() - start_us;
+    CLV_TRY(clv_open_units_init(options->devices, options->profile, &s->units));
+    CLV_TRY(check_words(options, s->units.num_units));
+    CLV_TRY(keep_words(options, s));
+    const clv_graph *graph = s->graph;
+    CLV_TRY(make_infos(graph, graph->inputs, graph->num_inputs, &s->inputs));
+    CLV_TRY(make_infos(graph, graph->outputs, graph->num_outputs, &s->outputs));
+    clv_session_options exec_options = {
+        .profile = options->profile,
+        .keep_all = options->keep_tensors,
+        .cancel = clv_cancel_flag()};
+    return clv_session_create(
+        graph, s->units.units, s->units.num_units, &exec_options, &s->session);
+}
+
+cleave_status *cleave_session_create(
+    cleave_model *model, const cleave_options *options, cleave_session **out_session) {
+    static const cleave_options defaults;
+    *out_session = NULL;
+    cleave_session *s = clv_alloc_zeroed(1, sizeof *s);
+    if (s == NULL) {
+        return public_status(CLV_ERROR(NO_MEMORY, "out of host memory for a session"));
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    clv_status *status = make_session(model, options != NULL ? options : &defaults, s);
+    if (status != NULL) {
+        cleave_session_destroy(s);
+        return public_status(status);
+    }
+    *out_session = s;
+    return NULL;
+}
+
+void cleave_session_destroy(cleave_session *session) {
+    if (session == NULL) {
+        return;
+    }
+    clv_session_destroy(session->session);
+    clv_open_units_deinit(&session->units);
+    clv_graph_destroy(session->graph);
+    clv_free(session->inputs);
+    clv_free(session->outputs);
+    clv_free(session->devices);
+    clv_free(session->policy);
+    clv_free(session->schedule);
+    clv_free(session->base);
+    pthread_mutex_destroy(&session->lock);
+    clv_free(session);
+}
+
+size_t cleave_session_num_inputs(const cleave_session *session) {
+    return session->graph->num_inputs;
+}
+
+size_t cleave_session_num_outputs(const cleave_session *session) {
+    return session->graph->num_outputs;
+}
+
+const cleave_tensor_info *cleave_session_input(const cleave_session *session, size_t index) {
+    return index < session->graph->num_inputs ? &session->inputs[index] : NULL;
+}
+
+const cleave_tensor_info *cleave_session_output(const cleave_session *session, size_t index) {
+    return index < session->graph->num_outputs ? &session->outputs[index] : NULL;
+}
+
+/* --- running --- */
+
+/* The binding of this name; USAGE where there are two. */
+static clv_status *find_binding(
+    const cleave_binding *bindings, size_t count, const char *name, const char *what,
+    const cleave_binding **out_binding) {
+    *out_binding = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (bindings[i].name == NULL || strcmp(bindings[i].name, name) != 0) {
+            continue;
+        }
+        if (*out_binding != NULL) {
+            return CLV_ERROR(USAGE, "%s '%s' is given twice", what, name);
+        }
+        *out_binding = &bindings[i];
+    }
+    return NULL;
+}
+
+static clv_status *check_names(
+    const cleave_binding *bindings, size_t count, const cleave_tensor_info *infos, size_t num_infos,
+    const char *what) {
+    for (size_t i = 0; i < count; i++) {
+        const char *name = bindings[i].name != NULL ? bindings[i].name : "";
+        bool is_known = false;
+        for (size_t k = 0; k < num_infos; k++) {
+            is_known = is_known || strcmp(infos[k].name, name) == 0;
+        }
+        if (!is_known) {
+            return CLV_ERROR(USAGE, "the model has no %s '%s'", what, name);
+        }
+    }
+    return NULL;
+}
+
+static clv_status *check_fit(
+    const clv_view *view, const cleave_tensor_info *info, const char *what) {
+    clv_wanted wanted = clv_wanted_of_info(info);
+    if (view->dtype == wanted.dtype && clv_shape_equal(&view->shape, &wanted.shape)) {
+        return NULL;
+    }
+    char got[CLV_SHAPE_TEXT], want[CLV_SHAPE_TEXT];
+    return CLV_ERROR(
+        USAGE, "%s '%s' is %s %s, the session has %s %s", what, info->name,
+        clv_dtype_name(view->dtype), clv_shape_format(&view->shape, got),
+        clv_dtype_name(wanted.dtype), clv_shape_format(&wanted.shape, want));
+}
+
+clv_status *clv_session_order_inputs(
+    const cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    clv_view **out_views) {
+    size_t count = session->graph->num_inputs;
+    clv_status *status = NULL;
+    *out_views = NULL;
+    clv_view *views = clv_alloc_zeroed(count + 1, sizeof *views);
+    if (views == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for inputs");
+    }
+    CLV_TRY_DONE(check_names(inputs, num_inputs, session->inputs, count, "input"));
+    for (size_t i = 0; i < count; i++) {
+        const cleave_tensor_info *info = &session->inputs[i];
+        const cleave_binding *binding;
+        CLV_TRY_DONE(find_binding(inputs, num_inputs, info->name, "input", &binding));
+        if (binding == NULL) {
+            status = CLV_ERROR(USAGE, "input '%s' is not given", info->name);
+            goto done;
+        }
+        CLV_TRY_DONE(clv_tensor_check(&binding->tensor, info->name));
+        views[i] = clv_view_of_tensor(&binding->tensor);
+        CLV_TRY_DONE(check_fit(&views[i], info, "input"));
+    }
+    *out_views = views;
+    return NULL;
+done:
+    clv_free(views);
+    return status;
+}
+
+/* Outputs in the graph's order; those that are not wanted get memory of their own, listed in
+ * `spare`. */
+static clv_status *order_outputs(
+    const cleave_session *session, const cleave_binding *outputs, size_t num_outputs,
+    clv_mutable_view *views, void **spare) {
+    size_t count = session->graph->num_outputs;
+    CLV_TRY(check_names(outputs, num_outputs, session->outputs, count, "output"));
+    for (size_t i = 0; i < count; i++) {
+        const cleave_tensor_info *info = &session->outputs[i];
+        const cleave_binding *binding;
+        CLV_TRY(find_binding(outputs, num_outputs, info->name, "output", &binding));
+        clv_wanted wanted = clv_wanted_of_info(info);
+        views[i] = (clv_mutable_view){.dtype = wanted.dtype, .shape = wanted.shape};
+        if (binding != NULL) {
+            CLV_TRY(clv_tensor_check(&binding->tensor, info->name));
+            clv_view view = clv_view_of_tensor(&binding->tensor);
+            CLV_TRY(check_fit(&view, info, "output"));
+            views[i].data = binding->tensor.data;
+            continue;
+        }
+        spare[i] = clv_alloc(clv_view_bytes(wanted.dtype, &wanted.shape) + 1);
+        views[i].data = spare[i];
+        if (spare[i] == NULL) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for output '%s'", info->name);
+        }
+    }
+    return NULL;
+}
+
+static clv_status *run_request(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_binding *outputs, size_t num_outputs) {
+    size_t count = session->graph->num_outputs;
+    clv_view *in = NULL;
+    clv_status *status = NULL;
+    clv_mutable_view *out = clv_alloc_zeroed(count + 1, sizeof *out);
+    void **spare = clv_alloc_zeroed(count + 1, sizeof *spare);
+    if (out == NULL || spare == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for outputs");
+        goto done;
+    }
+    CLV_TRY_DONE(clv_session_order_inputs(session, inputs, num_inputs, &in));
+    CLV_TRY_DONE(order_outputs(session, outputs, num_outputs, out, spare));
+    double start_us = clv_time_us();
+    CLV_TRY_DONE(clv_session_run(session->session, in, session->graph->num_inputs, out, count));
+    double wall_us = clv_time_us() - start_us;
+    pthread_mutex_lock(&session->lock);
+    session->num_requests++;
+    session->wall_us += wall_us;
+    pthread_mutex_unlock(&session->lock);
+done:
+    for (size_t i = 0; spare != NULL && i < count; i++) {
+        clv_free(spare[i]);
+    }
+    clv_free(spare);
+    clv_free(out);
+    clv_free(in);
+    return status;
+}
+
+cleave_status *cleave_session_run(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_binding *outputs, size_t num_outputs) {
+    return public_status(run_request(session, inputs, num_inputs, outputs, num_outputs));
+}
+
+/* --- reporting --- */
+
+static void add_units(cJSON *report, const cleave_session *s, const clv_session_report *exec) {
+    cJSON *units = cJSON_AddArrayToObject(report, "units");
+    cJSON *memory = cJSON_AddObjectToObject(report, "memory_bytes");
+    for (size_t i = 0; i < exec->num_units; i++) {
+        const clv_unit_report *unit = &exec->units[i], *base = &s->base[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", unit->name);
+        cJSON_AddNumberToObject(item, "ops", (double)(unit->ops - base->ops));
+        cJSON_AddNumberToObject(item, "busy_ms", (unit->busy_us - base->busy_us) * 1e-3);
+        cJSON_AddNumberToObject(
+            item, "transfer_ms", (unit->transfer_us - base->transfer_us) * 1e-3);
+        cJSON_AddNumberToObject(item, "bytes_in", (double)(unit->bytes_in - base->bytes_in));
+        cJSON_AddNumberToObject(item, "bytes_out", (double)(unit->bytes_out - base->bytes_out));
+        cJSON_AddNumberToObject(item, "weight_bytes", (double)unit->weight_bytes);
+        cJSON_AddNumberToObject(item, "arena_bytes", (double)unit->arena_bytes);
+        cJSON_AddNumberToObject(item, "live_bytes", (double)unit->arena_lower_bound_bytes);
+        cJSON_AddItemToArray(units, item);
+        cJSON_AddNumberToObject(memory, unit->name, (double)unit->memory_bytes);
+    }
+}
+
+static clv_status *add_op(cJSON *ops, const clv_graph *graph, const clv_node_report *node_report) {
+    const clv_node *node = &graph->nodes[node_report->node];
+    clv_arena arena;
+    clv_call call;
+    clv_cost cost = {0};
+    clv_arena_init(&arena, 0);
+    clv_status *status = clv_call_from_node(graph, node, &arena, &call);
+    if (status == NULL) {
+        clv_call_cost(&call, &cost);
+    }
+    clv_arena_deinit(&arena);
+    CLV_TRY(status);
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "node", node->name);
+    cJSON_AddStringToObject(item, "op", node->op_type);
+    cJSON_AddStringToObject(item, "unit", node_report->unit);
+    if (node_report->variant != NULL) {
+        cJSON_AddStringToObject(item, "variant", node_report->variant);
+    }
+    cJSON_AddStringToObject(item, "reason", node_report->reason);
+    cJSON_AddNumberToObject(item, "launches", node_report->launches);
+    if (!isnan(node_report->time_us)) {
+        cJSON_AddNumberToObject(item, "time_us", node_report->time_us);
+    }
+    cJSON_AddNumberToObject(item, "flops", cost.flops);
+    cJSON_AddNumberToObject(item, "bytes", cost.read_bytes + cost.write_bytes);
+    clv_report_add_shape(item, "shape", &graph->tensors[node->outputs[0]].shape, NULL);
+    cJSON_AddItemToArray(ops, item);
+    return NULL;
+}
+
+static clv_status *fill_report(cleave_session *s, cJSON *report) {
+    const clv_session_report *exec = clv_session_report_get(s->session);
+    cJSON *devices = cJSON_AddArrayToObject(report, "devices");
+    for (size_t i = 0; i < s->units.num_units; i++) {
+        cJSON_AddItemToArray(devices, cJSON_CreateString(s->units.names[i].text));
+    }
+    cJSON_AddStringToObject(report, "policy", s->policy);
+    cJSON_AddStringToObject(report, "schedule", s->schedule);
+    cJSON_AddNumberToObject(report, "depth", 1);
+    cJSON_AddNumberToObject(report, "requests", (double)s->num_requests);
+    cJSON_AddNumberToObject(report, "wall_ms", s->wall_us * 1e-3);
+    cJSON_AddNumberToObject(report, "plan_ms", s->plan_us * 1e-3);
+    cJSON_AddNumberToObject(report, "session_ms", exec->load_us * 1e-3);
+    if (!isnan(exec->first_us)) {
+        cJSON_AddNumberToObject(report, "first_ms", exec->first_us * 1e-3);
+    }
+    cJSON_AddNumberToObject(report, "steps", (double)exec->steps);
+    cJSON_AddNumberToObject(report, "process_peak_bytes", (double)clv_peak_resident_bytes());
+    add_units(report, s, exec);
+    if (s->profile) {
+        cJSON *ops = cJSON_AddArrayToObject(report, "ops");
+        for (size_t i = 0; i < exec->num_nodes; i++) {
+            CLV_TRY(add_op(ops, s->graph, &exec->nodes[i]));
+        }
+    }
+    return NULL;
+}
+
+cleave_status *cleave_session_report(cleave_session *session, char **out_json) {
+    *out_json = NULL;
+    cJSON *report = cJSON_CreateObject();
+    pthread_mutex_lock(&session->lock);
+    clv_status *status = fill_report(session, report);
+    pthread_mutex_unlock(&session->lock);
+    if (status != NULL) {
+        cJSON_Delete(report);
+        return public_status(status);
+    }
+    return public_status(clv_report_take(report, out_json));
+}
+
+void cleave_session_reset(cleave_session *session) {
+    pthread_mutex_lock(&session->lock);
+    const clv_session_report *exec = clv_session_report_get(session->session);
+    memcpy(session->base, exec->units, exec->num_units * sizeof *session->base);
+    session->num_requests = 0;
+    session->wall_us = 0;
+    pthread_mutex_unlock(&session->lock);
+}

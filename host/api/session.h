@@ -1,0 +1,29 @@
+/* The object behind a cleave_session. */
+#ifndef CLV_API_SESSION_H
+#define CLV_API_SESSION_H
+
+#include "host/api/internal.h"
+#include "host/api/units.h"
+#include "host/exec/session.h"
+
+struct cleave_session {
+    clv_graph *graph; /* after all passes */
+    clv_open_units units;
+    clv_session *session;
+    cleave_tensor_info *inputs, *outputs;
+    char *devices, *policy, *schedule; /* as reported */
+    bool keep_tensors, profile;
+    double plan_us;       /* reading the graph's sizes and running the passes */
+    pthread_mutex_t lock; /* guards what follows */
+    uint64_t num_requests;
+    double wall_us;
+    clv_unit_report *base; /* [num_units]: what units had done at the last reset */
+};
+
+/* The caller's inputs in the graph's order. USAGE names one that is missing, twice, or does not
+ * fit. Free with clv_free. */
+clv_status *clv_session_order_inputs(
+    const cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    clv_view **out_views) CLV_CHECKED;
+
+#endif

@@ -1,5 +1,0 @@
-#include "cleave/cleave.h"
-
-const char *cleave_version(void) {
-    return CLEAVE_VERSION;
-}

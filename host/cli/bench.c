@@ -1,0 +1,395 @@
+/* cleave bench MODEL: warm-up, then requests for a time or a number; percentiles, throughput,
+ * start-up, memory.
+ *
+ * Any flag may hold a list separated by ';': every combination is measured, one after the other.
+ */
+#include "host/cli/cli.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+typedef struct samples {
+    double *ms;
+    size_t count, capacity;
+} samples;
+
+static bool add_sample(samples *all, double ms) {
+    if (all->count == all->capacity) {
+        size_t capacity = all->capacity == 0 ? 1024 : all->capacity * 2;
+        double *grown = realloc(all->ms, capacity * sizeof *grown);
+        if (grown == NULL) {
+            return false;
+        }
+        all->ms = grown;
+        all->capacity = capacity;
+    }
+    all->ms[all->count++] = ms;
+    return true;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Linear interpolation between closest ranks, as numpy.percentile; `all` is sorted. */
+static double percentile(const samples *all, double share) {
+    double position = share * (double)(all->count - 1);
+    size_t low = (size_t)position;
+    size_t high = low + 1 < all->count ? low + 1 : low;
+    return all->ms[low] + (all->ms[high] - all->ms[low]) * (position - (double)low);
+}
+
+static void add_latency(cJSON *report, samples *all) {
+    qsort(all->ms, all->count, sizeof *all->ms, compare_doubles);
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        sum += all->ms[i];
+    }
+    double mean = sum / (double)all->count;
+    for (size_t i = 0; i < all->count; i++) {
+        squares += (all->ms[i] - mean) * (all->ms[i] - mean);
+    }
+    double divisor = all->count > 1 ? (double)(all->count - 1) : 1;
+    cJSON *latency = cJSON_AddObjectToObject(report, "latency_ms");
+    cJSON_AddNumberToObject(latency, "min", all->ms[0]);
+    cJSON_AddNumberToObject(latency, "median", percentile(all, 0.5));
+    cJSON_AddNumberToObject(latency, "mean", mean);
+    cJSON_AddNumberToObject(latency, "stddev", sqrt(squares / divisor));
+    cJSON_AddNumberToObject(latency, "p90", percentile(all, 0.9));
+    cJSON_AddNumberToObject(latency, "p99", percentile(all, 0.99));
+    cJSON_AddNumberToObject(latency, "max", all->ms[all->count - 1]);
+}
+
+typedef struct bench_limits {
+    double seconds;
+    long warmup, requests; /* requests 0: as many as `seconds` allows */
+} bench_limits;
+
+static int run_once(cli_io *io) {
+    return cli_fail(
+        cleave_session_run(io->session, io->inputs, io->num_inputs, io->outputs, io->num_outputs));
+}
+
+static int measure(cli_io *io, const bench_limits *limits, samples *all, double *out_wall_ms) {
+    double begin = now_ms(), end = begin + limits->seconds * 1e3;
+    for (;;) {
+        double start = now_ms();
+        bool is_enough = limits->requests > 0 ? (long)all->count >= limits->requests
+                                              : start >= end && all->count > 0;
+        if (is_enough) {
+            *out_wall_ms = start - begin;
+            return 0;
+        }
+        int code = run_once(io);
+        if (code != 0) {
+            return code;
+        }
+        if (!add_sample(all, now_ms() - start)) {
+            return cli_error(6, "out of host memory for measurements");
+        }
+    }
+}
+
+/* Adds what was measured to the session's own report. */
+static int report_bench(
+    cli_io *io, samples *all, double load_ms, double first_ms, double wall_ms, cJSON **out_report) {
+    char *text = NULL;
+    int code = cli_fail(cleave_session_report(io->session, &text));
+    if (code != 0) {
+        return code;
+    }
+    cJSON *report = cJSON_Parse(text);
+    cleave_free(text);
+    if (report == NULL) {
+        return cli_error(6, "out of host memory for the report");
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(report, "requests");
+    cJSON_DeleteItemFromObjectCaseSensitive(report, "wall_ms");
+    cJSON_AddNumberToObject(report, "requests", (double)all->count);
+    cJSON_AddNumberToObject(report, "wall_ms", wall_ms);
+    cJSON_AddNumberToObject(report, "throughput_per_s", (double)all->count / wall_ms * 1e3);
+    cJSON_AddNumberToObject(report, "load_ms", load_ms);
+    cJSON_AddNumberToObject(report, "first_ms", first_ms);
+    add_latency(report, all);
+    cJSON *unit;
+    cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(report, "units")) {
+        double busy = fmin(1, cli_json_number(unit, "busy_ms", 0) / wall_ms);
+        cJSON_AddNumberToObject(unit, "busy", busy);
+        cJSON_AddNumberToObject(unit, "idle", 1 - busy);
+    }
+    *out_report = report;
+    return 0;
+}
+
+static int bench_one(const cli_args *args, cJSON **out_report) {
+    cli_io io;
+    samples all = {0};
+    bench_limits limits;
+    double first_ms = 0, wall_ms = 0;
+    *out_report = NULL;
+    if (!cli_number(args, FLAG_SECONDS, 2, 0, &limits.seconds) ||
+        !cli_count(args, FLAG_WARMUP, 3, 0, &limits.warmup) ||
+        !cli_count(args, FLAG_REQUESTS, 0, 1, &limits.requests)) {
+        return 2;
+    }
+    double begin = now_ms();
+    int code = cli_io_open(args, false, &io);
+    double load_ms = now_ms() - begin;
+    if (code == 0) {
+        double start = now_ms();
+        code = run_once(&io);
+        first_ms = now_ms() - start;
+    }
+    for (long i = 1; code == 0 && i < limits.warmup; i++) {
+        code = run_once(&io);
+    }
+    if (code == 0) {
+        cleave_session_reset(io.session);
+        code = measure(&io, &limits, &all, &wall_ms);
+    }
+    if (code == 0) {
+        code = report_bench(&io, &all, load_ms, first_ms, wall_ms, out_report);
+    }
+    free(all.ms);
+    cli_io_free(&io);
+    return code;
+}
+
+/* --- sweeps --- */
+
+typedef struct sweep {
+    const cli_args *args;
+    cJSON *results;
+    char *texts[NUM_FLAGS];      /* of flags with a list: its items, separated by terminators */
+    size_t num_items[NUM_FLAGS]; /* 0: no list */
+} sweep;
+
+/* Splits the last value of each flag at ';'. */
+static int open_sweep(const cli_args *args, sweep *all) {
+    *all = (sweep){.args = args, .results = cJSON_CreateArray()};
+    for (size_t flag = 0; flag < NUM_FLAGS; flag++) {
+        const char *value = cli_value(args, (cli_flag)flag, NULL);
+        if (value == NULL || strchr(value, ';') == NULL) {
+            continue;
+        }
+        all->texts[flag] = strdup(value);
+        if (all->texts[flag] == NULL) {
+            return cli_error(6, "out of host memory for the sweep");
+        }
+        all->num_items[flag] = 1;
+        for (char *at = all->texts[flag]; (at = strchr(at, ';')) != NULL; at++) {
+            *at = '\0';
+            all->num_items[flag]++;
+        }
+    }
+    return all->results != NULL ? 0 : cli_error(6, "out of host memory for the sweep");
+}
+
+static void close_sweep(sweep *all) {
+    for (size_t flag = 0; flag < NUM_FLAGS; flag++) {
+        free(all->texts[flag]);
+    }
+    cJSON_Delete(all->results);
+}
+
+static const char *sweep_item(const sweep *all, size_t flag, size_t index) {
+    const char *item = all->texts[flag];
+    for (; index > 0; index--) {
+        item += strlen(item) + 1;
+    }
+    return item;
+}
+
+/* Measures the combination with this number: the last flag's list changes fastest. */
+static int bench_combination(sweep *all, size_t number) {
+    cli_args args = *all->args;
+    const char *items[NUM_FLAGS];
+    cJSON *chosen = cJSON_CreateObject();
+    for (size_t flag = NUM_FLAGS; flag-- > 0;) {
+        size_t count = all->num_items[flag];
+        if (count > 0) {
+            items[flag] = sweep_item(all, flag, number % count);
+            number /= count;
+            args.flags[flag] = (cli_values){&items[flag], 1};
+            cJSON_AddStringToObject(chosen, cli_flag_name((cli_flag)flag), items[flag]);
+        }
+    }
+    cJSON *report = NULL;
+    int code = bench_one(&args, &report);
+    if (code != 0) {
+        cJSON_Delete(chosen);
+        return code;
+    }
+    cJSON_AddItemToObject(report, "flags", chosen);
+    cJSON_AddItemToArray(all->results, report);
+    return 0;
+}
+
+/* --- printing --- */
+
+static void print_single(const cJSON *report) {
+    const cJSON *latency = cli_json_array(report, "latency_ms"), *unit;
+    printf(
+        "latency   median %.3f ms, mean %.3f, min %.3f, p90 %.3f, p99 %.3f, stddev %.3f\n",
+        cli_json_number(latency, "median", 0), cli_json_number(latency, "mean", 0),
+        cli_json_number(latency, "min", 0), cli_json_number(latency, "p90", 0),
+        cli_json_number(latency, "p99", 0), cli_json_number(latency, "stddev", 0));
+    printf(
+        "rate      %.2f requests/s (%.0f requests in %.0f ms)\n",
+        cli_json_number(report, "throughput_per_s", 0), cli_json_number(report, "requests", 0),
+        cli_json_number(report, "wall_ms", 0));
+    printf(
+        "start-up  load %.1f ms, first run %.1f ms\n", cli_json_number(report, "load_ms", 0),
+        cli_json_number(report, "first_ms", 0));
+    const cJSON *memory = cli_json_array(report, "memory_bytes");
+    cJSON_ArrayForEach(unit, cli_json_array(report, "units")) {
+        char size[32];
+        const char *name = cli_json_string(unit, "name", "");
+        cli_format_size(cli_json_number(memory, name, 0), size, sizeof size);
+        printf("%-9s busy %.0f%%, %s\n", name, 100 * cli_json_number(unit, "busy", 0), size);
+    }
+}
+
+static void print_per_op(const cJSON *report, cli_table_style style) {
+    static const char *const headings[] = {"operator", "node",  "variant", "output",
+                                           "us",       "share", "GFLOP/s", "GB/s"};
+    const cJSON *ops = cli_json_array(report, "ops"), *op;
+    double total = 0;
+    cJSON_ArrayForEach(op, ops) {
+        total += cli_json_number(op, "time_us", 0);
+    }
+    cli_table table;
+    cli_table_init(&table, 8, headings);
+    cJSON_ArrayForEach(op, ops) {
+        char shape[128];
+        double us = cli_json_number(op, "time_us", 0);
+        cli_format_shape(cli_json_array(op, "shape"), shape, sizeof shape);
+        cli_table_row(&table);
+        cli_table_set(&table, 0, "%s", cli_json_string(op, "op", ""));
+        cli_table_set(&table, 1, "%s", cli_json_string(op, "node", ""));
+        cli_table_set(&table, 2, "%s", cli_json_string(op, "variant", ""));
+        cli_table_set(&table, 3, "%s", shape);
+        cli_table_set(&table, 4, "%.1f", us);
+        cli_table_set(&table, 5, "%.1f%%", total > 0 ? 100 * us / total : 0);
+        cli_table_set(&table, 6, "%.2f", us > 0 ? cli_json_number(op, "flops", 0) / us * 1e-3 : 0);
+        cli_table_set(&table, 7, "%.2f", us > 0 ? cli_json_number(op, "bytes", 0) / us * 1e-3 : 0);
+    }
+    cli_table_print(&table, style, stdout);
+    cli_table_free(&table);
+}
+
+static void print_rows(const cJSON *results, cli_table_style style) {
+    static const char *const fixed[] = {"median ms",  "p90 ms",  "p99 ms",
+                                        "requests/s", "load ms", "first ms"};
+    const char *headings[CLI_MAX_COLUMNS];
+    size_t num_flags = 0;
+    const cJSON *flag, *result;
+    cJSON_ArrayForEach(flag, cli_json_array(cJSON_GetArrayItem(results, 0), "flags")) {
+        if (num_flags < CLI_MAX_COLUMNS - 6) {
+            headings[num_flags++] = flag->string;
+        }
+    }
+    memcpy(headings + num_flags, fixed, sizeof fixed);
+    cli_table table;
+    cli_table_init(&table, num_flags + 6, headings);
+    cJSON_ArrayForEach(result, results) {
+        const cJSON *latency = cli_json_array(result, "latency_ms");
+        const cJSON *flags = cli_json_array(result, "flags");
+        cli_table_row(&table);
+        for (size_t i = 0; i < num_flags; i++) {
+            cli_table_set(&table, i, "%s", cli_json_string(flags, headings[i], ""));
+        }
+        cli_table_set(&table, num_flags, "%.3f", cli_json_number(latency, "median", 0));
+        cli_table_set(&table, num_flags + 1, "%.3f", cli_json_number(latency, "p90", 0));
+        cli_table_set(&table, num_flags + 2, "%.3f", cli_json_number(latency, "p99", 0));
+        cli_table_set(
+            &table, num_flags + 3, "%.2f", cli_json_number(result, "throughput_per_s", 0));
+        cli_table_set(&table, num_flags + 4, "%.1f", cli_json_number(result, "load_ms", 0));
+        cli_table_set(&table, num_flags + 5, "%.1f", cli_json_number(result, "first_ms", 0));
+    }
+    cli_table_print(&table, style, stdout);
+    cli_table_free(&table);
+}
+
+static int print_json_lines(const cJSON *results) {
+    const cJSON *result;
+    cJSON_ArrayForEach(result, results) {
+        char *text = cJSON_PrintUnformatted(result);
+        if (text == NULL) {
+            return cli_error(6, "out of host memory for the report");
+        }
+        puts(text);
+        cJSON_free(text);
+    }
+    return cli_flush();
+}
+
+static int print_results(const cli_args *args, cJSON *results, bool is_sweep) {
+    const char *format = cli_given(args, FLAG_JSON) ? "json" : cli_value(args, FLAG_FORMAT, "text");
+    cJSON *first = cJSON_GetArrayItem(results, 0);
+    if (strcmp(format, "jsonl") == 0) {
+        return print_json_lines(results);
+    }
+    if (strcmp(format, "json") == 0) {
+        if (!is_sweep) {
+            return cli_print_json(first);
+        }
+        cJSON *report = cJSON_CreateObject();
+        cJSON_AddItemReferenceToObject(report, "results", results);
+        int code = cli_print_json(report);
+        cJSON_Delete(report);
+        return code;
+    }
+    cli_table_style style = strcmp(format, "md") == 0    ? CLI_MARKDOWN
+                            : strcmp(format, "csv") == 0 ? CLI_CSV
+                                                         : CLI_PLAIN;
+    if (is_sweep || style != CLI_PLAIN) {
+        print_rows(results, style);
+    } else {
+        print_single(first);
+    }
+    if (cli_given(args, FLAG_PER_OP) && !is_sweep) {
+        printf("\n");
+        print_per_op(first, style);
+    }
+    return cli_flush();
+}
+
+int cli_bench(const cli_args *args) {
+    static const char *const formats[] = {"md", "csv", "json", "jsonl"};
+    const char *format = cli_value(args, FLAG_FORMAT, "md");
+    bool is_known = false;
+    for (size_t i = 0; i < 4; i++) {
+        is_known = is_known || strcmp(format, formats[i]) == 0;
+    }
+    if (!is_known) {
+        return cli_error(2, "-o: '%s' is not md, csv, json or jsonl", format);
+    }
+    sweep all;
+    int code = open_sweep(args, &all);
+    size_t num_combinations = 1;
+    bool is_sweep = false;
+    for (size_t flag = 0; flag < NUM_FLAGS; flag++) {
+        if (all.num_items[flag] > 0) {
+            is_sweep = true;
+            num_combinations *= all.num_items[flag];
+        }
+    }
+    for (size_t i = 0; code == 0 && i < num_combinations; i++) {
+        code = bench_combination(&all, i);
+    }
+    if (code == 0) {
+        code = print_results(args, all.results, is_sweep);
+    }
+    close_sweep(&all);
+    return code;
+}

@@ -1,0 +1,125 @@
+/* The command line: what its commands share. It knows the library by its public header alone.
+ *
+ * A command returns its exit code and has printed its error by then. Results go to stdout,
+ * everything else to stderr.
+ */
+#ifndef CLV_CLI_CLI_H
+#define CLV_CLI_CLI_H
+
+#include "cleave/cleave.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+typedef enum cli_flag {
+#define FLAG(id, name, value, commands, help) FLAG_##id,
+#include "host/cli/flags.def"
+#undef FLAG
+    NUM_FLAGS
+} cli_flag;
+
+typedef struct cli_values {
+    const char **values; /* borrowed from argv, or from the sweep */
+    size_t count;
+} cli_values;
+
+/* A parsed command line. */
+typedef struct cli_args {
+    const char *command;
+    cli_values flags[NUM_FLAGS]; /* a switch has count 1 and value "" when given */
+    const char *operand;         /* the model, or what to list; NULL if missing */
+} cli_args;
+
+static inline bool cli_given(const cli_args *args, cli_flag flag) {
+    return args->flags[flag].count > 0;
+}
+/* The last value given, else `fallback`. */
+const char *cli_value(const cli_args *args, cli_flag flag, const char *fallback);
+/* Numbers: false after printing an error that names the flag. */
+bool cli_number(
+    const cli_args *args, cli_flag flag, double fallback, double minimum, double *out_value);
+bool cli_count(const cli_args *args, cli_flag flag, long fallback, long minimum, long *out_value);
+
+/* --- args.c --- */
+/* 0, or an exit code after printing the error. */
+int cli_parse(int argc, char **argv, cli_args *out_args);
+void cli_args_free(cli_args *args);
+void cli_print_help(const char *command);
+const char *cli_flag_name(cli_flag flag);
+
+/* --- messages --- */
+/* "cleave: error: ..." on stderr; returns `exit_code`. */
+int cli_error(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints the status (with its trail under -v), destroys it, gives its exit code; 0 for NULL. */
+int cli_fail(cleave_status *status);
+void cli_set_verbosity(bool verbose, bool quiet);
+bool cli_is_quiet(void);
+bool cli_is_verbose(void);
+/* Ends the line of a progress message, if one is up. */
+void cli_end_progress(void);
+
+/* --- json.c: reading reports, printing tables --- */
+double cli_json_number(const cJSON *object, const char *key, double fallback);
+const char *cli_json_string(const cJSON *object, const char *key, const char *fallback);
+bool cli_json_bool(const cJSON *object, const char *key);
+const cJSON *cli_json_array(
+    const cJSON *object, const char *key); /* NULL is an empty array to cJSON's loops */
+/* Prints the object with --json, and frees nothing. Exit code 9 where stdout cannot be written. */
+int cli_print_json(const cJSON *json);
+int cli_print_json_text(const char *text);
+/* Flushes stdout: 0, or 9 after an error message. Every command ends with it. */
+int cli_flush(void);
+void cli_format_shape(const cJSON *shape, char *buffer, size_t capacity);
+void cli_format_size(double bytes, char *buffer, size_t capacity);  /* "1.5 MiB" */
+void cli_format_count(double count, char *buffer, size_t capacity); /* "1.5 G" */
+
+enum { CLI_MAX_COLUMNS = 12, CLI_CELL = 200 };
+
+/* Rows of text cells, printed with aligned columns, or as Markdown or CSV. */
+typedef enum cli_table_style { CLI_PLAIN, CLI_MARKDOWN, CLI_CSV } cli_table_style;
+typedef struct cli_table {
+    size_t num_columns, num_rows, capacity;
+    char *cells; /* [num_rows][num_columns][CLI_CELL]; row 0 is the heading */
+    bool failed;
+} cli_table;
+void cli_table_init(cli_table *table, size_t num_columns, const char *const *headings);
+void cli_table_free(cli_table *table);
+void cli_table_row(cli_table *table); /* starts a row; cells are set after it */
+void cli_table_set(cli_table *table, size_t column, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void cli_table_print(const cli_table *table, cli_table_style style, FILE *file);
+
+/* --- session.c: from arguments to a session with its inputs --- */
+
+typedef struct cli_io {
+    cleave_model *model;
+    cleave_session *session;
+    cleave_options options;
+    cleave_binding *inputs, *outputs;
+    size_t num_inputs, num_outputs;
+    cleave_picture_options picture;
+    double load_ms;
+} cli_io;
+
+/* Loads the model, reads or makes the inputs, makes the session and room for its outputs. Inputs
+ * that are not given are random unless `needs_inputs`. Exit code; cli_io_free in any case. */
+int cli_io_open(const cli_args *args, bool needs_inputs, cli_io *io);
+void cli_io_free(cli_io *io);
+/* The parts of it that inspect needs: the model and options; the inputs that were given. */
+int cli_io_open_model(const cli_args *args, cli_io *io);
+int cli_io_read_given(const cli_args *args, cli_io *io);
+/* Splits "NAME=REST" where NAME is one of the `names`; else the whole is REST and *out_index is
+ * SIZE_MAX. */
+const char *cli_split_name(
+    const char *word, const char *const *names, size_t num_names, size_t *out_index);
+/* Type, shape, smallest, largest and mean value of a tensor, for `run`; "file" is added when not
+ * NULL. */
+cJSON *cli_describe_tensor(const char *name, const cleave_tensor *tensor, const char *file);
+
+#define COMMAND(name, operands, summary) int cli_##name(const cli_args *args);
+#include "host/cli/commands.def"
+#undef COMMAND
+
+#endif

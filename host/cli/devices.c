@@ -1,0 +1,45 @@
+/* cleave devices: every unit found, and why one cannot be used. */
+#include "host/cli/cli.h"
+
+static void print_table(const cJSON *report) {
+    static const char *const headings[] = {"unit",   "device",  "driver", "CUs",
+                                           "memory", "GFLOP/s", "GB/s",   "note"};
+    cli_table table;
+    cli_table_init(&table, 8, headings);
+    const cJSON *unit;
+    cJSON_ArrayForEach(unit, cli_json_array(report, "units")) {
+        char memory[32];
+        cli_format_size(cli_json_number(unit, "memory_bytes", 0), memory, sizeof memory);
+        cli_table_row(&table);
+        cli_table_set(&table, 0, "%s", cli_json_string(unit, "name", ""));
+        cli_table_set(&table, 1, "%s", cli_json_string(unit, "device", ""));
+        cli_table_set(&table, 2, "%s", cli_json_string(unit, "driver", ""));
+        cli_table_set(&table, 3, "%.0f", cli_json_number(unit, "compute_units", 0));
+        cli_table_set(&table, 4, "%s", memory);
+        cli_table_set(&table, 5, "%.0f", cli_json_number(unit, "peak_gflops", 0));
+        cli_table_set(&table, 6, "%.0f", cli_json_number(unit, "bandwidth_gbs", 0));
+        if (!cli_json_bool(unit, "usable")) {
+            cli_table_set(&table, 7, "unusable: %s", cli_json_string(unit, "reason", ""));
+        }
+    }
+    cli_table_print(&table, CLI_PLAIN, stdout);
+    cli_table_free(&table);
+}
+
+int cli_devices(const cli_args *args) {
+    char *text = NULL;
+    int code = cli_fail(cleave_devices_report(&text));
+    if (code != 0) {
+        return code;
+    }
+    if (cli_given(args, FLAG_JSON)) {
+        code = cli_print_json_text(text);
+    } else {
+        cJSON *report = cJSON_Parse(text);
+        print_table(report);
+        cJSON_Delete(report);
+        code = cli_flush();
+    }
+    cleave_free(text);
+    return code;
+}

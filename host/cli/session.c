@@ -1,0 +1,244 @@
+/* From arguments to a session with its inputs and outputs. */
+#include "host/cli/cli.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *cli_split_name(
+    const char *word, const char *const *names, size_t num_names, size_t *out_index) {
+    *out_index = SIZE_MAX;
+    size_t longest = 0;
+    for (size_t i = 0; i < num_names; i++) {
+        size_t length = strlen(names[i]);
+        bool is_name = strncmp(word, names[i], length) == 0 && word[length] == '=';
+        if (is_name && (*out_index == SIZE_MAX || length > longest)) {
+            *out_index = i;
+            longest = length;
+        }
+    }
+    return *out_index == SIZE_MAX ? word : word + longest + 1;
+}
+
+/* "0.5" or "0.5,0.4,0.3" into at most three numbers. */
+static int parse_channels(
+    const cli_args *args, cli_flag flag, bool positive, double values[3], size_t *out_count) {
+    const char *word = cli_value(args, flag, NULL);
+    *out_count = 0;
+    while (word != NULL) {
+        char *end = NULL;
+        double value = strtod(word, &end);
+        bool is_good = end != word && (*end == ',' || *end == '\0') && isfinite(value) &&
+                       (!positive || value > 0);
+        if (!is_good || *out_count == 3) {
+            return cli_error(
+                2, "%s: '%s' is not a list of at most three%s numbers", cli_flag_name(flag),
+                cli_value(args, flag, ""), positive ? " positive" : "");
+        }
+        values[(*out_count)++] = value;
+        word = *end == ',' ? end + 1 : NULL;
+    }
+    return 0;
+}
+
+static int read_options(const cli_args *args, cli_io *io) {
+    io->options.devices = cli_value(args, FLAG_DEVICES, NULL);
+    io->options.policy = cli_value(args, FLAG_POLICY, NULL);
+    io->options.schedule = cli_value(args, FLAG_SCHEDULE, NULL);
+    io->options.dims = args->flags[FLAG_DIM].values;
+    io->options.num_dims = args->flags[FLAG_DIM].count;
+    io->options.shapes = args->flags[FLAG_SHAPE].values;
+    io->options.num_shapes = args->flags[FLAG_SHAPE].count;
+    io->options.profile = cli_given(args, FLAG_PER_OP);
+    io->options.keep_tensors = cli_given(args, FLAG_ALL_TENSORS);
+    int code = parse_channels(args, FLAG_MEAN, false, io->picture.mean, &io->picture.num_mean);
+    return code != 0 ? code
+                     : parse_channels(args, FLAG_STD, true, io->picture.std, &io->picture.num_std);
+}
+
+/* Which SPEC each input of the model gets (NULL: none given). */
+static int assign_specs(
+    const cli_args *args, const cli_io *io, const char *const *names, const char **specs) {
+    const cli_values *given = &args->flags[FLAG_INPUT];
+    for (size_t i = 0; i < given->count; i++) {
+        size_t index;
+        const char *spec = cli_split_name(given->values[i], names, io->num_inputs, &index);
+        if (index != SIZE_MAX) {
+            specs[index] = spec;
+        } else if (cleave_tensor_is_word(spec)) {
+            for (size_t k = 0; k < io->num_inputs; k++) {
+                specs[k] = specs[k] != NULL ? specs[k] : spec;
+            }
+        } else if (io->num_inputs == 1) {
+            specs[0] = spec;
+        } else {
+            const char *equals = strchr(spec, '=');
+            char name[256];
+            snprintf(name, sizeof name, "%.*s", (int)(equals != NULL ? equals - spec : 0), spec);
+            const char *nearest = cleave_nearest(name, names, io->num_inputs);
+            return cli_error(
+                2, "--input '%s' names no input of the model, which has %zu: %s'%s'", spec,
+                io->num_inputs, nearest != NULL ? "did you mean " : "give NAME=SPEC, for example ",
+                nearest != NULL ? nearest : (io->num_inputs > 0 ? names[0] : ""));
+        }
+    }
+    return 0;
+}
+
+static int read_input(cli_io *io, size_t index, const char *spec, bool is_word, uint64_t seed) {
+    cleave_tensor_info info;
+    cleave_tensor tensor;
+    int code = cli_fail(cleave_model_bind_input(io->model, &io->options, index, &info));
+    if (code != 0) {
+        return code;
+    }
+    if (is_word) {
+        code = cli_fail(cleave_tensor_generate(spec, seed, &info, &tensor));
+    } else {
+        code = cli_fail(cleave_tensor_read(spec, &info, &io->picture, &tensor));
+    }
+    if (code == 0) {
+        io->inputs[io->options.num_inputs++] = (cleave_binding){info.name, tensor};
+    }
+    return code;
+}
+
+/* What happens to an input that --input does not name. */
+typedef enum missing_input { MISSING_ERROR, MISSING_RANDOM, MISSING_SKIP } missing_input;
+
+/* Reads files first: their shapes bind free dimensions of what is generated after. */
+static int read_inputs(
+    const cli_args *args, missing_input missing, cli_io *io, const char **specs) {
+    long seed;
+    if (!cli_count(args, FLAG_SEED, strtol(cleave_env("SEED"), NULL, 10), 0, &seed)) {
+        return 2;
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < io->num_inputs; i++) {
+            const char *spec = specs[i];
+            if (spec == NULL && missing == MISSING_SKIP) {
+                continue;
+            }
+            if (spec == NULL && missing == MISSING_ERROR) {
+                const char *name = cleave_model_input(io->model, i)->name;
+                return cli_error(
+                    2, "input '%s' is not given: --input %s=FILE, or --input random", name, name);
+            }
+            spec = spec != NULL ? spec : "random";
+            bool is_word = cleave_tensor_is_word(spec);
+            if (is_word != (pass == 1)) {
+                continue;
+            }
+            int code = read_input(io, i, spec, is_word, (uint64_t)seed);
+            if (code != 0) {
+                return code;
+            }
+        }
+    }
+    return 0;
+}
+
+int cli_io_open_model(const cli_args *args, cli_io *io) {
+    *io = (cli_io){0};
+    int code = read_options(args, io);
+    if (code == 0) {
+        code = cli_fail(cleave_model_load(args->operand, &io->model));
+    }
+    if (code != 0) {
+        return code;
+    }
+    io->num_inputs = cleave_model_num_inputs(io->model);
+    io->inputs = calloc(io->num_inputs + 1, sizeof *io->inputs);
+    io->options.inputs = io->inputs;
+    return io->inputs != NULL ? 0 : cli_error(6, "out of host memory for inputs");
+}
+
+static int open_inputs(const cli_args *args, missing_input missing, cli_io *io) {
+    const char **names = calloc(io->num_inputs + 1, sizeof *names);
+    const char **specs = calloc(io->num_inputs + 1, sizeof *specs);
+    int code = names != NULL && specs != NULL ? 0 : cli_error(6, "out of host memory for inputs");
+    for (size_t i = 0; code == 0 && i < io->num_inputs; i++) {
+        names[i] = cleave_model_input(io->model, i)->name;
+    }
+    if (code == 0) {
+        code = assign_specs(args, io, names, specs);
+    }
+    if (code == 0) {
+        code = read_inputs(args, missing, io, specs);
+    }
+    free(names);
+    free(specs);
+    return code;
+}
+
+int cli_io_read_given(const cli_args *args, cli_io *io) {
+    return open_inputs(args, MISSING_SKIP, io);
+}
+
+static int open_outputs(cli_io *io) {
+    io->num_outputs = cleave_session_num_outputs(io->session);
+    io->outputs = calloc(io->num_outputs + 1, sizeof *io->outputs);
+    if (io->outputs == NULL) {
+        return cli_error(6, "out of host memory for outputs");
+    }
+    for (size_t i = 0; i < io->num_outputs; i++) {
+        const cleave_tensor_info *info = cleave_session_output(io->session, i);
+        io->outputs[i].name = info->name;
+        int code = cli_fail(
+            cleave_tensor_create(info->dtype, info->rank, info->dims, &io->outputs[i].tensor));
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+int cli_io_open(const cli_args *args, bool needs_inputs, cli_io *io) {
+    int code = cli_io_open_model(args, io);
+    if (code == 0) {
+        code = open_inputs(args, needs_inputs ? MISSING_ERROR : MISSING_RANDOM, io);
+    }
+    if (code == 0) {
+        code = cli_fail(cleave_session_create(io->model, &io->options, &io->session));
+    }
+    return code == 0 ? open_outputs(io) : code;
+}
+
+void cli_io_free(cli_io *io) {
+    for (size_t i = 0; i < io->options.num_inputs; i++) {
+        cleave_tensor_destroy(&io->inputs[i].tensor);
+    }
+    for (size_t i = 0; io->outputs != NULL && i < io->num_outputs; i++) {
+        cleave_tensor_destroy(&io->outputs[i].tensor);
+    }
+    free(io->inputs);
+    free(io->outputs);
+    cleave_session_destroy(io->session);
+    cleave_model_destroy(io->model);
+    *io = (cli_io){0};
+}
+
+cJSON *cli_describe_tensor(const char *name, const cleave_tensor *tensor, const char *file) {
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "name", name);
+    cJSON_AddStringToObject(json, "dtype", cleave_dtype_name(tensor->dtype));
+    cJSON *shape = cJSON_AddArrayToObject(json, "shape");
+    for (int i = 0; i < tensor->rank; i++) {
+        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)tensor->dims[i]));
+    }
+    cleave_tensor_summary summary = cleave_tensor_summarise(tensor);
+    if (summary.num_finite > 0) {
+        cJSON_AddNumberToObject(json, "min", summary.min);
+        cJSON_AddNumberToObject(json, "max", summary.max);
+        cJSON_AddNumberToObject(json, "mean", summary.mean);
+    }
+    if (summary.num_finite < summary.num_elements) {
+        cJSON_AddNumberToObject(
+            json, "not_finite", (double)(summary.num_elements - summary.num_finite));
+    }
+    if (file != NULL) {
+        cJSON_AddStringToObject(json, "file", file);
+    }
+    return json;
+}
