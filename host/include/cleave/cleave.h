@@ -38,8 +38,7 @@ extern "C" {
 /* "0.1.0"; static storage. */
 CLEAVE_API const char *cleave_version(void);
 
-/* --- status
- * --------------------------------------------------------------------------------------------------------- */
+/* --- status --- */
 
 typedef enum cleave_code {
     CLEAVE_OK,
@@ -68,8 +67,7 @@ CLEAVE_API const char *cleave_code_name(cleave_code code);
 CLEAVE_API const char *cleave_code_meaning(cleave_code code);
 CLEAVE_API int cleave_code_exit(cleave_code code);
 
-/* --- the process
- * ------------------------------------------------------------------------------------------------------ */
+/* --- the process --- */
 
 typedef enum cleave_log_level {
     CLEAVE_LOG_ERROR,
@@ -97,8 +95,7 @@ CLEAVE_API const char *cleave_env(const char *name);
 /* The nearest of `names` where one is near enough to be meant, else NULL. */
 CLEAVE_API const char *cleave_nearest(const char *word, const char *const *names, size_t num_names);
 
-/* --- tensors
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- tensors --- */
 
 enum { CLEAVE_MAX_RANK = 8 };
 
@@ -178,8 +175,7 @@ CLEAVE_API bool cleave_tensor_is_word(const char *word);
 CLEAVE_API cleave_status *cleave_tensor_generate(
     const char *word, uint64_t seed, const cleave_tensor_info *wanted, cleave_tensor *out_tensor);
 
-/* --- models
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- models --- */
 
 typedef struct cleave_model cleave_model;
 
@@ -191,8 +187,7 @@ CLEAVE_API size_t cleave_model_num_outputs(const cleave_model *model);
 CLEAVE_API const cleave_tensor_info *cleave_model_input(const cleave_model *model, size_t index);
 CLEAVE_API const cleave_tensor_info *cleave_model_output(const cleave_model *model, size_t index);
 
-/* --- sessions
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- sessions --- */
 
 /* A tensor and what it is for. */
 typedef struct cleave_binding {
@@ -264,8 +259,7 @@ CLEAVE_API cleave_status *cleave_session_verify(
     cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
     const cleave_verify_options *options, char **out_json);
 
-/* --- reports
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- reports --- */
 
 /* Every device found, with the reason where one is unusable. */
 CLEAVE_API cleave_status *cleave_devices_report(char **out_json);
