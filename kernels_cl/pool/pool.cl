@@ -10,14 +10,25 @@
 #include "kernels_cl/dtype.h"
 #include "kernels_cl/pool/pool_params.h"
 #include "kernels_cl/wide.h"
+#include "kernels_cl/wide_part.h"
 
 /* Taps [low, high) of a window that starts at `start` and lie in [0, extent). */
 static void pool_taps(long start, long dilation, long window, long extent, long *low, long *high) {
-    *low = start < 0 ? (-start + dilation - 1) / dilation : 0;
-    *high = extent > start ? (extent - start + dilation - 1) / dilation : 0;
+    *low = *high = 0;
+    if (start < 0) {
+        *low = dilation == 1 ? -start : (-start + dilation - 1) / dilation;
+    }
+    if (extent > start) {
+        *high = dilation == 1 ? extent - start : (extent - start + dilation - 1) / dilation;
+    }
     *high = min(*high, window);
     *low = min(*low, *high);
 }
+
+/* The z and y of a window: where it starts, and its taps inside the input. */
+typedef struct pool_rows {
+    long z, y, z0, z1, y0, y1;
+} pool_rows;
 
 /* What an average along `axis` of the window at `start` counts. */
 static long pool_count(const pool_params *p, int axis, long start) {
@@ -76,32 +87,32 @@ static clv_fv pool_load(const global float *row, long at, long stride, long exte
     return CLV_PASTE(vload, CLV_WIDTH)(0, values);
 }
 
-/* Output positions [x, x + CLV_WIDTH) of one row; zs, ys: the window's start. */
+/* Output positions [x, x + CLV_WIDTH) of one row. */
 static clv_fv pool_vector(
-    const global float *plane, const pool_params *p, long zs, long ys, uint x) {
+    const global float *plane, const pool_params *p, const pool_rows *w, uint x) {
     float neutral = p->kind == POOL_MAX ? -INFINITY : 0.0f;
-    long z0, z1, y0, y1, x0, x1, unused;
     long first = (long)x * p->stride[2] - p->pad[2], last = first + (CLV_WIDTH - 1) * p->stride[2];
-    pool_taps(zs, p->dilation[0], p->window[0], p->in[0], &z0, &z1);
-    pool_taps(ys, p->dilation[1], p->window[1], p->in[1], &y0, &y1);
-    pool_taps(last, p->dilation[2], p->window[2], p->in[2], &x0, &unused);
-    pool_taps(first, p->dilation[2], p->window[2], p->in[2], &unused, &x1);
+    long x0 = 0, x1 = p->window[2], unused;
+    bool is_inside = first >= 0 && last + (x1 - 1) * p->dilation[2] < p->in[2];
+    if (!is_inside) { /* what any lane can see */
+        pool_taps(last, p->dilation[2], p->window[2], p->in[2], &x0, &unused);
+        pool_taps(first, p->dilation[2], p->window[2], p->in[2], &unused, &x1);
+    }
     clv_fv sum = (clv_fv)(neutral);
-    for (long z = z0; z < z1; z++) {
-        for (long y = y0; y < y1; y++) {
-            const global float *row =
-                plane + ((zs + z * p->dilation[0]) * p->in[1] + ys + y * p->dilation[1]) * p->in[2];
+    for (long z = w->z0; z < w->z1; z++) {
+        for (long y = w->y0; y < w->y1; y++) {
+            long row = (w->z + z * p->dilation[0]) * p->in[1] + w->y + y * p->dilation[1];
+            const global float *from = plane + row * p->in[2];
             for (long k = x0; k < x1; k++) {
                 long at = first + k * p->dilation[2];
-                sum = pool_term(p, sum, pool_load(row, at, p->stride[2], p->in[2], neutral));
+                sum = pool_term(p, sum, pool_load(from, at, p->stride[2], p->in[2], neutral));
             }
         }
     }
     if (p->kind != POOL_AVERAGE) {
         return pool_end(p, sum, sum);
     }
-    float outer = (float)(pool_count(p, 0, zs) * pool_count(p, 1, ys)), counts[CLV_WIDTH];
-    bool is_inside = first >= 0 && last + (p->window[2] - 1) * p->dilation[2] < p->in[2];
+    float outer = (float)(pool_count(p, 0, w->z) * pool_count(p, 1, w->y)), counts[CLV_WIDTH];
     for (int lane = 0; lane < CLV_WIDTH; lane++) {
         long count = is_inside ? p->window[2] : pool_count(p, 2, first + lane * p->stride[2]);
         counts[lane] = outer * (float)count;
@@ -124,29 +135,23 @@ static clv_fv pool_row(const global float *row, long count, const pool_params *p
 }
 
 /* One output position, vectors along the window. */
-static float pool_wide(const global float *plane, const pool_params *p, long zs, long ys, uint x) {
+static float pool_wide(
+    const global float *plane, const pool_params *p, const pool_rows *w, uint x) {
     float neutral = p->kind == POOL_MAX ? -INFINITY : 0.0f;
-    long z0, z1, y0, y1, x0, x1, xs = (long)x * p->stride[2] - p->pad[2];
-    pool_taps(zs, p->dilation[0], p->window[0], p->in[0], &z0, &z1);
-    pool_taps(ys, p->dilation[1], p->window[1], p->in[1], &y0, &y1);
-    pool_taps(xs, 1, p->window[2], p->in[2], &x0, &x1);
+    long x0, x1, start = (long)x * p->stride[2] - p->pad[2];
+    pool_taps(start, 1, p->window[2], p->in[2], &x0, &x1);
     clv_fv sum = (clv_fv)(neutral);
-    for (long z = z0; z < z1; z++) {
-        for (long y = y0; y < y1; y++) {
-            const global float *row =
-                plane + ((zs + z * p->dilation[0]) * p->in[1] + ys + y * p->dilation[1]) * p->in[2];
-            sum = pool_row(row + xs + x0, x1 - x0, p, sum);
+    for (long z = w->z0; z < w->z1; z++) {
+        for (long y = w->y0; y < w->y1; y++) {
+            long row = (w->z + z * p->dilation[0]) * p->in[1] + w->y + y * p->dilation[1];
+            sum = pool_row(plane + row * p->in[2] + start + x0, x1 - x0, p, sum);
         }
     }
-    float lanes[CLV_WIDTH], total = neutral;
-    CLV_FV_KEEP(lanes, sum);
-    for (int lane = 0; lane < CLV_WIDTH; lane++) {
-        total =
-            p->kind == POOL_MAX ? (lanes[lane] > total ? lanes[lane] : total) : total + lanes[lane];
-    }
+    float total = p->kind == POOL_MAX ? clv_max_lanes(sum) : clv_sum_lanes(sum);
     float count = 1.0f;
     if (p->kind == POOL_AVERAGE) {
-        count = (float)(pool_count(p, 0, zs) * pool_count(p, 1, ys)) * (float)pool_count(p, 2, xs);
+        count = (float)(pool_count(p, 0, w->z) * pool_count(p, 1, w->y)) *
+                (float)pool_count(p, 2, start);
     }
     return pool_end(p, (clv_fv)(total), (clv_fv)(count)).s0;
 }
@@ -166,32 +171,26 @@ CLV_WIDE kernel void pool(
     ulong row = item / p.chunks * p.rows, last_row = min(row + p.rows, p.elements / p.out[2]);
     ulong in_plane = (ulong)p.in[0] * p.in[1] * p.in[2];
     for (; row < last_row; row++) {
-        uint y = (uint)(row % p.out[1]), z = (uint)(row / p.out[1] % p.out[0]);
         const global float *plane = in + row / p.out[1] / p.out[0] * in_plane;
         global float *to = out + row * p.out[2];
-        long zs = (long)z * p.stride[0] - p.pad[0], ys = (long)y * p.stride[1] - p.pad[1];
+        pool_rows w;
+        w.z = (long)(row / p.out[1] % p.out[0]) * p.stride[0] - p.pad[0];
+        w.y = (long)(row % p.out[1]) * p.stride[1] - p.pad[1];
+        pool_taps(w.z, p.dilation[0], p.window[0], p.in[0], &w.z0, &w.z1);
+        pool_taps(w.y, p.dilation[1], p.window[1], p.in[1], &w.y0, &w.y1);
+        for (uint x = begin; x < end && p.is_wide; x++) {
+            to[x] = pool_wide(plane, &p, &w, x);
+        }
         if (p.is_wide) {
-            for (uint x = begin; x < end; x++) {
-                to[x] = pool_wide(plane, &p, zs, ys, x);
-            }
             continue;
         }
         for (uint x = begin; x < end; x += CLV_WIDTH) {
-            clv_fv value = pool_vector(plane, &p, zs, ys, x);
-            if (x + CLV_WIDTH <= end) {
-                CLV_FV_STORE(to + x, value);
-                continue;
-            }
-            float values[CLV_WIDTH];
-            CLV_FV_KEEP(values, value);
-            for (uint lane = 0; lane < end - x; lane++) {
-                to[x + lane] = values[lane];
-            }
+            clv_store_part(to + x, end - x, pool_vector(plane, &p, &w, x));
         }
     }
 }
 
-/* The element at `at` as a double word of bits would not compare: floats and integers apart. */
+/* Element a is larger than element b. */
 static bool pool_is_more(const global uchar *in, uint dtype, ulong a, ulong b) {
     if (dtype == CLV_FLOAT32) {
         return ((const global float *)in)[a] > ((const global float *)in)[b];
