@@ -25,6 +25,7 @@ part asan      full  "address and undefined behaviour sanitizers"
 part tsan      full  "thread sanitizer"
 part loaders   full  "Khronos' OpenCL loader beside ocl-icd"
 part platforms full  "kernels on PoCL, Intel's CPU runtime and Oclgrind"
+part files     full  "models and tensor files against the Python packages"
 part fuzz      full  "each fuzzer for a minute"
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' ci/test.sh | sed '/^Each part/,$d'; }

@@ -9,7 +9,9 @@
 static clv_status *load_copy(
     const uint8_t *data, size_t bytes, clv_graph **out_graph, void **copy) {
     *copy = malloc(bytes > 0 ? bytes : 1);
-    memcpy(*copy, data, bytes);
+    if (bytes > 0) {
+        memcpy(*copy, data, bytes);
+    }
     return clv_onnx_load_memory(*copy, bytes, NULL, out_graph);
 }
 
