@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+enum {
+    MASK_ANY_FLOAT = CLV_BIT(FLOAT32) | CLV_BIT(FLOAT64) | CLV_BIT(FLOAT16) | CLV_BIT(BFLOAT16)
+};
+
 /* --- Constant --- */
 
 static const clv_shape scalar = {.rank = 0};
@@ -61,6 +65,11 @@ static clv_status *constant_infer(clv_infer *infer) {
     return NULL;
 }
 
+static const void *constant_value(const clv_call *call) {
+    const clv_view *value = call->params;
+    return value->data;
+}
+
 static clv_status *constant_reference(const clv_call *call, const clv_mutable_view *outputs) {
     const clv_view *value = call->params;
     size_t bytes = clv_view_bytes(value->dtype, &value->shape);
@@ -78,11 +87,12 @@ const clv_op_def clv_op_def_Constant = {
     .max_outputs = 1,
     .flags = CLV_OP_FROM_SHAPE,
     .infer = constant_infer,
+    .value = constant_value,
     .reference = constant_reference,
     .params_bytes = sizeof(clv_view),
 };
 
-/* --- Identity, Dropout --- */
+/* --- Identity --- */
 
 static clv_status *identity_infer(clv_infer *infer) {
     clv_infer_output(infer, 0, infer->inputs[0].dtype, &infer->inputs[0].shape);
@@ -97,9 +107,8 @@ static clv_status *identity_reference(const clv_call *call, const clv_mutable_vi
     return NULL;
 }
 
-static bool is_always(const clv_call *call) {
-    (void)call;
-    return true;
+static bool is_alone(const clv_call *call) {
+    return call->num_outputs < 2 || call->outputs[1].dtype == CLV_DTYPE_NONE;
 }
 
 static void no_cost(const clv_call *call, clv_cost *out_cost) {
@@ -128,28 +137,66 @@ const clv_op_def clv_op_def_Identity = {
     .max_outputs = 1,
     .flags = CLV_OP_VIEW,
     .infer = identity_infer,
-    .is_identity = is_always,
+    .is_identity = is_alone,
     .reference = identity_reference,
     .cost = no_cost,
     .splits = identity_splits,
 };
 
-/* Inputs: data, ratio (of no meaning here), training_mode. */
+/* --- Dropout --- */
+
+/* The one element of an optional input; `fallback` where it is left out. */
+static clv_status *get_scalar(
+    const clv_infer *infer, size_t index, double fallback, double *out_value) {
+    *out_value = fallback;
+    if (!clv_infer_has(infer, index)) {
+        return NULL;
+    }
+    clv_view value;
+    CLV_TRY(clv_infer_value(infer, index, &value));
+    if (clv_shape_elements(&value.shape) != 1) {
+        char text[CLV_SHAPE_TEXT];
+        return CLV_ERROR(
+            MALFORMED, "input %zu has the shape %s, must be a scalar", index,
+            clv_shape_format(&value.shape, text));
+    }
+    *out_value = clv_load_double(value.dtype, value.data, 0);
+    return NULL;
+}
+
+/* Inputs: data, ratio, training_mode. Without training all is kept; with it, and a ratio of 0, too.
+ */
 static clv_status *dropout_infer(clv_infer *infer) {
-    if (infer->num_outputs > 1 && infer->node->outputs[1] != CLV_NO_ID) {
-        return CLV_ERROR(UNSUPPORTED, "its mask is wanted, which only training needs");
+    double ratio, training;
+    CLV_TRY(clv_infer_dtype(infer, 0, MASK_ANY_FLOAT));
+    if (clv_infer_has(infer, 2) && infer->inputs[2].dtype != CLV_BOOL) {
+        return CLV_ERROR(MALFORMED, "training_mode must be one bool");
     }
-    if (clv_infer_has(infer, 2)) {
-        clv_view mode;
-        CLV_TRY(clv_infer_value(infer, 2, &mode));
-        if (mode.dtype != CLV_BOOL || clv_shape_elements(&mode.shape) != 1) {
-            return CLV_ERROR(MALFORMED, "training_mode must be one bool");
-        }
-        if (clv_load_int64(mode.dtype, mode.data, 0) != 0) {
-            return CLV_ERROR(UNSUPPORTED, "training_mode is true: cleave runs inference");
-        }
+    CLV_TRY(get_scalar(infer, 1, 0.5, &ratio));
+    CLV_TRY(get_scalar(infer, 2, 0, &training));
+    if (!(ratio >= 0 && ratio < 1)) {
+        return CLV_ERROR(MALFORMED, "the ratio is %g, must be at least 0 and below 1", ratio);
     }
+    if (training != 0 && ratio != 0) {
+        return CLV_ERROR(UNSUPPORTED, "training_mode is true: cleave runs inference");
+    }
+    clv_dtype mask = infer->node->opset < 10 ? infer->inputs[0].dtype : CLV_BOOL;
+    clv_infer_output(infer, 1, mask, &infer->inputs[0].shape);
     return identity_infer(infer);
+}
+
+/* The mask tells what is kept: everything. */
+static clv_status *dropout_reference(const clv_call *call, const clv_mutable_view *outputs) {
+    if (outputs[0].dtype != CLV_DTYPE_NONE) {
+        CLV_TRY(identity_reference(call, outputs));
+    }
+    if (call->num_outputs > 1 && outputs[1].dtype != CLV_DTYPE_NONE) {
+        int64_t elements = clv_shape_elements(&outputs[1].shape);
+        for (int64_t i = 0; i < elements; i++) {
+            clv_store_int64(outputs[1].dtype, outputs[1].data, i, 1);
+        }
+    }
+    return NULL;
 }
 
 const clv_op_def clv_op_def_Dropout = {
@@ -162,10 +209,12 @@ const clv_op_def clv_op_def_Dropout = {
     .max_outputs = 2,
     .host_inputs = 1u << 1 | 1u << 2,
     .flags = CLV_OP_VIEW,
+    .shape_outputs = 1u << 1,
     .infer = dropout_infer,
-    .is_identity = is_always,
-    .reference = identity_reference,
+    .is_identity = is_alone,
+    .reference = dropout_reference,
     .cost = no_cost,
+    .splits = identity_splits,
 };
 
 /* --- Shape, Size --- */

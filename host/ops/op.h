@@ -92,9 +92,17 @@ struct clv_op_def {
      * rank 2"): the caller adds operator and node. After it, nothing else looks at attributes. */
     clv_status *(*infer)(clv_infer *infer);
 
+    uint32_t shape_outputs; /* bit i: the value of output i depends on input shapes and params only:
+                               it becomes a constant, and the node goes on without it. With
+                               FROM_SHAPE: all of them, whatever stands here */
+
     /* (optional: never) Output 0 is input 0, in shape and in every bit, and there is no other
      * output: the node can be left out. */
     bool (*is_identity)(const clv_call *call);
+
+    /* (optional: computed by the reference) The elements of output 0 of a FROM_SHAPE operator where
+     * they lie in memory already, for as long as the graph. */
+    const void *(*value)(const clv_call *call);
 
     /* Naive, accumulates in double, any supported type. call->inputs[i].data are all there
      * (FROM_SHAPE aside). MALFORMED for an input value that the operator forbids (an index out of

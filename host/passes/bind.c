@@ -171,30 +171,61 @@ clv_status *clv_bind_check(const clv_graph *graph) {
     return NULL;
 }
 
-clv_status *clv_bind_needed(const clv_graph *graph, bool *out_needed) {
-    bool *is_needed = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *is_needed);
-    if (is_needed == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for binding inputs");
+/* Whether the value of one of the node's outputs is needed, and takes more than shapes to know. */
+static bool needs_inputs(const clv_node *node, const bool *is_needed) {
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        bool from_shape = i < 32 && (node->op->shape_outputs >> i & 1) != 0;
+        if (node->outputs[i] != CLV_NO_ID && is_needed[node->outputs[i]] && !from_shape) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* Extends a set of tensors whose values are needed by those that they are computed from. `all`: and
+ * by those that the shape of any tensor depends on. is_needed: [num_tensors] */
+static void extend_needed(const clv_graph *graph, bool all, bool *is_needed) {
     for (size_t n = graph->num_nodes; n-- > 0;) {
         const clv_node *node = &graph->nodes[n];
-        bool is_value_needed = false;
-        for (size_t i = 0; i < node->num_outputs; i++) {
-            is_value_needed =
-                is_value_needed || (node->outputs[i] != CLV_NO_ID && is_needed[node->outputs[i]]);
-        }
-        if (node->op == NULL || (node->op->flags & CLV_OP_FROM_SHAPE)) {
+        if (node->removed || node->op == NULL || (node->op->flags & CLV_OP_FROM_SHAPE) != 0) {
             continue; /* inference names an unknown operator; shapes are known without values */
         }
+        bool is_value_needed = needs_inputs(node, is_needed);
         for (size_t i = 0; i < node->num_inputs; i++) {
-            bool is_host = i < 32 && (node->op->host_inputs >> i & 1);
+            bool is_host = all && i < 32 && (node->op->host_inputs >> i & 1);
             if (node->inputs[i] != CLV_NO_ID && (is_value_needed || is_host)) {
                 is_needed[node->inputs[i]] = true;
             }
         }
     }
+}
+
+clv_status *clv_bind_needed(const clv_graph *graph, bool *out_needed) {
+    bool *is_needed = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *is_needed);
+    if (is_needed == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for binding inputs");
+    }
+    extend_needed(graph, true, is_needed);
     for (size_t i = 0; i < graph->num_inputs; i++) {
         out_needed[i] = is_needed[graph->inputs[i]];
+    }
+    clv_free(is_needed);
+    return NULL;
+}
+
+clv_status *clv_bind_find_source(const clv_graph *graph, clv_tensor_id id, const char **out_name) {
+    *out_name = NULL;
+    bool *is_needed = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *is_needed);
+    if (is_needed == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for binding inputs");
+    }
+    is_needed[id] = true;
+    extend_needed(graph, false, is_needed);
+    for (size_t i = 0; i < graph->num_inputs && *out_name == NULL; i++) {
+        const clv_tensor *tensor = &graph->tensors[graph->inputs[i]];
+        if (is_needed[graph->inputs[i]] && tensor->data == NULL) {
+            *out_name = tensor->name;
+        }
     }
     clv_free(is_needed);
     return NULL;
@@ -213,8 +244,7 @@ static clv_status *bind_value(clv_graph *graph, clv_tensor_id id, const clv_bind
         return CLV_ERROR(
             UNSUPPORTED,
             "shapes depend on the value of input '%s', which is not known: give it when the "
-            "session "
-            "is made (--input %s=FILE)",
+            "session is made (--input %s=FILE)",
             tensor->name, tensor->name);
     }
     tensor->data = clv_arena_copy(&graph->arena, found->data, bytes);

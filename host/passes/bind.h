@@ -43,4 +43,9 @@ clv_status *clv_bind_needed(const clv_graph *graph, bool *out_needed) CLV_CHECKE
  * needed and has none. The graph's hash takes in the values, and the shapes. */
 clv_status *clv_bind_values(clv_graph *graph, const clv_bindings *bindings) CLV_CHECKED;
 
+/* The name of the first graph input without a known value that the value of tensor `id` depends on,
+ * NULL where there is none; borrowed from the graph. */
+clv_status *clv_bind_find_source(const clv_graph *graph, clv_tensor_id id, const char **out_name)
+    CLV_CHECKED;
+
 #endif

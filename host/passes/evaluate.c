@@ -91,6 +91,13 @@ static void drop_after(evaluation *e, const clv_node *node) {
             e->values[id] = NULL;
         }
     }
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        clv_tensor_id id = node->outputs[i];
+        if (id != CLV_NO_ID && e->num_reads[id] == 0) { /* the hook has seen it */
+            clv_free(e->values[id]);
+            e->values[id] = NULL;
+        }
+    }
 }
 
 static clv_status *run_nodes(evaluation *e) {

@@ -2,10 +2,11 @@
  * epsilon), the weights of an output channel are multiplied by its k, and its bias becomes (bias -
  * mean) * k + B. In double, rounded once.
  *
- * This pass is about these operators alone, so it knows them by name. */
+ * This pass is about these operators alone, so it knows them by name, and the params of one. */
 #include "host/base/memory.h"
 #include "host/ops/op.h"
 #include "host/passes/passes.h"
+#include "kernels_cl/norm/norm.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,6 +48,27 @@ static bool has_norm_constants(const clv_graph *graph, const match *m) {
     return true;
 }
 
+static double load(const clv_tensor *tensor, int64_t index) {
+    return tensor != NULL ? clv_load_double(CLV_FLOAT32, tensor->data, index) : 0;
+}
+
+/* The factor k of an output channel. */
+static double factor_of(const clv_graph *graph, const match *m, int64_t channel) {
+    const clv_node *norm = &graph->nodes[m->norm];
+    double variance = load(&graph->tensors[norm->inputs[VARIANCE]], channel);
+    return load(&graph->tensors[norm->inputs[SCALE]], channel) / sqrt(variance + m->epsilon);
+}
+
+/* A variance of 0 (or below) that epsilon does not lift: left to the operator itself. */
+static bool has_finite_factors(const clv_graph *graph, const match *m) {
+    for (int64_t i = 0; i < m->num_channels; i++) {
+        if (!isfinite(factor_of(graph, m, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool find_match(const clv_graph *graph, const clv_uses *uses, clv_node_id norm, match *m) {
     const clv_node *node = &graph->nodes[norm];
     if (node->removed || strcmp(node->op->name, "BatchNormalization") != 0) {
@@ -69,28 +91,11 @@ static bool find_match(const clv_graph *graph, const clv_uses *uses, clv_node_id
         .weights = constant_input(graph, conv, 1),
         .bias = constant_input(graph, conv, 2),
         .is_transposed = is_transposed};
+    const clv_batch_norm_params *params = node->params;
+    m->epsilon = (double)params->epsilon;
     bool has_bias = conv->num_inputs > 2 && conv->inputs[2] != CLV_NO_ID;
-    float epsilon;
-    clv_status *status = clv_attr_get_float(node, "epsilon", 1e-5f, &epsilon);
-    bool is_good = status == NULL && m->weights != NULL && (!has_bias || m->bias != NULL) &&
-                   has_norm_constants(graph, m);
-    clv_status_destroy(status);
-    m->epsilon = (double)epsilon;
-    for (size_t i = 1; i < node->num_outputs; i++) { /* statistics are wanted: training */
-        is_good = is_good && node->outputs[i] == CLV_NO_ID;
-    }
-    return is_good;
-}
-
-static double load(const clv_tensor *tensor, int64_t index) {
-    return tensor != NULL ? clv_load_double(CLV_FLOAT32, tensor->data, index) : 0;
-}
-
-/* The factor k of an output channel. */
-static double factor_of(const clv_graph *graph, const match *m, int64_t channel) {
-    const clv_node *norm = &graph->nodes[m->norm];
-    double variance = load(&graph->tensors[norm->inputs[VARIANCE]], channel);
-    return load(&graph->tensors[norm->inputs[SCALE]], channel) / sqrt(variance + m->epsilon);
+    return m->weights != NULL && (!has_bias || m->bias != NULL) && has_norm_constants(graph, m) &&
+           has_finite_factors(graph, m);
 }
 
 static void fill_weights(const clv_graph *graph, const match *m, float *out) {

@@ -1,6 +1,11 @@
-/* Types, exact shapes and known values of every tensor, node after node. */
-#include "host/base/memory.h"
+/* Types, exact shapes and known values of every tensor, node after node.
+ *
+ * A value is known where it follows from constants, from shapes, or from inputs that were bound by
+ * value. What follows from constants and shapes alone becomes a constant at once, and its node
+ * goes. What depends on a bound input is known to whoever infers shapes from it, but its node
+ * stays: should a kernel need the tensor, a device computes it. */
 #include "host/ops/op.h"
+#include "host/passes/bind.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
 
@@ -8,8 +13,10 @@
 
 clv_status *clv_pass_infer(clv_graph *graph) CLV_CHECKED;
 
-/* Values up to this size are computed while shapes are: shape arithmetic, not tensors. */
+/* Values up to this size, at up to this work, are computed while shapes are: shape arithmetic, not
+ * tensors. Constants beyond it are left to `fold`. */
 enum { MAX_KNOWN_ELEMENTS = 65536 };
+static const double max_known_work = 1e8;
 
 static bool is_absent(const clv_node *node, size_t index) {
     return index >= node->num_inputs || node->inputs[index] == CLV_NO_ID;
@@ -76,60 +83,41 @@ static clv_status *set_outputs(clv_graph *graph, const clv_node *node, const clv
         tensor->dtype = infer->out_dtypes[i];
         tensor->shape = infer->out_shapes[i];
         if (tensor->dtype == CLV_DTYPE_NONE) {
-            return CLV_ERROR(MALFORMED, "there is no output %zu", i);
+            return CLV_ERROR(INTERNAL, "infer() gave output %zu no type", i);
         }
-        CLV_TRY(clv_shape_check(&tensor->shape, tensor->name));
+        CLV_TRY(
+            clv_status_prefix(clv_shape_check(&tensor->shape, "it"), "output '%s'", tensor->name));
         CLV_TRY(check_declared(tensor));
     }
     return NULL;
 }
 
-/* Whether the node's outputs can be computed now: small, and of inputs whose values are known. */
-static bool is_known(const clv_graph *graph, const clv_node *node, const clv_view *inputs) {
-    if (node->op->reference == NULL) {
-        return false;
-    }
-    bool from_shape = (node->op->flags & CLV_OP_FROM_SHAPE) != 0;
-    for (size_t i = 0; i < node->num_inputs; i++) {
-        bool is_given = inputs[i].dtype == CLV_DTYPE_NONE || inputs[i].data != NULL;
-        bool is_small = inputs[i].dtype == CLV_DTYPE_NONE ||
-                        clv_shape_elements(&inputs[i].shape) <= MAX_KNOWN_ELEMENTS;
-        if (!from_shape && !(is_given && is_small)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < node->num_outputs; i++) {
-        if (node->outputs[i] != CLV_NO_ID &&
-            clv_shape_elements(&graph->tensors[node->outputs[i]].shape) > MAX_KNOWN_ELEMENTS) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A slot whose value became part of the params reads a constant from now on, so that the value's
- * producer can go where nothing else needs it. */
-static clv_status *capture_values(clv_graph *graph, clv_node_id id) {
-    for (size_t i = 0; i < graph->nodes[id].num_inputs && i < 32; i++) {
-        const clv_node *node = &graph->nodes[id];
-        if ((node->op->host_inputs >> i & 1) == 0 || node->inputs[i] == CLV_NO_ID) {
+/* Slots whose values become params need them now. */
+static clv_status *check_host_inputs(const clv_graph *graph, const clv_node *node) {
+    for (size_t i = 0; i < node->num_inputs && i < 32; i++) {
+        bool is_host = (node->op->host_inputs >> i & 1) != 0 && node->inputs[i] != CLV_NO_ID;
+        if (!is_host || graph->tensors[node->inputs[i]].data != NULL) {
             continue;
         }
-        const clv_tensor *tensor = &graph->tensors[node->inputs[i]];
-        if (tensor->kind == CLV_TENSOR_CONSTANT || tensor->data == NULL) {
-            continue;
+        const char *tensor = graph->tensors[node->inputs[i]].name, *source;
+        CLV_TRY(clv_bind_find_source(graph, node->inputs[i], &source));
+        if (source == NULL) {
+            return CLV_ERROR(
+                UNSUPPORTED,
+                "shapes depend on the value of '%s', which is too much to compute here", tensor);
         }
-        clv_view value = {.dtype = tensor->dtype, .shape = tensor->shape, .data = tensor->data};
-        clv_tensor_id constant;
-        CLV_TRY(clv_graph_add_constant(graph, tensor->name, &value, &constant));
-        graph->nodes[id].inputs[i] = constant;
+        return CLV_ERROR(
+            UNSUPPORTED,
+            "the shape of '%s' depends on the data of input '%s': give it when the session is made "
+            "(--input %s=FILE)",
+            node->outputs[0] != CLV_NO_ID ? graph->tensors[node->outputs[0]].name : node->name,
+            source, source);
     }
     return NULL;
 }
 
-static clv_status *infer_node(clv_graph *graph, clv_node_id id, clv_arena *scratch) {
+static clv_status *run_infer(clv_graph *graph, clv_node_id id, clv_arena *scratch) {
     const clv_node *node = &graph->nodes[id];
-    CLV_TRY(check_node(node));
     clv_view *inputs = clv_arena_alloc(scratch, node->num_inputs, sizeof *inputs);
     clv_infer infer = {
         .arena = &graph->arena,
@@ -138,7 +126,8 @@ static clv_status *infer_node(clv_graph *graph, clv_node_id id, clv_arena *scrat
         .num_inputs = node->num_inputs,
         .num_outputs = node->num_outputs,
         .out_dtypes = clv_arena_alloc(scratch, node->num_outputs, sizeof(clv_dtype)),
-        .out_shapes = clv_arena_alloc(scratch, node->num_outputs, sizeof(clv_shape))};
+        .out_shapes = clv_arena_alloc(scratch, node->num_outputs, sizeof(clv_shape)),
+    };
     if (inputs == NULL || infer.out_dtypes == NULL || infer.out_shapes == NULL) {
         return CLV_NO_ARENA("inference");
     }
@@ -151,23 +140,103 @@ static clv_status *infer_node(clv_graph *graph, clv_node_id id, clv_arena *scrat
     }
     CLV_TRY(node->op->infer(&infer));
     graph->nodes[id].params = infer.params;
-    CLV_TRY(set_outputs(graph, node, &infer));
-    CLV_TRY(capture_values(graph, id));
-    node = &graph->nodes[id];
-    if (is_known(graph, node, inputs)) {
-        bool is_constant =
-            (node->op->flags & CLV_OP_FROM_SHAPE) || clv_pass_has_constant_inputs(graph, node);
-        CLV_TRY(clv_pass_compute(graph, id, is_constant));
+    return set_outputs(graph, node, &infer);
+}
+
+clv_status *clv_pass_infer_node(clv_graph *graph, clv_node_id id) {
+    CLV_TRY(check_node(&graph->nodes[id]));
+    CLV_TRY(check_host_inputs(graph, &graph->nodes[id]));
+    clv_arena scratch;
+    clv_arena_init(&scratch, 0);
+    clv_status *status = run_infer(graph, id, &scratch);
+    clv_arena_deinit(&scratch);
+    return status;
+}
+
+static void *allocate_in_arena(void *context, clv_tensor_id id, size_t bytes) {
+    (void)id;
+    clv_graph *graph = context;
+    return clv_arena_alloc(&graph->arena, bytes, 1);
+}
+
+static bool is_small(const clv_call *call, uint32_t wanted) {
+    for (size_t i = 0; i < call->num_outputs; i++) {
+        bool is_wanted = i >= 32 || (wanted >> i & 1) != 0;
+        if (is_wanted && call->outputs[i].dtype != CLV_DTYPE_NONE &&
+            clv_shape_elements(&call->outputs[i].shape) > MAX_KNOWN_ELEMENTS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Outputs that follow from the shapes of inputs alone (a Dropout's mask) become constants, whatever
+ * their size, and the node goes on without them. */
+static clv_status *split_off(
+    clv_graph *graph, clv_node *node, const clv_call *call, clv_compute_budget *budget) {
+    uint32_t found = 0;
+    for (size_t i = 0; i < node->num_outputs && i < 32; i++) {
+        if ((node->op->shape_outputs >> i & 1) != 0 && node->outputs[i] != CLV_NO_ID) {
+            found |= 1u << i;
+        }
+    }
+    if (found == 0) {
+        return NULL;
+    }
+    if (!clv_compute_charge(budget, call, budget->work)) {
+        return CLV_ERROR(UNSUPPORTED, "its outputs beside the first are too large");
+    }
+    CLV_TRY(clv_compute_outputs(graph, node, call, found, true, allocate_in_arena, graph));
+    for (size_t i = 0; i < node->num_outputs && i < 32; i++) {
+        if ((found >> i & 1) != 0) {
+            node->outputs[i] = CLV_NO_ID;
+        }
+    }
+    return NULL;
+}
+
+static clv_status *find_values(
+    clv_graph *graph, clv_node_id id, clv_arena *scratch, clv_compute_budget *budget) {
+    clv_node *node = &graph->nodes[id];
+    clv_call call;
+    CLV_TRY(clv_compute_call(graph, node, scratch, &call));
+    if (node->op->value != NULL) {
+        clv_tensor *tensor = &graph->tensors[node->outputs[0]];
+        tensor->data = node->op->value(&call);
+        tensor->kind = CLV_TENSOR_CONSTANT;
+        clv_graph_remove_node(graph, id);
+        return NULL;
+    }
+    if (node->op->shape_outputs != 0) {
+        CLV_TRY(split_off(graph, node, &call, budget));
+        CLV_TRY(clv_compute_call(graph, node, scratch, &call));
+    }
+    if (!clv_compute_is_known(&call) || !is_small(&call, UINT32_MAX) ||
+        !clv_compute_charge(budget, &call, max_known_work)) {
+        return NULL;
+    }
+    bool from_shape = (node->op->flags & CLV_OP_FROM_SHAPE) != 0;
+    bool is_constant = from_shape || clv_compute_is_constant(graph, node);
+    CLV_TRY(
+        clv_compute_outputs(graph, node, &call, UINT32_MAX, is_constant, allocate_in_arena, graph));
+    if (is_constant) {
+        clv_graph_remove_node(graph, id);
     }
     return NULL;
 }
 
 clv_status *clv_pass_infer(clv_graph *graph) {
+    clv_compute_budget budget;
+    CLV_TRY(clv_bind_check(graph));
+    clv_compute_budget_init(graph, &budget);
     for (clv_node_id id = 0; id < graph->num_nodes; id++) {
-        clv_arena scratch;
-        clv_arena_init(&scratch, 0);
-        clv_status *status = infer_node(graph, id, &scratch);
-        clv_arena_deinit(&scratch);
+        clv_status *status = clv_pass_infer_node(graph, id);
+        if (status == NULL) {
+            clv_arena scratch;
+            clv_arena_init(&scratch, 0);
+            status = find_values(graph, id, &scratch, &budget);
+            clv_arena_deinit(&scratch);
+        }
         if (status != NULL) {
             return clv_pass_blame(status, &graph->nodes[id]);
         }

@@ -21,20 +21,32 @@ const clv_pass *clv_pass_at(size_t index) {
     return index < clv_pass_count() ? &passes[index] : NULL;
 }
 
+#ifdef CLEAVE_VERIFY
+/* The graph's own rules, and that what infer() leaves with a node is still there. */
+static clv_status *verify(const clv_graph *graph) {
+    CLV_TRY(clv_graph_verify(graph, CLV_VERIFY_SHAPES));
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        const clv_node *node = &graph->nodes[i];
+        if (node->params == NULL && node->op->params_bytes != 0) {
+            return CLV_ERROR(INTERNAL, "node '%s' has no params", node->name);
+        }
+    }
+    return NULL;
+}
+#endif
+
 static clv_status *run_pass(const clv_pass *pass, clv_graph *graph) {
     CLV_TRY(clv_cancel_check());
     CLV_TRY(pass->run(graph));
     CLV_TRY(clv_graph_compact(graph));
 #ifdef CLEAVE_VERIFY
-    clv_status *status = clv_graph_verify(graph, CLV_VERIFY_SHAPES);
-    if (status != NULL) {
-        return clv_status_prefix(status, "after pass '%s'", pass->name);
-    }
+    CLV_TRY(clv_status_prefix(verify(graph), "after pass '%s'", pass->name));
 #endif
     return NULL;
 }
 
 clv_status *clv_passes_run(clv_graph *graph, clv_pass_hook hook, void *context) {
+    CLV_TRY(clv_graph_verify(graph, CLV_VERIFY_STRUCTURE));
     for (size_t i = 0; i < clv_pass_count(); i++) {
         CLV_TRY(run_pass(&passes[i], graph));
         if (hook != NULL) {

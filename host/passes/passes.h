@@ -20,8 +20,9 @@ typedef clv_status *(*clv_pass_hook)(void *context, const clv_pass *pass, const 
 /* Runs every pass, the graph compacted after each, and with CLEAVE_VERIFY verified.
  *
  * hook    may be NULL
- * errors  MALFORMED, UNSUPPORTED: the message names operator and node; NO_MEMORY. The graph is then
- *         good for nothing but destruction
+ * errors  USAGE: a dimension of an input is free (as clv_bind_check); MALFORMED, UNSUPPORTED: the
+ *         message names operator and node; NO_MEMORY; CANCELLED. The graph is then good for nothing
+ *         but destruction
  */
 clv_status *clv_passes_run(clv_graph *graph, clv_pass_hook hook, void *context) CLV_CHECKED;
 /* The first pass alone. */

@@ -1,41 +1,134 @@
 /* Leaves out nodes whose output is their input: Identity, Dropout, casts to the same type,
  * reshapes and transposes that change nothing. What changes nothing is the operator's to say
- * (is_identity). */
+ * (is_identity). A view of a view becomes a view of what lies below, so that a Reshape and its
+ * inverse are seen to be nothing as well.
+ *
+ * One walk in topological order: `alias` says which tensor stands for one that was left out. */
 #include "host/base/memory.h"
 #include "host/ops/op.h"
+#include "host/passes/compute.h"
 #include "host/passes/passes.h"
 
 clv_status *clv_pass_simplify(clv_graph *graph) CLV_CHECKED;
 
-static bool is_graph_output(const clv_graph *graph, clv_tensor_id id) {
-    for (size_t i = 0; i < graph->num_outputs; i++) {
-        if (graph->outputs[i] == id) {
-            return true;
+typedef struct simplifier {
+    clv_graph *graph;
+    size_t num_tensors;   /* at the start: tensors added later have no alias */
+    clv_tensor_id *alias; /* [num_tensors]: CLV_NO_ID, or the tensor to read instead */
+    bool *is_output;      /* [num_tensors]: of the graph */
+    const clv_op_def *reshape;
+} simplifier;
+
+static clv_tensor_id resolve(const simplifier *s, clv_tensor_id id) {
+    while (id < s->num_tensors && s->alias[id] != CLV_NO_ID) {
+        id = s->alias[id];
+    }
+    return id;
+}
+
+static void resolve_inputs(const simplifier *s, clv_node *node) {
+    for (size_t i = 0; i < node->num_inputs; i++) {
+        node->inputs[i] = resolve(s, node->inputs[i]);
+    }
+}
+
+static bool has_one_output(const clv_node *node) {
+    for (size_t i = 1; i < node->num_outputs; i++) {
+        if (node->outputs[i] != CLV_NO_ID) {
+            return false;
         }
     }
-    return false;
+    return node->num_outputs > 0 && node->outputs[0] != CLV_NO_ID;
 }
 
-static clv_status *is_identity(
-    const clv_graph *graph, const clv_node *node, clv_arena *scratch, bool *out_result) {
-    clv_call call;
-    *out_result = false;
-    if (node->removed || node->op->is_identity == NULL || node->outputs[0] == CLV_NO_ID) {
+/* --- views of views --- */
+
+static bool is_view(const clv_node *node) {
+    return !node->removed && (node->op->flags & CLV_OP_VIEW) != 0 && has_one_output(node);
+}
+
+/* What the view that `node` reads is a view of, or NO_ID. */
+static clv_tensor_id find_below(const simplifier *s, const clv_node *node) {
+    clv_node_id producer = s->graph->tensors[node->inputs[0]].producer;
+    if (producer == CLV_NO_ID || !is_view(&s->graph->nodes[producer])) {
+        return CLV_NO_ID;
+    }
+    return s->graph->nodes[producer].inputs[0];
+}
+
+/* Whatever view the node was, it becomes the Reshape of `input` to the shape that its output has:
+ * what it was (say, a Flatten at axis 1) held for the input that it had. */
+static clv_status *make_reshape(simplifier *s, clv_node_id id, clv_tensor_id input) {
+    clv_graph *graph = s->graph;
+    const clv_tensor *output = &graph->tensors[graph->nodes[id].outputs[0]];
+    clv_shape shape = {.rank = 1, .dims = {output->shape.rank}};
+    clv_view value = {.dtype = CLV_INT64, .shape = shape, .data = output->shape.dims};
+    clv_tensor_id constant;
+    clv_attr *attr = clv_arena_alloc(&graph->arena, 1, sizeof *attr);
+    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 2, sizeof *inputs);
+    const char *name = clv_arena_printf(&graph->arena, "%s.shape", output->name);
+    if (attr == NULL || inputs == NULL || name == NULL) {
+        return CLV_NO_ARENA("a view");
+    }
+    CLV_TRY(clv_graph_add_constant(graph, name, &value, &constant));
+    *attr = (clv_attr){.name = "allowzero", .type = CLV_ATTR_INT, .value.i = 1};
+    inputs[0] = input;
+    inputs[1] = constant;
+    clv_node *node = &graph->nodes[id];
+    node->op = s->reshape;
+    node->op_type = s->reshape->name;
+    node->opset = node->opset < 14 ? 14 : node->opset; /* the first with allowzero */
+    node->attrs = attr;
+    node->num_attrs = 1;
+    node->inputs = inputs;
+    node->num_inputs = 2;
+    node->num_outputs = 1;
+    return clv_pass_infer_node(graph, id);
+}
+
+static clv_status *merge_views(simplifier *s, clv_node_id id) {
+    if (s->reshape == NULL || !is_view(&s->graph->nodes[id])) {
         return NULL;
     }
-    CLV_TRY(clv_call_from_node(graph, node, scratch, &call));
-    *out_result = node->op->is_identity(&call);
-    return NULL;
+    clv_tensor_id below = find_below(s, &s->graph->nodes[id]);
+    return below != CLV_NO_ID ? make_reshape(s, id, below) : NULL;
 }
 
-/* A graph output keeps its name: whoever makes the input writes the output instead. False where
- * that cannot be. */
-static bool rename_input(clv_graph *graph, clv_tensor_id input, clv_tensor_id output) {
-    clv_tensor *from = &graph->tensors[input];
-    if (from->kind != CLV_TENSOR_VALUE || from->producer == CLV_NO_ID ||
-        is_graph_output(graph, input)) {
-        return false;
+/* --- identities --- */
+
+static clv_status *is_identity(const simplifier *s, clv_node_id id, bool *out_result) {
+    const clv_node *node = &s->graph->nodes[id];
+    *out_result = false;
+    if (node->removed || node->op->is_identity == NULL || !has_one_output(node)) {
+        return NULL;
     }
+    clv_arena scratch;
+    clv_call call;
+    clv_arena_init(&scratch, 0);
+    clv_status *status = clv_call_from_node(s->graph, node, &scratch, &call);
+    if (status == NULL) {
+        *out_result = node->op->is_identity(&call);
+    }
+    clv_arena_deinit(&scratch);
+    return status;
+}
+
+/* Leaves the node out. A graph output keeps its name: whoever makes the input writes the output
+ * instead; where that cannot be (an input of the graph, a constant, an output itself), the node
+ * stays. */
+static void leave_out(simplifier *s, clv_node_id id) {
+    clv_graph *graph = s->graph;
+    clv_tensor_id input = graph->nodes[id].inputs[0], output = graph->nodes[id].outputs[0];
+    if (!s->is_output[output]) {
+        clv_graph_remove_node(graph, id);
+        s->alias[output] = input;
+        return;
+    }
+    clv_tensor *from = &graph->tensors[input];
+    if (from->kind != CLV_TENSOR_VALUE || s->is_output[input]) {
+        return;
+    }
+    clv_graph_remove_node(graph, id);
     clv_node *producer = &graph->nodes[from->producer];
     for (size_t i = 0; i < producer->num_outputs; i++) {
         if (producer->outputs[i] == input) {
@@ -43,38 +136,48 @@ static bool rename_input(clv_graph *graph, clv_tensor_id input, clv_tensor_id ou
         }
     }
     graph->tensors[output].producer = from->producer;
-    graph->tensors[output].data = from->data;
     from->producer = CLV_NO_ID;
-    clv_graph_replace_uses(graph, input, output);
-    return true;
+    s->alias[input] = output;
 }
 
-static void leave_out(clv_graph *graph, clv_node_id id) {
-    clv_tensor_id input = graph->nodes[id].inputs[0], output = graph->nodes[id].outputs[0];
-    if (!is_graph_output(graph, output)) {
-        clv_graph_remove_node(graph, id);
-        clv_graph_replace_uses(graph, output, input);
-        return;
+static clv_status *simplify_nodes(simplifier *s) {
+    for (clv_node_id id = 0; id < s->graph->num_nodes; id++) {
+        bool result;
+        resolve_inputs(s, &s->graph->nodes[id]);
+        CLV_TRY(merge_views(s, id));
+        CLV_TRY(is_identity(s, id, &result));
+        if (result) {
+            leave_out(s, id);
+        }
     }
-    graph->nodes[id].removed = true; /* so that its own input is not renamed */
-    if (rename_input(graph, input, output)) {
-        return;
+    for (clv_node_id id = 0; id < s->graph->num_nodes; id++) {
+        resolve_inputs(s, &s->graph->nodes[id]); /* those before a producer that was renamed */
     }
-    graph->nodes[id].removed = false;
+    return NULL;
 }
 
 clv_status *clv_pass_simplify(clv_graph *graph) {
     clv_status *status = NULL;
-    clv_arena scratch;
-    clv_arena_init(&scratch, 0);
-    for (clv_node_id id = 0; id < graph->num_nodes; id++) {
-        bool result;
-        CLV_TRY_DONE(is_identity(graph, &graph->nodes[id], &scratch, &result));
-        if (result) {
-            leave_out(graph, id);
-        }
+    simplifier s = {
+        .graph = graph,
+        .num_tensors = graph->num_tensors,
+        .alias = clv_alloc(graph->num_tensors * sizeof *s.alias),
+        .is_output = clv_alloc_zeroed(graph->num_tensors, sizeof *s.is_output),
+        .reshape = clv_op_find("", "Reshape"),
+    };
+    if (s.alias == NULL || s.is_output == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for simplifying");
+        goto done;
     }
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        s.alias[i] = CLV_NO_ID;
+    }
+    for (size_t i = 0; i < graph->num_outputs; i++) {
+        s.is_output[graph->outputs[i]] = true;
+    }
+    CLV_TRY_DONE(simplify_nodes(&s));
 done:
-    clv_arena_deinit(&scratch);
+    clv_free(s.alias);
+    clv_free(s.is_output);
     return status;
 }
