@@ -144,6 +144,18 @@ bool cleave_tensor_is_word(const char *word) {
     return clv_fill_find(word, &fill);
 }
 
+static clv_status *free_dimension(const cleave_tensor_info *info, int axis) {
+    const char *dim = info->dim_names[axis];
+    if (dim != NULL) {
+        return CLV_ERROR(
+            USAGE, "dimension '%s' of input '%s' is free: give --dim %s=SIZE or --shape %s=...",
+            dim, info->name, dim, info->name);
+    }
+    return CLV_ERROR(
+        USAGE, "dimension %d of input '%s' is free: give --shape %s=...", axis, info->name,
+        info->name);
+}
+
 cleave_status *cleave_tensor_generate(
     const char *word, uint64_t seed, const cleave_tensor_info *wanted_info,
     cleave_tensor *out_tensor) {
@@ -155,11 +167,7 @@ cleave_status *cleave_tensor_generate(
     }
     for (int i = 0; i < wanted_info->rank; i++) {
         if (wanted_info->dims[i] < 0) {
-            const char *dim = wanted_info->dim_names[i];
-            return public_status(CLV_ERROR(
-                USAGE, "input '%s': dimension %d%s%s is free: give --dim %s=SIZE or --shape %s=...",
-                wanted_info->name, i, dim != NULL ? " " : "", dim != NULL ? dim : "",
-                dim != NULL ? dim : "NAME", wanted_info->name));
+            return public_status(free_dimension(wanted_info, i));
         }
     }
     clv_wanted wanted = clv_wanted_of_info(wanted_info);

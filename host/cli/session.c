@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *cli_split_name(
     const char *word, const char *const *names, size_t num_names, size_t *out_index) {
@@ -57,6 +58,36 @@ static int read_options(const cli_args *args, cli_io *io) {
                      : parse_channels(args, FLAG_STD, true, io->picture.std, &io->picture.num_std);
 }
 
+/* Whether a word is of the form NAME=WORD or NAME=FILE, for a NAME that the model has not. */
+static bool names_another(const char *spec) {
+    const char *equals = strchr(spec, '=');
+    if (equals == NULL) {
+        return false;
+    }
+    cleave_status *status = cleave_tensor_check_path(spec);
+    bool is_file = status == NULL;
+    cleave_status_destroy(status);
+    return cleave_tensor_is_word(equals + 1) || (is_file && access(spec, F_OK) != 0);
+}
+
+static int unknown_input(const char *spec, size_t num_inputs, const char *const *names) {
+    const char *equals = strchr(spec, '=');
+    char name[256] = "";
+    if (equals == NULL) {
+        return cli_error(
+            2, "--input '%s': the model has %zu inputs: say which by NAME=%s, for example %s=%s",
+            spec, num_inputs, spec, num_inputs > 0 ? names[0] : "NAME", spec);
+    }
+    snprintf(name, sizeof name, "%.*s", (int)(equals - spec), spec);
+    const char *nearest = cleave_nearest(name, names, num_inputs);
+    if (nearest == NULL && num_inputs > 0) {
+        return cli_error(2, "the model has no input '%s'; its first is '%s'", name, names[0]);
+    }
+    return cli_error(
+        2, "the model has no input '%s'%s%s%s", name, nearest != NULL ? "; did you mean '" : "",
+        nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+}
+
 /* Which SPEC each input of the model gets (NULL: none given). */
 static int assign_specs(
     const cli_args *args, const cli_io *io, const char *const *names, const char **specs) {
@@ -70,17 +101,10 @@ static int assign_specs(
             for (size_t k = 0; k < io->num_inputs; k++) {
                 specs[k] = specs[k] != NULL ? specs[k] : spec;
             }
-        } else if (io->num_inputs == 1) {
+        } else if (io->num_inputs == 1 && !names_another(spec)) {
             specs[0] = spec;
         } else {
-            const char *equals = strchr(spec, '=');
-            char name[256];
-            snprintf(name, sizeof name, "%.*s", (int)(equals != NULL ? equals - spec : 0), spec);
-            const char *nearest = cleave_nearest(name, names, io->num_inputs);
-            return cli_error(
-                2, "--input '%s' names no input of the model, which has %zu: %s'%s'", spec,
-                io->num_inputs, nearest != NULL ? "did you mean " : "give NAME=SPEC, for example ",
-                nearest != NULL ? nearest : (io->num_inputs > 0 ? names[0] : ""));
+            return unknown_input(spec, io->num_inputs, names);
         }
     }
     return 0;

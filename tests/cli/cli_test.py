@@ -1,0 +1,522 @@
+#!/usr/bin/env python3
+"""Runs the cleave program as its users do: command lines, what they print, their exit codes.
+
+    cli_test.py BINARY DATA [PATTERN]     DATA: tests/data; PATTERN: only tests whose names contain it
+
+Needs Python alone. Closes with a line that counts.
+"""
+
+import json
+import math
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+
+BINARY, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def run(*args, env=None, code=0, cwd=None, stdin=subprocess.DEVNULL):
+    """Runs cleave; checks its exit code, and that an error is one line of the agreed form."""
+    full_env = dict(os.environ, **(env or {}))
+    done = subprocess.run([BINARY, *args], capture_output=True, text=True, env=full_env,
+                          stdin=stdin, cwd=cwd, timeout=300)
+    where = f"cleave {' '.join(args)}"
+    assert done.returncode == code, f"{where}: exit {done.returncode}, not {code}: {done.stderr}"
+    if code != 0:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("cleave: error: ")]
+        assert len(lines) == 1, f"{where}: not one error line: {done.stderr!r}"
+    return done
+
+
+def error(*args, code, says, **kwargs):
+    """Runs cleave, which must fail with this code and a message that has all of `says`."""
+    done = run(*args, code=code, **kwargs)
+    for word in says:
+        assert word in done.stderr, f"{args}: '{word}' is not in: {done.stderr}"
+    return done
+
+
+def run_json(*args, **kwargs):
+    done = run(*args, "--json", **kwargs)
+    report = json.loads(done.stdout)
+    assert isinstance(report, dict)
+    return report
+
+
+def model(name):
+    return os.path.join(DATA, name + ".onnx")
+
+
+def has(report, **types):
+    """Every named member is there and of its type (a class, or a tuple of them)."""
+    for key, kind in types.items():
+        assert key in report, f"'{key}' is missing in {sorted(report)}"
+        assert isinstance(report[key], kind), f"'{key}' is {report[key]!r}"
+
+
+NUMBER = (int, float)
+
+
+def write_npy(path, values, shape, dtype="<f4", code="f", fortran=False, version=1):
+    header = f"{{'descr': '{dtype}', 'fortran_order': {fortran}, 'shape': {tuple(shape)}, }}"
+    start = b"\x93NUMPY" + bytes([version, 0])
+    size = 2 if version == 1 else 4
+    pad = 64 - (len(start) + size + len(header) + 1) % 64
+    header = header + " " * pad + "\n"
+    with open(path, "wb") as file:
+        file.write(start + len(header).to_bytes(size, "little") + header.encode("latin1"))
+        file.write(struct.pack(f"<{len(values)}{code}", *values))
+
+
+def read_npy(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    assert data[:6] == b"\x93NUMPY"
+    length = int.from_bytes(data[8:10], "little")
+    header = data[10:10 + length].decode("latin1")
+    shape = tuple(int(n) for n in re.search(r"'shape': \(([^)]*)\)", header)[1].split(",") if n.strip())
+    code = {"<f4": "f", "<i8": "q", "<i4": "i"}[re.search(r"'descr': '([^']*)'", header)[1]]
+    count = math.prod(shape)
+    return shape, struct.unpack(f"<{count}{code}", data[10 + length:])
+
+
+def write_png(path, width, height, pixel):
+    rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height))
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+                   + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+class Folder:
+    """A folder that goes away."""
+
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="cleave-cli-")
+        return lambda name: os.path.join(self.path, name)
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+# --- every command ---
+
+
+@test
+def version_and_help():
+    assert re.fullmatch(r"cleave \d+\.\d+\.\d+\n", run("--version").stdout)
+    assert "inspect" in run("--help").stdout
+    for command in ["devices", "inspect", "run", "bench", "verify", "list"]:
+        text = run(command, "--help").stdout
+        assert f"usage: cleave {command}" in text and "--json" in text
+    assert run("--help", "run").stdout == run("run", "--help").stdout
+
+
+@test
+def usage_errors():
+    error(code=2, says=["no command"])
+    error("rum", model("two"), code=2, says=["'rum'", "did you mean 'run'"])
+    error("run", code=2, says=["needs an operand"])
+    error("run", model("two"), "--devcies", "cpu", code=2, says=["did you mean '--devices'"])
+    error("run", model("two"), model("two"), code=2, says=["one operand"])
+    error("devices", "x", code=2, says=["no operand", "'x'"])
+    error("run", model("two"), "--devices", code=2, says=["--devices needs a value"])
+    error("run", model("two"), "--json=1", code=2, says=["takes no value"])
+    error("devices", "--seed", "1", code=2, says=["--seed", "not for this command"])
+    error("run", model("two"), "--input", "random", "--requests", "0", code=2, says=["--requests"])
+    error("run", model("two"), "--input", "random", "--seed", "x", code=2, says=["--seed", "'x'"])
+    error("bench", model("two"), "--seconds", "-1", code=2, says=["--seconds"])
+    error("bench", model("two"), "-o", "xml", code=2, says=["xml", "jsonl"])
+    error("list", "opps", code=2, says=["opps", "ops"])
+    error("run", model("two"), "--input", "random", "--policy", "pipelin", code=2, says=["pipelin"])
+    error("run", model("two"), "--input", "random", "--schedule", "x", code=2, says=["static"])
+
+
+@test
+def verbose_errors_have_a_trail():
+    quiet = run("run", "/nonexistent.onnx", "--input", "random", code=9)
+    loud = run("run", "/nonexistent.onnx", "--input", "random", "-v", code=9)
+    assert "  at " not in quiet.stderr and "  at host/" in loud.stderr
+
+
+@test
+def lists():
+    for what in ["ops", "variants", "policies", "passes", "env", "status"]:
+        report = run_json("list", what)
+        assert len(report[what]) > 0 and all("name" in row or "variant" in row for row in report[what])
+        assert run("list", what).stdout.count("\n") == len(report[what]) + 1
+    names = [row["name"] for row in run_json("list", "ops")["ops"]]
+    assert "Conv" in names and names == sorted(names)
+    exits = {row["name"]: row["exit"] for row in run_json("list", "status")["status"]}
+    assert [exits[n] for n in ["OK", "USAGE", "MALFORMED", "UNSUPPORTED", "NO_DEVICE", "NO_MEMORY",
+                               "DEVICE_FAILED", "MISMATCH", "IO"]] == [0, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+# --- devices ---
+
+
+@test
+def devices():
+    units = run_json("devices", env={"CLEAVE_CORES": "3"})["units"]
+    names = [unit["name"] for unit in units]
+    assert names[:4] == ["cpu", "core:0", "core:1", "core:2"]
+    for unit in units:
+        has(unit, name=str, kind=str, device=str, platform=str, driver=str, usable=bool,
+            memory_bytes=NUMBER)
+        assert unit["kind"] in ("cpu", "core", "gpu", "cl") and unit["memory_bytes"] > 0
+    has(units[0], peak_gflops=NUMBER, bandwidth_gbs=NUMBER)
+    assert "core:2" in run("devices", env={"CLEAVE_CORES": "3"}).stdout
+
+
+@test
+def threaded_devices():
+    env = {"CLEAVE_CORES": "1", "CLEAVE_POCL_THREADED": "2"}
+    names = [u["name"] for u in run_json("devices", env=env)["units"] if u["kind"] == "cl"]
+    assert len(names) >= 2 and all(re.fullmatch(r"cl:\d+\.\d+", name) for name in names)
+    report = run_json("run", model("two"), "--input", "ones", "--devices", names[0], env=env)
+    assert report["devices"] == [names[0]] and report["outputs"][0]["max"] == 2
+
+
+@test
+def no_platform():
+    env = {"OCL_ICD_VENDORS": "/nonexistent"}
+    error("run", model("two"), "--input", "ones", code=5, says=["pocl-opencl-icd"], env=env)
+    run("inspect", model("two"), env=env)
+    run("list", "ops", env=env)
+
+
+@test
+def bad_devices():
+    base = ["run", model("two"), "--input", "ones", "--devices"]
+    error(*base, "gpu:7", code=5, says=["gpu:7", "core:0"])
+    error(*base, "cp", code=5, says=["cp"])
+    error(*base, "cpu,core:0", code=2, says=["cpu", "core:0", "silicon"])
+    error(*base, "core:0,core:0", code=2, says=["core:0"])
+    error(*base, "core:0{mem=16}", code=6, says=["core:0", "16 B"])
+    error(*base, "core:0{memory=16}", code=2, says=["mem"])
+    error(*base, "core:0{speed=0}", code=2, says=["speed"])
+    error(*base, "", code=2, says=["empty"])
+
+
+@test
+def flag_beats_environment():
+    env = {"CLEAVE_DEVICES": "core:0"}
+    assert run_json("run", model("two"), "--input", "ones", env=env)["devices"] == ["core:0"]
+    report = run_json("run", model("two"), "--input", "ones", "--devices", "cpu", env=env)
+    assert report["devices"] == ["cpu"]
+
+
+# --- inspect ---
+
+
+@test
+def inspect():
+    report = run_json("inspect", model("two"))
+    has(report, inputs=list, outputs=list, nodes=int, ops=dict, parameters=NUMBER, flops=NUMBER,
+        unsupported=list)
+    assert report["ops"] == {"Add": 1, "Mul": 1} and report["flops"] == 12
+    assert report["inputs"][0] == {"name": "a", "dtype": "float32", "shape": [2, 3]}
+    report = run_json("inspect", model("free"))
+    assert "flops" not in report and report["inputs"][0]["shape"] == ["N", 3, "H", "W"]
+    report = run_json("inspect", model("free"), "--dim", "N=1", "--shape", "x=1x3x4x5")
+    assert report["outputs"][0]["shape"] == [1, 3, 4, 5]
+    report = run_json("inspect", model("unknown"))
+    assert report["unsupported"][0]["node"] == "nms"
+    assert report["unsupported"][0]["op"] == "NonMaxSuppression" and report["unsupported"][0]["reason"]
+
+
+@test
+def stages():
+    for stage in ["onnx", "graph", "passes", "infer"]:
+        text = run("inspect", model("two"), "--stage", stage).stdout
+        assert "Add" in text and "Mul" in text
+        assert "Add" in run_json("inspect", model("two"), "--stage", stage)["text"]
+    error("inspect", model("two"), "--stage", "grph", code=2, says=["did you mean 'graph'"])
+
+
+# --- run ---
+
+
+@test
+def run_reports():
+    report = run_json("run", model("two"), "--input", "a=ones", "--input", "b=zeros", "--requests", "3")
+    has(report, devices=list, policy=str, schedule=str, depth=int, requests=int, wall_ms=NUMBER,
+        outputs=list, units=list)
+    assert report["requests"] == 3 and report["policy"] == "single" and report["schedule"] == "static"
+    outputs = {output["name"]: output for output in report["outputs"]}
+    assert outputs["sum"]["min"] == outputs["sum"]["max"] == outputs["sum"]["mean"] == 1
+    assert outputs["product"]["max"] == 0 and outputs["sum"]["shape"] == [2, 3]
+    has(report["units"][0], name=str, ops=int, busy_ms=NUMBER, transfer_ms=NUMBER, bytes_in=int,
+        bytes_out=int)
+    assert report["units"][0]["ops"] == 6
+    text = run("run", model("two"), "--input", "ones").stdout
+    assert re.search(r"^cpu: ", text, re.M) and " ms" in text
+
+
+@test
+def seeds():
+    def mean(*flags, **kwargs):
+        return run_json("run", model("two"), "--input", "random", *flags, **kwargs)["outputs"][0]["mean"]
+
+    assert mean() == mean("--seed", "0") == mean(env={"CLEAVE_SEED": "0"})
+    assert mean("--seed", "5") == mean(env={"CLEAVE_SEED": "5"}) != mean()
+
+
+@test
+def tensor_files():
+    with Folder() as at:
+        write_npy(at("a.npy"), range(6), (2, 3))
+        write_npy(at("b.npy"), [1, 2, 3, 4, 5, 6], (2, 3), fortran=True)
+        base = ["run", model("two"), "--input", "a=" + at("a.npy"), "--input", "b=" + at("b.npy")]
+        for ending in ["npy", "npz", "pb"]:
+            run(*base, "--output", "sum=" + at("s." + ending), "--output", "product=" + at("p.npy"))
+            report = run_json("run", model("two"), "--input", "a=" + at("s." + ending), "--input", "b=zeros",
+                              "--output", "sum=" + at("again.npy"))
+            assert report["outputs"][0]["file"] == at("again.npy")
+            assert read_npy(at("again.npy")) == ((2, 3), (1, 4, 7, 5, 8, 11))
+        assert read_npy(at("p.npy"))[1] == (0, 3, 10, 6, 16, 30)
+
+
+@test
+def bad_tensors():
+    with Folder() as at:
+        base = ["run", model("two"), "--input", "b=ones", "--input"]
+        write_npy(at("shape.npy"), range(6), (3, 2))
+        write_npy(at("type.npy"), range(6), (2, 3), dtype="<i8", code="q")
+        error(*base, "a=" + at("shape.npy"), code=3, says=["shape.npy", "[3,2]", "[2,3]"])
+        error(*base, "a=" + at("type.npy"), code=3, says=["int64", "float32"])
+        with open(at("short.npy"), "wb") as file:
+            file.write(open(at("shape.npy"), "rb").read()[:-4])
+        error(*base, "a=" + at("short.npy"), code=3, says=["short.npy"])
+        for name in ["x.npy", "x.npz", "x.png", "x.pb"]:
+            with open(at(name), "wb") as file:
+                file.write(b"no such thing" * 9)
+            error(*base, "a=" + at(name), code=3, says=[name])
+        error(*base, "a=" + at("none.npy"), code=9, says=["none.npy"])
+        error(*base, "a=" + at("what.txt"), code=2, says=["what.txt", ".npy"])
+        error("run", model("two"), "--input", "c=ones", code=2, says=["'c'"])
+        error("run", model("two"), "--input", "a=ones", code=2, says=["'b'"])
+        error("run", model("two"), "--input", "ones", "--output", at("o.npy"), code=2, says=["sum"])
+        error("run", model("two"), "--input", "ones", "--output", "sum=" + at("o.txt"), code=2, says=[".npy"])
+        error("run", model("two"), "--input", "ones", "--output", "sum=" + at("missing/o.npy"), code=9,
+              says=["missing"])
+
+
+@test
+def pictures():
+    with Folder() as at:
+        write_png(at("in.png"), 5, 4, lambda x, y: (x * 50, y * 60, 255))
+        report = run_json("run", model("free"), "--input", at("in.png"), "--output", at("out.png"),
+                          "--output", "y=" + at("y.npy"))
+        assert report["outputs"][0]["shape"] == [1, 3, 4, 5]
+        run("run", model("free"), "--input", at("in.png"), "--output", at("out.png"))
+        shape, values = read_npy(at("y.npy"))
+        assert shape == (1, 3, 4, 5) and abs(values[1] - 50 / 255) < 1e-6 and values[-1] == 1
+        run("run", model("free"), "--input", at("out.png"), "--output", at("again.npy"))
+        assert read_npy(at("again.npy")) == (shape, values)
+        report = run_json("run", model("free"), "--input", at("in.png"), "--mean", "0.5", "--std", "0.5,1,2")
+        assert abs(report["outputs"][0]["max"] - (200 / 255 - 0.5) / 0.5) < 1e-5
+        error("run", model("free"), "--input", at("in.png"), "--std", "0", code=2, says=["--std"])
+        error("run", model("free"), "--input", at("in.png"), "--mean", "1,2,3,4", code=2, says=["--mean"])
+
+
+@test
+def free_dimensions():
+    error("run", model("free"), "--input", "random", code=2, says=["'N'", "--dim"])
+    report = run_json("run", model("free"), "--input", "random", "--dim", "N=2", "--dim", "H=3", "--dim", "W=4")
+    assert report["outputs"][0]["shape"] == [2, 3, 3, 4]
+    report = run_json("run", model("free"), "--input", "random", "--shape", "x=1x3x2x2")
+    assert report["outputs"][0]["shape"] == [1, 3, 2, 2]
+    base = ["run", model("free"), "--input", "random"]
+    error(*base, "--dim", "n=2", code=2, says=["'n'", "did you mean 'N'"])
+    error(*base, "--dim", "N", code=2, says=["NAME=SIZE"])
+    error(*base, "--dim", "N=-2", code=2, says=["-2"])
+    error(*base, "--shape", "x=1x4x2x2", code=2, says=["'x'"])
+    error(*base, "--shape", "x=1xx2", code=2, says=["--shape"])
+    error(*base, "--shape", "z=1", code=2, says=["'z'"])
+    error(*base, "--dim", "N=1", "--dim", "H=100000", "--dim", "W=100000", code=4, says=["elements"])
+
+
+@test
+def values_that_shapes_depend_on():
+    with Folder() as at:
+        write_npy(at("shape.npy"), [3, 4], (2,), dtype="<i8", code="q")
+        report = run_json("run", model("reshape"), "--input", "data=ones", "--input",
+                          "shape=" + at("shape.npy"))
+        assert report["outputs"][0]["shape"] == [3, 4]
+        write_npy(at("bad.npy"), [5, 5], (2,), dtype="<i8", code="q")
+        error("run", model("reshape"), "--input", "data=ones", "--input", "shape=" + at("bad.npy"),
+              code=3, says=["reshape", "[5,5]"])
+
+
+@test
+def forbidden_values():
+    with Folder() as at:
+        write_npy(at("index.npy"), [1, 7], (2,), dtype="<i8", code="q")
+        for unit in ["cpu", "core:0"]:
+            error("run", model("gather"), "--input", at("index.npy"), "--devices", unit, code=3,
+                  says=["gather", "range"])
+
+
+@test
+def bad_models():
+    base = ["--input", "random"]
+    error("run", model("unknown"), *base, code=4, says=["NonMaxSuppression", "nms"])
+    error("run", model("malformed"), *base, code=3, says=["Concat", "concat", "axis"])
+    with Folder() as at:
+        data = open(model("two"), "rb").read()
+        for length in [0, 1, 10, len(data) // 2, len(data) - 1]:
+            with open(at("cut.onnx"), "wb") as file:
+                file.write(data[:length])
+            error("run", at("cut.onnx"), *base, code=3, says=["cut.onnx"])
+            error("inspect", at("cut.onnx"), code=3, says=["cut.onnx"])
+        error("run", at("."), *base, code=9, says=["folder"])
+        error("run", at("none.onnx"), *base, code=9, says=["none.onnx"])
+
+
+# --- bench and verify ---
+
+
+@test
+def bench():
+    report = run_json("bench", model("two"), "--requests", "7", "--warmup", "1", "--per-op")
+    has(report, latency_ms=dict, throughput_per_s=NUMBER, load_ms=NUMBER, first_ms=NUMBER,
+        memory_bytes=dict, units=list, requests=int, devices=list, ops=list)
+    has(report["latency_ms"], min=NUMBER, median=NUMBER, mean=NUMBER, stddev=NUMBER, p90=NUMBER, p99=NUMBER)
+    latency = report["latency_ms"]
+    assert latency["min"] <= latency["median"] <= latency["p90"] <= latency["p99"]
+    assert report["requests"] == 7 and report["memory_bytes"]["cpu"] > 0
+    has(report["units"][0], busy=NUMBER, idle=NUMBER)
+    assert [op["node"] for op in report["ops"]] == ["add", "mul"]
+    assert "median" in run("bench", model("two"), "--seconds", "0.05").stdout
+
+
+@test
+def sweeps():
+    base = ["bench", model("free"), "--requests", "2", "--dim", "N=1", "--dim", "H=4"]
+    base += ["--shape", "x=1x3x4x4;x=1x3x4x8", "--devices", "cpu;core:0"]
+    report = run_json(*base)
+    assert len(report["results"]) == 4
+    assert {result["flags"]["--devices"] for result in report["results"]} == {"cpu", "core:0"}
+    lines = run(*base, "-o", "jsonl").stdout.splitlines()
+    assert len(lines) == 4 and all(json.loads(line)["requests"] == 2 for line in lines)
+    assert run(*base, "-o", "csv").stdout.count("\n") == 5
+    table = run(*base, "-o", "md").stdout.splitlines()
+    assert len(table) == 6 and all(line.startswith("|") and line.endswith("|") for line in table)
+
+
+@test
+def verify():
+    report = run_json("verify", model("two"))
+    has(report, ok=bool, outputs=list)
+    for output in report["outputs"]:
+        has(output, name=str, max_abs=NUMBER, max_rel=NUMBER, nmse=NUMBER, ok=bool)
+    assert report["ok"] and {output["name"] for output in report["outputs"]} == {"sum", "product"}
+    with Folder() as at:
+        write_npy(at("want.npy"), [2] * 6, (2, 3))
+        write_npy(at("wrong.npy"), [2, 2, 2, 2, 2, 2.5], (2, 3))
+        base = ["verify", model("two"), "--input", "ones", "--against"]
+        run(*base, "sum=" + at("want.npy"))
+        error(*base, "sum=" + at("wrong.npy"), code=8, says=["sum"])
+        done = run(*base, "sum=" + at("wrong.npy"), "--json", code=8)
+        assert json.loads(done.stdout)["ok"] is False
+        run(*base, "sum=" + at("wrong.npy"), "--rtol", "0.3")
+        run(*base, "sum=" + at("wrong.npy"), "--rtol", "0", "--atol", "0.5")
+        error(*base, "sum=" + at("wrong.npy"), "--atol", "-1", code=2, says=["--atol"])
+    assert len(run_json("verify", model("two"), "--all-tensors")["outputs"]) == 2
+
+
+# --- the process ---
+
+
+@test
+def output_that_cannot_be_written():
+    with open("/dev/full", "w") as full:
+        for args in [["list", "ops"], ["devices", "--json"], ["run", model("two"), "--input", "ones"]]:
+            done = subprocess.run([BINARY, *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+            assert done.returncode == 9 and "standard output" in done.stderr, (args, done)
+
+
+@test
+def cache_that_cannot_be_used():
+    with Folder() as at:
+        with open(at("file"), "w"):
+            pass
+        for folder in [at("file"), "/proc/nothing", "/dev/null/x"]:
+            run("run", model("two"), "--input", "ones", env={"CLEAVE_CACHE_DIR": folder})
+        run("run", model("two"), "--input", "ones", env={"CLEAVE_CACHE_DIR": at("cache")})
+        for root, _, files in os.walk(at("cache")):
+            for name in files:
+                with open(os.path.join(root, name), "r+b") as file:
+                    file.truncate(100)
+        run("run", model("two"), "--input", "ones", env={"CLEAVE_CACHE_DIR": at("cache")})
+
+
+@test
+def interrupt():
+    process = subprocess.Popen([BINARY, "bench", model("two"), "--seconds", "60"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(1.0)  # long enough to be running; short of it the signal finds it loading
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in stderr, (process.returncode, stderr)
+
+
+@test
+def progress_is_for_terminals():
+    with Folder() as at:
+        env = dict(os.environ, CLEAVE_CACHE_DIR=at("cold"), POCL_CACHE_DIR=at("pocl"))
+        args = [BINARY, "run", model("two"), "--input", "ones"]
+        piped = subprocess.run(args, capture_output=True, text=True, env=env, timeout=300)
+        assert piped.returncode == 0 and piped.stderr == ""
+        shutil.rmtree(at("cold"), ignore_errors=True)
+        main, side = pty.openpty()
+        done = subprocess.run(args, stdout=subprocess.DEVNULL, stderr=side, env=env, timeout=300)
+        os.close(side)
+        shown = os.read(main, 65536) if select_ready(main) else b""
+        os.close(main)
+        assert done.returncode == 0 and b"\r" in shown, shown
+
+
+def select_ready(fd):
+    import select
+    return bool(select.select([fd], [], [], 0)[0])
+
+
+def main():
+    pattern = sys.argv[3] if len(sys.argv) > 3 else ""
+    num_passed = num_failed = 0
+    for function in TESTS:
+        if pattern not in function.__name__:
+            continue
+        try:
+            function()
+            num_passed += 1
+            print(f"ok     {function.__name__}", flush=True)
+        except Exception:  # whatever went wrong, the next test runs
+            num_failed += 1
+            print(f"FAILED {function.__name__}\n{traceback.format_exc(limit=3)}", flush=True)
+    print(f"{num_passed} passed, {num_failed} failed")
+    return 1 if num_failed or not num_passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
