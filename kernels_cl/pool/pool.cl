@@ -244,7 +244,7 @@ kernel void pool_any(
             long value = is_found ? clv_load_long(in, p.dtype, (uint)best) : least;
             clv_store_long(out, p.dtype, (uint)i, value);
         }
-        if (p.has_index && p.is_column_major) {
+        if (p.has_index && p.is_column_major && is_found) {
             best = rest * in_plane + (best_x * p.in[1] + best_y) * p.in[0] + best_z;
         }
         if (p.has_index) {

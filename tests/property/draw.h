@@ -1,5 +1,6 @@
 /* Random cases: each is drawn as the text of a conformance case, then its kernels run on the first
- * OpenCL device, with the items of a CPU or of a GPU, against the reference.
+ * OpenCL device, with the items of a CPU or of a GPU, against the reference; and its splits
+ * are cut and joined.
  *
  *     TEST [SEED [NUM_CASES]]      a failure prints the case and its seed
  */
