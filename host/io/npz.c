@@ -148,10 +148,12 @@ static clv_status *add_entry(
     clv_text_add(&entry, "%s.npy", name);
     /* The archive reads `content` when it is closed. */
     zip_source_t *source = zip_source_buffer(archive, content->data, content->length, 0);
-    zip_int64_t index = -1;
-    if (source != NULL && !entry.failed) {
-        index = zip_file_add(archive, entry.data, source, ZIP_FL_ENC_UTF_8);
+    if (source == NULL || entry.failed) {
+        clv_text_deinit(&entry);
+        zip_source_free(source);
+        return CLV_ERROR(NO_MEMORY, "out of host memory for an archive");
     }
+    zip_int64_t index = zip_file_add(archive, entry.data, source, ZIP_FL_ENC_UTF_8);
     clv_text_deinit(&entry);
     if (index < 0) {
         zip_source_free(source);

@@ -299,6 +299,32 @@ static void bombs_are_refused(void **state) {
     expect_failure(clv_value_read(path, &want, NULL, &value), CLV_MALFORMED, "cannot hold");
 }
 
+static void every_allocation_may_fail(void **state) {
+    const clv_wanted want = WANTED(CLV_FLOAT32, 2, 2, 3);
+    clv_value *value = NULL;
+    expect_ok(clv_value_fill(&want, CLV_FILL_RANDOM, 0, &value));
+    static const char *const files[] = {"fail.npy", "fail.npz", "fail.pb"};
+    for (size_t f = 0; f < 3; f++) {
+        const char *path = path_in(state, files[f]);
+        for (int reading = 0; reading < 2; reading++) {
+            bool done = false;
+            for (int64_t n = 0; !done; n++) {
+                const clv_view view = clv_value_view(value);
+                clv_value *back = NULL;
+                clv_memory_fail_at(n);
+                clv_status *status = reading ? clv_value_read(path, &want, NULL, &back)
+                                             : clv_value_write(path, &view, "x", NULL);
+                clv_memory_fail_at(-1);
+                done = status == NULL;
+                assert_true(done || clv_status_code(status) == CLV_NO_MEMORY);
+                clv_status_destroy(status);
+                clv_value_destroy(back);
+            }
+        }
+    }
+    clv_value_destroy(value);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_versions_are_read),
@@ -312,6 +338,7 @@ int main(void) {
         cmocka_unit_test(archives_give_the_entry_by_name),
         cmocka_unit_test(damaged_archives_are_refused),
         cmocka_unit_test(bombs_are_refused),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

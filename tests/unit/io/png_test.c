@@ -110,6 +110,21 @@ static void uint8_is_raw(void **state) {
     clv_value_destroy(value);
 }
 
+static void uint8_survives_a_round_trip(void **state) {
+    (void)state;
+    const clv_wanted want = WANTED(CLV_UINT8, 4, 1, 3, 2, 2);
+    clv_value *value = read_ok(&rgb, &want), *back = NULL;
+    const clv_view view = clv_value_view(value);
+    clv_text text;
+    clv_text_init(&text);
+    expect_ok(clv_png_write(&view, NULL, &text));
+    expect_ok(clv_png_read((const uint8_t *)text.data, text.length, &want, NULL, &back));
+    assert_memory_equal(back->data, value->data, 12);
+    clv_text_deinit(&text);
+    clv_value_destroy(value);
+    clv_value_destroy(back);
+}
+
 static void mean_and_std_follow(void **state) {
     (void)state;
     const clv_wanted want = WANTED(CLV_FLOAT32, 4, 1, 3, 2, 2);
@@ -386,6 +401,7 @@ int main(void) {
         cmocka_unit_test(colours_are_scaled_by_channel),
         cmocka_unit_test(luma_is_bt601),
         cmocka_unit_test(uint8_is_raw),
+        cmocka_unit_test(uint8_survives_a_round_trip),
         cmocka_unit_test(mean_and_std_follow),
         cmocka_unit_test(every_kind_of_png),
         cmocka_unit_test(interlaced_pictures_equal_plain_ones),

@@ -158,6 +158,16 @@ static void every_kind_of_attribute(void **state) {
     pb_string(&untyped, ATTR_NAME, "u");
     pb_varint(&untyped, ATTR_I, 3);
     pb_message(&node, NODE_ATTRIBUTE, untyped);
+    pb untyped_float = {0}, untyped_string = {0}, untyped_strings = {0};
+    pb_string(&untyped_float, ATTR_NAME, "uf");
+    pb_fixed32(&untyped_float, ATTR_F, &one);
+    pb_message(&node, NODE_ATTRIBUTE, untyped_float);
+    pb_string(&untyped_string, ATTR_NAME, "us");
+    pb_string(&untyped_string, ATTR_S, "word");
+    pb_message(&node, NODE_ATTRIBUTE, untyped_string);
+    pb_string(&untyped_strings, ATTR_NAME, "uss");
+    pb_string(&untyped_strings, ATTR_STRINGS, "word");
+    pb_message(&node, NODE_ATTRIBUTE, untyped_strings);
     pb_string(&subgraph, ATTR_NAME, "g");
     pb_varint(&subgraph, ATTR_TYPE, 5);
     pb_message(&subgraph, ATTR_G, relu_graph());
@@ -173,7 +183,10 @@ static void every_kind_of_attribute(void **state) {
     pb model = finish(graph);
     clv_graph *loaded = load_ok(&model);
     const clv_node *n = node_named(loaded, "n");
-    assert_int_equal(n->num_attrs, 10);
+    assert_int_equal(n->num_attrs, 13);
+    assert_true(clv_attr_find(n, "uf")->value.f == 1.0f);
+    assert_string_equal(clv_attr_find(n, "us")->value.string, "word");
+    assert_string_equal(clv_attr_find(n, "uss")->value.strings[0], "word");
     int64_t i = 0;
     float f = 0;
     const char *s = NULL;
@@ -263,6 +276,34 @@ static void hash_follows_content(void **state) {
     pb_free(&same);
 }
 
+/* Large weights are sampled: begin, middle and end. */
+static void hash_samples_large_weights(void **state) {
+    (void)state;
+    enum { COUNT = 100000 };
+    static const size_t changed[] = {0, COUNT / 2, COUNT - 1};
+    static float weights[COUNT];
+    clv_hash hashes[4];
+    for (int i = 0; i < 4; i++) {
+        if (i > 0) {
+            weights[changed[i - 1]] = 1.0f;
+        }
+        pb graph = {0};
+        pb_message(&graph, GRAPH_NODE, onnx_node("Relu", "relu", "w", "y"));
+        pb_message(
+            &graph, GRAPH_INITIALIZER, onnx_tensor("w", 1, "100000", weights, sizeof weights));
+        pb_message(&graph, GRAPH_OUTPUT, onnx_value("y", 1, NULL));
+        pb model = {0};
+        onnx_model(&model, 13, &graph);
+        clv_graph *loaded = load_ok(&model);
+        hashes[i] = loaded->hash;
+        clv_graph_destroy(loaded);
+        pb_free(&model);
+        for (int k = 0; k < i; k++) {
+            assert_true(hashes[k].low != hashes[i].low);
+        }
+    }
+}
+
 /* Each allocation of a load fails once: an out-of-memory status, nothing leaked, the next load
  * works. */
 static void every_allocation_may_fail(void **state) {
@@ -296,6 +337,7 @@ int main(void) {
         cmocka_unit_test(unknown_operators_are_kept),
         cmocka_unit_test(unknown_fields_are_ignored),
         cmocka_unit_test(hash_follows_content),
+        cmocka_unit_test(hash_samples_large_weights),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
