@@ -128,10 +128,8 @@ done:
 }
 
 /* Storages [begin, end), which fit the staging memory, side by side as they lie in it. */
-static clv_status *fill_batch(
-    const clv_prepared *p, size_t begin, size_t end, char *staging, clv_queue *queue) {
+static clv_status *fill_batch(const clv_prepared *p, size_t begin, size_t end, char *staging) {
     const clv_lowered *lowered = p->lowered;
-    const clv_device_vtable *v = queue->device->vtable;
     fill_task *tasks = NULL;
     size_t capacity = 0, count = 0;
     clv_status *status = NULL;
@@ -152,18 +150,16 @@ static clv_status *fill_batch(
         }
         uint64_t offset;
         clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, &offset);
-        CLV_TRY_DONE(v->enqueue_write(
-            queue, buffer, offset, (size_t)storage->piece.bytes, at, NULL, 0, NULL));
+        CLV_TRY_DONE(clv_buffer_move(buffer, offset, (size_t)storage->piece.bytes, at, true));
         at += room_of(storage);
     }
 done:
     clv_free(tasks);
-    return clv_status_join(status, v->queue_finish(queue)); /* before the memory is used again */
+    return status;
 }
 
 static clv_status *fill_staged(const clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
-    clv_device *device = p->unit.devices[0];
     uint64_t largest = 0, total = 0;
     for (size_t i = 0; i < lowered->num_storages; i++) {
         uint64_t bytes = room_of(&lowered->storages[i]);
@@ -175,13 +171,11 @@ static clv_status *fill_staged(const clv_prepared *p) {
     }
     uint64_t room = total < STAGING_BYTES ? total : STAGING_BYTES;
     room = room > largest ? room : largest;
-    clv_queue *queue = NULL;
     clv_status *status = NULL;
     char *staging = clv_alloc_aligned(CLV_MEMORY_ALIGN, (size_t)room);
     if (staging == NULL) {
         return no_memory();
     }
-    CLV_TRY_DONE(device->vtable->queue_create(device, CLV_QUEUE_UPLOAD, &queue));
     for (size_t begin = 0, end = 0; begin < lowered->num_storages; begin = end) {
         uint64_t used = 0;
         for (; end < lowered->num_storages; end++) {
@@ -191,10 +185,9 @@ static clv_status *fill_staged(const clv_prepared *p) {
             }
             used += bytes;
         }
-        CLV_TRY_DONE(fill_batch(p, begin, end, staging, queue));
+        CLV_TRY_DONE(fill_batch(p, begin, end, staging));
     }
 done:
-    device->vtable->queue_destroy(queue);
     clv_free(staging);
     return status;
 }

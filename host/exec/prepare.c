@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "host/base/text.h"
 #include "kernels_cl/clv.h"
+#include <string.h>
 
 static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for preparing a run");
@@ -127,6 +128,42 @@ static clv_status *create_kernels(clv_prepared *p) {
         }
     }
     return NULL;
+}
+
+static clv_status *move_by_queue(
+    clv_queue *queue, clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, bool write) {
+    const clv_device_vtable *v = queue->device->vtable;
+    clv_event *event = NULL;
+    clv_status *status = NULL;
+    CLV_TRY_DONE(
+        write ? v->enqueue_write(queue, buffer, offset, bytes, data, NULL, 0, &event)
+              : v->enqueue_read(queue, buffer, offset, bytes, data, NULL, 0, &event));
+    CLV_TRY_DONE(v->queue_flush(queue));
+    CLV_TRY_DONE(v->event_wait(event)); /* finishing the queue would not tell of a failure */
+done:
+    if (status != NULL) {
+        status = clv_status_join(status, v->queue_finish(queue));
+    }
+    v->event_release(event);
+    return status;
+}
+
+clv_status *clv_buffer_move(
+    clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, bool write) {
+    const clv_device_vtable *v = buffer->device->vtable;
+    char *host = v->buffer_host(buffer);
+    if (bytes == 0) {
+        return NULL;
+    }
+    if (host != NULL) {
+        memcpy(write ? host + offset : data, write ? data : host + offset, bytes);
+        return NULL;
+    }
+    clv_queue *queue = NULL;
+    CLV_TRY(v->queue_create(buffer->device, write ? CLV_QUEUE_UPLOAD : CLV_QUEUE_DOWNLOAD, &queue));
+    clv_status *status = move_by_queue(queue, buffer, offset, bytes, data, write);
+    v->queue_destroy(queue);
+    return status;
 }
 
 clv_status *clv_prepare(

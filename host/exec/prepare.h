@@ -39,6 +39,10 @@ static inline uint64_t clv_share(uint64_t num_items, size_t lane, size_t num_lan
     return (num_items * lane + num_lanes - 1) / num_lanes;
 }
 
+/* Moves bytes between host memory and a buffer and waits for it, while nothing else uses either. */
+clv_status *clv_buffer_move(
+    clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, bool write) CLV_CHECKED;
+
 /* Fills every constant (in parallel, on the host) and gets it to the device. */
 clv_status *clv_constants_fill(const clv_prepared *prepared) CLV_CHECKED;
 

@@ -166,26 +166,6 @@ static clv_status *check_operands(
     return NULL;
 }
 
-/* Moves bytes between host memory and a buffer while nothing else runs. */
-static clv_status *move(clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, bool write) {
-    const clv_device_vtable *v = buffer->device->vtable;
-    char *host = v->buffer_host(buffer);
-    if (bytes == 0) {
-        return NULL;
-    }
-    if (host != NULL) {
-        memcpy(write ? host + offset : data, write ? data : host + offset, bytes);
-        return NULL;
-    }
-    clv_queue *queue = NULL;
-    CLV_TRY(v->queue_create(buffer->device, write ? CLV_QUEUE_UPLOAD : CLV_QUEUE_DOWNLOAD, &queue));
-    clv_status *status = write ? v->enqueue_write(queue, buffer, offset, bytes, data, NULL, 0, NULL)
-                               : v->enqueue_read(queue, buffer, offset, bytes, data, NULL, 0, NULL);
-    status = clv_status_join(status, v->queue_finish(queue));
-    v->queue_destroy(queue);
-    return status;
-}
-
 /* What kernels say of forbidden input values; words are 0 again afterwards. */
 static clv_status *check_errors(clv_session *session) {
     const clv_lowered *lowered = &session->lowered;
@@ -198,7 +178,7 @@ static clv_status *check_errors(clv_session *session) {
     if (words == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for the error words");
     }
-    clv_status *status = move(buffer, 0, bytes, words, false);
+    clv_status *status = clv_buffer_move(buffer, 0, bytes, words, false);
     for (size_t i = 0; i < session->graph->num_nodes && status == NULL; i++) {
         uint32_t word = lowered->choices[i].error_word;
         const clv_node *node = &session->graph->nodes[i];
@@ -210,7 +190,7 @@ static clv_status *check_errors(clv_session *session) {
     }
     if (status != NULL) {
         memset(words, 0, bytes);
-        status = clv_status_join(status, move(buffer, 0, bytes, words, true));
+        status = clv_status_join(status, clv_buffer_move(buffer, 0, bytes, words, true));
     }
     clv_free(words);
     return status;
@@ -300,7 +280,7 @@ clv_status *clv_session_read_tensor(
     uint64_t offset;
     pthread_mutex_lock(&session->lock);
     clv_buffer *buffer = clv_prepared_place(&session->prepared, storage, &offset);
-    clv_status *status = move(buffer, offset, bytes, output->data, false);
+    clv_status *status = clv_buffer_move(buffer, offset, bytes, output->data, false);
     pthread_mutex_unlock(&session->lock);
     return status;
 }

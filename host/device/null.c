@@ -1,0 +1,661 @@
+#include "host/device/null.h"
+
+#include "host/base/memory.h"
+#include "host/base/random.h"
+#include "host/base/threads.h"
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_ARGS = 16, MAX_WAITS = 16 };
+
+/* One lock for the queues and events of all null devices: simple, and fast enough for tests. */
+static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t context_changed = PTHREAD_COND_INITIALIZER;
+
+typedef struct null_device {
+    clv_device base;
+    clv_null_options options;
+    _Atomic int64_t calls_left; /* until one fails; negative: none will */
+    _Atomic int64_t commands_left;
+    _Atomic int64_t num_objects;
+} null_device;
+
+typedef struct null_buffer {
+    clv_buffer base;
+    unsigned char *memory;
+} null_buffer;
+
+typedef struct null_argument {
+    void *value; /* bytes of ours, or the memory of a buffer */
+    size_t bytes;
+    bool is_buffer;
+} null_argument;
+
+typedef struct null_kernel {
+    clv_kernel base;
+    clv_null_function function;
+    char entry[64];
+    null_argument arguments[MAX_ARGS];
+    uint32_t num_arguments;
+} null_kernel;
+
+typedef enum event_state { EVENT_PENDING, EVENT_DONE, EVENT_FAILED } event_state;
+
+typedef struct null_event {
+    clv_event base;
+    int num_users; /* with the context locked, as all of this */
+    event_state state;
+    clv_event_times times;
+} null_event;
+
+typedef struct command {
+    struct command *next;
+    /* a kernel: arguments as they were when it was enqueued */
+    clv_null_function function;
+    const char *entry;
+    void *arguments[MAX_ARGS];
+    size_t argument_bytes[MAX_ARGS];
+    bool owned[MAX_ARGS];
+    uint32_t num_arguments;
+    uint64_t global_size;
+    /* a copy */
+    void *to;
+    const void *from;
+    size_t bytes;
+    null_event *waits[MAX_WAITS];
+    uint32_t num_waits;
+    null_event *event;
+} command;
+
+typedef struct null_queue {
+    clv_queue base;
+    bool has_thread, quit, busy;
+    bool failed; /* a command failed: so do those behind it, until the queue is finished */
+    pthread_t thread;
+    command *first, **last;
+    clv_random random;
+} null_queue;
+
+/* --- faults and counting --------------------------------------------------------------------- */
+
+static null_device *of(clv_device *device) {
+    return (null_device *)device;
+}
+
+static clv_status *may_fail(clv_device *device, const char *call) {
+    if (atomic_load(&of(device)->calls_left) >= 0 &&
+        atomic_fetch_sub(&of(device)->calls_left, 1) == 0) {
+        char unit[32];
+        clv_device_unit_name(&device->info, unit);
+        return CLV_ERROR(DEVICE_FAILED, "%s: %s failed as it was told to", unit, call);
+    }
+    return NULL;
+}
+
+void clv_null_fail_call_at(clv_device *device, int64_t n) {
+    atomic_store(&of(device)->calls_left, n);
+}
+
+void clv_null_fail_command_at(clv_device *device, int64_t n) {
+    atomic_store(&of(device)->commands_left, n);
+}
+
+int64_t clv_null_num_objects(const clv_device *device) {
+    return atomic_load(&((const null_device *)device)->num_objects);
+}
+
+/* Zeroed memory of an object that belongs to `device`. */
+static void *new_object(clv_device *device, size_t bytes) {
+    void *object = clv_alloc_zeroed(1, bytes);
+    if (object != NULL) {
+        atomic_fetch_add(&of(device)->num_objects, 1);
+    }
+    return object;
+}
+
+static void free_object(clv_device *device, void *object) {
+    atomic_fetch_sub(&of(device)->num_objects, 1);
+    clv_free(object);
+}
+
+static clv_status *no_memory(const char *what) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for %s", what);
+}
+
+/* --- buffers --------------------------------------------------------------------------------- */
+
+static clv_status *buffer_create(clv_device *device, size_t bytes, clv_buffer **out_buffer) {
+    *out_buffer = NULL;
+    CLV_TRY(may_fail(device, "buffer_create"));
+    if (bytes == 0 || bytes > device->info.max_alloc_bytes) {
+        return CLV_ERROR(NO_MEMORY, "no memory for a buffer of %zu bytes", bytes);
+    }
+    null_buffer *buffer = new_object(device, sizeof *buffer);
+    if (buffer == NULL) {
+        return no_memory("a buffer");
+    }
+    buffer->base = (clv_buffer){.device = device, .bytes = bytes};
+    buffer->memory = clv_alloc_aligned(64, bytes);
+    if (buffer->memory == NULL) {
+        free_object(device, buffer);
+        return no_memory("a buffer");
+    }
+    memset(buffer->memory, 0, bytes);
+    *out_buffer = &buffer->base;
+    return NULL;
+}
+
+static void buffer_destroy(clv_buffer *buffer) {
+    if (buffer != NULL) {
+        clv_free(((null_buffer *)buffer)->memory);
+        free_object(buffer->device, buffer);
+    }
+}
+
+static void *buffer_host(clv_buffer *buffer) {
+    return buffer->device->info.shares_host_memory ? ((null_buffer *)buffer)->memory : NULL;
+}
+
+/* --- programs and kernels -------------------------------------------------------------------- */
+
+static clv_status *program_create(
+    clv_device *device, const clv_program_desc *desc, clv_program **out_program) {
+    *out_program = NULL;
+    CLV_TRY(may_fail(device, "program_create"));
+    clv_program *program = new_object(device, sizeof *program);
+    if (program == NULL) {
+        return no_memory(desc->name);
+    }
+    program->device = device;
+    *out_program = program;
+    return NULL;
+}
+
+static void program_destroy(clv_program *program) {
+    if (program != NULL) {
+        free_object(program->device, program);
+    }
+}
+
+static void program_settle(clv_program *program) {
+    (void)program; /* nothing is compiled */
+}
+
+static clv_status *kernel_create(clv_program *program, const char *entry, clv_kernel **out_kernel) {
+    clv_device *device = program->device;
+    *out_kernel = NULL;
+    CLV_TRY(may_fail(device, "kernel_create"));
+    clv_null_function function = of(device)->options.find(entry);
+    if (function == NULL) {
+        return CLV_ERROR(DEVICE_FAILED, "there is no kernel '%s'", entry);
+    }
+    null_kernel *kernel = new_object(device, sizeof *kernel);
+    if (kernel == NULL) {
+        return no_memory("a kernel");
+    }
+    kernel->base.device = device;
+    kernel->function = function;
+    snprintf(kernel->entry, sizeof kernel->entry, "%s", entry);
+    *out_kernel = &kernel->base;
+    return NULL;
+}
+
+static void kernel_destroy(clv_kernel *base) {
+    if (base == NULL) {
+        return;
+    }
+    null_kernel *kernel = (null_kernel *)base;
+    for (uint32_t i = 0; i < kernel->num_arguments; i++) {
+        if (!kernel->arguments[i].is_buffer) {
+            clv_free(kernel->arguments[i].value);
+        }
+    }
+    free_object(base->device, kernel);
+}
+
+static clv_status *set_argument(clv_kernel *base, uint32_t index, null_argument argument) {
+    null_kernel *kernel = (null_kernel *)base;
+    if (index >= MAX_ARGS) {
+        return CLV_ERROR(DEVICE_FAILED, "a kernel with more than %d arguments", MAX_ARGS);
+    }
+    null_argument *slot = &kernel->arguments[index];
+    if (!slot->is_buffer) {
+        clv_free(slot->value);
+    }
+    *slot = argument;
+    kernel->num_arguments = index >= kernel->num_arguments ? index + 1 : kernel->num_arguments;
+    return NULL;
+}
+
+static clv_status *kernel_set_buffer(clv_kernel *kernel, uint32_t index, clv_buffer *buffer) {
+    CLV_TRY(may_fail(kernel->device, "kernel_set_buffer"));
+    return set_argument(
+        kernel, index,
+        (null_argument){
+            .value = ((null_buffer *)buffer)->memory, .bytes = buffer->bytes, .is_buffer = true});
+}
+
+static clv_status *kernel_set_bytes(
+    clv_kernel *kernel, uint32_t index, const void *data, size_t bytes) {
+    CLV_TRY(may_fail(kernel->device, "kernel_set_bytes"));
+    void *copy = clv_alloc(bytes + 1);
+    if (copy == NULL) {
+        return no_memory("a kernel's argument");
+    }
+    memcpy(copy, data, bytes);
+    clv_status *status =
+        set_argument(kernel, index, (null_argument){.value = copy, .bytes = bytes});
+    if (status != NULL) {
+        clv_free(copy);
+    }
+    return status;
+}
+
+/* --- commands -------------------------------------------------------------------------------- */
+
+static void release_event(null_event *event) {
+    pthread_mutex_lock(&context_lock);
+    bool last = --event->num_users == 0;
+    pthread_mutex_unlock(&context_lock);
+    if (last) {
+        free_object(event->base.device, event);
+    }
+}
+
+static void free_command(command *done) {
+    for (uint32_t i = 0; i < done->num_arguments; i++) {
+        if (done->owned[i]) {
+            clv_free(done->arguments[i]);
+        }
+    }
+    for (uint32_t i = 0; i < done->num_waits; i++) {
+        release_event(done->waits[i]);
+    }
+    if (done->event != NULL) {
+        release_event(done->event);
+    }
+    clv_free(done);
+}
+
+/* False: it was told to fail. */
+static bool execute(null_device *device, const command *now) {
+    if (atomic_load(&device->commands_left) >= 0 &&
+        atomic_fetch_sub(&device->commands_left, 1) == 0) {
+        return false;
+    }
+    if (now->function != NULL) {
+        const clv_null_launch launch = {
+            .entry = now->entry,
+            .args = now->arguments,
+            .arg_bytes = now->argument_bytes,
+            .num_args = now->num_arguments,
+            .global_size = now->global_size,
+        };
+        now->function(&launch);
+    } else if (now->bytes != 0) {
+        memmove(now->to, now->from, now->bytes);
+    }
+    return true;
+}
+
+/* Waits for the command's events, runs it, and says so. Not with the context locked. */
+static bool process(null_queue *queue, command *now) {
+    clv_device *device = queue->base.device;
+    pthread_mutex_lock(&context_lock);
+    bool good = !queue->failed;
+    for (uint32_t i = 0; i < now->num_waits; i++) {
+        while (now->waits[i]->state == EVENT_PENDING) {
+            pthread_cond_wait(&context_changed, &context_lock);
+        }
+        good = good && now->waits[i]->state == EVENT_DONE;
+    }
+    pthread_mutex_unlock(&context_lock);
+    uint64_t begin_ns = clv_time_ns();
+    good = good && execute(of(device), now);
+    pthread_mutex_lock(&context_lock);
+    if (now->event != NULL) {
+        now->event->times.started_ns = begin_ns;
+        now->event->times.ended_ns = clv_time_ns();
+        now->event->state = good ? EVENT_DONE : EVENT_FAILED;
+    }
+    queue->failed = queue->has_thread && !good;
+    pthread_cond_broadcast(&context_changed);
+    pthread_mutex_unlock(&context_lock);
+    return good;
+}
+
+static void *queue_thread(void *argument) {
+    null_queue *queue = argument;
+    clv_device *device = queue->base.device;
+    for (;;) {
+        pthread_mutex_lock(&context_lock);
+        queue->busy = false;
+        pthread_cond_broadcast(&context_changed);
+        while (queue->first == NULL && !queue->quit) {
+            pthread_cond_wait(&context_changed, &context_lock);
+        }
+        command *now = queue->first;
+        if (now == NULL) {
+            pthread_mutex_unlock(&context_lock);
+            return NULL;
+        }
+        queue->busy = true;
+        queue->first = now->next;
+        if (queue->first == NULL) {
+            queue->last = &queue->first;
+        }
+        pthread_mutex_unlock(&context_lock);
+        if (of(device)->options.shuffle_seed != 0) {
+            for (uint64_t n = clv_random_below(&queue->random, 8); n > 0; n--) {
+                sched_yield();
+            }
+        }
+        process(queue, now);
+        free_command(now);
+    }
+}
+
+static clv_status *queue_create(clv_device *device, clv_queue_role role, clv_queue **out_queue) {
+    *out_queue = NULL;
+    CLV_TRY(may_fail(device, "queue_create"));
+    null_queue *queue = new_object(device, sizeof *queue);
+    if (queue == NULL) {
+        return no_memory("a queue");
+    }
+    queue->base = (clv_queue){.device = device, .role = role};
+    queue->last = &queue->first;
+    clv_random_init(&queue->random, of(device)->options.shuffle_seed + (uint64_t)role);
+    if (device->info.kind != CLV_DEVICE_CORE) {
+        clv_status *status =
+            clv_thread_create(&queue->thread, queue_thread, queue, -1, "clv-null-queue");
+        if (status != NULL) {
+            free_object(device, queue);
+            return status;
+        }
+        queue->has_thread = true;
+    }
+    *out_queue = &queue->base;
+    return NULL;
+}
+
+static void queue_destroy(clv_queue *base) {
+    if (base == NULL) {
+        return;
+    }
+    null_queue *queue = (null_queue *)base;
+    if (queue->has_thread) {
+        pthread_mutex_lock(&context_lock);
+        queue->quit = true; /* when its commands are done */
+        pthread_cond_broadcast(&context_changed);
+        pthread_mutex_unlock(&context_lock);
+        pthread_join(queue->thread, NULL);
+    }
+    free_object(base->device, queue);
+}
+
+/* Gives `now` to the queue (a CORE device runs it here); takes it also on failure. */
+static clv_status *submit(
+    clv_queue *base, command *now, clv_event *const *waits, uint32_t num_waits,
+    clv_event **out_event) {
+    null_queue *queue = (null_queue *)base;
+    clv_device *device = base->device;
+    if (num_waits > MAX_WAITS || (num_waits != 0 && !queue->has_thread)) {
+        free_command(now);
+        return CLV_ERROR(DEVICE_FAILED, "a command that waits for %u events", num_waits);
+    }
+    if (out_event != NULL) {
+        null_event *event = new_object(device, sizeof *event);
+        if (event == NULL) {
+            free_command(now);
+            return no_memory("an event");
+        }
+        event->base.device = device;
+        event->num_users = 2; /* the caller and the command */
+        event->times.queued_ns = event->times.submitted_ns = clv_time_ns();
+        now->event = event;
+        *out_event = &event->base;
+    }
+    if (!queue->has_thread) {
+        bool good = process(queue, now);
+        free_command(now);
+        return good || out_event != NULL
+                   ? NULL
+                   : CLV_ERROR(DEVICE_FAILED, "a command failed as it was told to");
+    }
+    pthread_mutex_lock(&context_lock);
+    for (uint32_t i = 0; i < num_waits; i++) {
+        now->waits[now->num_waits] = (null_event *)waits[i];
+        now->waits[now->num_waits++]->num_users++;
+    }
+    *queue->last = now;
+    queue->last = &now->next;
+    pthread_cond_broadcast(&context_changed);
+    pthread_mutex_unlock(&context_lock);
+    return NULL;
+}
+
+static command *new_command(clv_event **out_event) {
+    if (out_event != NULL) {
+        *out_event = NULL;
+    }
+    return clv_alloc_zeroed(1, sizeof(command));
+}
+
+static clv_status *enqueue_kernel(
+    clv_queue *queue, clv_kernel *base, uint64_t global_size, uint32_t local_size,
+    clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    null_kernel *kernel = (null_kernel *)base;
+    CLV_TRY(may_fail(queue->device, "enqueue_kernel"));
+    if (local_size == 0 || global_size == 0 || global_size % local_size != 0) {
+        return CLV_ERROR(
+            DEVICE_FAILED, "%llu work-items in groups of %u", (unsigned long long)global_size,
+            local_size);
+    }
+    command *now = new_command(out_event);
+    if (now == NULL) {
+        return no_memory("a command");
+    }
+    now->function = kernel->function;
+    now->entry = kernel->entry;
+    now->global_size = global_size;
+    for (uint32_t i = 0; i < kernel->num_arguments; i++) {
+        const null_argument *argument = &kernel->arguments[i];
+        void *value = argument->value;
+        if (!argument->is_buffer) {
+            value = clv_alloc(argument->bytes + 1);
+            if (value == NULL || argument->value == NULL) {
+                clv_free(value);
+                free_command(now);
+                return argument->value == NULL
+                           ? CLV_ERROR(DEVICE_FAILED, "argument %u is not set", i)
+                           : no_memory("a command");
+            }
+            memcpy(value, argument->value, argument->bytes);
+        }
+        now->arguments[i] = value;
+        now->argument_bytes[i] = argument->bytes;
+        now->owned[i] = !argument->is_buffer;
+        now->num_arguments = i + 1;
+    }
+    return submit(queue, now, waits, num_waits, out_event);
+}
+
+static clv_status *enqueue_move(
+    clv_queue *queue, const char *call, void *to, const void *from, size_t bytes,
+    clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    CLV_TRY(may_fail(queue->device, call));
+    command *now = new_command(out_event);
+    if (now == NULL) {
+        return no_memory("a command");
+    }
+    now->to = to;
+    now->from = from;
+    now->bytes = bytes;
+    return submit(queue, now, waits, num_waits, out_event);
+}
+
+static clv_status *inside(const clv_buffer *buffer, uint64_t offset, size_t bytes) {
+    if (offset > buffer->bytes || bytes > buffer->bytes - offset) {
+        return CLV_ERROR(DEVICE_FAILED, "a copy beyond the end of a buffer");
+    }
+    return NULL;
+}
+
+static clv_status *enqueue_write(
+    clv_queue *queue, clv_buffer *buffer, uint64_t offset, size_t bytes, const void *data,
+    clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    CLV_TRY(inside(buffer, offset, bytes));
+    return enqueue_move(
+        queue, "enqueue_write", ((null_buffer *)buffer)->memory + offset, data, bytes, waits,
+        num_waits, out_event);
+}
+
+static clv_status *enqueue_read(
+    clv_queue *queue, clv_buffer *buffer, uint64_t offset, size_t bytes, void *data,
+    clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    CLV_TRY(inside(buffer, offset, bytes));
+    return enqueue_move(
+        queue, "enqueue_read", data, ((null_buffer *)buffer)->memory + offset, bytes, waits,
+        num_waits, out_event);
+}
+
+static clv_status *enqueue_copy(
+    clv_queue *queue, clv_buffer *from, uint64_t from_offset, clv_buffer *to, uint64_t to_offset,
+    size_t bytes, clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
+    CLV_TRY(inside(from, from_offset, bytes));
+    CLV_TRY(inside(to, to_offset, bytes));
+    return enqueue_move(
+        queue, "enqueue_copy", ((null_buffer *)to)->memory + to_offset,
+        ((null_buffer *)from)->memory + from_offset, bytes, waits, num_waits, out_event);
+}
+
+static clv_status *queue_flush(clv_queue *queue) {
+    return may_fail(queue->device, "queue_flush");
+}
+
+/* Waits also where it fails: nothing runs after it. */
+static clv_status *queue_finish(clv_queue *base) {
+    null_queue *queue = (null_queue *)base;
+    clv_status *status = may_fail(base->device, "queue_finish");
+    pthread_mutex_lock(&context_lock);
+    while (queue->first != NULL || queue->busy) {
+        pthread_cond_wait(&context_changed, &context_lock);
+    }
+    queue->failed = false;
+    pthread_mutex_unlock(&context_lock);
+    return status;
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+static clv_status *read_event(clv_event *base, bool wait, event_state *out_state) {
+    null_event *event = (null_event *)base;
+    CLV_TRY(may_fail(base->device, wait ? "event_wait" : "event_poll"));
+    pthread_mutex_lock(&context_lock);
+    while (wait && event->state == EVENT_PENDING) {
+        pthread_cond_wait(&context_changed, &context_lock);
+    }
+    *out_state = event->state;
+    pthread_mutex_unlock(&context_lock);
+    if (*out_state == EVENT_FAILED) {
+        char unit[32];
+        clv_device_unit_name(&base->device->info, unit);
+        return CLV_ERROR(DEVICE_FAILED, "%s: a command failed as it was told to", unit);
+    }
+    return NULL;
+}
+
+static clv_status *event_wait(clv_event *event) {
+    event_state state;
+    return read_event(event, true, &state);
+}
+
+static clv_status *event_poll(clv_event *event, bool *out_done) {
+    event_state state = EVENT_PENDING;
+    clv_status *status = read_event(event, false, &state);
+    *out_done = state != EVENT_PENDING;
+    return status;
+}
+
+static clv_status *event_times(clv_event *event, clv_event_times *out_times) {
+    CLV_TRY(may_fail(event->device, "event_times"));
+    pthread_mutex_lock(&context_lock);
+    *out_times = ((null_event *)event)->times;
+    pthread_mutex_unlock(&context_lock);
+    return NULL;
+}
+
+static void event_release(clv_event *event) {
+    if (event != NULL) {
+        release_event((null_event *)event);
+    }
+}
+
+/* --- the device ------------------------------------------------------------------------------ */
+
+static void destroy(clv_device *device) {
+    clv_free(device);
+}
+
+static const clv_device_vtable vtable = {
+    .name = "null",
+    .destroy = destroy,
+    .buffer_create = buffer_create,
+    .buffer_destroy = buffer_destroy,
+    .buffer_host = buffer_host,
+    .program_create = program_create,
+    .program_destroy = program_destroy,
+    .program_settle = program_settle,
+    .kernel_create = kernel_create,
+    .kernel_destroy = kernel_destroy,
+    .kernel_set_buffer = kernel_set_buffer,
+    .kernel_set_bytes = kernel_set_bytes,
+    .queue_create = queue_create,
+    .queue_destroy = queue_destroy,
+    .enqueue_kernel = enqueue_kernel,
+    .enqueue_write = enqueue_write,
+    .enqueue_read = enqueue_read,
+    .enqueue_copy = enqueue_copy,
+    .queue_flush = queue_flush,
+    .queue_finish = queue_finish,
+    .event_wait = event_wait,
+    .event_poll = event_poll,
+    .event_times = event_times,
+    .event_release = event_release,
+};
+
+clv_status *clv_null_device_create(const clv_null_options *options, clv_device **out_device) {
+    const uint64_t enough = UINT64_C(1) << 30;
+    *out_device = NULL;
+    null_device *device = clv_alloc_zeroed(1, sizeof *device);
+    if (device == NULL) {
+        return no_memory("a device");
+    }
+    bool core = options->kind == CLV_DEVICE_CORE;
+    device->base.vtable = &vtable;
+    device->base.info = (clv_device_info){
+        .kind = options->kind,
+        .index = options->index,
+        .platform_index = options->platform_index,
+        .device_index = options->index,
+        .name = "null",
+        .platform = "null",
+        .usable = true,
+        .compute_units = 1,
+        .memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : enough,
+        .max_alloc_bytes = options->max_alloc_bytes != 0 ? options->max_alloc_bytes : enough,
+        .local_bytes = 32768,
+        .base_align_bytes = 64,
+        .max_local_size = 256,
+        .max_params_bytes = 1024,
+        .is_cpu = options->kind != CLV_DEVICE_GPU,
+        .has_fp64 = true,
+        .shares_host_memory = core,
+    };
+    device->options = *options;
+    device->calls_left = -1;
+    device->commands_left = -1;
+    *out_device = &device->base;
+    return NULL;
+}

@@ -1,0 +1,47 @@
+/* A driver without a device: memory is host memory, kernels are C functions that the caller gives,
+ * queues are threads. For tests of everything above a driver (also under ThreadSanitizer, with no
+ * library in between), and to start a new driver from.
+ *
+ * As a CORE device it runs a kernel in the thread that enqueues it and shares its memory; otherwise
+ * every queue has a thread that takes commands in order, waits for their events and runs them, and
+ * the host sees buffers through commands only. All null devices of a process are in one context.
+ */
+#ifndef CLV_DEVICE_NULL_H
+#define CLV_DEVICE_NULL_H
+
+#include "host/device/device.h"
+
+/* One launch: args[i] is the memory of a buffer, or the bytes of a value, as they were set. */
+typedef struct clv_null_launch {
+    const char *entry;
+    void *const *args;
+    const size_t *arg_bytes;
+    uint32_t num_args;
+    uint64_t global_size;
+} clv_null_launch;
+
+typedef void (*clv_null_function)(const clv_null_launch *launch);
+
+typedef struct clv_null_options {
+    clv_device_kind kind;
+    int platform_index, index;
+    uint64_t memory_bytes, max_alloc_bytes; /* 0: 1 GiB */
+    /* The function for a kernel's name; NULL: there is none, which fails kernel_create. */
+    clv_null_function (*find)(const char *entry);
+    /* Not 0: queue threads give way at random points, differently for each seed, so that commands
+     * which nothing orders are seen in many orders. */
+    uint64_t shuffle_seed;
+} clv_null_options;
+
+clv_status *clv_null_device_create(const clv_null_options *options, clv_device **out_device)
+    CLV_CHECKED;
+
+/* The n-th call from now that can fail (0: the next one) fails, once; negative: none. */
+void clv_null_fail_call_at(clv_device *device, int64_t n);
+/* The n-th command from now fails when it is run, and so does what waits for its event or
+ * is behind it in its queue, until that is finished. */
+void clv_null_fail_command_at(clv_device *device, int64_t n);
+/* Buffers, programs, kernels, queues and events that exist. */
+int64_t clv_null_num_objects(const clv_device *device);
+
+#endif
