@@ -331,6 +331,44 @@ static void test_create_failures(void **state) {
     setenv("CLEAVE_CORES", "3", 1);
 }
 
+/* The binary is kept, taken, and written anew after damage; the results stay right. */
+static int count_call(void *context, clv_ocl_call call) {
+    ((int *)context)[call]++;
+    return 0;
+}
+
+static void run_counting(clv_ocl *ocl, int calls[CLV_OCL_NUM_CALLS]) {
+    int32_t values[COUNT];
+    memset(calls, 0, CLV_OCL_NUM_CALLS * sizeof *calls);
+    clv_ocl_set_hook(count_call, calls);
+    clv_status *status = run_on_core(ocl, values);
+    clv_ocl_set_hook(NULL, NULL);
+    assert_ok(status);
+    check_output(values);
+}
+
+static void test_kept_binary(void **state) {
+    int calls[CLV_OCL_NUM_CALLS];
+    char command[256];
+    snprintf(command, sizeof command, "rm -rf '%s/kernels'", cache_folder);
+    assert_int_equal(system(command), 0);
+    for (int i = 0; i < 2; i++) {
+        run_counting(*state, calls); /* from source, kept */
+        assert_int_equal(calls[CLV_OCL_clCreateProgramWithSource], 1);
+        assert_int_equal(calls[CLV_OCL_clGetProgramInfo], 2);
+        run_counting(*state, calls); /* from the file, which is not written again */
+        assert_int_equal(calls[CLV_OCL_clCreateProgramWithSource], 0);
+        assert_int_equal(calls[CLV_OCL_clCreateProgramWithBinary], 1);
+        assert_int_equal(calls[CLV_OCL_clGetProgramInfo], 0);
+        snprintf(
+            command, sizeof command,
+            "for f in '%s'/kernels/*; do printf x | dd of=\"$f\" bs=1 seek=300 conv=notrunc "
+            "2>/dev/null; done",
+            cache_folder);
+        assert_int_equal(system(command), 0);
+    }
+}
+
 static void test_hook_names(void **state) {
     (void)state;
     assert_int_equal(clv_ocl_call_find("clFinish"), CLV_OCL_clFinish);
@@ -375,6 +413,7 @@ int main(void) {
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_create_failures),
+        cmocka_unit_test(test_kept_binary),
         cmocka_unit_test(test_hook_names),
     };
     return cmocka_run_group_tests(tests, create, destroy);
