@@ -28,15 +28,15 @@ typedef struct clv_group {
     clv_placement *placements; /* [num_tasks] */
     clv_piece *pieces;
     uint32_t num_pieces, num_stages;
+    /* [num_tasks]: tasks by priority, topological: each unit runs its own in this order. NULL: by
+     * index. */
+    uint32_t *order;
+    bool is_serial;               /* one task or transfer at a time */
     double share;                 /* of the requests; groups' shares add up to 1 */
-    double period_us, latency_us; /* predicted, alone */
+    uint32_t depth;               /* requests in flight in it */
+    double bound_us;              /* its most loaded unit, link or memory, a request */
+    double period_us, latency_us; /* predicted, alone: period = max(bound, latency / depth) */
 } clv_group;
-
-typedef struct clv_plan_stage {
-    uint32_t group, stage;
-    uint32_t first_task, num_tasks; /* of `order`-sorted tasks: informative */
-    double load_us;                 /* compute and transfers that bind, a request */
-} clv_plan_stage;
 
 typedef struct clv_plan {
     clv_arena arena;
@@ -45,12 +45,16 @@ typedef struct clv_plan {
     clv_hash workload_hash;
     clv_group *groups;
     uint32_t num_groups;
-    uint32_t depth;         /* requests in flight that it is meant for */
-    double period_us;       /* predicted time between results in the steady state */
-    double latency_us;      /* predicted, of one request alone */
-    uint64_t *memory_bytes; /* [num_units]: weights and live activations at `depth` */
-    uint32_t best_single_unit;
+    uint32_t depth;            /* requests in flight that it is meant for */
+    double period_us;          /* predicted time between results in the steady state */
+    double latency_us;         /* predicted, of one request alone */
+    uint64_t *memory_bytes;    /* [num_units]: weights and live activations at `depth` */
+    uint32_t best_single_unit; /* CLV_NO_INDEX: none can hold and run it */
     double best_single_period_us, best_single_latency_us;
+    /* Over the best single unit, by the objective; 0: no single unit can hold and run it. It is
+     * worth it from 1.05 on: a prediction is no better than that. */
+    double gain;
+    bool worth_it;
     const char *limit;  /* what keeps it from being faster: "stage 2 on gpu:1", "link gpu:0-host",
                            "memory of host" */
     const char *method; /* "exact over 812 down-closed cuts", "best of 8 linear orders" */
@@ -73,8 +77,9 @@ typedef struct clv_plan_request {
     size_t num_tensor_shares;
     uint32_t depth; /* 0: the plan's choice */
     bool allow_idle;
-    double budget_s; /* for searches; deterministic all the same: counted in steps, not in time; 0:
-                        default */
+    /* Of searches, in steps (about a microsecond each), so that the result does not depend on the
+     * machine's speed; 0: 2 million. */
+    uint64_t budget;
 } clv_plan_request;
 
 /* USAGE: unknown policy, pin that cannot be kept, idle unit. UNSUPPORTED: a task that no unit can
@@ -84,9 +89,38 @@ clv_status *clv_plan_create(
     const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) CLV_CHECKED;
 void clv_plan_destroy(clv_plan *plan);
 /* Everything that must hold of a plan on its machine and workload: complete, pieces cover each
- * split, units can run their tasks, memory fits, pins hold, stages monotonous along edges. */
+ * split, units can run their tasks, colocations hold, memory fits, stages monotonous along edges,
+ * numbers as predicted. MALFORMED; NO_MEMORY. */
 clv_status *clv_plan_verify(const clv_costs *costs, const clv_plan *plan) CLV_CHECKED;
-/* Files: docs/plans.md. Reading checks the hash, units and drivers, and verifies. */
+
+/* --- what a plan costs at other depths --- */
+
+typedef struct clv_plan_depth {
+    uint32_t depth;
+    double period_us;
+    uint64_t memory_bytes; /* of all units */
+    bool fits;             /* within every memory limit */
+} clv_plan_depth;
+
+/* One row for each depth from 1 to `max_depth`. */
+clv_status *clv_plan_depths(
+    const clv_costs *costs, const clv_plan *plan, uint32_t max_depth,
+    clv_plan_depth *out_rows) CLV_CHECKED;
+
+/* --- policies --- */
+
+typedef struct clv_policy_info {
+    const char *name, *description;
+} clv_policy_info;
+
+size_t clv_policy_count(void);
+const clv_policy_info *clv_policy_get(size_t index);
+/* Copies of every functional unit that a policy on a bespoke machine needs: K of "data:K/...". */
+clv_status *clv_policy_copies(const char *policy, uint32_t *out_copies) CLV_CHECKED;
+
+/* --- files --- */
+
+/* docs/plans.md. Reading checks the hash, units and drivers, and verifies. */
 clv_status *clv_plan_format_json(const clv_costs *costs, const clv_plan *plan, char **out_json)
     CLV_CHECKED;
 clv_status *clv_plan_parse_json(

@@ -1,0 +1,533 @@
+#include "partition/evaluate.h"
+
+#include "host/base/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for evaluating a plan")
+
+void clv_evaluator_destroy(clv_evaluator *ev) {
+    if (ev != NULL) {
+        clv_free(ev->unit_us);
+        clv_free(ev->link_us);
+        clv_free(ev->memory_us);
+        clv_free(ev->held);
+        clv_free(ev->hop_bytes);
+        clv_free(ev->hops);
+        clv_free(ev->free_us);
+        clv_free(ev->ready_us);
+        clv_free(ev->arrived_us);
+        clv_free(ev->arrived_bytes);
+        clv_free(ev->holds);
+        clv_free(ev);
+    }
+}
+
+clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev) {
+    const clv_machine *machine = costs->machine;
+    size_t units = machine->num_units, hops = (size_t)machine->num_links * 2 + 1;
+    *out_ev = NULL;
+    clv_evaluator *ev = clv_alloc_zeroed(1, sizeof *ev);
+    if (ev == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    ev->costs = costs;
+    ev->unit_us = clv_alloc_zeroed(units, sizeof *ev->unit_us);
+    ev->link_us = clv_alloc_zeroed(hops, sizeof *ev->link_us);
+    ev->memory_us = clv_alloc_zeroed(machine->num_memories, sizeof *ev->memory_us);
+    ev->held = clv_alloc_zeroed(units, sizeof *ev->held);
+    ev->hop_bytes = clv_alloc_zeroed(hops, sizeof *ev->hop_bytes);
+    ev->hops = clv_alloc_zeroed(hops, sizeof *ev->hops);
+    ev->free_us = clv_alloc_zeroed(units, sizeof *ev->free_us);
+    ev->arrived_us = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_us);
+    ev->arrived_bytes = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_bytes);
+    if (ev->unit_us == NULL || ev->link_us == NULL || ev->memory_us == NULL || ev->held == NULL ||
+        ev->hop_bytes == NULL || ev->hops == NULL || ev->free_us == NULL ||
+        ev->arrived_us == NULL || ev->arrived_bytes == NULL) {
+        clv_evaluator_destroy(ev);
+        return NO_MEMORY_HERE();
+    }
+    *out_ev = ev;
+    return NULL;
+}
+
+/* --- pieces --- */
+
+static double piece_share(
+    const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece) {
+    if (placement->split < 0) {
+        return 1;
+    }
+    const clv_task_split *split = &costs->workload->tasks[task].splits[placement->split];
+    return (double)(piece->end - piece->begin) / (double)split->extent;
+}
+
+double clv_piece_time_us(
+    const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece) {
+    double time_us = clv_costs_time_us(costs, task, piece->unit);
+    if (placement->split >= 0) {
+        const clv_task_split *split = &costs->workload->tasks[task].splits[placement->split];
+        double share = piece_share(costs, task, placement, piece);
+        time_us *= split->fixed_share + (1 - split->fixed_share) * share;
+    }
+    return time_us + costs->machine->units[piece->unit].launch_us;
+}
+
+/* Positions `low` to `high` of the tensor's axis that a piece needs, as parts of its extent; false:
+ * the whole tensor. */
+static bool needed_range(
+    const clv_task_tensor *tensor, const clv_task_split *split, const clv_task_split_input *input,
+    const clv_piece *piece, double *out_low, double *out_high) {
+    double num = (double)input->num, den = (double)input->den;
+    double extent = tensor->num_dims > input->axis ? (double)tensor->dims[input->axis]
+                                                   : ceil((double)split->extent * num / den);
+    double low = floor((double)piece->begin * num / den) - (double)input->before;
+    double high = ceil((double)piece->end * num / den) + (double)input->after;
+    if (extent <= 0) {
+        return false;
+    }
+    *out_low = fmin(fmax(low, 0), extent) / extent;
+    *out_high = fmin(fmax(high, 0), extent) / extent;
+    return true;
+}
+
+double clv_piece_bytes(
+    const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
+    const clv_piece *piece, const clv_placement *producer, const clv_piece *source) {
+    const clv_workload *workload = costs->workload;
+    const clv_task *reader = &workload->tasks[task];
+    const clv_task_tensor *tensor = &workload->tensors[reader->inputs[input]];
+    double low = 0, high = 1;
+    int32_t axis = -1;
+    if (placement->split >= 0) {
+        const clv_task_split *split = &reader->splits[placement->split];
+        const clv_task_split_input *need = &split->inputs[input];
+        if (need->need == CLV_TASK_SLICE && needed_range(tensor, split, need, piece, &low, &high)) {
+            axis = need->axis;
+        }
+    }
+    double share = high > low ? high - low : 0;
+    if (producer != NULL && producer->split >= 0) {
+        const clv_task_split *split = &workload->tasks[tensor->producer].splits[producer->split];
+        double extent = (double)split->extent;
+        double begin = (double)source->begin / extent, end = (double)source->end / extent;
+        if (split->join == CLV_TASK_PLACE && (axis < 0 || axis == split->axis)) {
+            share = fmax(0, fmin(high, end) - fmax(low, begin));
+        } else if (split->join == CLV_TASK_PLACE) {
+            share *= end - begin;
+        }
+    }
+    return share * (double)tensor->bytes;
+}
+
+/* Pieces of a placement that hold output: with SUM the first, where they are added up. */
+static uint32_t num_holders(const clv_workload *workload, uint32_t task, const clv_placement *p) {
+    bool is_sum = p->split >= 0 && workload->tasks[task].splits[p->split].join == CLV_TASK_SUM;
+    return is_sum ? 1 : p->num_pieces;
+}
+
+/* --- loads --- */
+
+void clv_evaluate_begin(clv_evaluator *ev) {
+    const clv_machine *machine = ev->costs->machine;
+    memset(ev->unit_us, 0, machine->num_units * sizeof *ev->unit_us);
+    memset(ev->link_us, 0, (size_t)machine->num_links * 2 * sizeof *ev->link_us);
+    memset(ev->memory_us, 0, machine->num_memories * sizeof *ev->memory_us);
+    memset(ev->held, 0, machine->num_units * sizeof *ev->held);
+}
+
+/* A delivery from one memory to another; units CLV_NO_INDEX where only a memory is meant. */
+typedef struct delivery {
+    uint32_t from_memory, to_memory, from_unit, to_unit;
+    double bytes;
+} delivery;
+
+static double hop_time_us(const clv_machine *machine, uint32_t hop, double already, double bytes) {
+    const clv_link *link = &machine->links[hop / 2];
+    return clv_link_time_us(link, bytes) - (already > 0 ? clv_link_time_us(link, already) : 0);
+}
+
+static void occupy(clv_evaluator *ev, uint32_t unit, double time_us) {
+    if (unit != CLV_NO_INDEX && !ev->costs->machine->units[unit].overlaps) {
+        ev->unit_us[unit] += time_us;
+    }
+}
+
+/* A hop carries the most that any delivery of the tensor needs of it, once. */
+static clv_status *add_delivery(clv_evaluator *ev, const delivery *d, double share) {
+    const clv_machine *machine = ev->costs->machine;
+    const uint32_t *path;
+    uint32_t count;
+    if (d->from_memory == d->to_memory || d->bytes <= 0) {
+        return NULL;
+    }
+    CLV_TRY(clv_routes_path(ev->costs->routes, d->from_memory, d->to_memory, &path, &count));
+    if (count == CLV_NO_INDEX) {
+        ev->unit_us[0] = (double)INFINITY;
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t hop = path[i];
+        double already = ev->hop_bytes[hop];
+        if (already >= d->bytes) {
+            continue;
+        }
+        if (already == 0) {
+            ev->hops[ev->num_hops++] = hop;
+        }
+        double time_us = share * hop_time_us(machine, hop, already, d->bytes);
+        ev->hop_bytes[hop] = d->bytes;
+        ev->serial_us += time_us / share;
+        ev->link_us[hop] += time_us;
+        if (machine->links[hop / 2].half_duplex) {
+            ev->link_us[hop ^ 1] += time_us;
+        }
+        if (i == 0) {
+            occupy(ev, d->from_unit, time_us);
+        }
+        if (i + 1 == count) {
+            occupy(ev, d->to_unit, time_us);
+        }
+    }
+    return NULL;
+}
+
+static void forget_hops(clv_evaluator *ev) {
+    for (uint32_t i = 0; i < ev->num_hops; i++) {
+        ev->hop_bytes[ev->hops[i]] = 0;
+    }
+    ev->num_hops = 0;
+}
+
+static uint32_t input_index(const clv_task *task, uint32_t tensor) {
+    uint32_t i = 0;
+    while (task->inputs[i] != tensor) {
+        i++;
+    }
+    return i;
+}
+
+/* From one holder of a tensor (or the workload's input) to all that read it. */
+static clv_status *add_source(
+    clv_evaluator *ev, const clv_group *group, uint32_t tensor_index, const clv_piece *source,
+    double share) {
+    const clv_workload *workload = ev->costs->workload;
+    const clv_machine *machine = ev->costs->machine;
+    const clv_task_tensor *tensor = &workload->tensors[tensor_index];
+    const clv_placement *producer = source != NULL ? &group->placements[tensor->producer] : NULL;
+    uint32_t home = machine->units[0].memory;
+    delivery d = {
+        .from_memory = source != NULL ? machine->units[source->unit].memory : home,
+        .from_unit = source != NULL ? source->unit : CLV_NO_INDEX};
+    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+        uint32_t task = tensor->consumers[i];
+        const clv_placement *p = &group->placements[task];
+        uint32_t input = input_index(&workload->tasks[task], tensor_index);
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            const clv_piece *piece = &group->pieces[p->first_piece + k];
+            d.to_unit = piece->unit;
+            d.to_memory = machine->units[piece->unit].memory;
+            if (d.to_memory != d.from_memory) {
+                d.bytes = clv_piece_bytes(ev->costs, task, input, p, piece, producer, source);
+                CLV_TRY(add_delivery(ev, &d, share));
+            }
+        }
+    }
+    if (tensor->is_output) {
+        d.to_unit = CLV_NO_INDEX;
+        d.to_memory = home;
+        d.bytes = (double)tensor->bytes;
+        if (producer != NULL && producer->num_pieces > 1) {
+            d.bytes *= piece_share(ev->costs, tensor->producer, producer, source);
+        }
+        CLV_TRY(add_delivery(ev, &d, share));
+    }
+    forget_hops(ev);
+    return NULL;
+}
+
+/* Time to add `bytes` that came from another piece to the sum: two reads and a write. */
+static double add_time_us(const clv_costs *costs, uint32_t unit, double bytes) {
+    const clv_unit *u = &costs->machine->units[unit];
+    double bandwidth = fmin(u->bandwidth, costs->machine->memories[u->memory].bandwidth);
+    return isinf(bandwidth) ? 0 : 3 * bytes / bandwidth * 1e6 / u->speed;
+}
+
+/* Partial sums go to the first piece's unit, which adds them. */
+static clv_status *add_partial_sums(
+    clv_evaluator *ev, const clv_group *group, uint32_t task, double share) {
+    const clv_workload *workload = ev->costs->workload;
+    const clv_machine *machine = ev->costs->machine;
+    const clv_placement *p = &group->placements[task];
+    const clv_piece *pieces = &group->pieces[p->first_piece];
+    for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
+        double bytes = (double)workload->tensors[workload->tasks[task].outputs[o]].bytes;
+        for (uint32_t k = 1; k < p->num_pieces; k++) {
+            delivery d = {
+                .from_unit = pieces[k].unit,
+                .to_unit = pieces[0].unit,
+                .from_memory = machine->units[pieces[k].unit].memory,
+                .to_memory = machine->units[pieces[0].unit].memory,
+                .bytes = bytes};
+            CLV_TRY(add_delivery(ev, &d, share));
+            forget_hops(ev);
+            double add_us = add_time_us(ev->costs, pieces[0].unit, bytes);
+            ev->unit_us[pieces[0].unit] += share * add_us;
+            ev->serial_us += add_us;
+        }
+    }
+    return NULL;
+}
+
+static clv_status *add_task(
+    clv_evaluator *ev, const clv_group *group, uint32_t task, double share) {
+    const clv_costs *costs = ev->costs;
+    const clv_workload *workload = costs->workload;
+    const clv_placement *p = &group->placements[task];
+    double longest_us = 0;
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        const clv_piece *piece = &group->pieces[p->first_piece + k];
+        const clv_unit *unit = &costs->machine->units[piece->unit];
+        double bandwidth = costs->machine->memories[unit->memory].bandwidth;
+        double time_us = clv_piece_time_us(costs, task, p, piece);
+        longest_us = fmax(longest_us, time_us);
+        ev->unit_us[piece->unit] += share * time_us;
+        if (!isinf(bandwidth)) {
+            ev->memory_us[unit->memory] += share * piece_share(costs, task, p, piece) *
+                                           workload->tasks[task].traffic_bytes / bandwidth * 1e6;
+        }
+    }
+    ev->serial_us += longest_us;
+    uint32_t holders = num_holders(workload, task, p);
+    if (holders < p->num_pieces) {
+        CLV_TRY(add_partial_sums(ev, group, task, share));
+    }
+    for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
+        for (uint32_t k = 0; k < holders; k++) {
+            CLV_TRY(add_source(
+                ev, group, workload->tasks[task].outputs[o], &group->pieces[p->first_piece + k],
+                share));
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double share) {
+    const clv_workload *workload = ev->costs->workload;
+    ev->serial_us = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        CLV_TRY(add_task(ev, group, i, share));
+    }
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        if (workload->tensors[i].producer == CLV_NO_TASK) {
+            CLV_TRY(add_source(ev, group, i, NULL, share));
+        }
+    }
+    return NULL;
+}
+
+double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where) {
+    const clv_machine *machine = ev->costs->machine;
+    const double *loads[] = {ev->unit_us, ev->link_us, ev->memory_us};
+    const uint32_t counts[] = {machine->num_units, 2 * machine->num_links, machine->num_memories};
+    double bound = 0;
+    uint32_t first = 0, where = 0;
+    for (size_t k = 0; k < 3; k++) {
+        for (uint32_t i = 0; i < counts[k]; i++) {
+            if (loads[k][i] > bound) {
+                bound = loads[k][i];
+                where = first + i;
+            }
+        }
+        first += counts[k];
+    }
+    if (out_where != NULL) {
+        *out_where = where;
+    }
+    return bound;
+}
+
+/* --- latency --- */
+
+typedef struct clock_walk {
+    clv_evaluator *ev;
+    const clv_group *group;
+    double end_us; /* of everything so far */
+} clock_walk;
+
+/* When `bytes` that are ready at `ready_us` have come; units that cannot overlap are occupied by
+ * their end of it. */
+static clv_status *carry(
+    clock_walk *w, const delivery *d, double ready_us, double *out_arrival_us) {
+    const clv_costs *costs = w->ev->costs;
+    const uint32_t *path;
+    uint32_t count;
+    *out_arrival_us = ready_us;
+    if (d->from_memory == d->to_memory || d->bytes <= 0) {
+        return NULL;
+    }
+    CLV_TRY(clv_routes_path(costs->routes, d->from_memory, d->to_memory, &path, &count));
+    if (count == CLV_NO_INDEX) {
+        *out_arrival_us = (double)INFINITY;
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        double time_us = clv_link_time_us(&costs->machine->links[path[i] / 2], d->bytes);
+        uint32_t ends[2] = {
+            i == 0 ? d->from_unit : CLV_NO_INDEX, i + 1 == count ? d->to_unit : CLV_NO_INDEX};
+        for (int k = 0; k < 2; k++) {
+            if (ends[k] != CLV_NO_INDEX && !costs->machine->units[ends[k]].overlaps) {
+                *out_arrival_us = fmax(*out_arrival_us, w->ev->free_us[ends[k]]);
+            }
+        }
+        *out_arrival_us += time_us;
+        for (int k = 0; k < 2; k++) {
+            if (ends[k] != CLV_NO_INDEX && !costs->machine->units[ends[k]].overlaps) {
+                w->ev->free_us[ends[k]] = *out_arrival_us;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Carries one holder's part of a tensor to its readers, each memory once. */
+static clv_status *push_source(
+    clock_walk *w, uint32_t tensor_index, const clv_piece *source, double ready_us) {
+    const clv_evaluator *ev = w->ev;
+    const clv_workload *workload = ev->costs->workload;
+    const clv_machine *machine = ev->costs->machine;
+    const clv_task_tensor *tensor = &workload->tensors[tensor_index];
+    const clv_placement *producer = source != NULL ? &w->group->placements[tensor->producer] : NULL;
+    delivery d = {
+        .from_memory =
+            source != NULL ? machine->units[source->unit].memory : machine->units[0].memory,
+        .from_unit = source != NULL ? source->unit : CLV_NO_INDEX};
+    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+        uint32_t task = tensor->consumers[i];
+        const clv_placement *p = &w->group->placements[task];
+        uint32_t input = input_index(&workload->tasks[task], tensor_index);
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            uint32_t piece_index = p->first_piece + k;
+            const clv_piece *piece = &w->group->pieces[piece_index];
+            double arrival_us = ready_us;
+            d.to_unit = piece->unit;
+            d.to_memory = machine->units[piece->unit].memory;
+            d.bytes = clv_piece_bytes(ev->costs, task, input, p, piece, producer, source);
+            if (d.bytes > 0 && d.to_memory != d.from_memory) {
+                if (ev->arrived_bytes[d.to_memory] < d.bytes) {
+                    CLV_TRY(carry(w, &d, ready_us, &ev->arrived_us[d.to_memory]));
+                    ev->arrived_bytes[d.to_memory] = d.bytes;
+                }
+                arrival_us = ev->arrived_us[d.to_memory];
+            }
+            ev->ready_us[piece_index] = fmax(ev->ready_us[piece_index], arrival_us);
+        }
+    }
+    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+        const clv_placement *p = &w->group->placements[tensor->consumers[i]];
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            uint32_t unit = w->group->pieces[p->first_piece + k].unit;
+            ev->arrived_bytes[machine->units[unit].memory] = 0;
+        }
+    }
+    if (tensor->is_output) {
+        double arrival_us;
+        d.to_unit = CLV_NO_INDEX;
+        d.to_memory = machine->units[0].memory;
+        d.bytes = (double)tensor->bytes;
+        if (producer != NULL && producer->num_pieces > 1) {
+            d.bytes *= piece_share(ev->costs, tensor->producer, producer, source);
+        }
+        CLV_TRY(carry(w, &d, ready_us, &arrival_us));
+        w->end_us = fmax(w->end_us, arrival_us);
+    }
+    return NULL;
+}
+
+/* Runs the pieces of a task; finish times of pieces into ev->ready_us. With SUM the first piece's
+ * is that of the sum. */
+static clv_status *run_task(clock_walk *w, uint32_t task, double *out_start_us) {
+    const clv_evaluator *ev = w->ev;
+    const clv_workload *workload = ev->costs->workload;
+    const clv_machine *machine = ev->costs->machine;
+    const clv_placement *p = &w->group->placements[task];
+    const clv_piece *pieces = &w->group->pieces[p->first_piece];
+    double *ready_us = &ev->ready_us[p->first_piece];
+    *out_start_us = (double)INFINITY;
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        double start_us = fmax(ready_us[k], ev->free_us[pieces[k].unit]);
+        *out_start_us = fmin(*out_start_us, start_us);
+        ready_us[k] = start_us + clv_piece_time_us(ev->costs, task, p, &pieces[k]);
+        ev->free_us[pieces[k].unit] = ready_us[k];
+        w->end_us = fmax(w->end_us, ready_us[k]);
+    }
+    if (num_holders(workload, task, p) == p->num_pieces) {
+        return NULL;
+    }
+    for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
+        double bytes = (double)workload->tensors[workload->tasks[task].outputs[o]].bytes;
+        for (uint32_t k = 1; k < p->num_pieces; k++) {
+            delivery d = {
+                .from_unit = pieces[k].unit,
+                .to_unit = pieces[0].unit,
+                .from_memory = machine->units[pieces[k].unit].memory,
+                .to_memory = machine->units[pieces[0].unit].memory,
+                .bytes = bytes};
+            double arrival_us;
+            CLV_TRY(carry(w, &d, ready_us[k], &arrival_us));
+            ready_us[0] =
+                fmax(ready_us[0], arrival_us) + add_time_us(ev->costs, pieces[0].unit, bytes);
+        }
+    }
+    ev->free_us[pieces[0].unit] = fmax(ev->free_us[pieces[0].unit], ready_us[0]);
+    w->end_us = fmax(w->end_us, ready_us[0]);
+    return NULL;
+}
+
+static clv_status *prepare_walk(clock_walk *w) {
+    clv_evaluator *ev = w->ev;
+    const clv_workload *workload = ev->costs->workload;
+    if (!clv_array_reserve(
+            (void **)&ev->ready_us, &ev->capacity_pieces, w->group->num_pieces + (size_t)1,
+            sizeof *ev->ready_us)) {
+        return NO_MEMORY_HERE();
+    }
+    memset(ev->ready_us, 0, w->group->num_pieces * sizeof *ev->ready_us);
+    memset(ev->free_us, 0, ev->costs->machine->num_units * sizeof *ev->free_us);
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        if (workload->tensors[i].producer == CLV_NO_TASK) {
+            CLV_TRY(push_source(w, i, NULL, 0));
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_evaluate_latency(
+    clv_evaluator *ev, const clv_group *group, double *out_us, double *out_start_us) {
+    const clv_workload *workload = ev->costs->workload;
+    clock_walk w = {.ev = ev, .group = group};
+    if (group->is_serial) {
+        *out_us = ev->serial_us;
+        return NULL;
+    }
+    CLV_TRY(prepare_walk(&w));
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        uint32_t task = group->order != NULL ? group->order[i] : i;
+        const clv_placement *p = &group->placements[task];
+        double start_us;
+        CLV_TRY(run_task(&w, task, &start_us));
+        if (out_start_us != NULL) {
+            out_start_us[task] = start_us;
+        }
+        for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
+            for (uint32_t k = 0; k < num_holders(workload, task, p); k++) {
+                CLV_TRY(push_source(
+                    &w, workload->tasks[task].outputs[o], &group->pieces[p->first_piece + k],
+                    ev->ready_us[p->first_piece + k]));
+            }
+        }
+    }
+    *out_us = w.end_us;
+    return NULL;
+}

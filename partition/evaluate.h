@@ -1,0 +1,70 @@
+/* What a group of a plan costs: loads of units, links and memories, latency of one request, bytes
+ * held. Every policy and the verifier measure by these, so that plans can be compared.
+ *
+ * A tensor crosses a link once in each direction however many readers it has behind it. A unit with
+ * `overlaps` false is occupied by what it sends (the first hop) and by what it receives (the last).
+ * Inputs and outputs of the workload live in the first unit's memory.
+ */
+#ifndef CLV_PARTITION_EVALUATE_H
+#define CLV_PARTITION_EVALUATE_H
+
+#include "partition/plan.h"
+
+/* Bytes that come to a unit at one point of a request, or go (negative). */
+typedef struct clv_hold {
+    uint32_t unit;
+    uint64_t when; /* twice the position in the group's order; odd: after it */
+    int64_t bytes;
+} clv_hold;
+
+typedef struct clv_evaluator {
+    const clv_costs *costs;
+    double *unit_us;   /* [num_units] a request: compute, launches, transfers that occupy it */
+    double *link_us;   /* [2 * num_links] */
+    double *memory_us; /* [num_memories] traffic over bandwidth */
+    uint64_t *held;    /* [num_units] bytes, of clv_evaluate_memory */
+    double serial_us;  /* of clv_evaluate_loads: everything one after another, once */
+    /* scratch */
+    double *hop_bytes; /* [2 * num_links]: of the tensor at hand */
+    uint32_t *hops;    /* those that carry it */
+    uint32_t num_hops;
+    double *free_us;                    /* [num_units] */
+    double *arrived_us, *arrived_bytes; /* [num_memories]: of the tensor at hand */
+    double *ready_us;                   /* [capacity_pieces]: inputs there, then finished */
+    size_t capacity_pieces;
+    clv_hold *holds; /* [capacity_holds] */
+    size_t capacity_holds, num_holds;
+} clv_evaluator;
+
+clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev) CLV_CHECKED;
+void clv_evaluator_destroy(clv_evaluator *ev);
+
+/* Time of a piece of a task alone on its unit, launch counted. */
+double clv_piece_time_us(
+    const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece);
+/* Bytes of tensor `input` of `task` that its piece needs out of one piece of the producer's; both
+ * placements may be whole. `producer` NULL: an input of the workload. */
+double clv_piece_bytes(
+    const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
+    const clv_piece *piece, const clv_placement *producer, const clv_piece *source);
+
+/* Loads of nothing. */
+void clv_evaluate_begin(clv_evaluator *ev);
+/* Adds `share` times the loads of a group. INFINITY where something cannot run or be reached. */
+clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double share) CLV_CHECKED;
+/* The largest load; *out_where (may be NULL) is its index: units, then directions of links, then
+ * memories. */
+double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where);
+/* Of one request alone, in the group's order, links not shared; a serial group does one thing after
+ * another: what the last clv_evaluate_loads found for it.
+ * `out_start_us` [num_tasks] may be NULL. */
+clv_status *clv_evaluate_latency(
+    clv_evaluator *ev, const clv_group *group, double *out_us, double *out_start_us) CLV_CHECKED;
+/* Adds what the group holds on each unit at `depth` requests in flight to ev->held. */
+clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth)
+    CLV_CHECKED;
+/* NO_MEMORY where ev->held is over a unit's limit or a memory's capacity. */
+clv_status *clv_evaluate_limits(const clv_evaluator *ev) CLV_CHECKED;
+bool clv_evaluate_fits(const clv_evaluator *ev);
+
+#endif

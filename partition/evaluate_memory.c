@@ -1,0 +1,253 @@
+#include "partition/evaluate.h"
+
+#include "host/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct holding {
+    clv_evaluator *ev;
+    const clv_group *group;
+    const uint32_t *position; /* [num_tasks] in the group's order; NULL: the index */
+    uint32_t depth;
+} holding;
+
+static uint32_t position_of(const holding *h, uint32_t task) {
+    return h->position != NULL ? h->position[task] : task;
+}
+
+static uint64_t part_of(uint64_t bytes, double share) {
+    return share >= 1 ? bytes : (uint64_t)((double)bytes * share + 0.5);
+}
+
+static uint64_t add_capped(uint64_t a, uint64_t b) {
+    return a > (uint64_t)INT64_MAX - b ? (uint64_t)INT64_MAX : a + b;
+}
+
+/* Bytes of a tensor's part on a unit from one position to another; and its copies in flight. */
+static clv_status *add_hold(
+    const holding *h, uint32_t unit, uint64_t bytes, uint32_t begin, uint32_t end,
+    uint32_t copies) {
+    clv_evaluator *ev = h->ev;
+    if (bytes == 0) {
+        return NULL;
+    }
+    if (bytes > (uint64_t)INT64_MAX / 4) {
+        bytes = (uint64_t)INT64_MAX / 4;
+    }
+    if (!clv_array_reserve(
+            (void **)&ev->holds, &ev->capacity_holds, ev->num_holds + 2, sizeof *ev->holds)) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for evaluating a plan");
+    }
+    ev->holds[ev->num_holds++] = (clv_hold){unit, 2 * (uint64_t)begin, (int64_t)bytes};
+    ev->holds[ev->num_holds++] = (clv_hold){unit, 2 * (uint64_t)end + 1, -(int64_t)bytes};
+    for (uint32_t i = 0; i < copies; i++) {
+        ev->held[unit] = add_capped(ev->held[unit], bytes);
+    }
+    return NULL;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+/* Readers in other memories: the first unit of each memory holds what its memory needs. */
+static clv_status *add_readers(
+    const holding *h, const clv_task_tensor *tensor, uint32_t input_of, uint32_t home,
+    uint32_t from_stage) {
+    const clv_costs *costs = h->ev->costs;
+    const clv_machine *machine = costs->machine;
+    double *largest = h->ev->arrived_bytes;
+    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+        uint32_t task = tensor->consumers[i], input = 0;
+        const clv_placement *p = &h->group->placements[task];
+        while (costs->workload->tasks[task].inputs[input] != input_of) {
+            input++;
+        }
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            const clv_piece *piece = &h->group->pieces[p->first_piece + k];
+            uint32_t memory = machine->units[piece->unit].memory;
+            double bytes = clv_piece_bytes(costs, task, input, p, piece, NULL, NULL);
+            double share = tensor->bytes > 0 ? bytes / (double)tensor->bytes : 1;
+            if (memory == home || share <= largest[memory]) {
+                continue;
+            }
+            uint32_t last = position_of(h, task);
+            for (uint32_t c = i; c < tensor->num_consumers; c++) {
+                const clv_placement *other = &h->group->placements[tensor->consumers[c]];
+                uint32_t unit = h->group->pieces[other->first_piece].unit;
+                uint32_t at = position_of(h, tensor->consumers[c]);
+                last = machine->units[unit].memory == memory && at > last ? at : last;
+            }
+            uint32_t distance = p->stage > from_stage ? p->stage - from_stage : 1;
+            CLV_TRY(add_hold(
+                h, piece->unit, part_of(tensor->resident, share - largest[memory]),
+                position_of(h, task), last, smaller(h->depth - 1, distance)));
+            largest[memory] = share;
+        }
+    }
+    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+        const clv_placement *p = &h->group->placements[tensor->consumers[i]];
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            largest[machine->units[h->group->pieces[p->first_piece + k].unit].memory] = 0;
+        }
+    }
+    return NULL;
+}
+
+/* Where a tensor is made: held there until its last reader in that memory; what leaves has a second
+ * copy while the next request runs. */
+static clv_status *add_made(const holding *h, uint32_t tensor_index) {
+    const clv_workload *workload = h->ev->costs->workload;
+    const clv_machine *machine = h->ev->costs->machine;
+    const clv_task_tensor *tensor = &workload->tensors[tensor_index];
+    if (tensor->resident == 0) {
+        return NULL;
+    }
+    if (tensor->producer == CLV_NO_TASK) {
+        return add_readers(h, tensor, tensor_index, machine->units[0].memory, 0);
+    }
+    const clv_placement *p = &h->group->placements[tensor->producer];
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        const clv_piece *piece = &h->group->pieces[p->first_piece + k];
+        uint32_t memory = machine->units[piece->unit].memory;
+        uint32_t last = position_of(h, tensor->producer);
+        bool leaves = tensor->is_output && memory != machine->units[0].memory;
+        for (uint32_t c = 0; c < tensor->num_consumers; c++) {
+            const clv_placement *reader = &h->group->placements[tensor->consumers[c]];
+            uint32_t at = position_of(h, tensor->consumers[c]);
+            bool is_here = false;
+            for (uint32_t q = 0; q < reader->num_pieces; q++) {
+                uint32_t unit = h->group->pieces[reader->first_piece + q].unit;
+                is_here = is_here || machine->units[unit].memory == memory;
+            }
+            leaves = leaves || !is_here;
+            last = is_here && at > last ? at : last;
+        }
+        const clv_task_split *split =
+            p->split >= 0 ? &workload->tasks[tensor->producer].splits[p->split] : NULL;
+        double share = split != NULL && split->join == CLV_TASK_PLACE
+                           ? (double)(piece->end - piece->begin) / (double)split->extent
+                           : 1;
+        CLV_TRY(add_hold(
+            h, piece->unit, part_of(tensor->resident, share), position_of(h, tensor->producer),
+            last, leaves ? smaller(h->depth - 1, 1) : 0));
+    }
+    return add_readers(
+        h, tensor, tensor_index, machine->units[h->group->pieces[p->first_piece].unit].memory,
+        p->stage);
+}
+
+static int compare_holds(const void *left, const void *right) {
+    const clv_hold *a = left, *b = right;
+    if (a->unit != b->unit) {
+        return a->unit < b->unit ? -1 : 1;
+    }
+    if (a->when != b->when) {
+        return a->when < b->when ? -1 : 1;
+    }
+    return (a->bytes > b->bytes) - (a->bytes < b->bytes);
+}
+
+static void add_peaks(clv_evaluator *ev) {
+    if (ev->num_holds > 0) {
+        qsort(ev->holds, ev->num_holds, sizeof *ev->holds, compare_holds);
+    }
+    for (size_t i = 0; i < ev->num_holds;) {
+        uint32_t unit = ev->holds[i].unit;
+        uint64_t now = 0, peak = 0;
+        for (; i < ev->num_holds && ev->holds[i].unit == unit; i++) {
+            int64_t bytes = ev->holds[i].bytes;
+            now = bytes < 0 ? now - (uint64_t)-bytes : add_capped(now, (uint64_t)bytes);
+            peak = now > peak ? now : peak;
+        }
+        ev->held[unit] = add_capped(ev->held[unit], peak);
+    }
+}
+
+static void add_weights(clv_evaluator *ev, const clv_group *group, uint32_t task_index) {
+    const clv_task *task = &ev->costs->workload->tasks[task_index];
+    const clv_placement *p = &group->placements[task_index];
+    const clv_task_split *split = p->split >= 0 ? &task->splits[p->split] : NULL;
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        const clv_piece *piece = &group->pieces[p->first_piece + k];
+        double share = split != NULL && split->splits_weights
+                           ? (double)(piece->end - piece->begin) / (double)split->extent
+                           : 1;
+        uint64_t bytes = part_of(task->weight_bytes, share);
+        ev->held[piece->unit] = add_capped(
+            ev->held[piece->unit], bytes > (uint64_t)INT64_MAX / 4 ? INT64_MAX / 4 : bytes);
+    }
+}
+
+clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth) {
+    const clv_workload *workload = ev->costs->workload;
+    holding h = {.ev = ev, .group = group, .depth = depth > 0 ? depth : 1};
+    uint32_t *position = NULL;
+    clv_status *status = NULL;
+    if (group->order != NULL) {
+        position = clv_alloc_zeroed(workload->num_tasks, sizeof *position);
+        if (position == NULL) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for evaluating a plan");
+        }
+        for (uint32_t i = 0; i < workload->num_tasks; i++) {
+            position[group->order[i]] = i;
+        }
+        h.position = position;
+    }
+    ev->num_holds = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        add_weights(ev, group, i);
+    }
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        CLV_TRY_DONE(add_made(&h, i));
+    }
+    add_peaks(ev);
+done:
+    clv_free(position);
+    return status;
+}
+
+/* --- limits --- */
+
+static uint64_t unit_limit(const clv_machine *machine, uint32_t unit) {
+    uint64_t capacity = machine->memories[machine->units[unit].memory].capacity_bytes;
+    uint64_t limit = machine->units[unit].limit_bytes;
+    return limit < capacity ? limit : capacity;
+}
+
+static clv_status *over_limit(const char *what, const char *name, uint64_t held, uint64_t limit) {
+    return CLV_ERROR(
+        NO_MEMORY, "%s '%s' would hold %llu bytes and may hold %llu: %llu are missing", what, name,
+        (unsigned long long)held, (unsigned long long)limit, (unsigned long long)(held - limit));
+}
+
+clv_status *clv_evaluate_limits(const clv_evaluator *ev) {
+    const clv_machine *machine = ev->costs->machine;
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        if (ev->held[i] > unit_limit(machine, i)) {
+            return over_limit("unit", machine->units[i].name, ev->held[i], unit_limit(machine, i));
+        }
+    }
+    uint64_t *sums = clv_alloc_zeroed(machine->num_memories, sizeof *sums);
+    clv_status *status = sums != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for sums");
+    for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
+        uint32_t memory = machine->units[i].memory;
+        sums[memory] = add_capped(sums[memory], ev->held[i]);
+    }
+    for (uint32_t i = 0; status == NULL && i < machine->num_memories; i++) {
+        if (sums[i] > machine->memories[i].capacity_bytes) {
+            status = over_limit(
+                "memory", machine->memories[i].name, sums[i], machine->memories[i].capacity_bytes);
+        }
+    }
+    clv_free(sums);
+    return status;
+}
+
+bool clv_evaluate_fits(const clv_evaluator *ev) {
+    clv_status *status = clv_evaluate_limits(ev);
+    bool fits = status == NULL;
+    clv_status_destroy(status);
+    return fits;
+}

@@ -1,0 +1,248 @@
+#include "partition/plan.h"
+
+#include "host/base/memory.h"
+#include "partition/policy.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
+
+enum { DEFAULT_BUDGET = 2000000 };
+static const double worthwhile_gain = 1.05;
+
+void clv_plan_destroy(clv_plan *plan) {
+    if (plan != NULL) {
+        clv_arena_deinit(&plan->arena);
+        clv_free(plan);
+    }
+}
+
+/* --- what is said about a plan --- */
+
+/* Names what sets the period. */
+static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
+    const clv_machine *machine = ev->costs->machine;
+    uint32_t where;
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        CLV_TRY(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
+    }
+    double bound_us = clv_evaluate_bound(ev, &where);
+    if (plan->objective == CLV_LATENCY || bound_us < plan->period_us * (1 - 1e-9)) {
+        plan->limit = clv_arena_printf(
+            &plan->arena, "%s; most loaded is %s",
+            plan->depth > 1 ? "requests in flight are too few" : "one request at a time",
+            where < machine->num_units ? machine->units[where].name : "a link or memory");
+    } else if (where < machine->num_units) {
+        uint32_t stage = 0;
+        for (uint32_t i = 0; i < ev->costs->workload->num_tasks; i++) {
+            const clv_placement *p = &plan->groups[0].placements[i];
+            if (plan->groups[0].pieces[p->first_piece].unit == where) {
+                stage = p->stage;
+                break;
+            }
+        }
+        plan->limit = plan->num_groups == 1 && plan->groups[0].num_stages > 1
+                          ? clv_arena_printf(
+                                &plan->arena, "stage %u on %s", stage, machine->units[where].name)
+                          : clv_arena_printf(&plan->arena, "unit %s", machine->units[where].name);
+    } else if (where < machine->num_units + 2 * machine->num_links) {
+        uint32_t link = (where - machine->num_units) / 2;
+        plan->limit = clv_arena_printf(&plan->arena, "link %s", machine->links[link].name);
+    } else {
+        uint32_t memory = where - machine->num_units - 2 * machine->num_links;
+        plan->limit = clv_arena_printf(
+            &plan->arena, "bandwidth of memory %s", machine->memories[memory].name);
+    }
+    return plan->limit != NULL ? NULL : NO_MEMORY_HERE();
+}
+
+static clv_status *find_memory(clv_evaluator *ev, clv_plan *plan) {
+    uint32_t num_units = ev->costs->machine->num_units;
+    plan->memory_bytes = clv_arena_alloc(&plan->arena, num_units, sizeof *plan->memory_bytes);
+    if (plan->memory_bytes == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        CLV_TRY(clv_evaluate_memory(ev, &plan->groups[g], plan->groups[g].depth));
+    }
+    memcpy(plan->memory_bytes, ev->held, num_units * sizeof *ev->held);
+    return NULL;
+}
+
+/* The best single unit without pins, depth 1: what the plan is compared with. */
+static clv_status *find_best_single(const clv_problem *problem, clv_plan *plan) {
+    clv_plan_request request = {.objective = plan->objective, .has_objective = true};
+    clv_problem free_problem = *problem;
+    clv_draft draft = {0};
+    free_problem.request = &request;
+    free_problem.objective = plan->objective;
+    plan->best_single_unit = CLV_NO_INDEX;
+    CLV_TRY(clv_problem_read_pins(&free_problem));
+    clv_policy_level single = {clv_policy_find("single"), 0};
+    clv_status *status =
+        clv_policy_run(&free_problem, single, NULL, 0, problem->units, problem->num_units, &draft);
+    if (status != NULL) {
+        clv_status_destroy(status);
+        return NULL;
+    }
+    plan->best_single_unit = draft.groups[0].pieces[0].unit;
+    plan->best_single_period_us = draft.period_us;
+    plan->best_single_latency_us = draft.latency_us;
+    double ours = plan->objective == CLV_LATENCY ? plan->latency_us : plan->period_us;
+    double theirs = plan->objective == CLV_LATENCY ? draft.latency_us : draft.period_us;
+    plan->gain = ours > 0 ? theirs / ours : 1;
+    plan->worth_it = plan->gain >= worthwhile_gain;
+    return NULL;
+}
+
+/* --- making --- */
+
+static clv_status *check_idle(
+    const clv_problem *problem, const clv_policy_spec *spec, const clv_plan *plan) {
+    const clv_machine *machine = problem->costs->machine;
+    const char *name = spec->levels[0].policy->info.name;
+    bool may_idle = strcmp(name, "single") == 0 || strcmp(name, "serial") == 0 ||
+                    strcmp(name, "auto") == 0 || problem->request->allow_idle;
+    if (may_idle) {
+        return NULL;
+    }
+    bool *has_work = clv_alloc_zeroed(machine->num_units, sizeof *has_work);
+    if (has_work == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        for (uint32_t i = 0; i < plan->groups[g].num_pieces; i++) {
+            has_work[plan->groups[g].pieces[i].unit] = true;
+        }
+    }
+    clv_status *status = NULL;
+    for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
+        if (!has_work[i]) {
+            status = CLV_ERROR(
+                USAGE,
+                "unit '%s' would get no work under policy '%s': it makes nothing faster there; "
+                "leave it out, or allow idle units",
+                machine->units[i].name, plan->policy);
+        }
+    }
+    clv_free(has_work);
+    return status;
+}
+
+static clv_objective default_objective(const clv_policy_spec *spec) {
+    const char *name = spec->levels[0].policy->info.name;
+    bool is_throughput =
+        strcmp(name, "pipeline") == 0 || strcmp(name, "data") == 0 || strcmp(name, "auto") == 0;
+    return is_throughput ? CLV_THROUGHPUT : CLV_LATENCY;
+}
+
+static clv_status *fill_plan(
+    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *draft, clv_plan *plan) {
+    CLV_TRY(clv_draft_score(problem, draft));
+    plan->groups = draft->groups;
+    plan->num_groups = draft->num_groups;
+    plan->depth = draft->depth;
+    plan->period_us = draft->period_us;
+    plan->latency_us = draft->latency_us;
+    plan->method = draft->method != NULL ? draft->method : "";
+    plan->policy = draft->policy != NULL
+                       ? draft->policy
+                       : clv_policy_format(&plan->arena, spec->levels, spec->num_levels);
+    if (plan->policy == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    CLV_TRY(find_memory(problem->ev, plan));
+    CLV_TRY(find_limit(problem->ev, plan));
+    CLV_TRY(check_idle(problem, spec, plan));
+    return find_best_single(problem, plan);
+}
+
+static clv_status *make_plan(
+    const clv_costs *costs, const clv_plan_request *request, clv_evaluator *ev, clv_plan *plan) {
+    clv_policy_spec spec;
+    clv_draft draft;
+    uint32_t num_units = costs->machine->num_units;
+    CLV_TRY(clv_policy_parse(request->policy, &spec));
+    uint32_t *units = clv_arena_alloc(&plan->arena, num_units, sizeof *units);
+    if (units == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t i = 0; i < num_units; i++) {
+        units[i] = i;
+    }
+    plan->objective = request->has_objective ? request->objective : default_objective(&spec);
+    plan->workload_hash = costs->workload->hash;
+    clv_problem problem = {
+        .costs = costs,
+        .ev = ev,
+        .arena = &plan->arena,
+        .units = units,
+        .num_units = num_units,
+        .objective = plan->objective,
+        .request = request,
+        .budget = request->budget > 0 ? request->budget : DEFAULT_BUDGET};
+    CLV_TRY(clv_problem_read_pins(&problem));
+    CLV_TRY(clv_policy_run(
+        &problem, spec.levels[0], spec.levels + 1, spec.num_levels - 1, units, num_units, &draft));
+    CLV_TRY(fill_plan(&problem, &spec, &draft, plan));
+    return clv_plan_verify(costs, plan);
+}
+
+clv_status *clv_plan_create(
+    const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) {
+    clv_status *status = NULL;
+    clv_evaluator *ev = NULL;
+    *out_plan = NULL;
+    clv_plan *plan = clv_alloc_zeroed(1, sizeof *plan);
+    if (plan == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    clv_arena_init(&plan->arena, 0);
+    CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
+    CLV_TRY_DONE(make_plan(costs, request, ev, plan));
+    *out_plan = plan;
+    plan = NULL;
+done:
+    clv_evaluator_destroy(ev);
+    clv_plan_destroy(plan);
+    return status;
+}
+
+/* --- other depths --- */
+
+clv_status *clv_plan_depths(
+    const clv_costs *costs, const clv_plan *plan, uint32_t max_depth, clv_plan_depth *out_rows) {
+    clv_evaluator *ev;
+    clv_status *status = NULL;
+    CLV_TRY(clv_evaluator_create(costs, &ev));
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        CLV_TRY_DONE(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
+    }
+    double bound_us = clv_evaluate_bound(ev, NULL);
+    for (uint32_t d = 1; d <= max_depth; d++) {
+        clv_plan_depth *row = &out_rows[d - 1];
+        double rate = 0;
+        *row = (clv_plan_depth){.depth = d};
+        clv_evaluate_begin(ev);
+        for (uint32_t g = 0; g < plan->num_groups; g++) {
+            const clv_group *group = &plan->groups[g];
+            uint32_t own = d / plan->num_groups + (g < d % plan->num_groups ? 1 : 0);
+            if (own > 0) {
+                rate += 1 / fmax(fmax(group->bound_us, group->latency_us / own), 1e-12);
+            }
+            CLV_TRY_DONE(clv_evaluate_memory(ev, group, own));
+        }
+        row->period_us = fmax(bound_us, 1 / rate);
+        row->fits = clv_evaluate_fits(ev);
+        for (uint32_t i = 0; i < costs->machine->num_units; i++) {
+            row->memory_bytes += ev->held[i];
+        }
+    }
+done:
+    clv_evaluator_destroy(ev);
+    return status;
+}

@@ -1,0 +1,97 @@
+/* What a policy is: a function from a problem (costs, the units it may use, pins) to a draft of a
+ * plan. One file each, listed in policies.def.
+ */
+#ifndef CLV_PARTITION_POLICY_H
+#define CLV_PARTITION_POLICY_H
+
+#include "partition/evaluate.h"
+
+typedef struct clv_problem clv_problem;
+
+/* Groups with every placement filled in; in the problem's arena. */
+typedef struct clv_draft {
+    clv_group *groups;
+    uint32_t num_groups;
+    const char *method;
+    const char *policy; /* canonical; NULL: as asked */
+    /* Found by clv_draft_score: */
+    uint32_t depth;
+    double period_us, latency_us;
+} clv_draft;
+
+typedef struct clv_policy {
+    clv_policy_info info;
+    bool takes_count, holds_another;
+    clv_status *(*make)(const clv_problem *problem, clv_draft *out_draft);
+} clv_policy;
+
+enum { CLV_MAX_POLICY_LEVELS = 4 };
+
+typedef struct clv_policy_level {
+    const clv_policy *policy;
+    uint32_t count; /* 0: not said */
+} clv_policy_level;
+
+typedef struct clv_policy_spec {
+    clv_policy_level levels[CLV_MAX_POLICY_LEVELS]; /* outermost first */
+    uint32_t num_levels;
+} clv_policy_spec;
+
+struct clv_problem {
+    const clv_costs *costs;
+    clv_evaluator *ev;
+    clv_arena *arena;
+    const uint32_t *units; /* that may be used, in order of priority */
+    uint32_t num_units;
+    const uint32_t *pins; /* [num_tasks]: the unit, or CLV_NO_INDEX; same throughout a colocation */
+    const char *const *pin_reasons;      /* [num_tasks] */
+    const uint32_t *first_of_colocation; /* [num_tasks]: first task of its colocation, or itself */
+    const double *atom_us;         /* [num_tasks][num_classes]: of a colocation, at its first */
+    clv_policy_level level;        /* of this policy */
+    const clv_policy_level *inner; /* of those that it holds */
+    uint32_t num_inner;
+    clv_objective objective;
+    const clv_plan_request *request;
+    uint64_t budget; /* steps */
+};
+
+/* USAGE, with the nearest name. */
+clv_status *clv_policy_parse(const char *text, clv_policy_spec *out_spec) CLV_CHECKED;
+char *clv_policy_format(clv_arena *arena, const clv_policy_level *levels, uint32_t num_levels);
+const clv_policy *clv_policy_find(const char *name);
+
+/* Whether a task may be on a unit: it can run there, so can its colocation, no pin forbids it. */
+bool clv_problem_allows(const clv_problem *problem, uint32_t task, uint32_t unit);
+/* Reads pins and colocations. USAGE: a pin that cannot be kept. */
+clv_status *clv_problem_read_pins(clv_problem *problem) CLV_CHECKED;
+
+/* A group with every task whole on assignment[task] in stage stage[task] (NULL: 0). */
+clv_status *clv_group_from_units(
+    const clv_problem *problem, const uint32_t *assignment, const uint32_t *stages,
+    const char *reason, clv_group *out_group) CLV_CHECKED;
+/* A draft of one group. */
+clv_status *clv_draft_from_units(
+    const clv_problem *problem, const uint32_t *assignment, const uint32_t *stages,
+    const char *reason, clv_draft *out_draft) CLV_CHECKED;
+/* Shares, depth, period and latency. NO_MEMORY where it does not fit. */
+clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
+/* By the problem's objective, ties by the other one. */
+bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const clv_draft *b);
+
+/* One unit of every sort that differs for planning (times, way to the first unit's memory, limits),
+ * in order; [num_units] at most. */
+clv_status *clv_distinct_units(const clv_problem *problem, uint32_t *out_units, uint32_t *out_count)
+    CLV_CHECKED;
+
+/* Runs `policy` on the same problem with other units. */
+clv_status *clv_policy_run(
+    const clv_problem *problem, clv_policy_level level, const clv_policy_level *inner,
+    uint32_t num_inner, const uint32_t *units, uint32_t num_units,
+    clv_draft *out_draft) CLV_CHECKED;
+
+#define POLICY(name, takes_count, holds_another, description) \
+    clv_status *clv_policy_make_##name(const clv_problem *problem, clv_draft *out_draft);
+#include "partition/policies.def"
+#undef POLICY
+
+#endif

@@ -1,0 +1,442 @@
+/* Contiguous stages on units of their own, the most loaded unit or link doing least.
+ *
+ * First good cuts along several orders of the graph; then all down-closed cuts, where their number
+ * is manageable. Where loads depend on which units are neighbours (links beside each other, shared
+ * links, shared memory bandwidth), small problems are searched whole.
+ */
+#include "host/base/memory.h"
+#include "partition/pipeline.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a pipeline")
+
+enum { MAX_SETS = 100000, MAX_ASSIGNMENTS = 60000 };
+/* Steps of the walk over sets, and atoms looked at while sets are listed, for one step of the
+ * budget. */
+enum { WALK_STEPS = 40, SET_STEPS = 20 };
+
+/* --- accelerators made for one network: every task has its kind of unit --- */
+
+static clv_status *deal_out(const clv_problem *problem, clv_draft *out_draft) {
+    const clv_costs *costs = problem->costs;
+    uint32_t count = costs->workload->num_tasks;
+    uint32_t *assignment = clv_alloc_zeroed((size_t)count * 2, sizeof *assignment);
+    double *load_us = clv_alloc_zeroed(costs->machine->num_units, sizeof *load_us);
+    clv_status *status = NULL;
+    if (assignment == NULL || load_us == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t best = CLV_NO_INDEX, first = problem->first_of_colocation[i];
+        for (uint32_t k = 0; k < problem->num_units && first == i; k++) {
+            uint32_t unit = problem->units[k];
+            if (clv_problem_allows(problem, i, unit) &&
+                (best == CLV_NO_INDEX || load_us[unit] < load_us[best])) {
+                best = unit;
+            }
+        }
+        best = first < i ? assignment[first] : best;
+        if (best == CLV_NO_INDEX) {
+            status = CLV_ERROR(
+                UNSUPPORTED, "no unit that may be used can run task '%s'",
+                costs->workload->tasks[i].name);
+            goto done;
+        }
+        assignment[i] = best;
+        assignment[count + i] = i;
+        load_us[best] += clv_costs_time_us(costs, i, best);
+    }
+    CLV_TRY_DONE(clv_draft_from_units(
+        problem, assignment, assignment + count, "its kind of unit", out_draft));
+    out_draft->method = "each task on the least loaded unit of its kind";
+done:
+    clv_free(assignment);
+    clv_free(load_us);
+    return status;
+}
+
+/* --- from a cut to a draft --- */
+
+/* Stages take the units of their sort in order. */
+static clv_status *draft_cut(const clv_pipe *pipe, const clv_pipe_cut *cut, clv_draft *out_draft) {
+    uint32_t count = pipe->problem->costs->workload->num_tasks;
+    uint32_t *assignment = clv_alloc_zeroed((size_t)count * 2, sizeof *assignment);
+    uint32_t *unit_of_stage = clv_alloc_zeroed((size_t)cut->num_stages + 1, sizeof *unit_of_stage);
+    uint32_t *taken = clv_alloc_zeroed(pipe->num_sorts, sizeof *taken);
+    clv_status *status = NULL;
+    if (assignment == NULL || unit_of_stage == NULL || taken == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
+    for (uint32_t s = 0; s < cut->num_stages; s++) {
+        uint32_t sort = cut->sort[s];
+        unit_of_stage[s] = pipe->units[pipe->sorts[sort].first + taken[sort]++];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t stage = cut->stage[pipe->atom_of_task[i]];
+        assignment[i] = unit_of_stage[stage];
+        assignment[count + i] = stage;
+    }
+    CLV_TRY_DONE(clv_draft_from_units(
+        pipe->problem, assignment, assignment + count, "keeps the most loaded stage small",
+        out_draft));
+done:
+    clv_free(assignment);
+    clv_free(unit_of_stage);
+    clv_free(taken);
+    return status;
+}
+
+/* The draft's true load, INFINITY where memory does not suffice. */
+static clv_status *true_load(
+    const clv_problem *problem, const clv_draft *draft, double *out_load_us) {
+    clv_evaluate_begin(problem->ev);
+    CLV_TRY(clv_evaluate_memory(
+        problem->ev, draft->groups, problem->request->depth > 0 ? problem->request->depth : 1));
+    bool fits = clv_evaluate_fits(problem->ev);
+    CLV_TRY(clv_evaluate_loads(problem->ev, draft->groups, 1));
+    *out_load_us = fits ? clv_evaluate_bound(problem->ev, NULL) : (double)INFINITY;
+    return NULL;
+}
+
+/* --- small problems whole --- */
+
+typedef struct enumeration {
+    const clv_pipe *pipe;
+    clv_draft draft; /* pieces are changed in place */
+    uint32_t num_units;
+    uint32_t *choice, *best, *rank; /* [num_atoms] index of pipe->units; [num_units] stage */
+    double best_us;
+} enumeration;
+
+/* Ranks units so that edges never lead back; false where they go in a circle, or there are too
+ * many stages. */
+static bool rank_units(enumeration *e, uint32_t *out_num_stages) {
+    const clv_pipe *pipe = e->pipe;
+    memset(e->rank, 0, e->num_units * sizeof *e->rank);
+    for (uint32_t round = 0; round <= e->num_units; round++) {
+        bool is_changed = false;
+        for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
+            uint32_t from = e->choice[atom];
+            for (uint32_t i = pipe->first_next[atom]; i < pipe->first_next[atom + 1]; i++) {
+                uint32_t to = e->choice[pipe->next[i]];
+                if (from != to && e->rank[to] <= e->rank[from]) {
+                    e->rank[to] = e->rank[from] + 1;
+                    is_changed = true;
+                }
+            }
+        }
+        if (!is_changed) {
+            uint64_t used = 0;
+            *out_num_stages = 0;
+            for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
+                *out_num_stages += (used >> e->choice[atom] & 1) == 0 ? 1 : 0;
+                used |= (uint64_t)1 << e->choice[atom];
+            }
+            return *out_num_stages <= pipe->max_stages;
+        }
+    }
+    return false;
+}
+
+static clv_status *try_choice(enumeration *e) {
+    const clv_pipe *pipe = e->pipe;
+    uint32_t num_stages;
+    double load_us;
+    for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
+        uint32_t sort = 0;
+        while (e->choice[atom] >= pipe->sorts[sort].first + pipe->sorts[sort].count) {
+            sort++;
+        }
+        if (isinf(pipe->time_us[(size_t)atom * pipe->num_sorts + sort])) {
+            return NULL;
+        }
+    }
+    if (!rank_units(e, &num_stages)) {
+        return NULL;
+    }
+    clv_group *group = e->draft.groups;
+    group->num_stages = e->num_units;
+    for (uint32_t i = 0; i < pipe->problem->costs->workload->num_tasks; i++) {
+        uint32_t choice = e->choice[pipe->atom_of_task[i]];
+        group->pieces[i].unit = pipe->units[choice];
+        group->placements[i].stage = e->rank[choice];
+    }
+    CLV_TRY(true_load(pipe->problem, &e->draft, &load_us));
+    if (load_us < e->best_us) {
+        e->best_us = load_us;
+        memcpy(e->best, e->choice, pipe->num_atoms * sizeof *e->best);
+    }
+    return NULL;
+}
+
+static clv_status *enumerate(enumeration *e) {
+    const clv_pipe *pipe = e->pipe;
+    for (;;) {
+        uint32_t at = 0;
+        CLV_TRY(try_choice(e));
+        while (at < pipe->num_atoms && ++e->choice[at] == e->num_units) {
+            e->choice[at++] = 0;
+        }
+        if (at == pipe->num_atoms) {
+            return NULL;
+        }
+    }
+}
+
+/* Units that are neither linked by stages nor in one keep ranks of their own. */
+static void spread_ranks(enumeration *e) {
+    uint32_t next = 0;
+    uint32_t ranks[64];
+    for (uint32_t rank = 0; rank < e->num_units; rank++) {
+        for (uint32_t u = 0; u < e->num_units; u++) {
+            bool is_used = false;
+            for (uint32_t atom = 0; atom < e->pipe->num_atoms; atom++) {
+                is_used = is_used || e->choice[atom] == u;
+            }
+            if (is_used && e->rank[u] == rank) {
+                ranks[u] = next++;
+            }
+        }
+    }
+    for (uint32_t atom = 0; atom < e->pipe->num_atoms; atom++) {
+        e->rank[e->choice[atom]] = ranks[e->choice[atom]];
+    }
+    e->draft.groups->num_stages = next;
+}
+
+/* Tries every assignment; replaces *draft where one is better than `best_us`. */
+static clv_status *search_whole(const clv_pipe *pipe, double best_us, clv_draft *draft) {
+    const clv_problem *problem = pipe->problem;
+    uint32_t count = problem->costs->workload->num_tasks, num_units = 0, num_stages;
+    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+        num_units += pipe->sorts[k].count;
+    }
+    uint32_t *block = clv_alloc_zeroed((size_t)count * 3 + num_units + 1, sizeof *block);
+    if (block == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    enumeration e = {
+        .pipe = pipe,
+        .num_units = num_units,
+        .choice = block,
+        .best = block + count,
+        .rank = block + 2 * (size_t)count,
+        .best_us = best_us};
+    clv_status *status = NULL;
+    CLV_TRY_DONE(
+        clv_draft_from_units(problem, block, NULL, "keeps the most loaded stage small", &e.draft));
+    CLV_TRY_DONE(enumerate(&e));
+    if (e.best_us < best_us) {
+        memcpy(e.choice, e.best, pipe->num_atoms * sizeof *e.choice);
+        if (rank_units(&e, &num_stages)) {
+            spread_ranks(&e);
+            for (uint32_t i = 0; i < count; i++) {
+                uint32_t choice = e.choice[pipe->atom_of_task[i]];
+                e.draft.groups->pieces[i].unit = pipe->units[choice];
+                e.draft.groups->placements[i].stage = e.rank[choice];
+            }
+            *draft = e.draft;
+        }
+    }
+done:
+    clv_free(block);
+    return status;
+}
+
+static bool is_small(const clv_pipe *pipe) {
+    double count = 1;
+    uint32_t num_units = 0;
+    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+        num_units += pipe->sorts[k].count;
+    }
+    for (uint32_t i = 0; i < pipe->num_atoms && count <= MAX_ASSIGNMENTS; i++) {
+        count *= num_units;
+    }
+    return num_units <= 64 && count <= MAX_ASSIGNMENTS;
+}
+
+/* --- the whole --- */
+
+typedef struct search {
+    uint32_t num_sets;   /* of the lattice that was searched whole */
+    bool is_exact;       /* over all down-closed sets */
+    bool is_chain_exact; /* over each order */
+} search;
+
+/* Whether each atom of the order needs the one before it, so that there is no other order. */
+static bool is_chain(const clv_pipe *pipe, const uint32_t *order) {
+    for (uint32_t i = 0; i + 1 < pipe->num_atoms; i++) {
+        bool is_next = false;
+        for (uint32_t k = pipe->first_next[order[i]]; k < pipe->first_next[order[i] + 1]; k++) {
+            is_next = is_next || pipe->next[k] == order[i + 1];
+        }
+        if (!is_next) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static clv_status *search_orders(clv_pipe *pipe, uint64_t *steps, clv_pipe_cut *cut, search *out) {
+    clv_lattice lattice = {0};
+    clv_status *status = NULL;
+    size_t count = pipe->num_atoms;
+    uint32_t *orders = clv_alloc_zeroed(count * CLV_NUM_PIPE_ORDERS, sizeof *orders);
+    if (orders == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    out->is_chain_exact = true;
+    for (uint32_t which = 0; which < CLV_NUM_PIPE_ORDERS; which++) {
+        uint32_t *order = orders + which * count;
+        bool is_complete, is_known = false;
+        CLV_TRY_DONE(clv_pipe_order(pipe, which, order));
+        for (uint32_t k = 0; k < which && !is_known; k++) {
+            is_known = memcmp(orders + k * count, order, count * sizeof *order) == 0;
+        }
+        if (is_known) {
+            continue;
+        }
+        CLV_TRY_DONE(clv_pipe_fill(pipe, order, cut));
+        CLV_TRY_DONE(clv_lattice_from_order(pipe, order, &lattice));
+        CLV_TRY_DONE(clv_pipe_solve(pipe, &lattice, steps, cut, &is_complete));
+        clv_lattice_deinit(&lattice);
+        out->is_chain_exact = out->is_chain_exact && is_complete;
+    }
+    if (is_chain(pipe, orders)) {
+        out->is_exact = out->is_chain_exact;
+        out->num_sets = pipe->num_atoms + 1;
+    }
+done:
+    clv_lattice_deinit(&lattice);
+    clv_free(orders);
+    return status;
+}
+
+static clv_status *search_cuts(clv_pipe *pipe, clv_pipe_cut *cut, search *out) {
+    clv_lattice lattice = {0};
+    bool is_complete;
+    uint64_t steps = pipe->problem->budget * WALK_STEPS;
+    uint64_t limit = pipe->problem->budget * SET_STEPS / pipe->num_atoms + 1;
+    *out = (search){0};
+    CLV_TRY(search_orders(pipe, &steps, cut, out));
+    if (out->num_sets > 0) {
+        return NULL;
+    }
+    CLV_TRY(clv_lattice_from_graph(
+        pipe, limit < MAX_SETS ? (uint32_t)limit : MAX_SETS, &lattice, &is_complete));
+    if (!is_complete) {
+        return NULL;
+    }
+    clv_status *status = clv_pipe_solve(pipe, &lattice, &steps, cut, &out->is_exact);
+    out->num_sets = lattice.num_sets;
+    clv_lattice_deinit(&lattice);
+    return status;
+}
+
+/* Cuts by local loads; where memory then turns out short, once more counting every tensor. */
+static clv_status *cut_and_check(
+    clv_pipe *pipe, search *out, clv_draft *out_draft, double *out_load_us, bool *out_is_best) {
+    clv_pipe_cut cut;
+    clv_status *status = NULL;
+    *out_load_us = (double)INFINITY;
+    *out_is_best = false;
+    for (int pass = 0; pass < 2; pass++) {
+        clv_draft draft;
+        double load_us = (double)INFINITY;
+        pipe->is_careful = pass == 1;
+        CLV_TRY(clv_pipe_cut_init(pipe, &cut));
+        CLV_TRY_DONE(search_cuts(pipe, &cut, out));
+        if (isfinite(cut.load_us)) {
+            CLV_TRY_DONE(draft_cut(pipe, &cut, &draft));
+            CLV_TRY_DONE(true_load(pipe->problem, &draft, &load_us));
+        }
+        if (isfinite(load_us)) {
+            *out_draft = draft;
+            *out_load_us = load_us;
+            *out_is_best =
+                pass == 0 && out->is_exact && pipe->is_bound && load_us <= cut.load_us * (1 + 1e-9);
+            break;
+        }
+        clv_pipe_cut_deinit(&cut);
+    }
+done:
+    clv_pipe_cut_deinit(&cut);
+    return status;
+}
+
+static clv_status *describe(
+    const clv_pipe *pipe, const search *s, bool is_best, bool is_whole, clv_draft *draft) {
+    clv_arena *arena = pipe->problem->arena;
+    if (is_whole) {
+        draft->method = "exact: every assignment was tried";
+    } else if (is_best) {
+        draft->method = clv_arena_printf(arena, "exact over %u down-closed cuts", s->num_sets);
+    } else if (s->is_exact) {
+        draft->method = clv_arena_printf(
+            arena,
+            "best over %u down-closed cuts by the loads of single stages; links or memories "
+            "are shared",
+            s->num_sets);
+    } else if (s->is_chain_exact) {
+        draft->method = clv_arena_printf(
+            arena, "best of %d linear orders, each cut exactly", (int)CLV_NUM_PIPE_ORDERS);
+    } else {
+        draft->method = clv_arena_printf(
+            arena, "best of %d linear orders, units filled one after another",
+            (int)CLV_NUM_PIPE_ORDERS);
+    }
+    return draft->method != NULL ? NULL : NO_MEMORY_HERE();
+}
+
+/* Says what is missing: in all, or only for where cuts may be. */
+static clv_status *no_room(const clv_pipe *pipe) {
+    const char *name = pipe->problem->costs->workload->name;
+    double weights = 0, limits = 0;
+    for (uint32_t i = 0; i < pipe->num_atoms; i++) {
+        weights += pipe->weights[i];
+    }
+    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+        limits += (double)pipe->sorts[k].limit_bytes * pipe->sorts[k].count;
+    }
+    if (weights > limits) {
+        return CLV_ERROR(
+            NO_MEMORY,
+            "'%s' has %.0f bytes of weights and the units may hold %.0f: %.0f are missing", name,
+            weights, limits, weights - limits);
+    }
+    return CLV_ERROR(
+        NO_MEMORY,
+        "'%s' (%.0f bytes of weights) fits the units' %.0f bytes in no cut that was tried: "
+        "some unit is always over its limit",
+        name, weights, limits);
+}
+
+clv_status *clv_policy_make_pipeline(const clv_problem *problem, clv_draft *out_draft) {
+    clv_pipe *pipe;
+    clv_status *status = NULL;
+    search s;
+    double load_us, before_us;
+    bool is_best;
+    if (problem->costs->machine->bespoke != CLV_BESPOKE_NO) {
+        return deal_out(problem, out_draft);
+    }
+    CLV_TRY(clv_pipe_create(problem, &pipe));
+    CLV_TRY_DONE(cut_and_check(pipe, &s, out_draft, &load_us, &is_best));
+    before_us = load_us;
+    bool is_whole = !is_best && is_small(pipe);
+    if (is_whole) {
+        CLV_TRY_DONE(search_whole(pipe, load_us, out_draft));
+    }
+    if (isinf(before_us) && out_draft->groups == NULL) {
+        status = no_room(pipe);
+        goto done;
+    }
+    CLV_TRY_DONE(describe(pipe, &s, is_best, is_whole, out_draft));
+done:
+    clv_pipe_destroy(pipe);
+    return status;
+}

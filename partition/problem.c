@@ -1,0 +1,192 @@
+/* What policies share: groups and drafts, their scores, units that are alike. */
+#include "host/base/memory.h"
+#include "partition/policy.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
+
+clv_status *clv_group_from_units(
+    const clv_problem *problem, const uint32_t *assignment, const uint32_t *stages,
+    const char *reason, clv_group *out_group) {
+    uint32_t count = problem->costs->workload->num_tasks;
+    *out_group = (clv_group){.num_pieces = count, .share = 1, .num_stages = 1, .depth = 1};
+    out_group->placements = clv_arena_alloc(problem->arena, count, sizeof(clv_placement));
+    out_group->pieces = clv_arena_alloc(problem->arena, count, sizeof(clv_piece));
+    if (out_group->placements == NULL || out_group->pieces == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t stage = stages != NULL ? stages[i] : 0;
+        bool is_pinned = problem->pins[i] != CLV_NO_INDEX;
+        out_group->pieces[i].unit = assignment[i];
+        out_group->placements[i] = (clv_placement){
+            .first_piece = i,
+            .num_pieces = 1,
+            .split = -1,
+            .stage = stage,
+            .reason = is_pinned ? problem->pin_reasons[i] : reason};
+        if (stage >= out_group->num_stages) {
+            out_group->num_stages = stage + 1;
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_draft_from_units(
+    const clv_problem *problem, const uint32_t *assignment, const uint32_t *stages,
+    const char *reason, clv_draft *out_draft) {
+    *out_draft = (clv_draft){.num_groups = 1};
+    out_draft->groups = clv_arena_alloc(problem->arena, 1, sizeof(clv_group));
+    if (out_draft->groups == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    return clv_group_from_units(problem, assignment, stages, reason, out_draft->groups);
+}
+
+/* --- scores --- */
+
+/* Little's law: requests in flight that keep the most loaded resource busy. */
+static uint32_t wanted_depth(const clv_problem *problem, const clv_group *group) {
+    if (problem->request->depth > 0) {
+        return problem->request->depth;
+    }
+    if (group->num_stages < 2 || problem->objective == CLV_LATENCY || group->bound_us <= 0) {
+        return 1;
+    }
+    double depth = ceil(group->latency_us / group->bound_us - 1e-9);
+    return (uint32_t)fmin(fmax(depth, 1), 2.0 * group->num_stages);
+}
+
+static clv_status *measure_group(const clv_problem *problem, clv_group *group) {
+    clv_evaluate_begin(problem->ev);
+    CLV_TRY(clv_evaluate_loads(problem->ev, group, 1));
+    group->bound_us = clv_evaluate_bound(problem->ev, NULL);
+    CLV_TRY(clv_evaluate_latency(problem->ev, group, &group->latency_us, NULL));
+    group->depth = wanted_depth(problem, group);
+    return NULL;
+}
+
+/* Lowers depths that were not asked for until memory suffices. */
+static clv_status *fit_depths(const clv_problem *problem, clv_draft *draft) {
+    for (;;) {
+        bool can_lower = false;
+        clv_evaluate_begin(problem->ev);
+        for (uint32_t g = 0; g < draft->num_groups; g++) {
+            CLV_TRY(clv_evaluate_memory(problem->ev, &draft->groups[g], draft->groups[g].depth));
+            can_lower = can_lower || draft->groups[g].depth > 1;
+        }
+        if (clv_evaluate_fits(problem->ev) || !can_lower || problem->request->depth > 0) {
+            return clv_evaluate_limits(problem->ev);
+        }
+        for (uint32_t g = 0; g < draft->num_groups; g++) {
+            uint32_t depth = draft->groups[g].depth;
+            draft->groups[g].depth = depth > 8 ? depth - depth / 4 : depth > 1 ? depth - 1 : 1;
+        }
+    }
+}
+
+static clv_status *score_together(const clv_problem *problem, clv_draft *draft) {
+    double rate = 0;
+    draft->latency_us = (double)INFINITY;
+    draft->depth = 0;
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        clv_group *group = &draft->groups[g];
+        group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
+        draft->latency_us = fmin(draft->latency_us, group->latency_us);
+        draft->depth += group->depth;
+        rate += 1 / fmax(group->period_us, 1e-12);
+    }
+    clv_evaluate_begin(problem->ev);
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        clv_group *group = &draft->groups[g];
+        group->share = 1 / fmax(group->period_us, 1e-12) / rate;
+        CLV_TRY(clv_evaluate_loads(problem->ev, group, group->share));
+    }
+    double alone_us = draft->num_groups == 1 ? draft->groups[0].period_us : 1 / rate;
+    draft->period_us = fmax(clv_evaluate_bound(problem->ev, NULL), alone_us);
+    return NULL;
+}
+
+clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) {
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        CLV_TRY(measure_group(problem, &draft->groups[g]));
+        if (problem->request->depth > 0) {
+            uint32_t depth = problem->request->depth, groups = draft->num_groups;
+            uint32_t own = depth / groups + (g < depth % groups ? 1 : 0);
+            draft->groups[g].depth = own > 0 ? own : 1;
+        }
+        if (!isfinite(draft->groups[g].bound_us) || !isfinite(draft->groups[g].latency_us)) {
+            return CLV_ERROR(
+                UNSUPPORTED, "a task is on a unit that cannot run it, or its times add up to more "
+                             "than can be counted");
+        }
+    }
+    CLV_TRY(fit_depths(problem, draft));
+    return score_together(problem, draft);
+}
+
+bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const clv_draft *b) {
+    bool by_latency = problem->objective == CLV_LATENCY;
+    double first_a = by_latency ? a->latency_us : a->period_us;
+    double first_b = by_latency ? b->latency_us : b->period_us;
+    if (first_a != first_b) {
+        return first_a < first_b;
+    }
+    return by_latency ? a->period_us < b->period_us : a->latency_us < b->latency_us;
+}
+
+/* --- units that are alike --- */
+
+static clv_status *are_alike(
+    const clv_problem *problem, uint32_t a, uint32_t b, bool *out_are_alike) {
+    const clv_costs *costs = problem->costs;
+    const clv_machine *machine = costs->machine;
+    const clv_unit *x = &machine->units[a], *y = &machine->units[b];
+    const clv_memory *mx = &machine->memories[x->memory], *my = &machine->memories[y->memory];
+    *out_are_alike = costs->class_of_unit[a] == costs->class_of_unit[b] &&
+                     x->limit_bytes == y->limit_bytes && x->launch_us == y->launch_us &&
+                     x->overlaps == y->overlaps && mx->capacity_bytes == my->capacity_bytes &&
+                     mx->bandwidth == my->bandwidth;
+    for (uint32_t i = 0; *out_are_alike && x->memory != y->memory && i < 4; i++) {
+        double there_us, here_us, bytes = i % 2 == 0 ? 1 : 1 << 20;
+        if (i < 2) {
+            CLV_TRY(clv_costs_transfer_us(costs, 0, a, bytes, &here_us));
+            CLV_TRY(clv_costs_transfer_us(costs, 0, b, bytes, &there_us));
+        } else {
+            CLV_TRY(clv_costs_transfer_us(costs, a, 0, bytes, &here_us));
+            CLV_TRY(clv_costs_transfer_us(costs, b, 0, bytes, &there_us));
+        }
+        *out_are_alike = here_us == there_us;
+    }
+    return NULL;
+}
+
+clv_status *clv_distinct_units(
+    const clv_problem *problem, uint32_t *out_units, uint32_t *out_count) {
+    *out_count = 0;
+    for (uint32_t i = 0; i < problem->num_units; i++) {
+        bool is_known = false;
+        for (uint32_t k = 0; k < *out_count && !is_known; k++) {
+            CLV_TRY(are_alike(problem, problem->units[i], out_units[k], &is_known));
+        }
+        if (!is_known) {
+            out_units[(*out_count)++] = problem->units[i];
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_policy_run(
+    const clv_problem *problem, clv_policy_level level, const clv_policy_level *inner,
+    uint32_t num_inner, const uint32_t *units, uint32_t num_units, clv_draft *out_draft) {
+    clv_problem part = *problem;
+    part.level = level;
+    part.inner = inner;
+    part.num_inner = num_inner;
+    part.units = units;
+    part.num_units = num_units;
+    *out_draft = (clv_draft){0};
+    return level.policy->make(&part, out_draft);
+}
