@@ -165,19 +165,24 @@ static bool reads_input(const conv_plan *plan, const clv_traits *traits) {
     return positions + 1 >= CONV_VECTORS * (int64_t)clv_width(traits);
 }
 
-/* Elements of a padded plane; UNSUPPORTED where 32 bits do not hold them. */
+/* Sets the elements of a padded plane; UNSUPPORTED where the padded input has more than a tensor may.
+ */
 static clv_status *check_plane(conv_plan *plan) {
-    int64_t plane = 1;
+    int64_t channels = plan->op->groups * plan->group_in, all;
+    bool fits = true;
+    plan->plane = 1;
     for (int a = 0; a < AXES; a++) {
         int64_t extent = plan->in_phases[a] * plan->pitch[a];
-        if (plan->lead[a] > INT32_MAX || plan->lead[a] < -INT32_MAX || extent > INT32_MAX ||
-            plan->in[a] + plan->lead[a] > INT32_MAX || (plane *= extent) > INT32_MAX - 64) {
-            return CLV_ERROR(
-                UNSUPPORTED, "an input plane with its padding has more than 2^31 elements");
-        }
+        fits = fits && plan->lead[a] <= INT32_MAX && plan->lead[a] >= -INT32_MAX &&
+               plan->in[a] + plan->lead[a] <= INT32_MAX &&
+               !__builtin_mul_overflow(plan->plane, extent, &plan->plane);
     }
-    plan->plane = plane;
-    return NULL;
+    fits = fits && !__builtin_mul_overflow(plan->plane, channels, &all) &&
+           !__builtin_mul_overflow(all, plan->batch, &all) && all <= CLV_MAX_ELEMENTS &&
+           plan->plane <= CLV_MAX_ELEMENTS;
+    return fits ? NULL
+                : CLV_ERROR(
+                      UNSUPPORTED, "the input with its padding has more than 2^31 - 1 elements");
 }
 
 static clv_status *emit_pad(
