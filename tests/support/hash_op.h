@@ -1,11 +1,10 @@
-/* An operator whose kernels are C functions for the null driver, and random graphs of it. Every item
- * of a launch reads all input bytes and writes its share of the output bytes as a hash of those and
- * its number: whatever runs too early, too late, twice or not at all changes the result, and
- * ThreadSanitizer sees every race.
+/* An operator whose kernels are C functions for the null driver, and random graphs of it. Every
+ * item of a launch reads all input bytes and writes its share of the output bytes as a hash of
+ * those and its number: whatever runs too early, too late, twice or not at all changes the
+ * result, and ThreadSanitizer sees every race.
  *
  * Beside plain hashing, nodes have packed constants, scratch memory between two launches, views,
- * several outputs and error words.
- */
+ * several outputs and error words. */
 #ifndef CLV_TESTS_SUPPORT_HASH_OP_H
 #define CLV_TESTS_SUPPORT_HASH_OP_H
 
