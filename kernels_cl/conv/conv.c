@@ -165,8 +165,8 @@ static bool reads_input(const conv_plan *plan, const clv_traits *traits) {
     return positions + 1 >= CONV_VECTORS * (int64_t)clv_width(traits);
 }
 
-/* Sets the elements of a padded plane; UNSUPPORTED where the padded input has more than a tensor may.
- */
+/* Sets the elements of a padded plane; UNSUPPORTED where the padded input has more than a tensor
+ * may. */
 static clv_status *check_plane(conv_plan *plan) {
     int64_t channels = plan->op->groups * plan->group_in, all;
     bool fits = true;

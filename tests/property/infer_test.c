@@ -1,9 +1,9 @@
 /* Operators on calls that make no sense: random types, shapes up to the largest, attributes with
  * extreme values. infer() refuses them or accepts them; what it accepts must have a finite cost,
- * splits that can be cut, and launches within their limits. Nothing is run. Meant for the sanitizers.
+ * splits that can be cut, and launches within their limits. Nothing is run. Meant for the
+ * sanitizers.
  *
- *     property_infer [SEED [NUM_CASES]]
- */
+ *     property_infer [SEED [NUM_CASES]] */
 #include "host/base/random.h"
 #include "host/ops/op.h"
 #include <math.h>
