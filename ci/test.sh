@@ -21,16 +21,17 @@ part check     quick "formatting, layers, sizes, forbidden calls"
 part selftest  quick "the checkers find what they should"
 part tests     quick "release build, all tests"
 part clang     full  "clang, warnings are errors, all tests"
+part plain     full  "plain cmake, without presets or ninja"
 part asan      full  "address and undefined behaviour sanitizers"
 part tsan      full  "thread sanitizer"
 part loaders   full  "Khronos' OpenCL loader beside ocl-icd"
-part platforms full  "kernels on PoCL, Intel's CPU runtime and Oclgrind"
+part platforms full  "kernels on Intel's CPU runtime and on Oclgrind"
 part files     full  "models and tensor files against the Python packages"
 part fuzz      full  "each fuzzer for a minute"
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' ci/test.sh | sed '/^Each part/,$d'; }
 
-full=0 sample=1 only=()
+full=0 sample=${CLEAVE_TEST_SAMPLE:-1} only=()
 while [ $# -gt 0 ]; do
     case "$1" in
     --full) full=1 ;;
@@ -55,7 +56,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ "$sample" = 1 ] || [ "$full" = 1 ] || die "--sample goes with --full"
+[ "$sample" = 1 ] || [ "$full" = 1 ] || [ ${#only[@]} -gt 0 ] || die "--sample goes with --full or --only"
 
 # The parts to run.
 chosen=() needs_full=$full

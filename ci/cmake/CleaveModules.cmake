@@ -34,6 +34,7 @@ function(cleave_embed_kernels out_sources)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels_cl/*.h
     ${PROJECT_SOURCE_DIR}/kernels_cl/*.def ${PROJECT_SOURCE_DIR}/host/ir/*.def)
   set(generated)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/kernels) # make, unlike ninja, does not
   foreach(kernel IN LISTS kernels)
     get_filename_component(name ${kernel} NAME_WE)
     set(output ${CMAKE_CURRENT_BINARY_DIR}/kernels/${name}_cl.c)

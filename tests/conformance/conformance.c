@@ -1,10 +1,11 @@
 /* Every case of a family through infer and reference, then every kernel variant on every device
  * against the reference.
  *
- *     conformance [--family NAME] [--case TEXT] [--device TEXT] [--seed N] [--light] [-v]
+ *     conformance [--family NAME] [--case TEXT] [--device TEXT] [--seed N] [--light] [--sample N]
+ *                 [-v]
  *
  * TEXT is a part of the case's line or of the device's name. --light: one run a case, variant and
- * device (Oclgrind is slow).
+ * device (Oclgrind is slow). --sample: about one case in N, chosen by the seed.
  */
 #include "host/base/hash.h"
 #include "tests/conformance/case.h"
@@ -15,7 +16,7 @@
 
 typedef struct options {
     const char *family, *part, *device;
-    uint64_t seed;
+    uint64_t seed, sample;
     bool is_light, is_verbose;
 } options;
 
@@ -191,6 +192,10 @@ static void try_case(
     if (opts->part != NULL && strstr(label, opts->part) == NULL) {
         return;
     }
+    clv_hash drawn = clv_hash_combine(clv_hash_string(label), (clv_hash){.low = opts->seed});
+    if (drawn.low % opts->sample != 0) {
+        return;
+    }
     total->cases++;
     if (opts->is_verbose) {
         printf("%s\n", label);
@@ -235,7 +240,7 @@ done:
 static int usage(void) {
     fprintf(
         stderr, "usage: conformance [--family NAME] [--case TEXT] [--device TEXT] [--seed N] "
-                "[--light] [-v]\n");
+                "[--light] [--sample N] [-v]\n");
     return 2;
 }
 
@@ -256,15 +261,18 @@ static bool parse_options(int argc, char **argv, options *out_options) {
         } else if (strcmp(argv[i], "--seed") == 0 && value != NULL) {
             out_options->seed = strtoull(value, NULL, 10);
             i++;
+        } else if (strcmp(argv[i], "--sample") == 0 && value != NULL) {
+            out_options->sample = strtoull(value, NULL, 10);
+            i++;
         } else {
             return false;
         }
     }
-    return true;
+    return out_options->sample != 0;
 }
 
 int main(int argc, char **argv) {
-    options opts = {.seed = 1};
+    options opts = {.seed = 1, .sample = 1};
     if (!parse_options(argc, argv, &opts)) {
         return usage();
     }
