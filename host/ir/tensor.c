@@ -109,7 +109,10 @@ void clv_shape_strides(const clv_shape *shape, int64_t out_strides[CLV_MAX_RANK]
 
 clv_status *clv_shape_check(const clv_shape *shape, const char *what) {
     char text[CLV_SHAPE_TEXT];
-    if (shape->rank < 0 || shape->rank > CLV_MAX_RANK) {
+    if (shape->rank < 0) {
+        return CLV_ERROR(MALFORMED, "%s has no known rank", what);
+    }
+    if (shape->rank > CLV_MAX_RANK) {
         return CLV_ERROR(
             UNSUPPORTED, "%s has rank %d, cleave handles 0 to %d", what, (int)shape->rank,
             CLV_MAX_RANK);

@@ -44,6 +44,10 @@ static clv_status *get_target(clv_infer *infer, clv_dtype *out_dtype) {
     return NULL;
 }
 
+static bool keeps_type(const clv_call *call) {
+    return call->inputs[0].dtype == call->outputs[0].dtype;
+}
+
 static clv_status *infer_cast(clv_infer *infer) {
     clv_dtype to = CLV_DTYPE_NONE;
     CLV_TRY(get_target(infer, &to));
@@ -51,9 +55,10 @@ static clv_status *infer_cast(clv_infer *infer) {
 }
 
 const clv_op_def clv_op_def_Cast = {
-    CLV_POINTWISE_FIELDS, .name = "Cast",  .since_opset = 6,
-    .min_inputs = 1,      .max_inputs = 1, .flags = CLV_OP_POINTWISE,
-    .infer = infer_cast,
+    CLV_POINTWISE_FIELDS, .name = "Cast",
+    .since_opset = 6,     .min_inputs = 1,
+    .max_inputs = 1,      .flags = CLV_OP_POINTWISE,
+    .infer = infer_cast,  .is_identity = keeps_type,
 };
 
 static clv_status *infer_cast_like(clv_infer *infer) {
@@ -103,6 +108,7 @@ const clv_op_def clv_op_def_CastLike = {
     .max_outputs = 1,
     .flags = CLV_OP_POINTWISE,
     .infer = infer_cast_like,
+    .is_identity = keeps_type,
     .reference = cast_like_reference,
     .cost = cast_like_cost,
     .splits = cast_like_splits,
@@ -132,6 +138,7 @@ static clv_status *infer_bit_cast(clv_infer *infer) {
 }
 
 const clv_op_def clv_op_def_BitCast = {
-    CLV_POINTWISE_FIELDS, .name = "BitCast",         .since_opset = 26,       .min_inputs = 1,
-    .max_inputs = 1,      .flags = CLV_OP_POINTWISE, .infer = infer_bit_cast,
+    CLV_POINTWISE_FIELDS,    .name = "BitCast",         .since_opset = 26,
+    .min_inputs = 1,         .max_inputs = 1,           .flags = CLV_OP_POINTWISE,
+    .infer = infer_bit_cast, .is_identity = keeps_type,
 };

@@ -38,11 +38,16 @@ static clv_status *infer_mean(clv_infer *infer) {
     return NULL;
 }
 
-#define VARIADIC(op, function, extra_flags)                                                \
-    const clv_op_def clv_op_def_##op = {                                                   \
-        CLV_POINTWISE_FIELDS, .name = #op,      .since_opset = 6,                          \
-        .min_inputs = 1,      .max_inputs = -1, .flags = CLV_OP_POINTWISE | (extra_flags), \
-        .infer = function,                                                                 \
+static bool has_one_input(const clv_call *call) {
+    return call->num_inputs == 1;
+}
+
+#define VARIADIC(op, function, extra_flags)                              \
+    const clv_op_def clv_op_def_##op = {                                 \
+        CLV_POINTWISE_FIELDS, .name = #op,                               \
+        .since_opset = 6,     .min_inputs = 1,                           \
+        .max_inputs = -1,     .flags = CLV_OP_POINTWISE | (extra_flags), \
+        .infer = function,    .is_identity = has_one_input,              \
     };
 VARIADIC(Max, infer_max, CLV_OP_COMMUTES)
 VARIADIC(Mean, infer_mean, CLV_OP_COMMUTES)

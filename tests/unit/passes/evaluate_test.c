@@ -1,0 +1,93 @@
+#include "host/passes/evaluate.h"
+
+#include "host/passes/passes.h"
+#include "tests/support/check.h"
+#include "tests/support/graph_text.h"
+
+typedef struct seen {
+    const clv_graph *graph;
+    char names[256];
+    double last; /* element 0 of the tensor seen last */
+    const char *stop_at;
+} seen;
+
+static clv_status *note(void *context, clv_tensor_id id, const clv_view *value) {
+    seen *s = context;
+    const clv_tensor *tensor = &s->graph->tensors[id];
+    assert_int_equal(value->dtype, tensor->dtype);
+    assert_true(clv_shape_equal(&value->shape, &tensor->shape));
+    strcat(s->names, tensor->name);
+    strcat(s->names, " ");
+    s->last = clv_load_double(value->dtype, value->data, 0);
+    bool is_last = s->stop_at != NULL && strcmp(tensor->name, s->stop_at) == 0;
+    return is_last ? CLV_ERROR(MISMATCH, "stop") : NULL;
+}
+
+static clv_graph *infer(const char *text) {
+    clv_graph *graph;
+    assert_ok(clv_test_graph_make(text, 1, &graph));
+    assert_ok(clv_passes_infer(graph));
+    return graph;
+}
+
+static const char diamond[] = "input x f32[2]\nconstant c f32[2]{10,20}\n"
+                              "a = Add(x, c)\nb = Neg(a)\nd = Mul(a, b)\nunused = Relu(x)\n"
+                              "output d\n";
+
+static void test_every_tensor_in_order(void **state) {
+    (void)state;
+    clv_graph *graph = infer(diamond);
+    const float x[] = {1, 2};
+    const clv_view input = {CLV_FLOAT32, {.rank = 1, .dims = {2}}, x};
+    seen s = {.graph = graph, .names = ""};
+    assert_ok(clv_evaluate(graph, &input, note, &s));
+    assert_string_equal(s.names, "x a b d unused ");
+    s = (seen){.graph = graph, .stop_at = "d"};
+    assert_failed(MISMATCH, "stop", clv_evaluate(graph, &input, note, &s));
+    assert_true(s.last == -121);
+    assert_ok(clv_evaluate(graph, &input, NULL, NULL));
+    clv_graph_destroy(graph);
+}
+
+static void test_wrong_inputs(void **state) {
+    (void)state;
+    clv_graph *graph = infer(diamond);
+    const float x[] = {1, 2};
+    const clv_view typed = {CLV_INT32, {.rank = 1, .dims = {2}}, x};
+    const clv_view shaped = {CLV_FLOAT32, {.rank = 2, .dims = {1, 2}}, x};
+    const clv_view missing = {CLV_FLOAT32, {.rank = 1, .dims = {2}}, NULL};
+    assert_failed(USAGE, "input 'x'", clv_evaluate(graph, &typed, NULL, NULL));
+    assert_failed(USAGE, "input 'x'", clv_evaluate(graph, &shaped, NULL, NULL));
+    assert_failed(USAGE, "input 'x'", clv_evaluate(graph, &missing, NULL, NULL));
+    clv_graph_destroy(graph);
+}
+
+static void test_forbidden_values_name_the_node(void **state) {
+    (void)state;
+    clv_graph *graph = infer("input x f32[2]\ninput i i64[1]\ny = Gather(x, i)\noutput y\n");
+    const float x[] = {1, 2};
+    const int64_t index = 2;
+    const clv_view inputs[] = {
+        {CLV_FLOAT32, {.rank = 1, .dims = {2}}, x}, {CLV_INT64, {.rank = 1, .dims = {1}}, &index}};
+    assert_failed(MALFORMED, "Gather 'y'", clv_evaluate(graph, inputs, NULL, NULL));
+    clv_graph_destroy(graph);
+}
+
+/* Tensors without elements, and a graph whose output is its input. */
+static void test_empty_tensors(void **state) {
+    (void)state;
+    clv_graph *graph = infer("input x f32[0,3]\ny = Neg(x)\nz = ReduceSum(y)\noutput z x\n");
+    const clv_view input = {CLV_FLOAT32, {.rank = 2, .dims = {0, 3}}, NULL};
+    assert_ok(clv_evaluate(graph, &input, NULL, NULL));
+    clv_graph_destroy(graph);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_tensor_in_order),
+        cmocka_unit_test(test_wrong_inputs),
+        cmocka_unit_test(test_forbidden_values_name_the_node),
+        cmocka_unit_test(test_empty_tensors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
