@@ -53,7 +53,8 @@ static clv_tensor_id find_below(const simplifier *s, const clv_node *node) {
     if (producer == CLV_NO_ID || !is_view(&s->graph->nodes[producer])) {
         return CLV_NO_ID;
     }
-    return s->graph->nodes[producer].inputs[0];
+    /* the producer was visited, but what it reads may have been renamed since */
+    return resolve(s, s->graph->nodes[producer].inputs[0]);
 }
 
 /* Whatever view the node was, it becomes the Reshape of `input` to the shape that its output has:

@@ -310,6 +310,10 @@ static const simplification simplifications[] = {
     {"input x f32[2,3]\nconstant s i64[1]{6}\nconstant t i64[2]{2,3}\na = Reshape(x, s)\n"
      "b = Reshape(a, t)\ny = Neg(b)\nz = Neg(a)\noutput y z",
      3},
+    /* what lies below the views is renamed between them */
+    {"input x f32[2,3]\nconstant s i64[1]{6}\nconstant t i64[2]{3,2}\na = Relu(x)\n"
+     "b = Reshape(a, s)\ny = Identity(a)\nc = Reshape(b, t)\nz = Neg(c)\noutput y z",
+     3},
     /* nothing to leave out */
     {"input x f32[2,3]\na = Transpose(x) perm=[1,0]\nb = Transpose(a) perm=[0,1]\ny = Neg(b)\n"
      "output y",
