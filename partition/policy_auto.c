@@ -1,0 +1,51 @@
+/* Every policy and the products worth trying; the best for the objective. What comes first in the
+ * list wins ties, so that nothing is split for nothing. */
+#include "host/base/memory.h"
+#include "partition/policy.h"
+
+#include <string.h>
+
+static clv_status *try_policy(
+    const clv_problem *problem, const char *text, clv_draft *best, clv_status **refusal) {
+    clv_policy_spec spec;
+    clv_draft draft;
+    CLV_TRY(clv_policy_parse(text, &spec));
+    clv_status *failure = clv_policy_run(
+        problem, spec.levels[0], spec.levels + 1, spec.num_levels - 1, problem->units,
+        problem->num_units, &draft);
+    if (failure == NULL) {
+        failure = clv_draft_score(problem, &draft);
+    }
+    if (failure == NULL && (best->groups == NULL || clv_draft_is_better(problem, &draft, best))) {
+        if (draft.policy == NULL) {
+            draft.policy = clv_policy_format(problem->arena, spec.levels, spec.num_levels);
+        }
+        if (draft.policy == NULL) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
+        }
+        *best = draft;
+    }
+    *refusal = clv_status_join(*refusal, failure);
+    return NULL;
+}
+
+clv_status *clv_policy_make_auto(const clv_problem *problem, clv_draft *out_draft) {
+    static const char *const candidates[] = {"single",   "serial", "tensor",        "branch",
+                                             "pipeline", "data",   "data/pipeline", "data/tensor"};
+    clv_status *status = NULL, *refusal = NULL;
+    bool has_choice = problem->num_units > 1;
+    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+        bool is_product = strchr(candidates[i], '/') != NULL;
+        /* A product takes whole requests apart: nothing for the latency of one. */
+        if ((has_choice || i == 0) && !(is_product && problem->objective == CLV_LATENCY)) {
+            CLV_TRY_DONE(try_policy(problem, candidates[i], out_draft, &refusal));
+        }
+    }
+    if (out_draft->groups == NULL) {
+        status = refusal;
+        refusal = NULL;
+    }
+done:
+    clv_status_destroy(refusal);
+    return status;
+}

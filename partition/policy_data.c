@@ -1,0 +1,152 @@
+/* Copies of the graph on groups of units; requests in proportion to the groups' speeds. */
+#include "host/base/memory.h"
+#include "partition/policy.h"
+
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
+
+enum { NUM_DEALS = 2, MAX_PLACEMENTS = 4000000 };
+
+/* Deals units to groups: neighbours together (0), or each sort of unit round the groups (1), which
+ * is how copies of an accelerator's functional units are told apart. */
+static void deal_units(
+    const clv_problem *problem, uint32_t deal, uint32_t num_groups, uint32_t *group_of) {
+    const clv_costs *costs = problem->costs;
+    for (uint32_t i = 0; i < problem->num_units; i++) {
+        if (deal == 0) {
+            group_of[i] = (uint32_t)((uint64_t)i * num_groups / problem->num_units);
+            continue;
+        }
+        uint32_t before = 0;
+        for (uint32_t k = 0; k < i; k++) {
+            before += strcmp(
+                          costs->machine->units[problem->units[k]].kind,
+                          costs->machine->units[problem->units[i]].kind) == 0
+                          ? 1
+                          : 0;
+        }
+        group_of[i] = before % num_groups;
+    }
+}
+
+/* One group's draft. With `may_skip` a group that cannot is left out; *refusal says why. */
+static clv_status *make_group(
+    const clv_problem *problem, const uint32_t *units, uint32_t num_units, bool may_skip,
+    clv_draft *draft, clv_status **refusal) {
+    bool is_bespoke = problem->costs->machine->bespoke != CLV_BESPOKE_NO;
+    clv_policy_level inner = {clv_policy_find(is_bespoke ? "serial" : "single"), 0};
+    clv_draft part;
+    if (problem->num_inner > 0) {
+        inner = problem->inner[0];
+    }
+    clv_status *status = clv_policy_run(
+        problem, inner, problem->inner + 1, problem->num_inner > 0 ? problem->num_inner - 1 : 0,
+        units, num_units, &part);
+    if (status == NULL) {
+        memcpy(
+            &draft->groups[draft->num_groups], part.groups, part.num_groups * sizeof *part.groups);
+        draft->num_groups += part.num_groups;
+        draft->method = part.method;
+    } else if (may_skip && clv_status_code(status) != CLV_USAGE) {
+        *refusal = clv_status_join(*refusal, status);
+        status = NULL;
+    }
+    return status;
+}
+
+/* A draft of `num_groups` groups. */
+static clv_status *make_groups(
+    const clv_problem *problem, uint32_t num_groups, uint32_t deal, bool may_skip,
+    clv_draft *out_draft) {
+    clv_status *status = NULL, *refusal = NULL;
+    uint32_t *block = clv_alloc_zeroed((size_t)problem->num_units * 2, sizeof *block);
+    uint32_t *units = block + problem->num_units;
+    *out_draft = (clv_draft){0};
+    out_draft->groups = clv_arena_alloc(problem->arena, num_groups, sizeof(clv_group));
+    if (block == NULL || out_draft->groups == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
+    deal_units(problem, deal, num_groups, block);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < problem->num_units; i++) {
+            if (block[i] == g) {
+                units[count++] = problem->units[i];
+            }
+        }
+        CLV_TRY_DONE(make_group(problem, units, count, may_skip, out_draft, &refusal));
+    }
+    if (out_draft->num_groups == 0) {
+        status = refusal;
+        refusal = NULL;
+        goto done;
+    }
+    CLV_TRY_DONE(clv_draft_score(problem, out_draft));
+    clv_policy_level levels[CLV_MAX_POLICY_LEVELS] = {
+        {clv_policy_find("data"), out_draft->num_groups}};
+    memcpy(levels + 1, problem->inner, problem->num_inner * sizeof *levels);
+    out_draft->policy = clv_policy_format(problem->arena, levels, 1 + problem->num_inner);
+    if (out_draft->policy == NULL) {
+        status = NO_MEMORY_HERE();
+    }
+done:
+    clv_status_destroy(refusal);
+    clv_free(block);
+    return status;
+}
+
+/* The best of the ways to deal `num_groups` groups; *refusal where none works. */
+static clv_status *try_count(
+    const clv_problem *problem, uint32_t num_groups, clv_draft *best, clv_status **refusal) {
+    uint32_t count = problem->costs->workload->num_tasks;
+    if ((uint64_t)num_groups * count > MAX_PLACEMENTS) {
+        *refusal = clv_status_join(
+            *refusal, CLV_ERROR(
+                          USAGE, "data:%u copies of %u tasks are more than a plan may have (%u)",
+                          num_groups, count, (unsigned)MAX_PLACEMENTS));
+        return NULL;
+    }
+    for (uint32_t deal = 0; deal < NUM_DEALS; deal++) {
+        clv_draft draft;
+        bool may_skip = problem->level.count == 0 && problem->num_inner == 0;
+        clv_status *failure = make_groups(problem, num_groups, deal, may_skip, &draft);
+        if (failure == NULL &&
+            (best->groups == NULL || clv_draft_is_better(problem, &draft, best))) {
+            *best = draft;
+        }
+        *refusal = clv_status_join(*refusal, failure);
+        if (num_groups == problem->num_units || num_groups == 1) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draft) {
+    clv_problem part = *problem;
+    clv_status *refusal = NULL, *status = NULL;
+    uint32_t num_units = problem->num_units;
+    if (problem->level.count > num_units) {
+        return CLV_ERROR(
+            USAGE, "data:%u needs as many units, there are %u", problem->level.count, num_units);
+    }
+    if (problem->level.count > 0) {
+        CLV_TRY_DONE(try_count(&part, problem->level.count, out_draft, &refusal));
+    } else if (problem->num_inner == 0) {
+        CLV_TRY_DONE(try_count(&part, num_units, out_draft, &refusal));
+    } else {
+        part.budget = problem->budget / 4 + 1;
+        for (uint32_t k = 1; k <= num_units; k = k < 8 ? k + 1 : k * 2) {
+            CLV_TRY_DONE(try_count(&part, k, out_draft, &refusal));
+        }
+    }
+    if (out_draft->groups == NULL) {
+        status = refusal;
+        refusal = NULL;
+    }
+done:
+    clv_status_destroy(refusal);
+    return status;
+}

@@ -1,0 +1,385 @@
+/* One task at a time, each where the whole is fastest: the sum of the tasks' times and of every
+ * tensor's way to each memory that reads it.
+ *
+ * Exact by dynamic programming where tasks form a forest (every tensor read by one task, every task
+ * reading one), and on small problems, where every assignment is tried. Else the forest of each
+ * task's largest input is solved, and improved by moving single tasks and runs of neighbours.
+ */
+#include "host/base/memory.h"
+#include "partition/policy.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
+
+enum { MAX_LABELS = 64, MAX_ASSIGNMENTS = 30000 };
+
+typedef struct serial {
+    const clv_problem *problem;
+    const clv_workload *workload;
+    uint32_t *labels; /* units to choose from, [num_labels] */
+    uint32_t num_labels;
+    double *latency_us, *us_per_byte; /* [num_labels][num_labels] of a tensor's way */
+    double *own_us;                   /* [num_tasks][num_labels], at the first of a colocation */
+    double *message_us;               /* [num_tasks][num_labels]: least cost of the tree below */
+    uint32_t *parent, *parent_tensor; /* [num_tasks] */
+    uint32_t *label;                  /* [num_tasks] chosen, at the first of a colocation */
+    uint32_t *assignment;             /* [num_tasks] scratch for drafts */
+    bool is_forest;
+} serial;
+
+static double way_us(const serial *s, uint32_t from, uint32_t to, uint64_t bytes) {
+    size_t at = (size_t)from * s->num_labels + to;
+    return bytes == 0 ? 0 : s->latency_us[at] + (double)bytes * s->us_per_byte[at];
+}
+
+/* Labels: one unit of each sort, the first unit first; units that pins name. */
+static clv_status *list_labels(serial *s) {
+    const clv_problem *problem = s->problem;
+    CLV_TRY(clv_distinct_units(problem, s->labels, &s->num_labels));
+    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+        bool is_known = problem->pins[i] == CLV_NO_INDEX;
+        for (uint32_t k = 0; k < s->num_labels && !is_known; k++) {
+            is_known = s->labels[k] == problem->pins[i];
+        }
+        if (!is_known) {
+            s->labels[s->num_labels++] = problem->pins[i];
+        }
+    }
+    if (s->num_labels > MAX_LABELS && problem->request->num_pins == 0) {
+        s->num_labels = MAX_LABELS;
+    }
+    return NULL;
+}
+
+static clv_status *fill_ways(serial *s) {
+    const double megabyte = 1 << 20;
+    for (uint32_t a = 0; a < s->num_labels; a++) {
+        for (uint32_t b = 0; b < s->num_labels; b++) {
+            size_t at = (size_t)a * s->num_labels + b;
+            double none_us, some_us;
+            CLV_TRY(
+                clv_costs_transfer_us(s->problem->costs, s->labels[a], s->labels[b], 0, &none_us));
+            CLV_TRY(clv_costs_transfer_us(
+                s->problem->costs, s->labels[a], s->labels[b], megabyte, &some_us));
+            s->latency_us[at] = none_us;
+            s->us_per_byte[at] = isinf(none_us) ? 0 : (some_us - none_us) / megabyte;
+        }
+    }
+    return NULL;
+}
+
+/* Times of tasks, and of the ways of inputs and outputs from and to the first unit's memory. */
+static clv_status *fill_own(serial *s) {
+    const clv_problem *problem = s->problem;
+    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+        const clv_task *task = &s->workload->tasks[i];
+        double *own = &s->own_us[(size_t)problem->first_of_colocation[i] * s->num_labels];
+        for (uint32_t k = 0; k < s->num_labels; k++) {
+            uint32_t unit = s->labels[k];
+            double way;
+            own[k] += clv_problem_allows(problem, i, unit)
+                          ? clv_costs_time_us(problem->costs, i, unit) +
+                                problem->costs->machine->units[unit].launch_us
+                          : (double)INFINITY;
+            for (uint32_t x = 0; x < task->num_inputs; x++) {
+                const clv_task_tensor *tensor = &s->workload->tensors[task->inputs[x]];
+                if (tensor->producer == CLV_NO_TASK && tensor->bytes > 0) {
+                    CLV_TRY(clv_costs_transfer_us(
+                        problem->costs, 0, unit, (double)tensor->bytes, &way));
+                    own[k] += way;
+                }
+            }
+            for (uint32_t y = 0; y < task->num_outputs; y++) {
+                const clv_task_tensor *tensor = &s->workload->tensors[task->outputs[y]];
+                if (tensor->is_output && tensor->bytes > 0) {
+                    CLV_TRY(clv_costs_transfer_us(
+                        problem->costs, unit, 0, (double)tensor->bytes, &way));
+                    own[k] += way;
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+/* --- the forest --- */
+
+static void find_parents(serial *s) {
+    const uint32_t *first = s->problem->first_of_colocation;
+    s->is_forest = true;
+    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+        s->parent[i] = CLV_NO_TASK;
+    }
+    for (uint32_t x = 0; x < s->workload->num_tensors; x++) {
+        const clv_task_tensor *tensor = &s->workload->tensors[x];
+        uint32_t readers = 0;
+        for (uint32_t i = 0; i < tensor->num_consumers && tensor->bytes > 0; i++) {
+            uint32_t child = first[tensor->consumers[i]];
+            uint32_t from = tensor->producer == CLV_NO_TASK ? CLV_NO_TASK : first[tensor->producer];
+            if (from == child) {
+                continue;
+            }
+            s->is_forest = s->is_forest && ++readers == 1;
+            if (from == CLV_NO_TASK) {
+                continue;
+            }
+            s->is_forest = s->is_forest && s->parent[child] == CLV_NO_TASK && from < child;
+            bool is_larger = s->parent[child] == CLV_NO_TASK ||
+                             s->workload->tensors[s->parent_tensor[child]].bytes < tensor->bytes;
+            if (from < child && is_larger) {
+                s->parent[child] = from;
+                s->parent_tensor[child] = x;
+            }
+        }
+    }
+}
+
+/* The label of `child` that is best below a parent with label `above`. */
+static uint32_t best_below(const serial *s, uint32_t child, uint32_t above, double *out_us) {
+    const double *mine = &s->message_us[(size_t)child * s->num_labels];
+    uint64_t bytes = s->workload->tensors[s->parent_tensor[child]].bytes;
+    uint32_t best = 0;
+    *out_us = (double)INFINITY;
+    for (uint32_t k = 0; k < s->num_labels; k++) {
+        double us = mine[k] + way_us(s, above, k, bytes);
+        if (us < *out_us) {
+            *out_us = us;
+            best = k;
+        }
+    }
+    return best;
+}
+
+static void solve_forest(serial *s) {
+    uint32_t count = s->workload->num_tasks, labels = s->num_labels;
+    memcpy(s->message_us, s->own_us, (size_t)count * labels * sizeof *s->message_us);
+    for (uint32_t i = count; i-- > 0;) {
+        for (uint32_t k = 0; s->parent[i] != CLV_NO_TASK && k < labels; k++) {
+            double us;
+            best_below(s, i, k, &us);
+            s->message_us[(size_t)s->parent[i] * labels + k] += us;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const double *mine = &s->message_us[(size_t)i * labels];
+        double us;
+        s->label[i] = 0;
+        if (s->parent[i] != CLV_NO_TASK) {
+            s->label[i] = best_below(s, i, s->label[s->parent[i]], &us);
+        } else {
+            for (uint32_t k = 1; k < labels; k++) {
+                s->label[i] = mine[k] < mine[s->label[i]] ? k : s->label[i];
+            }
+        }
+    }
+}
+
+/* --- drafts --- */
+
+static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal) {
+    clv_draft draft;
+    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+        s->assignment[i] = s->labels[s->label[s->problem->first_of_colocation[i]]];
+        if (!clv_problem_allows(s->problem, i, s->assignment[i])) {
+            return NULL;
+        }
+    }
+    CLV_TRY(clv_draft_from_units(
+        s->problem, s->assignment, NULL, "makes the whole fastest, transfers counted", &draft));
+    draft.groups[0].is_serial = true;
+    clv_status *failure = clv_draft_score(s->problem, &draft);
+    if (failure == NULL &&
+        (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
+        *best = draft;
+    }
+    *refusal = clv_status_join(*refusal, failure);
+    return NULL;
+}
+
+/* All on one label where that is possible, else each such task where it is fastest. */
+static void label_all(serial *s, uint32_t label) {
+    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+        const double *own = &s->own_us[(size_t)i * s->num_labels];
+        s->label[i] = label < s->num_labels ? label : 0;
+        for (uint32_t k = 0; k < s->num_labels; k++) {
+            bool must_move = label == s->num_labels || isinf(own[label]);
+            s->label[i] = must_move && own[k] < own[s->label[i]] ? k : s->label[i];
+        }
+    }
+}
+
+/* --- moves, measured on the whole: the truth, links shared by readers and all --- */
+
+static clv_status *measure(serial *s, const clv_draft *draft, double *out_us) {
+    clv_evaluate_begin(s->problem->ev);
+    CLV_TRY(clv_evaluate_loads(s->problem->ev, draft->groups, 1));
+    *out_us = s->problem->ev->serial_us;
+    return NULL;
+}
+
+static void relabel(serial *s, clv_draft *draft, uint32_t first, uint32_t label) {
+    s->label[first] = label;
+    for (uint32_t i = first; i < s->workload->num_tasks; i++) {
+        if (s->problem->first_of_colocation[i] == first) {
+            draft->groups[0].pieces[i].unit = s->labels[label];
+        }
+        if (s->workload->tasks[first].colocation == 0) {
+            break;
+        }
+    }
+}
+
+/* Moves single tasks, then runs of 2, 4, ... neighbours in order, while that helps. */
+static clv_status *improve(serial *s, const clv_draft *best, clv_draft *draft) {
+    uint32_t count = s->workload->num_tasks;
+    uint64_t tries = s->problem->budget / (4 * ((uint64_t)count + s->workload->num_tensors));
+    double best_us = 0, us = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t unit = best->groups[0].pieces[i].unit, k = 0;
+        while (s->labels[k] != unit) {
+            k++;
+        }
+        s->label[i] = k;
+        draft->groups[0].pieces[i].unit = unit;
+    }
+    CLV_TRY(measure(s, draft, &best_us));
+    uint32_t *old = s->assignment;
+    for (uint32_t length = 1; length <= count && tries > 0; length *= 2) {
+        for (uint32_t begin = 0; begin + length <= count && tries > 0; begin++) {
+            for (uint32_t k = 0; k < s->num_labels && tries > 0; k++, tries--) {
+                memcpy(old, s->label, count * sizeof *old);
+                bool is_possible = true;
+                for (uint32_t i = begin; i < begin + length; i++) {
+                    uint32_t first = s->problem->first_of_colocation[i];
+                    is_possible =
+                        is_possible && !isinf(s->own_us[(size_t)first * s->num_labels + k]);
+                }
+                for (uint32_t i = begin; is_possible && i < begin + length; i++) {
+                    relabel(s, draft, s->problem->first_of_colocation[i], k);
+                }
+                if (!is_possible) {
+                    continue;
+                }
+                CLV_TRY(measure(s, draft, &us));
+                if (us < best_us * (1 - 1e-12)) {
+                    best_us = us;
+                    continue;
+                }
+                for (uint32_t i = begin; i < begin + length; i++) {
+                    uint32_t first = s->problem->first_of_colocation[i];
+                    relabel(s, draft, first, old[first]);
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Every assignment. */
+static clv_status *enumerate(serial *s, clv_draft *draft) {
+    uint32_t count = s->workload->num_tasks;
+    double best_us = (double)INFINITY, us = 0;
+    uint32_t *best = s->assignment;
+    memset(s->label, 0, count * sizeof *s->label);
+    for (;;) {
+        bool is_possible = true;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t first = s->problem->first_of_colocation[i];
+            draft->groups[0].pieces[i].unit = s->labels[s->label[first]];
+            is_possible =
+                is_possible && !isinf(s->own_us[(size_t)first * s->num_labels + s->label[first]]);
+        }
+        if (is_possible) {
+            CLV_TRY(measure(s, draft, &us));
+            clv_evaluate_begin(s->problem->ev);
+            CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, 1));
+            if (us < best_us && clv_evaluate_fits(s->problem->ev)) {
+                best_us = us;
+                memcpy(best, s->label, count * sizeof *best);
+            }
+        }
+        uint32_t at = 0;
+        while (at < count &&
+               (s->problem->first_of_colocation[at] != at || ++s->label[at] == s->num_labels)) {
+            s->label[at++] = 0;
+        }
+        if (at == count) {
+            break;
+        }
+    }
+    memcpy(s->label, best, count * sizeof *best);
+    return NULL;
+}
+
+static clv_status *search(serial *s, clv_draft *out_draft, clv_status **refusal) {
+    clv_draft draft;
+    double assignments = 1;
+    for (uint32_t k = 0; k <= s->num_labels; k++) {
+        label_all(s, k);
+        CLV_TRY(try_labels(s, out_draft, refusal));
+    }
+    find_parents(s);
+    solve_forest(s);
+    CLV_TRY(try_labels(s, out_draft, refusal));
+    out_draft->method = "exact over a forest of tasks";
+    for (uint32_t i = 0; i < s->workload->num_tasks && assignments <= MAX_ASSIGNMENTS; i++) {
+        assignments *= s->problem->first_of_colocation[i] == i ? s->num_labels : 1;
+    }
+    bool is_small = assignments <= MAX_ASSIGNMENTS;
+    if ((s->is_forest && out_draft->groups != NULL) || s->num_labels < 2) {
+        return NULL;
+    }
+    memset(s->assignment, 0, s->workload->num_tasks * sizeof *s->assignment);
+    CLV_TRY(clv_draft_from_units(s->problem, s->assignment, NULL, "", &draft));
+    if (is_small) {
+        CLV_TRY(enumerate(s, &draft));
+    } else if (out_draft->groups != NULL) {
+        CLV_TRY(improve(s, out_draft, &draft));
+    }
+    CLV_TRY(try_labels(s, out_draft, refusal));
+    out_draft->method = is_small ? "exact: every assignment was tried"
+                                 : "forest of the largest inputs, improved by moving runs of tasks";
+    return NULL;
+}
+
+clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_draft) {
+    serial s = {.problem = problem, .workload = problem->costs->workload};
+    size_t count = s.workload->num_tasks, most = problem->costs->machine->num_units;
+    clv_status *status = NULL, *refusal = NULL;
+    clv_arena arena;
+    clv_arena_init(&arena, 0);
+    s.labels = clv_arena_alloc(&arena, most, sizeof *s.labels);
+    if (s.labels == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    CLV_TRY_DONE(list_labels(&s));
+    size_t labels = s.num_labels;
+    s.latency_us = clv_arena_alloc(&arena, labels * labels, sizeof(double));
+    s.us_per_byte = clv_arena_alloc(&arena, labels * labels, sizeof(double));
+    s.own_us = clv_arena_alloc(&arena, count * labels, sizeof(double));
+    s.message_us = clv_arena_alloc(&arena, count * labels, sizeof(double));
+    s.parent = clv_arena_alloc(&arena, count, sizeof(uint32_t));
+    s.parent_tensor = clv_arena_alloc(&arena, count, sizeof(uint32_t));
+    s.label = clv_arena_alloc(&arena, count, sizeof(uint32_t));
+    s.assignment = clv_arena_alloc(&arena, count, sizeof(uint32_t));
+    if (s.latency_us == NULL || s.us_per_byte == NULL || s.own_us == NULL || s.message_us == NULL ||
+        s.parent == NULL || s.parent_tensor == NULL || s.label == NULL || s.assignment == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
+    CLV_TRY_DONE(fill_ways(&s));
+    CLV_TRY_DONE(fill_own(&s));
+    CLV_TRY_DONE(search(&s, out_draft, &refusal));
+    if (out_draft->groups == NULL) {
+        status = refusal != NULL
+                     ? refusal
+                     : CLV_ERROR(UNSUPPORTED, "some task can run on no unit that may be used");
+        refusal = NULL;
+    }
+done:
+    clv_status_destroy(refusal);
+    clv_arena_deinit(&arena);
+    return status;
+}

@@ -1,0 +1,420 @@
+/* Operators cut over units in proportion to their speed. Each task is whole, or cut one of its
+ * ways; which is chosen by dynamic programming over the forest of each task's largest input, moves
+ * between the pieces of neighbours counted: where axes agree nothing moves. Tried with several
+ * numbers of units; the best is measured on the whole.
+ */
+#include "host/base/memory.h"
+#include "partition/policy.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
+
+enum { MAX_OPTIONS = 6 };
+
+typedef struct option {
+    clv_placement placement; /* first_piece counts from `pieces` */
+    const clv_piece *pieces;
+    double own_us;  /* slowest piece, and what a sum costs */
+    double best_us; /* with all that hangs below */
+} option;
+
+typedef struct tensor_search {
+    const clv_problem *problem;
+    const clv_workload *workload;
+    clv_arena *arena; /* of options */
+    uint32_t *units;  /* those that can run most first, then the fastest; as given with shares */
+    uint32_t num_units;
+    bool must_split; /* wherever there is a way to */
+    option *options; /* [num_tasks][MAX_OPTIONS] */
+    uint32_t *num_options;
+    uint32_t *parent, *parent_tensor, *chosen; /* [num_tasks] */
+} tensor_search;
+
+/* --- options --- */
+
+static double share_of(const tensor_search *s, uint32_t task, uint32_t k) {
+    const clv_plan_request *request = s->problem->request;
+    uint32_t unit = s->units[k];
+    if (!clv_problem_allows(s->problem, task, unit)) {
+        return 0;
+    }
+    if (request->tensor_shares != NULL) {
+        return k < request->num_tensor_shares ? request->tensor_shares[k] : 0;
+    }
+    double time_us = clv_costs_time_us(s->problem->costs, task, unit);
+    return time_us > 0 ? 1 / time_us : 1;
+}
+
+/* Cuts in multiples of the grain nearest to the shares; *out_count pieces, empty ones left out. */
+static clv_status *cut_pieces(
+    const tensor_search *s, uint32_t task, const clv_task_split *split, clv_piece **out_pieces,
+    uint32_t *out_count) {
+    double total = 0, sum = 0;
+    int64_t at = 0;
+    *out_count = 0;
+    *out_pieces = clv_arena_alloc(s->arena, s->num_units, sizeof **out_pieces);
+    if (*out_pieces == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t k = 0; k < s->num_units; k++) {
+        total += share_of(s, task, k);
+    }
+    int64_t grains = (split->extent + split->grain - 1) / split->grain;
+    for (uint32_t k = 0; k < s->num_units && total > 0; k++) {
+        double share = share_of(s, task, k);
+        sum += share;
+        int64_t end = (int64_t)floor(sum / total * (double)grains + 0.5);
+        end = end >= grains || sum >= total * (1 - 1e-12) ? split->extent : end * split->grain;
+        if (share > 0 && end > at) {
+            (*out_pieces)[(*out_count)++] = (clv_piece){s->units[k], at, end};
+            at = end;
+        }
+    }
+    return NULL;
+}
+
+/* What a SUM costs: partial results to the first piece's unit, and adding them. */
+static clv_status *join_us(const tensor_search *s, uint32_t task, const option *o, double *out_us) {
+    const clv_task *t = &s->workload->tasks[task];
+    *out_us = 0;
+    for (uint32_t y = 0; y < t->num_outputs; y++) {
+        double bytes = (double)s->workload->tensors[t->outputs[y]].bytes;
+        for (uint32_t k = 1; k < o->placement.num_pieces && bytes > 0; k++) {
+            double way_us;
+            CLV_TRY(clv_costs_transfer_us(
+                s->problem->costs, o->pieces[k].unit, o->pieces[0].unit, bytes, &way_us));
+            *out_us += way_us;
+        }
+    }
+    return NULL;
+}
+
+static clv_status *add_option(
+    tensor_search *s, uint32_t task, int32_t split, const clv_piece *pieces, uint32_t count) {
+    if (s->num_options[task] == MAX_OPTIONS) {
+        return NULL;
+    }
+    option *o = &s->options[(size_t)task * MAX_OPTIONS + s->num_options[task]++];
+    double sum_us = 0;
+    *o = (option){
+        .placement =
+            {.num_pieces = count,
+             .split = split,
+             .reason = "whole: cutting it gains less"
+                       " than moving data costs"},
+        .pieces = pieces};
+    for (uint32_t k = 0; k < count; k++) {
+        o->own_us =
+            fmax(o->own_us, clv_piece_time_us(s->problem->costs, task, &o->placement, &pieces[k]));
+    }
+    if (split >= 0) {
+        o->placement.reason = "cut in proportion to the units' speed";
+        if (s->workload->tasks[task].splits[split].join == CLV_TASK_SUM) {
+            CLV_TRY(join_us(s, task, o, &sum_us));
+        }
+    }
+    o->own_us += sum_us;
+    return NULL;
+}
+
+/* Whole on the unit that is fastest for its colocation, and on the first unit. */
+static clv_status *add_whole(tensor_search *s, uint32_t task) {
+    const clv_problem *problem = s->problem;
+    size_t atom = problem->first_of_colocation[task];
+    uint32_t best = problem->pins[task];
+    double best_us = (double)INFINITY;
+    for (uint32_t k = 0; k < s->num_units && problem->pins[task] == CLV_NO_INDEX; k++) {
+        double us =
+            problem->atom_us
+                [atom * problem->costs->num_classes + problem->costs->class_of_unit[s->units[k]]];
+        if (us < best_us) {
+            best_us = us;
+            best = s->units[k];
+        }
+    }
+    if (best == CLV_NO_INDEX) {
+        return CLV_ERROR(
+            UNSUPPORTED, "no unit that may be used can run task '%s'",
+            s->workload->tasks[task].name);
+    }
+    bool is_free = problem->pins[task] == CLV_NO_INDEX && s->workload->tasks[task].colocation == 0;
+    uint32_t units[2] = {best, s->units[0]};
+    for (int i = 0; i < (is_free && best != units[1] ? 2 : 1); i++) {
+        if (clv_problem_allows(problem, task, units[i])) {
+            clv_piece *piece = clv_arena_alloc(s->arena, 1, sizeof *piece);
+            if (piece == NULL) {
+                return NO_MEMORY_HERE();
+            }
+            piece->unit = units[i];
+            CLV_TRY(add_option(s, task, -1, piece, 1));
+        }
+    }
+    return NULL;
+}
+
+static clv_status *list_options(tensor_search *s, uint32_t task) {
+    const clv_task *t = &s->workload->tasks[task];
+    bool is_free = s->problem->pins[task] == CLV_NO_INDEX && t->colocation == 0;
+    s->num_options[task] = 0;
+    for (uint32_t i = 0; i < t->num_splits && is_free; i++) {
+        clv_piece *pieces;
+        uint32_t count;
+        CLV_TRY(cut_pieces(s, task, &t->splits[i], &pieces, &count));
+        if (count > 1 && s->num_options[task] + 2 < MAX_OPTIONS) {
+            CLV_TRY(add_option(s, task, (int32_t)i, pieces, count));
+        }
+    }
+    if (s->num_options[task] == 0 || !s->must_split) {
+        CLV_TRY(add_whole(s, task));
+    }
+    return NULL;
+}
+
+/* --- moves between neighbours --- */
+
+/* Time to bring a tensor from a producer's pieces to a consumer's: the busiest receiver. */
+static clv_status *move_us(
+    const tensor_search *s, uint32_t tensor_index, const option *from, uint32_t task,
+    const option *to, double *out_us) {
+    const clv_costs *costs = s->problem->costs;
+    const clv_task_tensor *tensor = &s->workload->tensors[tensor_index];
+    const clv_task_split *split =
+        from->placement.split >= 0
+            ? &s->workload->tasks[tensor->producer].splits[from->placement.split]
+            : NULL;
+    uint32_t holders =
+        split != NULL && split->join == CLV_TASK_SUM ? 1 : from->placement.num_pieces;
+    uint32_t input = 0;
+    while (s->workload->tasks[task].inputs[input] != tensor_index) {
+        input++;
+    }
+    *out_us = 0;
+    for (uint32_t k = 0; k < to->placement.num_pieces; k++) {
+        double sum_us = 0;
+        for (uint32_t h = 0; h < holders; h++) {
+            double way_us = 0;
+            double bytes = clv_piece_bytes(
+                costs, task, input, &to->placement, &to->pieces[k], &from->placement,
+                &from->pieces[h]);
+            if (bytes > 0 && from->pieces[h].unit != to->pieces[k].unit) {
+                CLV_TRY(clv_costs_transfer_us(
+                    costs, from->pieces[h].unit, to->pieces[k].unit, bytes, &way_us));
+            }
+            sum_us += way_us;
+        }
+        *out_us = fmax(*out_us, sum_us);
+    }
+    return NULL;
+}
+
+static void find_parents(tensor_search *s) {
+    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+        const clv_task *task = &s->workload->tasks[i];
+        uint64_t most = 0;
+        s->parent[i] = CLV_NO_TASK;
+        for (uint32_t k = 0; k < task->num_inputs; k++) {
+            const clv_task_tensor *tensor = &s->workload->tensors[task->inputs[k]];
+            if (tensor->producer != CLV_NO_TASK &&
+                (s->parent[i] == CLV_NO_TASK || tensor->bytes > most)) {
+                s->parent[i] = tensor->producer;
+                s->parent_tensor[i] = task->inputs[k];
+                most = tensor->bytes;
+            }
+        }
+    }
+}
+
+/* The option of `task` that is best below the parent's option; its cost with the move. */
+static clv_status *best_below(
+    const tensor_search *s, uint32_t task, const option *above, uint32_t *out_best,
+    double *out_us) {
+    *out_us = (double)INFINITY;
+    *out_best = 0;
+    for (uint32_t k = 0; k < s->num_options[task]; k++) {
+        const option *o = &s->options[(size_t)task * MAX_OPTIONS + k];
+        double us;
+        CLV_TRY(move_us(s, s->parent_tensor[task], above, task, o, &us));
+        if (us + o->best_us < *out_us) {
+            *out_us = us + o->best_us;
+            *out_best = k;
+        }
+    }
+    return NULL;
+}
+
+static clv_status *choose_options(tensor_search *s) {
+    uint32_t count = s->workload->num_tasks;
+    for (uint32_t i = 0; i < count * (uint32_t)MAX_OPTIONS; i++) {
+        s->options[i].best_us = s->options[i].own_us;
+    }
+    for (uint32_t i = count; i-- > 0;) {
+        uint32_t parent = s->parent[i], best;
+        for (uint32_t k = 0; parent != CLV_NO_TASK && k < s->num_options[parent]; k++) {
+            option *above = &s->options[(size_t)parent * MAX_OPTIONS + k];
+            double us;
+            CLV_TRY(best_below(s, i, above, &best, &us));
+            above->best_us += us;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const option *mine = &s->options[(size_t)i * MAX_OPTIONS];
+        uint32_t parent = s->parent[i];
+        double us;
+        s->chosen[i] = 0;
+        if (parent != CLV_NO_TASK) {
+            CLV_TRY(best_below(
+                s, i, &s->options[(size_t)parent * MAX_OPTIONS + s->chosen[parent]], &s->chosen[i],
+                &us));
+            continue;
+        }
+        for (uint32_t k = 1; k < s->num_options[i]; k++) {
+            s->chosen[i] = mine[k].best_us < mine[s->chosen[i]].best_us ? k : s->chosen[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- drafts --- */
+
+static clv_status *draft_chosen(const tensor_search *s, clv_draft *out_draft) {
+    uint32_t count = s->workload->num_tasks, num_pieces = 0;
+    clv_arena *arena = s->problem->arena;
+    for (uint32_t i = 0; i < count; i++) {
+        num_pieces += s->options[(size_t)i * MAX_OPTIONS + s->chosen[i]].placement.num_pieces;
+    }
+    *out_draft = (clv_draft){.num_groups = 1};
+    clv_group *group = clv_arena_alloc(arena, 1, sizeof *group);
+    if (group == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    *group = (clv_group){.num_stages = 1, .share = 1, .depth = 1};
+    group->placements = clv_arena_alloc(arena, count, sizeof *group->placements);
+    group->pieces = clv_arena_alloc(arena, num_pieces, sizeof *group->pieces);
+    if (group->placements == NULL || group->pieces == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const option *o = &s->options[(size_t)i * MAX_OPTIONS + s->chosen[i]];
+        group->placements[i] = o->placement;
+        group->placements[i].first_piece = group->num_pieces;
+        if (s->problem->pins[i] != CLV_NO_INDEX) {
+            group->placements[i].reason = s->problem->pin_reasons[i];
+        }
+        memcpy(
+            &group->pieces[group->num_pieces], o->pieces,
+            o->placement.num_pieces * sizeof *o->pieces);
+        group->num_pieces += o->placement.num_pieces;
+    }
+    out_draft->groups = group;
+    out_draft->method = "forest of the largest inputs, moves between pieces counted";
+    return NULL;
+}
+
+/* With the first `num_units` units. */
+static clv_status *try_units(
+    tensor_search *s, uint32_t num_units, bool must_split, clv_draft *best, clv_status **refusal) {
+    clv_draft draft;
+    clv_status *status = NULL;
+    clv_arena arena;
+    clv_arena_init(&arena, 0);
+    s->arena = &arena;
+    s->num_units = num_units;
+    s->must_split = must_split;
+    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+        clv_status *failure = list_options(s, i);
+        if (clv_status_code(failure) == CLV_UNSUPPORTED) { /* other units may do */
+            *refusal = clv_status_join(*refusal, failure);
+            goto done;
+        }
+        CLV_TRY_DONE(failure);
+    }
+    CLV_TRY_DONE(choose_options(s));
+    CLV_TRY_DONE(draft_chosen(s, &draft));
+    clv_status *failure = clv_draft_score(s->problem, &draft);
+    if (failure == NULL &&
+        (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
+        *best = draft;
+    }
+    *refusal = clv_status_join(*refusal, failure);
+done:
+    clv_arena_deinit(&arena);
+    return status;
+}
+
+static void sort_units(tensor_search *s, double *total_us) {
+    const clv_problem *problem = s->problem;
+    const double cannot_us = 1e15; /* far above any sum of times that can be compared */
+    memcpy(s->units, problem->units, problem->num_units * sizeof *s->units);
+    for (uint32_t k = 0; k < problem->num_units; k++) {
+        total_us[k] = 0;
+        for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
+            double us = clv_costs_time_us(problem->costs, i, s->units[k]);
+            total_us[k] += isinf(us) ? cannot_us : us;
+        }
+    }
+    for (uint32_t i = 1; i < problem->num_units && problem->request->tensor_shares == NULL; i++) {
+        uint32_t unit = s->units[i], at = i;
+        double mine_us = total_us[i];
+        for (; at > 0 && total_us[at - 1] > mine_us; at--) {
+            s->units[at] = s->units[at - 1];
+            total_us[at] = total_us[at - 1];
+        }
+        s->units[at] = unit;
+        total_us[at] = mine_us;
+    }
+}
+
+static clv_status *search(tensor_search *s, clv_draft *out_draft) {
+    const clv_problem *problem = s->problem;
+    uint32_t most = problem->num_units;
+    clv_status *status = NULL, *refusal = NULL;
+    if (problem->level.count > 0 && problem->level.count < most) {
+        most = problem->level.count;
+    }
+    find_parents(s);
+    for (uint32_t n = most; n >= 1; n = n > 2 ? (n + 1) / 2 : 1) {
+        double cost = (double)s->workload->num_tasks * n * n;
+        bool is_given = problem->request->tensor_shares != NULL;
+        if (cost <= (double)problem->budget || n <= 2) {
+            CLV_TRY_DONE(try_units(s, n, is_given, out_draft, &refusal));
+            CLV_TRY_DONE(try_units(s, n, true, out_draft, &refusal));
+        }
+        if (n == 1 || is_given) {
+            break;
+        }
+    }
+    if (out_draft->groups == NULL) {
+        status = refusal;
+        refusal = NULL;
+    }
+done:
+    clv_status_destroy(refusal);
+    return status;
+}
+
+clv_status *clv_policy_make_tensor(const clv_problem *problem, clv_draft *out_draft) {
+    tensor_search s = {.problem = problem, .workload = problem->costs->workload};
+    size_t count = s.workload->num_tasks;
+    clv_status *status = NULL;
+    double *total_us = clv_alloc_zeroed(problem->num_units, sizeof *total_us);
+    s.units = clv_alloc_zeroed(problem->num_units, sizeof *s.units);
+    s.options = clv_alloc_zeroed(count * MAX_OPTIONS, sizeof *s.options);
+    s.num_options = clv_alloc_zeroed(count * 4, sizeof *s.num_options);
+    if (total_us == NULL || s.units == NULL || s.options == NULL || s.num_options == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
+    s.parent = s.num_options + count;
+    s.parent_tensor = s.parent + count;
+    s.chosen = s.parent_tensor + count;
+    sort_units(&s, total_us);
+    CLV_TRY_DONE(search(&s, out_draft));
+done:
+    clv_free(total_us);
+    clv_free(s.units);
+    clv_free(s.options);
+    clv_free(s.num_options);
+    return status;
+}

@@ -1,0 +1,186 @@
+/* The policies but pipeline, on problems whose best answers are known. */
+#include "partition/plan.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct setting {
+    clv_workload *workload;
+    clv_machine *machine;
+    clv_costs *costs;
+} setting;
+
+static void set_up(setting *s, const char *json, const char *machine) {
+    clv_status *status = clv_workload_parse_json("test", json, strlen(json), &s->workload);
+    if (status != NULL) {
+        fail_msg("%s", clv_status_message(status));
+    }
+    assert_null(clv_machine_parse_text(machine, &s->machine));
+    assert_null(clv_costs_create(s->workload, s->machine, &s->costs));
+}
+
+static void tear_down(setting *s) {
+    clv_costs_destroy(s->costs);
+    clv_machine_destroy(s->machine);
+    clv_workload_destroy(s->workload);
+}
+
+static clv_plan *plan(const setting *s, const char *policy, clv_objective objective) {
+    clv_plan *out = NULL;
+    clv_plan_request request = {
+        .policy = policy, .objective = objective, .has_objective = true, .allow_idle = true};
+    clv_status *status = clv_plan_create(s->costs, &request, &out);
+    if (status != NULL) {
+        fail_msg("%s: %s", policy, clv_status_message(status));
+    }
+    return out;
+}
+
+/* Topcuoglu, Hariri, Wu (TPDS 2002), figure 2. */
+static const char *const heft_example =
+    "{\"tasks\":["
+    "{\"name\":\"n1\",\"time_us\":{\"p1\":14,\"p2\":16,\"p3\":9}},"
+    "{\"name\":\"n2\",\"time_us\":{\"p1\":13,\"p2\":19,\"p3\":18}},"
+    "{\"name\":\"n3\",\"time_us\":{\"p1\":11,\"p2\":13,\"p3\":19}},"
+    "{\"name\":\"n4\",\"time_us\":{\"p1\":13,\"p2\":8,\"p3\":17}},"
+    "{\"name\":\"n5\",\"time_us\":{\"p1\":12,\"p2\":13,\"p3\":10}},"
+    "{\"name\":\"n6\",\"time_us\":{\"p1\":13,\"p2\":16,\"p3\":9}},"
+    "{\"name\":\"n7\",\"time_us\":{\"p1\":7,\"p2\":15,\"p3\":11}},"
+    "{\"name\":\"n8\",\"time_us\":{\"p1\":5,\"p2\":11,\"p3\":14}},"
+    "{\"name\":\"n9\",\"time_us\":{\"p1\":18,\"p2\":12,\"p3\":20}},"
+    "{\"name\":\"n10\",\"time_us\":{\"p1\":21,\"p2\":7,\"p3\":16}}],\"edges\":["
+    "{\"from\":\"n1\",\"to\":\"n2\",\"bytes\":18},{\"from\":\"n1\",\"to\":\"n3\",\"bytes\":12},"
+    "{\"from\":\"n1\",\"to\":\"n4\",\"bytes\":9},{\"from\":\"n1\",\"to\":\"n5\",\"bytes\":11},"
+    "{\"from\":\"n1\",\"to\":\"n6\",\"bytes\":14},{\"from\":\"n2\",\"to\":\"n8\",\"bytes\":19},"
+    "{\"from\":\"n2\",\"to\":\"n9\",\"bytes\":16},{\"from\":\"n3\",\"to\":\"n7\",\"bytes\":23},"
+    "{\"from\":\"n4\",\"to\":\"n8\",\"bytes\":27},{\"from\":\"n4\",\"to\":\"n9\",\"bytes\":23},"
+    "{\"from\":\"n5\",\"to\":\"n9\",\"bytes\":13},{\"from\":\"n6\",\"to\":\"n8\",\"bytes\":15},"
+    "{\"from\":\"n7\",\"to\":\"n10\",\"bytes\":17},{\"from\":\"n8\",\"to\":\"n10\",\"bytes\":11},"
+    "{\"from\":\"n9\",\"to\":\"n10\",\"bytes\":13}]}";
+
+static void test_heft(void **state) {
+    (void)state;
+    setting s;
+    set_up(&s, heft_example, "p1; p2; p3; link p* p* bw=1M");
+    clv_plan *single = plan(&s, "single", CLV_LATENCY);
+    assert_true(fabs(single->latency_us - 127) < 1e-9);
+    clv_plan *branch = plan(&s, "branch", CLV_LATENCY);
+    assert_true(branch->latency_us <= 80);
+    assert_true(fabs(branch->gain * branch->latency_us - 127) < 1e-6);
+    clv_plan *best = plan(&s, "auto", CLV_LATENCY);
+    assert_true(best->latency_us <= branch->latency_us);
+    clv_plan_destroy(single);
+    clv_plan_destroy(branch);
+    clv_plan_destroy(best);
+    tear_down(&s);
+}
+
+/* The middle task is faster away, and worth the way there and back; the last is not. */
+static void test_serial(void **state) {
+    (void)state;
+    setting s;
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":5},{\"name\":\"b\",\"time_us\":{\"p\":90,\"q\":"
+        "10}},{\"name\":\"c\",\"time_us\":{\"p\":12,\"q\":50}}],\"edges\":[{\"from\":\"a\",\"to\":"
+        "\"b\",\"bytes\":7},{\"from\":\"b\",\"to\":\"c\",\"bytes\":4}]}",
+        "p; q; link p q bw=1M latency=1us");
+    clv_plan *p = plan(&s, "serial", CLV_LATENCY);
+    /* a on q: 5, b on q: 10, b to p: 5, c: 12 */
+    assert_true(fabs(p->latency_us - 32) < 1e-9);
+    assert_non_null(strstr(p->method, "exact"));
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
+static void test_data(void **state) {
+    (void)state;
+    setting s;
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":60},{\"name\":\"b\",\"time_us\":40}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":7}]}",
+        "core*1; slow speed=0.25");
+    clv_plan *p = plan(&s, "data", CLV_THROUGHPUT);
+    assert_string_equal(p->policy, "data:2");
+    assert_int_equal(p->num_groups, 2);
+    assert_true(fabs(p->groups[0].share - 0.8) < 1e-9);
+    assert_true(fabs(p->period_us - 80) < 1e-9);
+    assert_int_equal(p->depth, 2);
+    clv_plan_destroy(p);
+    p = plan(&s, "auto", CLV_THROUGHPUT);
+    assert_true(p->period_us <= 80 + 1e-9);
+    clv_plan_destroy(p);
+    tear_down(&s);
+    set_up(
+        &s, "{\"tasks\":[{\"name\":\"a\",\"time_us\":3},{\"name\":\"b\",\"time_us\":4}]}",
+        "core*4");
+    p = plan(&s, "data:2/pipeline:2", CLV_THROUGHPUT);
+    assert_int_equal(p->num_groups, 2);
+    assert_int_equal(p->groups[1].num_stages, 2);
+    assert_true(fabs(p->period_us - 2) < 1e-9);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
+/* Two tasks cut along the same axis: shares 3 to 1, and nothing moves between them. */
+static void test_tensor(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":400,\"output_dims\":[64,8],\"splits\":[{\"name\":"
+        "\"rows\",\"axis\":0,\"extent\":64}]},{\"name\":\"b\",\"time_us\":400,\"output_dims\":[64,"
+        "8],\"splits\":[{\"name\":\"rows\",\"axis\":0,\"extent\":64,\"inputs\":{\"a\":{\"need\":"
+        "\"slice\",\"axis\":0}}}]}],\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":100000}]}";
+    setting s;
+    set_up(&s, json, "x; y speed=0.333333333333333; link x y bw=1M");
+    clv_plan *p = plan(&s, "tensor", CLV_LATENCY);
+    const clv_group *group = &p->groups[0];
+    assert_int_equal(group->placements[0].num_pieces, 2);
+    assert_int_equal(group->placements[1].num_pieces, 2);
+    const clv_piece *pieces = &group->pieces[group->placements[1].first_piece];
+    assert_int_equal(pieces[0].end, 48);
+    assert_int_equal(pieces[1].end, 64);
+    assert_true(fabs(p->latency_us - 600) < 1e-6);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
+/* One functional unit for each type: the pipeline's period is the most loaded type's. */
+static void test_bespoke(void **state) {
+    (void)state;
+    setting s;
+    clv_machine *pattern;
+    static const char *const kinds[] = {"Conv", "Relu"};
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"a\",\"type\":\"Conv\",\"time_us\":40},{\"name\":\"b\",\"type\":"
+        "\"Relu\",\"time_us\":5},{\"name\":\"c\",\"type\":\"Conv\",\"time_us\":30}],\"edges\":[{"
+        "\"from\":\"a\",\"to\":\"b\",\"bytes\":1},{\"from\":\"b\",\"to\":\"c\",\"bytes\":1}]}";
+    assert_null(clv_workload_parse_json("test", json, strlen(json), &s.workload));
+    assert_null(clv_machine_parse_text("bespoke:type*2", &pattern));
+    assert_null(clv_machine_instantiate(pattern, kinds, 2, &s.machine));
+    assert_null(clv_costs_create(s.workload, s.machine, &s.costs));
+    clv_plan *p = plan(&s, "pipeline", CLV_THROUGHPUT);
+    assert_true(fabs(p->period_us - 40) < 1e-9);
+    clv_plan_destroy(p);
+    p = plan(&s, "serial", CLV_LATENCY);
+    assert_true(fabs(p->latency_us - 75) < 1e-9);
+    clv_plan_destroy(p);
+    p = plan(&s, "data:2", CLV_THROUGHPUT);
+    assert_true(fabs(p->period_us - 37.5) < 1e-9);
+    clv_plan_destroy(p);
+    clv_machine_destroy(pattern);
+    tear_down(&s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_heft),   cmocka_unit_test(test_serial),  cmocka_unit_test(test_data),
+        cmocka_unit_test(test_tensor), cmocka_unit_test(test_bespoke),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
