@@ -139,6 +139,62 @@ static clv_objective default_objective(const clv_policy_spec *spec) {
     return is_throughput ? CLV_THROUGHPUT : CLV_LATENCY;
 }
 
+/* All units, for a problem over the whole machine. */
+static clv_status *list_units(const clv_costs *costs, clv_arena *arena, uint32_t **out_units) {
+    *out_units = clv_arena_alloc(arena, costs->machine->num_units, sizeof **out_units);
+    for (uint32_t i = 0; *out_units != NULL && i < costs->machine->num_units; i++) {
+        (*out_units)[i] = i;
+    }
+    return *out_units != NULL ? NULL : NO_MEMORY_HERE();
+}
+
+static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan) {
+    double slowest_us = 0;
+    plan->latency_us = (double)INFINITY;
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        clv_group *group = &plan->groups[g];
+        clv_evaluate_begin(ev);
+        CLV_TRY(clv_evaluate_loads(ev, group, 1));
+        group->bound_us = clv_evaluate_bound(ev, NULL);
+        CLV_TRY(clv_evaluate_latency(ev, group, &group->latency_us, NULL));
+        group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
+        plan->latency_us = fmin(plan->latency_us, group->latency_us);
+        plan->depth += group->depth;
+        slowest_us = fmax(slowest_us, group->share * group->period_us);
+    }
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        CLV_TRY(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
+    }
+    plan->period_us = fmax(clv_evaluate_bound(ev, NULL), slowest_us);
+    return NULL;
+}
+
+clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
+    clv_plan_request request = {.objective = plan->objective, .has_objective = true};
+    clv_problem problem = {
+        .costs = costs,
+        .arena = &plan->arena,
+        .num_units = costs->machine->num_units,
+        .objective = plan->objective,
+        .request = &request,
+        .budget = DEFAULT_BUDGET};
+    uint32_t *units;
+    clv_evaluator *ev;
+    clv_status *status = NULL;
+    CLV_TRY(list_units(costs, &plan->arena, &units));
+    CLV_TRY(clv_evaluator_create(costs, &ev));
+    problem.units = units;
+    problem.ev = ev;
+    CLV_TRY_DONE(measure_groups(ev, plan));
+    CLV_TRY_DONE(find_memory(ev, plan));
+    CLV_TRY_DONE(find_limit(ev, plan));
+    status = find_best_single(&problem, plan);
+done:
+    clv_evaluator_destroy(ev);
+    return status;
+}
+
 static clv_status *fill_plan(
     const clv_problem *problem, const clv_policy_spec *spec, clv_draft *draft, clv_plan *plan) {
     CLV_TRY(clv_draft_score(problem, draft));
@@ -166,13 +222,8 @@ static clv_status *make_plan(
     clv_draft draft;
     uint32_t num_units = costs->machine->num_units;
     CLV_TRY(clv_policy_parse(request->policy, &spec));
-    uint32_t *units = clv_arena_alloc(&plan->arena, num_units, sizeof *units);
-    if (units == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    for (uint32_t i = 0; i < num_units; i++) {
-        units[i] = i;
-    }
+    uint32_t *units;
+    CLV_TRY(list_units(costs, &plan->arena, &units));
     plan->objective = request->has_objective ? request->objective : default_objective(&spec);
     plan->workload_hash = costs->workload->hash;
     clv_problem problem = {

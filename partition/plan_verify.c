@@ -1,6 +1,6 @@
 /* Everything that must hold of a plan. */
 #include "host/base/memory.h"
-#include "partition/evaluate.h"
+#include "partition/policy.h"
 
 #include <math.h>
 
@@ -177,7 +177,7 @@ done:
     return status;
 }
 
-clv_status *clv_plan_verify(const clv_costs *costs, const clv_plan *plan) {
+clv_status *clv_plan_structure_verify(const clv_costs *costs, const clv_plan *plan) {
     double share = 0;
     if (plan->num_groups == 0) {
         return CLV_ERROR(MALFORMED, "the plan has no groups");
@@ -199,5 +199,10 @@ clv_status *clv_plan_verify(const clv_costs *costs, const clv_plan *plan) {
     if (!(fabs(share - 1) < 1e-6)) {
         return CLV_ERROR(MALFORMED, "the groups' shares add up to %g, must be 1", share);
     }
+    return NULL;
+}
+
+clv_status *clv_plan_verify(const clv_costs *costs, const clv_plan *plan) {
+    CLV_TRY(clv_plan_structure_verify(costs, plan));
     return verify_numbers(costs, plan);
 }

@@ -83,6 +83,11 @@ bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const c
 clv_status *clv_distinct_units(const clv_problem *problem, uint32_t *out_units, uint32_t *out_count)
     CLV_CHECKED;
 
+/* Numbers of a plan whose groups, shares and depths are known. */
+clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) CLV_CHECKED;
+/* What clv_plan_verify proves, but for numbers and memory. */
+clv_status *clv_plan_structure_verify(const clv_costs *costs, const clv_plan *plan) CLV_CHECKED;
+
 /* Runs `policy` on the same problem with other units. */
 clv_status *clv_policy_run(
     const clv_problem *problem, clv_policy_level level, const clv_policy_level *inner,

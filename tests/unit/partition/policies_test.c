@@ -1,4 +1,5 @@
 /* The policies but pipeline, on problems whose best answers are known. */
+#include "host/base/memory.h"
 #include "partition/plan.h"
 
 #include <math.h>
@@ -177,10 +178,95 @@ static void test_bespoke(void **state) {
     tear_down(&s);
 }
 
+/* --- files --- */
+
+static void check_file(const char *json, const char *machine, const char *policy) {
+    setting s;
+    char *first, *second;
+    clv_plan *read;
+    set_up(&s, json, machine);
+    clv_plan *p = plan(&s, policy, CLV_THROUGHPUT);
+    assert_null(clv_plan_format_json(s.costs, p, &first));
+    clv_status *status = clv_plan_parse_json(s.costs, "test", first, strlen(first), &read);
+    if (status != NULL) {
+        fail_msg("%s: %s", policy, clv_status_message(status));
+    }
+    assert_true(fabs(read->period_us - p->period_us) < 1e-9 * p->period_us);
+    assert_true(fabs(read->latency_us - p->latency_us) < 1e-9 * p->latency_us);
+    read->method = p->method;
+    assert_null(clv_plan_format_json(s.costs, read, &second));
+    assert_string_equal(first, second);
+    /* Cut short anywhere it is refused, and nothing else happens. */
+    for (size_t i = 0; i + 2 < strlen(first); i += 7) {
+        clv_plan *none;
+        status = clv_plan_parse_json(s.costs, "test", first, i, &none);
+        assert_int_equal(clv_status_code(status), CLV_MALFORMED);
+        clv_status_destroy(status);
+    }
+    clv_free(first);
+    clv_free(second);
+    clv_plan_destroy(read);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
+static void test_files(void **state) {
+    (void)state;
+    check_file(heft_example, "p1; p2; p3; link p* p* bw=1M", "branch");
+    check_file(heft_example, "p1; p2; p3; link p* p* bw=1M", "pipeline");
+    check_file(heft_example, "p1; p2; p3; link p* p* bw=1M", "data");
+    check_file(heft_example, "p1; p2; p3; link p* p* bw=1M", "serial");
+}
+
+static void expect_refusal(const setting *s, const char *text, const char *old, const char *new) {
+    char buffer[8192];
+    const char *at = strstr(text, old);
+    clv_plan *none;
+    assert_non_null(at);
+    snprintf(buffer, sizeof buffer, "%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
+    clv_status *status = clv_plan_parse_json(s->costs, "test", buffer, strlen(buffer), &none);
+    assert_null(none);
+    if (clv_status_code(status) != CLV_MALFORMED) {
+        fail_msg("%s -> %s: %s", old, new, clv_status_message(status));
+    }
+    clv_status_destroy(status);
+}
+
+static void test_bad_files(void **state) {
+    (void)state;
+    setting s;
+    char *text;
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":3},{\"name\":\"b\",\"time_us\":4}],\"edges\":"
+        "[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1}]}",
+        "core*2");
+    clv_plan *p = plan(&s, "pipeline", CLV_THROUGHPUT);
+    assert_null(clv_plan_format_json(s.costs, p, &text));
+    expect_refusal(&s, text, "cleave-plan-1", "cleave-plan-2");
+    expect_refusal(&s, text, "\"workload_hash\": \"", "\"workload_hash\": \"0");
+    expect_refusal(&s, text, "\"kind\": \"core\"", "\"kind\": \"gpu\"");
+    expect_refusal(&s, text, "\"unit\": \"core:1\"", "\"unit\": \"core:7\"");
+    expect_refusal(&s, text, "\"node\": \"b\"", "\"node\": \"a\"");
+    expect_refusal(&s, text, "\"node\": \"b\"", "\"node\": \"z\"");
+    expect_refusal(&s, text, "\"share\": 1", "\"share\": 0.5");
+    expect_refusal(&s, text, "\"replica\": 0", "\"replica\": 3");
+    expect_refusal(&s, text, "\"stages\": 2", "\"stages\": 1");
+    expect_refusal(&s, text, "\"limit\"", "\"limits\"");
+    expect_refusal(
+        &s, text, "\"node\": \"a\", \"replica\": 0, \"stage\": 0",
+        "\"node\": \"a\", \"replica\": 0, \"stage\": 2");
+    clv_free(text);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heft),   cmocka_unit_test(test_serial),  cmocka_unit_test(test_data),
-        cmocka_unit_test(test_tensor), cmocka_unit_test(test_bespoke),
+        cmocka_unit_test(test_heft),      cmocka_unit_test(test_serial),
+        cmocka_unit_test(test_data),      cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_bespoke),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_bad_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,451 @@
+/* Plans as JSON, docs/plans.md. What a file says of speed is for people; it is worked out anew when
+ * the file is read. */
+#include "host/base/json.h"
+#include "host/base/memory.h"
+#include "host/base/name_map.h"
+#include "host/base/text.h"
+#include "partition/policy.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan file")
+
+static const char *const format_name = "cleave-plan-1";
+
+enum { MAX_WHERE = 64, MAX_GROUPS = 65536 };
+
+/* --- writing --- */
+
+static void write_number(clv_text *text, const char *key, double value) {
+    clv_text_add(text, "\"%s\": %.17g", key, isfinite(value) ? value : 0);
+}
+
+static void write_string(clv_text *text, const char *key, const char *value) {
+    clv_text_add(text, "\"%s\": ", key);
+    clv_text_add_json(text, value != NULL ? value : "");
+}
+
+static double per_second(double period_us) {
+    return period_us > 0 ? 1e6 / period_us : 0;
+}
+
+static void write_head(const clv_costs *costs, const clv_plan *plan, clv_text *text) {
+    char hash[33];
+    clv_hash_format(plan->workload_hash, hash);
+    clv_text_add(text, "{\n  \"format\": \"%s\",\n  ", format_name);
+    write_string(text, "workload", costs->workload->name);
+    clv_text_add(text, ",\n  \"workload_hash\": \"%s\",\n  ", hash);
+    write_string(text, "machine", costs->machine->name);
+    clv_text_add(text, ",\n  \"units\": [");
+    for (uint32_t i = 0; i < costs->machine->num_units; i++) {
+        const clv_unit *unit = &costs->machine->units[i];
+        clv_text_add(text, "%s\n    {", i > 0 ? "," : "");
+        write_string(text, "name", unit->name);
+        clv_text_add(text, ", ");
+        write_string(text, "kind", unit->kind);
+        clv_text_add(text, ", ");
+        write_string(text, "driver", unit->driver);
+        clv_text_add(text, ", \"memory_bytes\": %llu}", (unsigned long long)plan->memory_bytes[i]);
+    }
+    clv_text_add(text, "\n  ],\n  ");
+    write_string(text, "policy", plan->policy);
+    clv_text_add(
+        text, ",\n  \"objective\": \"%s\",\n  \"depth\": %u,\n  ",
+        plan->objective == CLV_LATENCY ? "latency" : "throughput", plan->depth);
+    write_number(text, "predicted_throughput_per_s", per_second(plan->period_us));
+    clv_text_add(text, ",\n  ");
+    write_number(text, "predicted_latency_ms", plan->latency_us / 1e3);
+    clv_text_add(text, ",\n  ");
+    if (plan->best_single_unit != CLV_NO_INDEX) {
+        clv_text_add(text, "\"best_single\": {");
+        write_string(text, "unit", costs->machine->units[plan->best_single_unit].name);
+        clv_text_add(text, ", ");
+        write_number(text, "throughput_per_s", per_second(plan->best_single_period_us));
+        clv_text_add(text, ", ");
+        write_number(text, "latency_ms", plan->best_single_latency_us / 1e3);
+        clv_text_add(text, "},\n  ");
+    }
+    write_number(text, "gain", plan->gain);
+    clv_text_add(text, ",\n  \"worth_it\": %s,\n  ", plan->worth_it ? "true" : "false");
+    write_string(text, "limit", plan->limit);
+    clv_text_add(text, ",\n  ");
+    write_string(text, "method", plan->method);
+}
+
+static const char *origin_name(clv_origin origin) {
+    switch (origin) {
+    case CLV_ORIGIN_MEASURED:
+        return "measured";
+    case CLV_ORIGIN_GIVEN:
+        return "given";
+    case CLV_ORIGIN_ESTIMATED:
+        return "estimated";
+    default:
+        return "none";
+    }
+}
+
+static void write_op(
+    const clv_costs *costs, const clv_plan *plan, uint32_t g, uint32_t task, clv_text *text) {
+    const clv_group *group = &plan->groups[g];
+    const clv_placement *p = &group->placements[task];
+    const clv_piece *pieces = &group->pieces[p->first_piece];
+    const clv_unit *units = costs->machine->units;
+    double cost_us = 0;
+    clv_text_add(text, "    {");
+    write_string(text, "node", costs->workload->tasks[task].name);
+    clv_text_add(text, ", \"replica\": %u, \"stage\": %u, ", g, p->stage);
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        cost_us = fmax(cost_us, clv_piece_time_us(costs, task, p, &pieces[k]));
+    }
+    if (p->split < 0) {
+        write_string(text, "unit", units[pieces[0].unit].name);
+    } else {
+        write_string(text, "split", costs->workload->tasks[task].splits[p->split].name);
+        clv_text_add(text, ", \"units\": [");
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            clv_text_add(text, "%s", k > 0 ? ", " : "");
+            clv_text_add_json(text, units[pieces[k].unit].name);
+        }
+        clv_text_add(text, "], \"ends\": [");
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            clv_text_add(text, "%s%lld", k > 0 ? ", " : "", (long long)pieces[k].end);
+        }
+        clv_text_add(text, "]");
+    }
+    size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[pieces[0].unit];
+    clv_text_add(text, ", ");
+    write_number(text, "cost_us", cost_us);
+    clv_text_add(text, ", \"origin\": \"%s\", ", origin_name(costs->origin[at]));
+    write_string(text, "reason", p->reason);
+    clv_text_add(text, "}");
+}
+
+clv_status *clv_plan_format_json(const clv_costs *costs, const clv_plan *plan, char **out_json) {
+    clv_text text;
+    bool is_first = true;
+    *out_json = NULL;
+    clv_text_init(&text);
+    write_head(costs, plan, &text);
+    clv_text_add(&text, ",\n  \"replicas\": [");
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        const clv_group *group = &plan->groups[g];
+        clv_text_add(&text, "%s\n    {", g > 0 ? "," : "");
+        write_number(&text, "share", group->share);
+        clv_text_add(
+            &text, ", \"depth\": %u, \"stages\": %u, \"serial\": %s}", group->depth,
+            group->num_stages, group->is_serial ? "true" : "false");
+    }
+    clv_text_add(&text, "\n  ],\n  \"ops\": [\n");
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
+            clv_text_add(&text, "%s", is_first ? "" : ",\n");
+            write_op(
+                costs, plan, g, plan->groups[g].order != NULL ? plan->groups[g].order[i] : i,
+                &text);
+            is_first = false;
+        }
+    }
+    clv_text_add(&text, "\n  ]\n}\n");
+    clv_status *status = clv_text_take(&text, out_json);
+    clv_text_deinit(&text);
+    return status;
+}
+
+/* --- reading --- */
+
+typedef struct plan_reader {
+    const clv_costs *costs;
+    clv_plan *plan;
+    clv_name_map tasks, units;
+    uint32_t *num_ops;         /* [num_groups] */
+    uint32_t *capacity_pieces; /* [num_groups] */
+} plan_reader;
+
+static clv_status *check_machine(const clv_costs *costs, const cJSON *root) {
+    const cJSON *array, *item;
+    uint32_t i = 0;
+    CLV_TRY(clv_json_get_array(root, "plan", "units", &array));
+    cJSON_ArrayForEach(item, array) {
+        char where[MAX_WHERE];
+        const char *name, *kind, *driver;
+        snprintf(where, sizeof where, "units[%u]", i);
+        CLV_TRY(clv_json_get_string(item, where, "name", &name));
+        CLV_TRY(clv_json_get_string(item, where, "kind", &kind));
+        CLV_TRY(clv_json_get_string(item, where, "driver", &driver));
+        const clv_unit *unit = i < costs->machine->num_units ? &costs->machine->units[i] : NULL;
+        if (unit == NULL || strcmp(unit->name, name) != 0 || strcmp(unit->kind, kind) != 0 ||
+            strcmp(unit->driver, driver) != 0) {
+            return CLV_ERROR(
+                MALFORMED,
+                "the plan was made for another machine: its unit %u is '%s' (%s, '%s'), here it "
+                "is '%s' (%s, '%s')",
+                i, name, kind, driver, unit != NULL ? unit->name : "none",
+                unit != NULL ? unit->kind : "", unit != NULL ? unit->driver : "");
+        }
+        i++;
+    }
+    return i == costs->machine->num_units
+               ? NULL
+               : CLV_ERROR(
+                     MALFORMED,
+                     "the plan was made for another machine: it has %u units, here are "
+                     "%u",
+                     i, costs->machine->num_units);
+}
+
+static clv_status *read_head(plan_reader *r, const cJSON *root) {
+    static const char *const keys[] = {
+        "format",   "workload",  "workload_hash", "machine",     "units",
+        "policy",   "objective", "depth",         "gain",        "predicted_throughput_per_s",
+        "worth_it", "limit",     "method",        "best_single", "predicted_latency_ms",
+        "replicas", "ops"};
+    char expected[33];
+    const char *format, *hash, *policy, *objective;
+    clv_policy_spec spec;
+    CLV_TRY(clv_json_known_keys(root, "plan", keys, sizeof keys / sizeof keys[0]));
+    CLV_TRY(clv_json_get_string(root, "plan", "format", &format));
+    if (strcmp(format, format_name) != 0) {
+        return CLV_ERROR(MALFORMED, "format is '%s', must be '%s'", format, format_name);
+    }
+    CLV_TRY(clv_json_get_string(root, "plan", "workload_hash", &hash));
+    clv_hash_format(r->costs->workload->hash, expected);
+    if (strcmp(hash, expected) != 0) {
+        return CLV_ERROR(
+            MALFORMED, "the plan was made for another model: its hash is %s, '%s' has %s", hash,
+            r->costs->workload->name, expected);
+    }
+    CLV_TRY(check_machine(r->costs, root));
+    CLV_TRY(clv_json_get_string(root, "plan", "policy", &policy));
+    clv_status *status = clv_policy_parse(policy, &spec);
+    if (status != NULL) {
+        clv_status *malformed = CLV_ERROR(MALFORMED, "%s", clv_status_message(status));
+        clv_status_destroy(status);
+        return malformed;
+    }
+    CLV_TRY(clv_json_get_string(root, "plan", "objective", &objective));
+    if (strcmp(objective, "latency") != 0 && strcmp(objective, "throughput") != 0) {
+        return CLV_ERROR(MALFORMED, "objective '%s' is not latency or throughput", objective);
+    }
+    r->plan->objective = strcmp(objective, "latency") == 0 ? CLV_LATENCY : CLV_THROUGHPUT;
+    r->plan->policy = clv_arena_strdup(&r->plan->arena, policy);
+    r->plan->workload_hash = r->costs->workload->hash;
+    r->plan->method = "read from a file";
+    return r->plan->policy != NULL ? NULL : NO_MEMORY_HERE();
+}
+
+static clv_status *read_groups(plan_reader *r, const cJSON *root) {
+    const cJSON *array, *item;
+    clv_plan *plan = r->plan;
+    size_t tasks = r->costs->workload->num_tasks;
+    CLV_TRY(clv_json_get_array(root, "plan", "replicas", &array));
+    size_t count = (size_t)cJSON_GetArraySize(array);
+    if (count == 0 || count > MAX_GROUPS) {
+        return CLV_ERROR(MALFORMED, "replicas: %zu, must be 1 to %d", count, (int)MAX_GROUPS);
+    }
+    plan->groups = clv_arena_alloc(&plan->arena, count, sizeof *plan->groups);
+    r->num_ops = clv_arena_alloc(&plan->arena, count, sizeof *r->num_ops);
+    r->capacity_pieces = clv_arena_alloc(&plan->arena, count, sizeof *r->capacity_pieces);
+    if (plan->groups == NULL || r->num_ops == NULL || r->capacity_pieces == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    cJSON_ArrayForEach(item, array) {
+        char where[MAX_WHERE];
+        clv_group *group = &plan->groups[plan->num_groups];
+        int64_t depth, stages;
+        snprintf(where, sizeof where, "replicas[%u]", plan->num_groups++);
+        CLV_TRY(clv_json_get_number(item, where, "share", 0, 1, &group->share));
+        CLV_TRY(clv_json_get_int(item, where, "depth", 1, 1 << 20, &depth));
+        CLV_TRY(clv_json_get_int(item, where, "stages", 1, UINT32_MAX / 2, &stages));
+        group->depth = (uint32_t)depth;
+        group->num_stages = (uint32_t)stages;
+        group->is_serial = cJSON_IsTrue(clv_json_find(item, "serial"));
+        group->placements = clv_arena_alloc(&plan->arena, tasks, sizeof *group->placements);
+        group->order = clv_arena_alloc(&plan->arena, tasks, sizeof *group->order);
+        if (group->placements == NULL || group->order == NULL) {
+            return NO_MEMORY_HERE();
+        }
+    }
+    return NULL;
+}
+
+static clv_status *find_unit(
+    const plan_reader *r, const char *where, const char *name, uint32_t *out_unit) {
+    const uint32_t *unit = clv_name_map_find(&r->units, name);
+    if (unit == NULL) {
+        return CLV_ERROR(MALFORMED, "%s: the machine has no unit '%s'", where, name);
+    }
+    *out_unit = *unit;
+    return NULL;
+}
+
+static clv_status *read_pieces(
+    plan_reader *r, const cJSON *item, const char *where, const clv_task *task,
+    clv_placement *placement, clv_piece *pieces) {
+    const cJSON *units, *ends;
+    const char *name;
+    placement->split = -1;
+    if (clv_json_find(item, "split") == NULL) {
+        CLV_TRY(clv_json_get_string(item, where, "unit", &name));
+        return find_unit(r, where, name, &pieces[0].unit);
+    }
+    CLV_TRY(clv_json_get_string(item, where, "split", &name));
+    for (uint32_t i = 0; i < task->num_splits; i++) {
+        if (placement->split < 0 && strcmp(task->splits[i].name, name) == 0) {
+            placement->split = (int32_t)i;
+        }
+    }
+    if (placement->split < 0) {
+        return CLV_ERROR(MALFORMED, "%s: '%s' has no split '%s'", where, task->name, name);
+    }
+    CLV_TRY(clv_json_get_array(item, where, "units", &units));
+    CLV_TRY(clv_json_get_array(item, where, "ends", &ends));
+    if (cJSON_GetArraySize(units) != cJSON_GetArraySize(ends)) {
+        return CLV_ERROR(MALFORMED, "%s: units and ends differ in number", where);
+    }
+    const cJSON *unit = units->child, *end = ends->child;
+    int64_t begin = 0;
+    for (uint32_t k = 0; k < placement->num_pieces; k++, unit = unit->next, end = end->next) {
+        if (!cJSON_IsString(unit) || !cJSON_IsNumber(end) || !(end->valuedouble >= 0) ||
+            end->valuedouble > INT32_MAX) {
+            return CLV_ERROR(
+                MALFORMED, "%s: units must be names, ends whole numbers from 0 on", where);
+        }
+        CLV_TRY(find_unit(r, where, unit->valuestring, &pieces[k].unit));
+        pieces[k].begin = begin;
+        pieces[k].end = begin = (int64_t)end->valuedouble;
+    }
+    return NULL;
+}
+
+static clv_status *read_op(plan_reader *r, const cJSON *item, uint32_t index) {
+    static const char *const keys[] = {"node",  "replica", "stage",   "unit",   "units",
+                                       "split", "ends",    "cost_us", "origin", "reason"};
+    char where[MAX_WHERE];
+    const char *node, *reason = "";
+    int64_t replica, stage;
+    snprintf(where, sizeof where, "ops[%u]", index);
+    CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
+    CLV_TRY(clv_json_get_string(item, where, "node", &node));
+    CLV_TRY(clv_json_get_int(item, where, "replica", 0, r->plan->num_groups - 1, &replica));
+    CLV_TRY(clv_json_get_int(item, where, "stage", 0, UINT32_MAX / 2, &stage));
+    if (clv_json_find(item, "reason") != NULL) {
+        CLV_TRY(clv_json_get_string(item, where, "reason", &reason));
+    }
+    const uint32_t *task = clv_name_map_find(&r->tasks, node);
+    clv_group *group = &r->plan->groups[replica];
+    if (task == NULL) {
+        return CLV_ERROR(MALFORMED, "%s: the model has no node '%s'", where, node);
+    }
+    clv_placement *placement = &group->placements[*task];
+    if (placement->num_pieces > 0) {
+        return CLV_ERROR(
+            MALFORMED, "%s: '%s' is placed twice in replica %lld", where, node, (long long)replica);
+    }
+    const cJSON *units = clv_json_find(item, "units");
+    bool is_split = clv_json_find(item, "split") != NULL && cJSON_IsArray(units);
+    uint32_t count = is_split ? (uint32_t)cJSON_GetArraySize(units) : 1;
+    size_t needed = (size_t)group->num_pieces + count;
+    if (count == 0 || needed > UINT32_MAX / 2) {
+        return CLV_ERROR(MALFORMED, "%s: '%s' is on no unit", where, node);
+    }
+    if (needed > r->capacity_pieces[replica]) {
+        size_t capacity = 2 * needed + r->costs->workload->num_tasks;
+        clv_piece *pieces = clv_arena_alloc(&r->plan->arena, capacity, sizeof *pieces);
+        if (pieces == NULL) {
+            return NO_MEMORY_HERE();
+        }
+        if (group->num_pieces > 0) {
+            memcpy(pieces, group->pieces, group->num_pieces * sizeof *pieces);
+        }
+        group->pieces = pieces;
+        r->capacity_pieces[replica] = (uint32_t)capacity;
+    }
+    *placement = (clv_placement){
+        .first_piece = group->num_pieces,
+        .num_pieces = count,
+        .stage = (uint32_t)stage,
+        .reason = clv_arena_strdup(&r->plan->arena, reason)};
+    if (placement->reason == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    group->num_pieces += count;
+    group->order[r->num_ops[replica]++] = *task;
+    return read_pieces(
+        r, item, where, &r->costs->workload->tasks[*task], placement,
+        &group->pieces[placement->first_piece]);
+}
+
+static clv_status *read_ops(plan_reader *r, const cJSON *root) {
+    const clv_workload *workload = r->costs->workload;
+    const cJSON *array, *item;
+    uint32_t index = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        if (!clv_name_map_set(&r->tasks, workload->tasks[i].name, i)) {
+            return NO_MEMORY_HERE();
+        }
+    }
+    for (uint32_t i = 0; i < r->costs->machine->num_units; i++) {
+        if (!clv_name_map_set(&r->units, r->costs->machine->units[i].name, i)) {
+            return NO_MEMORY_HERE();
+        }
+    }
+    CLV_TRY(clv_json_get_array(root, "plan", "ops", &array));
+    cJSON_ArrayForEach(item, array) {
+        CLV_TRY(read_op(r, item, index++));
+    }
+    for (uint32_t g = 0; g < r->plan->num_groups; g++) {
+        for (uint32_t i = 0; i < workload->num_tasks; i++) {
+            if (r->plan->groups[g].placements[i].num_pieces == 0) {
+                return CLV_ERROR(
+                    MALFORMED, "replica %u does not say where '%s' runs", g,
+                    workload->tasks[i].name);
+            }
+        }
+    }
+    return NULL;
+}
+
+static clv_status *read_plan(plan_reader *r, const char *what, const char *json, size_t length) {
+    cJSON *root = NULL;
+    clv_status *status = NULL;
+    CLV_TRY(clv_json_parse(what, json, length, &root));
+    if (!cJSON_IsObject(root)) {
+        status = CLV_ERROR(MALFORMED, "a plan must be an object");
+        goto done;
+    }
+    CLV_TRY_DONE(read_head(r, root));
+    CLV_TRY_DONE(read_groups(r, root));
+    CLV_TRY_DONE(read_ops(r, root));
+done:
+    cJSON_Delete(root);
+    return status;
+}
+
+clv_status *clv_plan_parse_json(
+    const clv_costs *costs, const char *what, const char *json, size_t length,
+    clv_plan **out_plan) {
+    plan_reader r = {.costs = costs};
+    clv_status *status = NULL;
+    *out_plan = NULL;
+    r.plan = clv_alloc_zeroed(1, sizeof *r.plan);
+    if (r.plan == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    clv_arena_init(&r.plan->arena, 0);
+    clv_name_map_init(&r.tasks);
+    clv_name_map_init(&r.units);
+    CLV_TRY_DONE(read_plan(&r, what, json, length));
+    CLV_TRY_DONE(clv_plan_structure_verify(costs, r.plan));
+    CLV_TRY_DONE(clv_plan_measure(costs, r.plan));
+    CLV_TRY_DONE(clv_plan_verify(costs, r.plan));
+    *out_plan = r.plan;
+    r.plan = NULL;
+done:
+    clv_name_map_deinit(&r.tasks);
+    clv_name_map_deinit(&r.units);
+    clv_plan_destroy(r.plan);
+    return status != NULL ? clv_status_prefix(status, "plan '%s'", what) : NULL;
+}
