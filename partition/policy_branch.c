@@ -338,8 +338,9 @@ static clv_status *try_move(walk *w, double heat_us) {
     return NULL;
 }
 
-/* From the units and the order that the walk has. */
-static clv_status *anneal(walk *w, uint64_t steps) {
+/* From the units and the order that the walk has. `heat`: what is first taken to be not much worse,
+ * as a part of the best. */
+static clv_status *anneal(walk *w, uint64_t steps, double heat) {
     branch *b = w->b;
     uint32_t count = b->workload->num_tasks;
     for (uint32_t i = 0; i < count; i++) {
@@ -355,7 +356,7 @@ static clv_status *anneal(walk *w, uint64_t steps) {
     }
     for (uint64_t i = 0; i < steps && isfinite(w->now_us); i++) {
         double part = (double)i / (double)steps;
-        CLV_TRY(try_move(w, 0.1 * w->best_us * (1 - part) * (1 - part) / sqrt((double)count)));
+        CLV_TRY(try_move(w, heat * w->best_us * (1 - part) * (1 - part)));
     }
     return NULL;
 }
@@ -377,13 +378,17 @@ static clv_status *search(branch *b, const clv_draft *simple, clv_draft *out_dra
     steps = count < 2 || problem->num_units < 2 ? 0 : count <= 64 ? steps : steps / 4 + 1;
     CLV_TRY(clv_draft_from_units(problem, b->unit, NULL, "", &w.draft));
     w.draft.groups->order = b->order;
-    CLV_TRY(anneal(&w, steps / 2));
+    double heat = 0.2 / sqrt((double)count);
+    CLV_TRY(anneal(&w, steps / 4, heat));
     if (simple->groups != NULL) { /* and from the best of one task at a time */
         for (uint32_t i = 0; i < count; i++) {
             w.draft.groups->pieces[i].unit = simple->groups[0].pieces[i].unit;
             b->order[i] = i;
         }
-        CLV_TRY(anneal(&w, steps / 2));
+        CLV_TRY(anneal(&w, steps / 4, heat));
+    }
+    for (int i = 1; i <= 2; i++) { /* once more from where that ended, hotter */
+        CLV_TRY(anneal(&w, steps / 4, heat * 4 / i));
     }
     if (!isfinite(w.best_us)) {
         return CLV_ERROR(

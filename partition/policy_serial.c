@@ -178,8 +178,9 @@ static void solve_forest(serial *s) {
 
 /* --- drafts --- */
 
-static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal) {
+static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal, bool *out_fits) {
     clv_draft draft;
+    *out_fits = false;
     for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
         s->assignment[i] = s->labels[s->label[s->problem->first_of_colocation[i]]];
         if (!clv_problem_allows(s->problem, i, s->assignment[i])) {
@@ -190,6 +191,7 @@ static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal) 
         s->problem, s->assignment, NULL, "makes the whole fastest, transfers counted", &draft));
     draft.groups[0].is_serial = true;
     clv_status *failure = clv_draft_score(s->problem, &draft);
+    *out_fits = failure == NULL;
     if (failure == NULL &&
         (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
         *best = draft;
@@ -216,6 +218,14 @@ static clv_status *measure(serial *s, const clv_draft *draft, double *out_us) {
     clv_evaluate_begin(s->problem->ev);
     CLV_TRY(clv_evaluate_loads(s->problem->ev, draft->groups, 1));
     *out_us = s->problem->ev->serial_us;
+    return NULL;
+}
+
+static clv_status *check_fit(serial *s, const clv_draft *draft, bool *out_fits) {
+    uint32_t depth = s->problem->request->depth;
+    clv_evaluate_begin(s->problem->ev);
+    CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, depth > 0 ? depth : 1));
+    *out_fits = clv_evaluate_fits(s->problem->ev);
     return NULL;
 }
 
@@ -263,7 +273,11 @@ static clv_status *improve(serial *s, const clv_draft *best, clv_draft *draft) {
                     continue;
                 }
                 CLV_TRY(measure(s, draft, &us));
+                bool fits = false;
                 if (us < best_us * (1 - 1e-12)) {
+                    CLV_TRY(check_fit(s, draft, &fits));
+                }
+                if (fits) {
                     best_us = us;
                     continue;
                 }
@@ -292,10 +306,10 @@ static clv_status *enumerate(serial *s, clv_draft *draft) {
                 is_possible && !isinf(s->own_us[(size_t)first * s->num_labels + s->label[first]]);
         }
         if (is_possible) {
+            bool fits = false;
             CLV_TRY(measure(s, draft, &us));
-            clv_evaluate_begin(s->problem->ev);
-            CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, 1));
-            if (us < best_us && clv_evaluate_fits(s->problem->ev)) {
+            CLV_TRY(check_fit(s, draft, &fits));
+            if (us < best_us && fits) {
                 best_us = us;
                 memcpy(best, s->label, count * sizeof *best);
             }
@@ -316,19 +330,21 @@ static clv_status *enumerate(serial *s, clv_draft *draft) {
 static clv_status *search(serial *s, clv_draft *out_draft, clv_status **refusal) {
     clv_draft draft;
     double assignments = 1;
+    bool fits;
     for (uint32_t k = 0; k <= s->num_labels; k++) {
         label_all(s, k);
-        CLV_TRY(try_labels(s, out_draft, refusal));
+        CLV_TRY(try_labels(s, out_draft, refusal, &fits));
     }
     find_parents(s);
     solve_forest(s);
-    CLV_TRY(try_labels(s, out_draft, refusal));
+    CLV_TRY(try_labels(s, out_draft, refusal, &fits));
+    bool is_exact = s->is_forest && fits;
     out_draft->method = "exact over a forest of tasks";
     for (uint32_t i = 0; i < s->workload->num_tasks && assignments <= MAX_ASSIGNMENTS; i++) {
         assignments *= s->problem->first_of_colocation[i] == i ? s->num_labels : 1;
     }
     bool is_small = assignments <= MAX_ASSIGNMENTS;
-    if ((s->is_forest && out_draft->groups != NULL) || s->num_labels < 2) {
+    if (is_exact || s->num_labels < 2) {
         return NULL;
     }
     memset(s->assignment, 0, s->workload->num_tasks * sizeof *s->assignment);
@@ -338,7 +354,7 @@ static clv_status *search(serial *s, clv_draft *out_draft, clv_status **refusal)
     } else if (out_draft->groups != NULL) {
         CLV_TRY(improve(s, out_draft, &draft));
     }
-    CLV_TRY(try_labels(s, out_draft, refusal));
+    CLV_TRY(try_labels(s, out_draft, refusal, &fits));
     out_draft->method = is_small ? "exact: every assignment was tried"
                                  : "forest of the largest inputs, improved by moving runs of tasks";
     return NULL;

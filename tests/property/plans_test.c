@@ -1,0 +1,405 @@
+/* Plans of random workloads on random machines: everything verifies, pipeline and branch against
+ * oracles that try every possibility, auto against what it could have chosen, faster machines.
+ *
+ *     TEST [SEED [NUM_CASES]]      a failure prints the case and its seed
+ */
+#include "host/base/memory.h"
+#include "host/base/random.h"
+#include "host/base/text.h"
+#include "partition/plan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TASKS = 9, MAX_UNITS = 3 };
+
+/* Units p0, p1, ... with links to one hub. */
+typedef struct drawn {
+    int num_tasks, num_units;
+    double time_us[MAX_TASKS][MAX_UNITS]; /* < 0: cannot */
+    int weight[MAX_TASKS];
+    int edge_bytes[MAX_TASKS]; /* of a task's output */
+    bool edge[MAX_TASKS][MAX_TASKS];
+    int bandwidth_mb[MAX_UNITS], latency_us[MAX_UNITS], limit[MAX_UNITS];
+    bool overlaps[MAX_UNITS], half_duplex[MAX_UNITS];
+} drawn;
+
+static int between(clv_random *random, int low, int high) {
+    return low + (int)clv_random_below(random, (uint64_t)(high - low) + 1);
+}
+
+static void draw_case(clv_random *random, int max_tasks, drawn *d) {
+    memset(d, 0, sizeof *d);
+    d->num_tasks = between(random, 1, max_tasks);
+    d->num_units = between(random, 1, MAX_UNITS);
+    bool is_even = between(random, 0, 3) == 0;
+    for (int i = 0; i < d->num_tasks; i++) {
+        bool can_run = false;
+        for (int u = 0; u < d->num_units; u++) {
+            d->time_us[i][u] = is_even && u > 0 ? d->time_us[i][0] : between(random, 0, 50);
+            if (!is_even && between(random, 0, 9) == 0) {
+                d->time_us[i][u] = -1;
+            }
+            can_run = can_run || d->time_us[i][u] >= 0;
+        }
+        if (!can_run) {
+            d->time_us[i][0] = 20;
+        }
+        d->weight[i] = between(random, 0, 20);
+        d->edge_bytes[i] = between(random, 0, 3) == 0 ? 0 : between(random, 1, 40);
+        for (int k = 0; k < i; k++) {
+            d->edge[k][i] = between(random, 0, d->num_tasks) < 3;
+        }
+    }
+    for (int u = 0; u < d->num_units; u++) {
+        d->bandwidth_mb[u] = between(random, 1, 8);
+        d->latency_us[u] = between(random, 0, 2);
+        d->limit[u] = between(random, 0, 3) == 0 ? between(random, 20, 120) : 1000000;
+        d->overlaps[u] = between(random, 0, 1) == 1;
+        d->half_duplex[u] = between(random, 0, 3) == 0;
+    }
+}
+
+static char *workload_text(const drawn *d) {
+    clv_text text;
+    char *out = NULL;
+    bool is_first = true;
+    clv_text_init(&text);
+    clv_text_add(&text, "{\"tasks\":[");
+    for (int i = 0; i < d->num_tasks; i++) {
+        bool is_first_time = true;
+        clv_text_add(
+            &text, "%s{\"name\":\"t%d\",\"memory_bytes\":%d,\"time_us\":{", i > 0 ? "," : "", i,
+            d->weight[i]);
+        for (int u = 0; u < d->num_units; u++) {
+            if (d->time_us[i][u] >= 0) {
+                clv_text_add(&text, "%s\"p%d\":%g", is_first_time ? "" : ",", u, d->time_us[i][u]);
+                is_first_time = false;
+            }
+        }
+        clv_text_add(&text, "}}");
+    }
+    clv_text_add(&text, "],\"edges\":[");
+    for (int i = 0; i < d->num_tasks; i++) {
+        for (int k = 0; k < d->num_tasks; k++) {
+            if (d->edge[i][k]) {
+                clv_text_add(
+                    &text, "%s{\"from\":\"t%d\",\"to\":\"t%d\",\"bytes\":%d}", is_first ? "" : ",",
+                    i, k, d->edge_bytes[i]);
+                is_first = false;
+            }
+        }
+    }
+    clv_text_add(&text, "]}");
+    clv_status_destroy(clv_text_take(&text, &out));
+    clv_text_deinit(&text);
+    return out;
+}
+
+static char *machine_text(const drawn *d) {
+    clv_text text;
+    char *out = NULL;
+    clv_text_init(&text);
+    for (int u = 0; u < d->num_units; u++) {
+        clv_text_add(
+            &text, "p%d mem=%d%s; link p%d host bw=%dM latency=%dus%s; ", u, d->limit[u],
+            d->overlaps[u] ? "" : " overlap=no", u, d->bandwidth_mb[u], d->latency_us[u],
+            d->half_duplex[u] ? " duplex=half" : "");
+    }
+    text.length -= 2;
+    text.data[text.length] = '\0';
+    clv_status_destroy(clv_text_take(&text, &out));
+    clv_text_deinit(&text);
+    return out;
+}
+
+/* --- the pipeline's oracle --- */
+
+static bool is_contiguous(const drawn *d, const int *unit) {
+    bool leads[MAX_UNITS][MAX_UNITS] = {{false}};
+    for (int i = 0; i < d->num_tasks; i++) {
+        for (int k = 0; k < d->num_tasks; k++) {
+            if (d->edge[i][k] && unit[i] != unit[k]) {
+                leads[unit[i]][unit[k]] = true;
+            }
+        }
+    }
+    for (int m = 0; m < MAX_UNITS; m++) {
+        for (int a = 0; a < MAX_UNITS; a++) {
+            for (int b = 0; b < MAX_UNITS; b++) {
+                leads[a][b] = leads[a][b] || (leads[a][m] && leads[m][b]);
+            }
+        }
+    }
+    return !leads[0][0] && !leads[1][1] && !leads[2][2];
+}
+
+/* Of the most loaded unit or link; INFINITY where a task cannot run or memory does not suffice. */
+static double oracle_load(const drawn *d, const int *unit) {
+    double worst = 0;
+    for (int u = 0; u < d->num_units; u++) {
+        double compute = 0, in = 0, out = 0;
+        int weights = 0;
+        for (int i = 0; i < d->num_tasks; i++) {
+            bool leaves = false, comes = false;
+            double way = d->edge_bytes[i] == 0
+                             ? 0
+                             : d->latency_us[u] + (double)d->edge_bytes[i] / d->bandwidth_mb[u];
+            for (int k = 0; k < d->num_tasks; k++) {
+                leaves = leaves || (d->edge[i][k] && unit[k] != unit[i]);
+                comes = comes || (d->edge[i][k] && unit[k] == u && unit[i] != u);
+            }
+            if (unit[i] == u) {
+                if (d->time_us[i][u] < 0) {
+                    return (double)INFINITY;
+                }
+                compute += d->time_us[i][u];
+                weights += d->weight[i];
+                out += leaves ? way : 0;
+            }
+            in += comes ? way : 0;
+        }
+        double links = d->half_duplex[u] ? in + out : fmax(in, out);
+        double load = fmax(links, d->overlaps[u] ? compute : compute + in + out);
+        if (weights > d->limit[u]) {
+            return (double)INFINITY;
+        }
+        worst = fmax(worst, load);
+    }
+    return worst;
+}
+
+static double oracle_pipeline(const drawn *d) {
+    int unit[MAX_TASKS] = {0};
+    double best = (double)INFINITY;
+    for (;;) {
+        if (is_contiguous(d, unit)) {
+            best = fmin(best, oracle_load(d, unit));
+        }
+        int at = 0;
+        while (at < d->num_tasks && ++unit[at] == d->num_units) {
+            unit[at++] = 0;
+        }
+        if (at == d->num_tasks) {
+            return best;
+        }
+    }
+}
+
+/* --- the latency's oracle: every order and every unit, overlapping links that are not shared --- */
+
+typedef struct tree {
+    const drawn *d;
+    double finish_us[MAX_TASKS], free_us[MAX_UNITS], best_us;
+    int unit[MAX_TASKS];
+    bool done[MAX_TASKS];
+} tree;
+
+static double way_us(const drawn *d, int from, int to, int bytes) {
+    return from == to || bytes == 0 ? 0
+                                    : d->latency_us[from] + (double)bytes / d->bandwidth_mb[from] +
+                                          d->latency_us[to] + (double)bytes / d->bandwidth_mb[to];
+}
+
+static void grow(tree *t, int num_done, double end_us) {
+    const drawn *d = t->d;
+    if (end_us >= t->best_us) {
+        return;
+    }
+    if (num_done == d->num_tasks) {
+        t->best_us = end_us;
+        return;
+    }
+    for (int i = 0; i < d->num_tasks; i++) {
+        bool is_ready = !t->done[i];
+        for (int k = 0; k < i; k++) {
+            is_ready = is_ready && (!d->edge[k][i] || t->done[k]);
+        }
+        for (int u = 0; is_ready && u < d->num_units; u++) {
+            double start_us = t->free_us[u], old_us = t->free_us[u];
+            if (d->time_us[i][u] < 0) {
+                continue;
+            }
+            for (int k = 0; k < i; k++) {
+                if (d->edge[k][i]) {
+                    start_us = fmax(
+                        start_us, t->finish_us[k] + way_us(d, t->unit[k], u, d->edge_bytes[k]));
+                }
+            }
+            t->finish_us[i] = t->free_us[u] = start_us + d->time_us[i][u];
+            t->unit[i] = u;
+            t->done[i] = true;
+            grow(t, num_done + 1, fmax(end_us, t->finish_us[i]));
+            t->done[i] = false;
+            t->free_us[u] = old_us;
+        }
+    }
+}
+
+static double oracle_latency(const drawn *d) {
+    tree t = {.d = d, .best_us = 1e300};
+    grow(&t, 0, 0);
+    return t.best_us;
+}
+
+/* --- checks --- */
+
+static const drawn *current;
+static uint64_t current_seed;
+
+static void fail(const char *format, double a, double b) {
+    char *workload = workload_text(current), *machine = machine_text(current);
+    printf("seed %llu: ", (unsigned long long)current_seed);
+    printf("%s: %.12g, %.12g\n%s\n%s\n", format, a, b, workload, machine);
+    exit(1);
+}
+
+/* The plan's number for the objective; INFINITY where it does not fit or cannot run. */
+static double planned(const drawn *d, const char *policy, clv_objective objective) {
+    char *workload_json = workload_text(d), *machine_line = machine_text(d);
+    clv_workload *workload = NULL;
+    clv_machine *machine = NULL;
+    clv_costs *costs = NULL;
+    clv_plan *plan = NULL;
+    double result = (double)INFINITY;
+    clv_plan_request request = {
+        .policy = policy,
+        .objective = objective,
+        .has_objective = true,
+        .depth = 0,
+        .allow_idle = true,
+        .budget = 20000};
+    clv_status *status =
+        clv_workload_parse_json("drawn", workload_json, strlen(workload_json), &workload);
+    if (status == NULL) {
+        status = clv_machine_parse_text(machine_line, &machine);
+    }
+    if (status == NULL) {
+        status = clv_costs_create(workload, machine, &costs);
+    }
+    if (status != NULL) {
+        printf("%s\n", clv_status_message(status));
+        fail("the case cannot be read", 0, 0);
+    }
+    status = clv_plan_create(costs, &request, &plan);
+    if (status == NULL) {
+        clv_status *bad = clv_plan_verify(costs, plan);
+        if (bad != NULL) {
+            printf("%s\n", clv_status_message(bad));
+            fail(policy, plan->period_us, plan->latency_us);
+        }
+        result = objective == CLV_LATENCY ? plan->latency_us : plan->period_us;
+        if (strcmp(policy, "pipeline") == 0) {
+            result = plan->groups[0].bound_us;
+        }
+    } else if (
+        clv_status_code(status) != CLV_NO_MEMORY && clv_status_code(status) != CLV_UNSUPPORTED) {
+        printf("%s: %s\n", policy, clv_status_message(status));
+        fail("unexpected failure", 0, 0);
+    }
+    clv_status_destroy(status);
+    clv_plan_destroy(plan);
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    clv_workload_destroy(workload);
+    clv_free(workload_json);
+    clv_free(machine_line);
+    return result;
+}
+
+static bool is_equal(double a, double b) {
+    return a == b || fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b));
+}
+
+static void check_pipeline(const drawn *d) {
+    double ours = planned(d, "pipeline", CLV_THROUGHPUT), theirs = oracle_pipeline(d);
+    if (!is_equal(ours, theirs)) {
+        fail("pipeline, every assignment", ours, theirs);
+    }
+}
+
+static void check_faster(clv_random *random, const drawn *d) {
+    drawn faster = *d;
+    int u = between(random, 0, d->num_units - 1);
+    if (between(random, 0, 1) == 0) {
+        faster.bandwidth_mb[u] *= 2;
+        faster.latency_us[u] = 0;
+    } else {
+        for (int i = 0; i < d->num_tasks; i++) {
+            faster.time_us[i][u] = d->time_us[i][u] < 0 ? -1 : d->time_us[i][u] / 2;
+        }
+    }
+    static const char *const policies[] = {"single", "serial", "pipeline"};
+    for (int i = 0; i < 3; i++) {
+        clv_objective objective = i == 2 ? CLV_THROUGHPUT : CLV_LATENCY;
+        double before = planned(d, policies[i], objective);
+        double after = planned(&faster, policies[i], objective);
+        if (after > before * (1 + 1e-9)) {
+            fail("a faster machine has a slower plan", before, after);
+        }
+    }
+}
+
+static void check_auto(const drawn *d) {
+    static const char *const policies[] = {"single",   "serial", "tensor",         "branch",
+                                           "pipeline", "data",   "data:2/pipeline"};
+    for (int objective = 0; objective < 2; objective++) {
+        double best = planned(d, "auto", (clv_objective)objective);
+        for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+            if (i == 6 && (d->num_units < 2 || objective == CLV_LATENCY)) {
+                continue;
+            }
+            if (i == 4) {
+                continue; /* planned() gives its bound, at any depth */
+            }
+            double other = planned(d, policies[i], (clv_objective)objective);
+            if (best > other * (1 + 1e-9)) {
+                fail(policies[i], best, other);
+            }
+        }
+    }
+}
+
+/* Ratio to the optimum. */
+static double check_branch(drawn *d) {
+    for (int u = 0; u < d->num_units; u++) {
+        d->overlaps[u] = true;
+        d->limit[u] = 1000000;
+    }
+    double ours = planned(d, "branch", CLV_LATENCY), theirs = oracle_latency(d);
+    if (ours < theirs * (1 - 1e-9) || ours > theirs * 1.2 + 1e-9) {
+        fail("branch, every order", ours, theirs);
+    }
+    return theirs > 0 ? ours / theirs : 1;
+}
+
+int main(int argc, char **argv) {
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 1500;
+    double ratios = 0;
+    uint64_t num_ratios = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        clv_random random;
+        drawn d;
+        current = &d;
+        current_seed = seed + i;
+        clv_random_init(&random, current_seed);
+        draw_case(&random, i % 50 == 0 ? MAX_TASKS : 7, &d);
+        check_pipeline(&d);
+        check_faster(&random, &d);
+        if (i % 4 == 0) {
+            check_auto(&d);
+        }
+        if (i % 8 == 0 && d.num_tasks <= 6) {
+            ratios += check_branch(&d);
+            num_ratios++;
+        }
+    }
+    printf(
+        "%llu cases; branch is at %.4f of the optimum in the mean over %llu\n",
+        (unsigned long long)count, num_ratios > 0 ? ratios / (double)num_ratios : 1,
+        (unsigned long long)num_ratios);
+    return num_ratios > 0 && ratios > 1.03 * (double)num_ratios ? 1 : 0;
+}
