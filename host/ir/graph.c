@@ -27,6 +27,7 @@ void clv_graph_destroy(clv_graph *graph) {
     clv_free(graph->resources);
     clv_free(graph->tensors);
     clv_free(graph->nodes);
+    clv_name_map_deinit(&graph->names);
     clv_arena_deinit(&graph->arena);
     clv_free(graph);
 }
@@ -85,8 +86,10 @@ clv_status *clv_graph_add_tensor(
             return CLV_NO_ARENA("names of dimensions");
         }
     }
+    bool is_named = graph->names.count == 0 || clv_name_map_find(&graph->names, copy.name) != NULL;
     void *tensors = graph->tensors;
-    if (!clv_array_reserve(
+    if ((!is_named && !clv_name_map_set(&graph->names, copy.name, 2)) ||
+        !clv_array_reserve(
             &tensors, &graph->capacity_tensors, graph->num_tensors + 1, sizeof copy)) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for tensors");
     }
@@ -204,16 +207,17 @@ clv_status *clv_graph_set_outputs(clv_graph *graph, const clv_tensor_id *ids, si
     return NULL;
 }
 
-/* "BASE", "BASE#2", ...: the first that no tensor has. NULL: no memory. */
+/* "BASE", "BASE#2", ...: one that no tensor has. NULL: no memory. */
 static const char *fresh_name(clv_graph *graph, const char *base_name) {
-    const char *name = base_name;
-    for (size_t n = 2; clv_graph_find_tensor(graph, name) != CLV_NO_ID; n++) {
-        name = clv_arena_printf(&graph->arena, "%s#%zu", base_name, n);
-        if (name == NULL) {
-            return NULL;
+    if (graph->names.count == 0) {
+        for (size_t i = 0; i < graph->num_tensors; i++) {
+            if (!clv_name_map_set(&graph->names, graph->tensors[i].name, 2)) {
+                clv_name_map_deinit(&graph->names);
+                return NULL;
+            }
         }
     }
-    return name;
+    return clv_name_map_make_unique(&graph->names, &graph->arena, base_name);
 }
 
 clv_status *clv_graph_add_value(

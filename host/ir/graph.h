@@ -8,6 +8,7 @@
 
 #include "host/base/arena.h"
 #include "host/base/hash.h"
+#include "host/base/name_map.h"
 #include "host/base/text.h"
 #include "host/ir/tensor.h"
 
@@ -109,6 +110,8 @@ typedef struct clv_graph {
     clv_hash hash; /* of the model file and what was bound; ties plan files to models */
     clv_resource *resources;
     size_t num_resources, capacity_resources;
+    clv_name_map names; /* of tensors that are or were there; empty until a fresh name is asked for
+                         */
 } clv_graph;
 
 clv_status *clv_graph_create(clv_graph **out_graph) CLV_CHECKED;

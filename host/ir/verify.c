@@ -62,37 +62,65 @@ done:
     return status;
 }
 
-/* --- tensors ---------------------------------------------------------------------------------- */
+/* --- tensors --- */
 
-static bool writes(const clv_node *node, clv_tensor_id tensor) {
-    for (size_t i = 0; i < node->num_outputs; i++) {
-        if (node->outputs[i] == tensor) {
-            return true;
-        }
-    }
-    return false;
+static const char *kind_name(const clv_tensor *tensor) {
+    return tensor->kind == CLV_TENSOR_INPUT ? "an input" : "a constant";
 }
 
-static clv_status *check_producer(const clv_graph *graph, clv_tensor_id id) {
-    const clv_tensor *tensor = &graph->tensors[id];
-    if (tensor->producer == CLV_NO_ID) {
-        return NULL; /* a VALUE then has no reader: check_read */
+/* writers  [num_tensors], CLV_NO_ID at first: the node that writes each tensor */
+static clv_status *find_writers(const clv_graph *graph, size_t index, clv_node_id *writers) {
+    const clv_node *node = &graph->nodes[index];
+    for (size_t i = 0; !node->removed && i < node->num_outputs; i++) {
+        clv_tensor_id id = node->outputs[i];
+        if (id == CLV_NO_ID) {
+            continue;
+        }
+        if (id >= graph->num_tensors) {
+            return CLV_ERROR(
+                MALFORMED, "node '%s' writes tensor %u, which is not there", node->name,
+                (unsigned)id);
+        }
+        const clv_tensor *tensor = &graph->tensors[id];
+        if (tensor->kind != CLV_TENSOR_VALUE) {
+            return CLV_ERROR(
+                MALFORMED, "node '%s' writes tensor '%s', which is %s", node->name, tensor->name,
+                kind_name(tensor));
+        }
+        if (writers[id] == index) {
+            return CLV_ERROR(
+                MALFORMED, "node '%s' writes tensor '%s' twice", node->name, tensor->name);
+        }
+        if (writers[id] != CLV_NO_ID) {
+            return CLV_ERROR(
+                MALFORMED, "tensor '%s' is written by node '%s' and by node '%s'", tensor->name,
+                graph->nodes[writers[id]].name, node->name);
+        }
+        writers[id] = (clv_node_id)index;
+    }
+    return NULL;
+}
+
+static clv_status *check_producer(
+    const clv_graph *graph, const clv_tensor *tensor, clv_node_id writer) {
+    if (tensor->producer == writer) {
+        return NULL; /* none, too: a VALUE then has no reader (check_read) */
     }
     if (tensor->kind != CLV_TENSOR_VALUE) {
         return CLV_ERROR(
-            MALFORMED, "tensor '%s' is %s and has a producer", tensor->name,
-            tensor->kind == CLV_TENSOR_INPUT ? "an input" : "a constant");
+            MALFORMED, "tensor '%s' is %s and has a producer", tensor->name, kind_name(tensor));
+    }
+    if (tensor->producer == CLV_NO_ID) {
+        return CLV_ERROR(
+            MALFORMED, "node '%s' writes tensor '%s', which has no producer",
+            graph->nodes[writer].name, tensor->name);
     }
     if (tensor->producer >= graph->num_nodes || graph->nodes[tensor->producer].removed) {
         return CLV_ERROR(MALFORMED, "the producer of tensor '%s' is no node", tensor->name);
     }
-    const clv_node *producer = &graph->nodes[tensor->producer];
-    if (!writes(producer, id)) {
-        return CLV_ERROR(
-            MALFORMED, "tensor '%s' names node '%s' as its producer, which does not write it",
-            tensor->name, producer->name);
-    }
-    return NULL;
+    return CLV_ERROR(
+        MALFORMED, "tensor '%s' names node '%s' as its producer, which does not write it",
+        tensor->name, graph->nodes[tensor->producer].name);
 }
 
 static clv_status *check_shape_fields(const clv_tensor *tensor) {
@@ -121,10 +149,8 @@ static clv_status *check_typed(const clv_tensor *tensor) {
     return clv_status_prefix(clv_shape_check(&tensor->shape, "it"), "tensor '%s'", tensor->name);
 }
 
-static clv_status *check_tensor(const clv_graph *graph, clv_tensor_id id, clv_verify_level level) {
-    const clv_tensor *tensor = &graph->tensors[id];
+static clv_status *check_tensor(const clv_tensor *tensor, clv_verify_level level) {
     CLV_TRY(check_shape_fields(tensor));
-    CLV_TRY(check_producer(graph, id));
     bool constant = tensor->kind == CLV_TENSOR_CONSTANT;
     if (constant && tensor->data == NULL) {
         return CLV_ERROR(MALFORMED, "constant '%s' has no data", tensor->name);
@@ -133,6 +159,28 @@ static clv_status *check_tensor(const clv_graph *graph, clv_tensor_id id, clv_ve
         CLV_TRY(check_typed(tensor));
     }
     return NULL;
+}
+
+static clv_status *check_tensors(const clv_graph *graph, clv_verify_level level) {
+    clv_status *status = NULL;
+    clv_node_id *writers = clv_alloc(graph->num_tensors * sizeof *writers);
+    if (writers == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for checking a graph");
+        goto done;
+    }
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        CLV_TRY_DONE(check_tensor(&graph->tensors[i], level));
+        writers[i] = CLV_NO_ID;
+    }
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        CLV_TRY_DONE(find_writers(graph, i, writers));
+    }
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        CLV_TRY_DONE(check_producer(graph, &graph->tensors[i], writers[i]));
+    }
+done:
+    clv_free(writers);
+    return status;
 }
 
 /* --- nodes ------------------------------------------------------------------------------------ */
@@ -159,39 +207,6 @@ static clv_status *check_read(
     return NULL;
 }
 
-static clv_status *check_written(const clv_graph *graph, size_t index, size_t slot) {
-    const clv_node *node = &graph->nodes[index];
-    clv_tensor_id id = node->outputs[slot];
-    if (id == CLV_NO_ID) {
-        return NULL;
-    }
-    if (id >= graph->num_tensors) {
-        return CLV_ERROR(
-            MALFORMED, "node '%s' writes tensor %u, which is not there", node->name, (unsigned)id);
-    }
-    const clv_tensor *tensor = &graph->tensors[id];
-    if (tensor->kind != CLV_TENSOR_VALUE) {
-        return CLV_ERROR(
-            MALFORMED, "node '%s' writes tensor '%s', which is %s", node->name, tensor->name,
-            tensor->kind == CLV_TENSOR_INPUT ? "an input" : "a constant");
-    }
-    if (tensor->producer != index) {
-        bool second = tensor->producer < graph->num_nodes;
-        return CLV_ERROR(
-            MALFORMED, "tensor '%s' is written by node '%s' and by %s%s%s", tensor->name,
-            node->name, second ? "node '" : "none",
-            second ? graph->nodes[tensor->producer].name : "",
-            second ? "'" : ", says its producer");
-    }
-    for (size_t i = 0; i < slot; i++) {
-        if (node->outputs[i] == id) {
-            return CLV_ERROR(
-                MALFORMED, "node '%s' writes tensor '%s' twice", node->name, tensor->name);
-        }
-    }
-    return NULL;
-}
-
 static clv_status *check_node(const clv_graph *graph, size_t index, clv_verify_level level) {
     const clv_node *node = &graph->nodes[index];
     if (node->removed) {
@@ -203,9 +218,6 @@ static clv_status *check_node(const clv_graph *graph, size_t index, clv_verify_l
                 check_read(graph, node->inputs[i], index, "it"), "node '%s'", node->name));
         }
     }
-    for (size_t i = 0; i < node->num_outputs; i++) {
-        CLV_TRY(check_written(graph, index, i));
-    }
     if (level == CLV_VERIFY_SHAPES && node->op == NULL) {
         return CLV_ERROR(
             MALFORMED, "node '%s' is of the unknown operator '%s'", node->name, node->op_type);
@@ -215,37 +227,42 @@ static clv_status *check_node(const clv_graph *graph, size_t index, clv_verify_l
 
 /* --- the graph's own lists -------------------------------------------------------------------- */
 
-static clv_status *check_inputs(const clv_graph *graph) {
+static clv_status *check_listed(const clv_graph *graph, bool *is_listed) {
     for (size_t i = 0; i < graph->num_inputs; i++) {
         clv_tensor_id id = graph->inputs[i];
         if (id >= graph->num_tensors || graph->tensors[id].kind != CLV_TENSOR_INPUT) {
             return CLV_ERROR(MALFORMED, "graph input %zu is no input tensor", i);
         }
-        for (size_t j = 0; j < i; j++) {
-            if (graph->inputs[j] == id) {
-                return CLV_ERROR(
-                    MALFORMED, "tensor '%s' is a graph input twice", graph->tensors[id].name);
-            }
+        if (is_listed[id]) {
+            return CLV_ERROR(
+                MALFORMED, "tensor '%s' is a graph input twice", graph->tensors[id].name);
+        }
+        is_listed[id] = true;
+    }
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        if (graph->tensors[i].kind == CLV_TENSOR_INPUT && !is_listed[i]) {
+            return CLV_ERROR(
+                MALFORMED, "tensor '%s' is an input, but none of the graph's",
+                graph->tensors[i].name);
         }
     }
-    size_t num_inputs = 0;
-    for (size_t i = 0; i < graph->num_tensors; i++) {
-        num_inputs += graph->tensors[i].kind == CLV_TENSOR_INPUT;
-    }
-    if (num_inputs != graph->num_inputs) {
-        return CLV_ERROR(
-            MALFORMED, "the graph has %zu inputs and %zu input tensors", graph->num_inputs,
-            num_inputs);
-    }
     return NULL;
+}
+
+static clv_status *check_inputs(const clv_graph *graph) {
+    bool *is_listed = clv_alloc_zeroed(graph->num_tensors, sizeof *is_listed);
+    if (is_listed == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for checking a graph");
+    }
+    clv_status *status = check_listed(graph, is_listed);
+    clv_free(is_listed);
+    return status;
 }
 
 clv_status *clv_graph_verify(const clv_graph *graph, clv_verify_level level) {
     CLV_TRY(check_names(graph));
     CLV_TRY(check_inputs(graph));
-    for (size_t i = 0; i < graph->num_tensors; i++) {
-        CLV_TRY(check_tensor(graph, (clv_tensor_id)i, level));
-    }
+    CLV_TRY(check_tensors(graph, level));
     for (size_t i = 0; i < graph->num_nodes; i++) {
         CLV_TRY(check_node(graph, i, level));
     }

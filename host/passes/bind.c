@@ -122,7 +122,8 @@ static clv_status *bind_input(clv_graph *graph, const clv_bound_input *input) {
     for (int i = 0; i < input->shape.rank; i++) {
         size_t count;
         const char *name = has_names ? tensor->dim_names[i] : NULL;
-        if (name != NULL) {
+        /* a size that it has already, the others of that name have as well */
+        if (name != NULL && tensor->shape.dims[i] != input->shape.dims[i]) {
             CLV_TRY(set_dim(graph, name, input->shape.dims[i], &count));
         }
     }

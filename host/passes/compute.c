@@ -2,7 +2,8 @@
 
 #include "host/ops/op.h"
 
-void clv_compute_budget_init(const clv_graph *graph, clv_compute_budget *out_budget) {
+void clv_compute_budget_init(
+    const clv_graph *graph, double fixed_bytes, double growth, clv_compute_budget *out_budget) {
     double constant_bytes = 0;
     for (size_t i = 0; i < graph->num_tensors; i++) {
         const clv_tensor *tensor = &graph->tensors[i];
@@ -10,7 +11,7 @@ void clv_compute_budget_init(const clv_graph *graph, clv_compute_budget *out_bud
             constant_bytes += (double)clv_view_bytes(tensor->dtype, &tensor->shape);
         }
     }
-    *out_budget = (clv_compute_budget){.bytes = 0x1p28 + 4 * constant_bytes, .work = 4e9};
+    *out_budget = (clv_compute_budget){.bytes = fixed_bytes + growth * constant_bytes, .work = 4e9};
 }
 
 bool clv_compute_charge(clv_compute_budget *budget, const clv_call *call, double max_work) {

@@ -11,11 +11,13 @@ clv_status *clv_pass_infer_node(clv_graph *graph, clv_node_id id) CLV_CHECKED;
 /* What one pass may spend on computing values: a small model must not unfold into memory or hours.
  */
 typedef struct clv_compute_budget {
-    double bytes; /* of results: 256 MiB, and four times the graph's constants */
+    double bytes; /* of results */
     double work;  /* flops and bytes moved: 4e9, some ten seconds of references */
 } clv_compute_budget;
 
-void clv_compute_budget_init(const clv_graph *graph, clv_compute_budget *out_budget);
+/* bytes: `fixed_bytes`, and `growth` times what the graph's constants are. */
+void clv_compute_budget_init(
+    const clv_graph *graph, double fixed_bytes, double growth, clv_compute_budget *out_budget);
 /* Takes what computing `call` costs out of the budget; false where that is more than is left, or
  * more work than `max_work`: then nothing is taken. */
 bool clv_compute_charge(clv_compute_budget *budget, const clv_call *call, double max_work);

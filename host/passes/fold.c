@@ -10,6 +10,8 @@ clv_status *clv_pass_fold(clv_graph *graph) CLV_CHECKED;
 /* A result over this size, and over four times its inputs', is not kept: it costs less to compute
  * than to hold. */
 static const double max_grown_bytes = 0x1p26, max_growth = 4;
+/* All results together, beside four times the constants that the graph has: 256 MiB. */
+static const double max_bytes = 0x1p28;
 
 /* Results lie on the heap, so that those which only lead to others can go as soon as these are
  * there. The graph takes over what is left. */
@@ -121,7 +123,7 @@ clv_status *clv_pass_fold(clv_graph *graph) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for constant folding");
         goto done;
     }
-    clv_compute_budget_init(graph, &f.budget);
+    clv_compute_budget_init(graph, max_bytes, max_growth, &f.budget);
     CLV_TRY_DONE(count_reads(&f));
     CLV_TRY_DONE(fold_nodes(&f));
     CLV_TRY_DONE(hand_over(&f));

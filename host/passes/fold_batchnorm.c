@@ -5,6 +5,7 @@
  * This pass is about these operators alone, so it knows them by name, and the params of one. */
 #include "host/base/memory.h"
 #include "host/ops/op.h"
+#include "host/passes/compute.h"
 #include "host/passes/passes.h"
 #include "kernels_cl/norm/norm.h"
 
@@ -196,12 +197,20 @@ static clv_status *fold(clv_graph *graph, const match *m) {
 clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
     clv_uses uses;
     clv_status *status = NULL;
+    clv_compute_budget budget;
+    clv_compute_budget_init(graph, 0x1p26, 1, &budget);
     CLV_TRY(clv_uses_init(graph, &uses));
     /* Folding changes no reader of a tensor that was there, so the uses stay right; new tensors
      * are not asked about. */
     for (clv_node_id id = 0; status == NULL && id < graph->num_nodes; id++) {
         match found;
-        if (find_match(graph, &uses, id, &found)) {
+        if (!find_match(graph, &uses, id, &found)) {
+            continue;
+        }
+        /* Convolutions may share their weights, normalised ones do not. */
+        double bytes = (double)clv_view_bytes(CLV_FLOAT32, &found.weights->shape);
+        if (bytes <= budget.bytes) {
+            budget.bytes -= bytes;
             status = fold(graph, &found);
         }
     }

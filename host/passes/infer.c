@@ -16,7 +16,7 @@ clv_status *clv_pass_infer(clv_graph *graph) CLV_CHECKED;
 /* Values up to this size, at up to this work, are computed while shapes are: shape arithmetic, not
  * tensors. Constants beyond it are left to `fold`. */
 enum { MAX_KNOWN_ELEMENTS = 65536 };
-static const double max_known_work = 1e8;
+static const double max_known_work = 1e8, max_known_bytes = 0x1p26;
 
 static bool is_absent(const clv_node *node, size_t index) {
     return index >= node->num_inputs || node->inputs[index] == CLV_NO_ID;
@@ -228,7 +228,7 @@ static clv_status *find_values(
 clv_status *clv_pass_infer(clv_graph *graph) {
     clv_compute_budget budget;
     CLV_TRY(clv_bind_check(graph));
-    clv_compute_budget_init(graph, &budget);
+    clv_compute_budget_init(graph, max_known_bytes, 0, &budget);
     for (clv_node_id id = 0; id < graph->num_nodes; id++) {
         clv_status *status = clv_pass_infer_node(graph, id);
         if (status == NULL) {

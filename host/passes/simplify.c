@@ -16,6 +16,7 @@ typedef struct simplifier {
     size_t num_tensors;   /* at the start: tensors added later have no alias */
     clv_tensor_id *alias; /* [num_tensors]: CLV_NO_ID, or the tensor to read instead */
     bool *is_output;      /* [num_tensors]: of the graph */
+    size_t *slots;        /* [num_tensors]: which output of its producer it is */
     const clv_op_def *reshape;
 } simplifier;
 
@@ -130,12 +131,8 @@ static void leave_out(simplifier *s, clv_node_id id) {
         return;
     }
     clv_graph_remove_node(graph, id);
-    clv_node *producer = &graph->nodes[from->producer];
-    for (size_t i = 0; i < producer->num_outputs; i++) {
-        if (producer->outputs[i] == input) {
-            producer->outputs[i] = output;
-        }
-    }
+    graph->nodes[from->producer].outputs[s->slots[input]] = output;
+    s->slots[output] = s->slots[input];
     graph->tensors[output].producer = from->producer;
     from->producer = CLV_NO_ID;
     s->alias[input] = output;
@@ -164,9 +161,10 @@ clv_status *clv_pass_simplify(clv_graph *graph) {
         .num_tensors = graph->num_tensors,
         .alias = clv_alloc(graph->num_tensors * sizeof *s.alias),
         .is_output = clv_alloc_zeroed(graph->num_tensors, sizeof *s.is_output),
+        .slots = clv_alloc_zeroed(graph->num_tensors, sizeof *s.slots),
         .reshape = clv_op_find("", "Reshape"),
     };
-    if (s.alias == NULL || s.is_output == NULL) {
+    if (s.alias == NULL || s.is_output == NULL || s.slots == NULL) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for simplifying");
         goto done;
     }
@@ -176,8 +174,17 @@ clv_status *clv_pass_simplify(clv_graph *graph) {
     for (size_t i = 0; i < graph->num_outputs; i++) {
         s.is_output[graph->outputs[i]] = true;
     }
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        const clv_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->num_outputs; k++) {
+            if (node->outputs[k] != CLV_NO_ID) {
+                s.slots[node->outputs[k]] = k;
+            }
+        }
+    }
     CLV_TRY_DONE(simplify_nodes(&s));
 done:
+    clv_free(s.slots);
     clv_free(s.alias);
     clv_free(s.is_output);
     return status;

@@ -59,6 +59,9 @@ static void producer_out_of_range(clv_graph *graph) {
 static void producer_that_does_not_write(clv_graph *graph) {
     graph->tensors[H].producer = NODE_B;
 }
+static void producer_not_set(clv_graph *graph) {
+    graph->tensors[Z].producer = CLV_NO_ID;
+}
 static void removed_producer(clv_graph *graph) {
     graph->nodes[NODE_A].removed = true; /* not by clv_graph_remove_node */
 }
@@ -136,20 +139,22 @@ static const corruption corruptions[] = {
     {"inputs have no producer", input_with_producer, "tensor 'x' is an input and has a producer"},
     {"producers exist", producer_out_of_range, "the producer of tensor 'h' is no node"},
     {"producers write", producer_that_does_not_write, "node 'b' as its producer"},
+    {"producers are set", producer_not_set, "node 'b' writes tensor 'z', which has no producer"},
     {"producers are there", removed_producer, "the producer of tensor 'h' is no node"},
     {"what is read is written", value_that_nothing_writes, "'h', which nothing writes"},
     {"input ids", input_out_of_range, "node 'a': it reads tensor 5"},
     {"output ids", output_out_of_range, "node 'b' writes tensor 5"},
     {"order", reader_before_writer, "'h', which node 'a' after it writes"},
     {"order", node_that_reads_itself, "'h', which node 'a' after it writes"},
-    {"one writer", two_writers, "tensor 'h' is written by node 'b' and by node 'a'"},
+    {"one writer", two_writers, "tensor 'h' is written by node 'a' and by node 'b'"},
     {"one writer", written_twice_by_one_node, "writes tensor 'y' twice"},
     {"constants are not written", constant_that_is_written, "'h', which is a constant"},
     {"inputs are not written", input_that_is_written, "'x', which is an input"},
     {"graph inputs", graph_input_that_is_none, "graph input 0 is no input tensor"},
     {"graph inputs", graph_input_out_of_range, "graph input 0 is no input tensor"},
     {"graph inputs once", graph_input_twice, "tensor 'x' is a graph input twice"},
-    {"all inputs listed", input_tensor_not_listed, "0 inputs and 1 input tensors"},
+    {"all inputs listed", input_tensor_not_listed,
+     "tensor 'x' is an input, but none of the graph's"},
     {"graph outputs", graph_output_out_of_range, "graph output 0: it reads tensor 99"},
     {"graph outputs", graph_output_that_nothing_writes, "'y', which nothing writes"},
 };

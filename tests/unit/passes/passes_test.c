@@ -5,6 +5,7 @@
 #include "host/ops/op.h"
 #include "tests/support/check.h"
 #include "tests/support/graph_text.h"
+#include <stdio.h>
 
 static clv_graph *make(const char *text) {
     clv_graph *graph;
@@ -421,7 +422,93 @@ static void test_fold_batchnorm(void **state) {
     }
 }
 
+/* Convolutions that share one large weight do not multiply it without bounds. */
+static void test_shared_weights_are_bounded(void **state) {
+    (void)state;
+    enum { COUNT = 40 };
+    clv_text text;
+    clv_text_init(&text);
+    clv_text_add(
+        &text, "input x f32[1,1024,1,1]\nconstant w f32[1024,1024,1,1]{1}\n"
+               "constant q f32[1024]{1}\n");
+    for (int i = 0; i < COUNT; i++) {
+        clv_text_add(
+            &text, "c%d = Conv(x, w)\nn%d = BatchNormalization(c%d, q, q, q, q)\n", i, i, i);
+    }
+    clv_text_add(&text, "y = Sum(n0");
+    for (int i = 1; i < COUNT; i++) {
+        clv_text_add(&text, ", n%d", i);
+    }
+    clv_text_add(&text, ")\noutput y\n");
+    char *string;
+    assert_ok(clv_text_take(&text, &string));
+    clv_graph *graph = optimise(string);
+    /* 4 MiB each: 64 MiB, and as much again as the weights are */
+    assert_int_equal(count_ops(graph, "BatchNormalization"), COUNT - 17);
+    clv_graph_destroy(graph);
+    clv_free(string);
+}
+
 /* --- running passes --- */
+
+/* One node with very many outputs: work in proportion to them, not to their square. */
+static void test_a_node_of_many_outputs(void **state) {
+    (void)state;
+    enum { COUNT = 100000 };
+    clv_graph *graph;
+    assert_ok(clv_graph_create(&graph));
+    clv_tensor_id *outputs = clv_alloc_zeroed(COUNT, sizeof *outputs);
+    clv_tensor_id *named = clv_alloc_zeroed(COUNT, sizeof *named), x;
+    clv_tensor input = {
+        .name = "x",
+        .kind = CLV_TENSOR_INPUT,
+        .dtype = CLV_FLOAT32,
+        .shape = {.rank = 1, .dims = {COUNT}}};
+    assert_non_null(outputs);
+    assert_non_null(named);
+    assert_ok(clv_graph_add_tensor(graph, &input, &x));
+    for (int i = 0; i < COUNT; i++) {
+        char name[32];
+        clv_tensor value = {.name = name, .shape.rank = -1};
+        snprintf(name, sizeof name, "s%d", i);
+        assert_ok(clv_graph_add_tensor(graph, &value, &outputs[i]));
+        snprintf(name, sizeof name, "y%d", i);
+        assert_ok(clv_graph_add_tensor(graph, &value, &named[i]));
+    }
+    clv_node split = {
+        .name = "split",
+        .op_type = "Split",
+        .op = clv_op_find("", "Split"),
+        .opset = 13,
+        .inputs = &x,
+        .num_inputs = 1,
+        .outputs = outputs,
+        .num_outputs = COUNT};
+    clv_node_id id;
+    assert_ok(clv_graph_add_node(graph, &split, &id));
+    for (int i = 0; i < COUNT; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "n%d", i);
+        clv_node identity = {
+            .name = name,
+            .op_type = "Identity",
+            .op = clv_op_find("", "Identity"),
+            .opset = 13,
+            .inputs = &outputs[i],
+            .num_inputs = 1,
+            .outputs = &named[i],
+            .num_outputs = 1};
+        assert_ok(clv_graph_add_node(graph, &identity, &id));
+    }
+    assert_ok(clv_graph_set_inputs(graph, &x, 1));
+    assert_ok(clv_graph_set_outputs(graph, named, COUNT));
+    assert_ok(clv_passes_run(graph, NULL, NULL));
+    assert_int_equal(graph->num_nodes, 1);
+    assert_string_equal(graph->tensors[graph->nodes[0].outputs[COUNT - 1]].name, "y99999");
+    clv_free(outputs);
+    clv_free(named);
+    clv_graph_destroy(graph);
+}
 
 static void test_dead_nodes_go(void **state) {
     (void)state;
@@ -487,6 +574,8 @@ int main(void) {
         cmocka_unit_test(test_merged_views_keep_their_shape),
         cmocka_unit_test(test_dropout_with_its_mask),
         cmocka_unit_test(test_fold_batchnorm),
+        cmocka_unit_test(test_shared_weights_are_bounded),
+        cmocka_unit_test(test_a_node_of_many_outputs),
         cmocka_unit_test(test_dead_nodes_go),
         cmocka_unit_test(test_a_graph_of_no_nodes),
         cmocka_unit_test(test_hook_sees_every_pass),
