@@ -27,6 +27,8 @@ part tsan      full  "thread sanitizer"
 part loaders   full  "Khronos' OpenCL loader beside ocl-icd"
 part platforms full  "kernels on Intel's CPU runtime and on Oclgrind"
 part files     full  "models and tensor files against the Python packages"
+part official  full  "the official ONNX operator tests"
+part ort       full  "networks against ONNX Runtime"
 part fuzz      full  "each fuzzer for a minute"
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' ci/test.sh | sed '/^Each part/,$d'; }

@@ -32,8 +32,8 @@ static inline clv_view clv_value_view(const clv_value *value) {
 /* What a tensor is wanted for. */
 typedef struct clv_wanted {
     const char *name; /* of the input or output; picks an entry of an .npz, names it in messages */
-    clv_dtype dtype;
-    clv_shape shape; /* rank -1 or free dimensions: any will do */
+    clv_dtype dtype;  /* NONE: any will do (but a picture needs one) */
+    clv_shape shape;  /* rank -1 or free dimensions: any will do */
 } clv_wanted;
 
 /* MALFORMED, with both types and shapes, where `value`, read from `source`, is not what is wanted.

@@ -33,7 +33,7 @@ void clv_value_destroy(clv_value *value) {
 
 clv_status *clv_value_check(const clv_view *value, const clv_wanted *wanted, const char *source) {
     const clv_shape *shape = &wanted->shape;
-    bool fits = value->dtype == wanted->dtype;
+    bool fits = wanted->dtype == CLV_DTYPE_NONE || value->dtype == wanted->dtype;
     if (shape->rank >= 0) {
         fits = fits && value->shape.rank == shape->rank;
         for (int i = 0; fits && i < shape->rank; i++) {

@@ -4,7 +4,8 @@
  *
  * A case must pass, unless known_failures.def names it: UNSUPPORTED cases must be refused with
  * the code UNSUPPORTED (exit 4), EXPECTED_FAIL cases must not pass. Whatever else happens, and a
- * case of the list that passes, fails the run. The last line counts: "N passed, N failed, N
+ * case of the list that passes, fails the run; so does a line of the list that no case needs, where
+ * all are run. The last line counts: "N passed, N failed, N
  * skipped" (skipped: UNSUPPORTED and EXPECTED_FAIL as listed). */
 #include "cleave/cleave.h"
 
@@ -89,6 +90,23 @@ static cleave_status *read_tensors(
     return NULL;
 }
 
+/* IEEE half precision, or bfloat16 with its 8 bits of exponent, from 16 bits. */
+static double from_bits16(uint16_t bits, int num_fraction_bits) {
+    int bias = (1 << (14 - num_fraction_bits)) - 1;
+    int exponent = (bits & 0x7fff) >> num_fraction_bits;
+    int fraction = bits & ((1 << num_fraction_bits) - 1);
+    double value;
+    if (exponent == 2 * bias + 1) {
+        value = fraction != 0 ? NAN : INFINITY;
+    } else if (exponent == 0) {
+        value = ldexp(fraction, 1 - bias - num_fraction_bits);
+    } else {
+        value = ldexp(fraction + (1 << num_fraction_bits), exponent - bias - num_fraction_bits);
+    }
+    return (bits & 0x8000) != 0 ? -value : value;
+}
+
+/* Of a floating point type. */
 static double element(const cleave_tensor *tensor, size_t index) {
     const char *data = tensor->data;
     switch (tensor->dtype) {
@@ -96,17 +114,16 @@ static double element(const cleave_tensor *tensor, size_t index) {
         return ((const float *)data)[index];
     case CLEAVE_FLOAT64:
         return ((const double *)data)[index];
-    case CLEAVE_INT64:
-        return (double)((const int64_t *)data)[index];
-    case CLEAVE_INT32:
-        return ((const int32_t *)data)[index];
-    default:
-        return 0;
+    case CLEAVE_FLOAT16:
+        return from_bits16(((const uint16_t *)data)[index], 10);
+    default: /* BFLOAT16 */
+        return from_bits16(((const uint16_t *)data)[index], 7);
     }
 }
 
-static bool is_wide(cleave_dtype dtype) {
-    return dtype == CLEAVE_FLOAT32 || dtype == CLEAVE_FLOAT64;
+static bool is_float(cleave_dtype dtype) {
+    return dtype == CLEAVE_FLOAT32 || dtype == CLEAVE_FLOAT64 || dtype == CLEAVE_FLOAT16 ||
+           dtype == CLEAVE_BFLOAT16;
 }
 
 /* As numpy.testing.assert_allclose does: |got - want| <= atol + rtol * |want|; NaN equals NaN. */
@@ -131,7 +148,7 @@ static verdict compare(
         return WRONG;
     }
     size_t bytes = cleave_tensor_bytes(want);
-    if (!is_wide(want->dtype)) {
+    if (!is_float(want->dtype)) {
         if (bytes > 0 && memcmp(got->data, want->data, bytes) != 0) {
             snprintf(reason, sizeof reason, "output '%s': values differ", name);
             return WRONG;
@@ -227,9 +244,22 @@ static verdict run_case(const char *root, const char *devices, const test_case *
     return result;
 }
 
+/* "A -B" matches what A does and B does not. */
+static bool matches(const char *pattern, const char *name) {
+    char wanted[MAX_NAME];
+    const char *except = strstr(pattern, " -");
+    size_t length = except != NULL ? (size_t)(except - pattern) : strlen(pattern);
+    snprintf(wanted, sizeof wanted, "%.*s", (int)length, pattern);
+    return fnmatch(wanted, name, 0) == 0 && (except == NULL || fnmatch(except + 2, name, 0) != 0);
+}
+
+static int
+    uses[sizeof known_failures / sizeof known_failures[0]]; /* cases that a line applied to */
+
 static const known_failure *find_known(const char *name) {
     for (size_t i = 0; known_failures[i].pattern != NULL; i++) {
-        if (fnmatch(known_failures[i].pattern, name, 0) == 0) {
+        if (matches(known_failures[i].pattern, name)) {
+            uses[i]++;
             return &known_failures[i];
         }
     }
@@ -268,6 +298,20 @@ static int sample_cases(test_case *cases, int count, int wanted, unsigned seed) 
         }
     }
     return kept;
+}
+
+/* Lines of the list that applied to no case, once all cases were run. */
+static int count_stale(void) {
+    int num_stale = 0;
+    for (size_t i = 0; known_failures[i].pattern != NULL; i++) {
+        if (uses[i] == 0) {
+            printf(
+                "FAILED: known_failures.def has '%s', no case needs it\n",
+                known_failures[i].pattern);
+            num_stale++;
+        }
+    }
+    return num_stale;
 }
 
 typedef struct options {
@@ -313,13 +357,15 @@ int main(int argc, char **argv) {
     static const char *const words[] = {"pass", "unsupported", "wrong"};
     options chosen = parse_options(argc, argv);
     test_case *cases;
-    int count = read_cases(chosen.root, &cases), num_passed = 0, num_failed = 0, num_skipped = 0;
+    int num_cases = read_cases(chosen.root, &cases), count = num_cases;
+    int num_passed = 0, num_failed = 0, num_skipped = 0;
     if (chosen.sample > 0 && chosen.sample < count) {
         printf("sample of %d of %d cases, seed %u\n", chosen.sample, count, chosen.seed);
         count = sample_cases(cases, count, chosen.sample, chosen.seed);
     }
+    bool is_whole = count == num_cases && strcmp(chosen.only, "*") == 0;
     for (int i = 0; i < count; i++) {
-        if (fnmatch(chosen.only, cases[i].name, 0) != 0) {
+        if (!matches(chosen.only, cases[i].name)) {
             continue;
         }
         reason[0] = '\0';
@@ -341,6 +387,7 @@ int main(int argc, char **argv) {
             fprintf(chosen.list, "%s\t%s\t%s\n", cases[i].name, words[result], reason);
         }
     }
+    num_failed += is_whole ? count_stale() : 0;
     free(cases);
     if (chosen.list != NULL) {
         fclose(chosen.list);

@@ -149,8 +149,8 @@ typedef struct cleave_picture_options {
 /* Reads .npy, .npz (`entry`, else an entry of the wanted name, else the only one), .png or .pb
  * (TensorProto).
  *
- * wanted  name, type and shape the tensor is for (-1: free); pictures and generated tensors take
- * their form from it
+ * wanted  name, type and shape the tensor is for (type NONE, -1: free); pictures and generated
+ * tensors take their form from it
  */
 typedef struct cleave_tensor_info {
     const char *name;
