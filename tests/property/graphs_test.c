@@ -221,24 +221,25 @@ static void draw_matmul(drawn *d) {
 
 /* A convolution, most often with a normalisation that can go into it. */
 static void draw_conv(drawn *d) {
-    int a = pick(d), channels = 1 + below(d, 5), is_transposed = below(d, 3) == 0;
+    int a = pick(d), is_transposed = below(d, 3) == 0;
     clv_shape shape = d->shapes[a];
     if (shape.rank < 3 || shape.rank > 4 || clv_shape_elements(&shape) == 0) {
         return;
     }
-    int in_channels = (int)shape.dims[1];
+    int in_channels = (int)shape.dims[1], groups = in_channels % 2 == 0 ? 1 + below(d, 2) : 1;
+    int channels = groups * (1 + below(d, 4));
     shape.dims[1] = channels;
     int v = add_value(d, &shape);
     const char *ones = shape.rank == 4 ? "1,1,1,1" : "1,1", *threes = shape.rank == 4 ? "3,3" : "3";
     clv_text_add(
         &d->text, "constant w%d f32[%d,%d,%s]~-0.4:0.4\nconstant b%d f32[%d]\n", v,
-        is_transposed ? in_channels : channels, is_transposed ? channels : in_channels, threes, v,
-        channels);
+        is_transposed ? in_channels : channels, (is_transposed ? channels : in_channels) / groups,
+        threes, v, channels);
     clv_text_add(&d->text, "n%d = %s(v%d, w%d", v, is_transposed ? "ConvTranspose" : "Conv", a, v);
     if (below(d, 2) == 0) {
         clv_text_add(&d->text, ", b%d", v);
     }
-    clv_text_add(&d->text, ") pads=[%s]\n", ones);
+    clv_text_add(&d->text, ") pads=[%s] group=%d\n", ones, groups);
     clv_text_add(
         &d->text,
         "constant q%d f32[%d]~0.5:2\nconstant o%d f32[%d]\nconstant m%d f32[%d]\n"

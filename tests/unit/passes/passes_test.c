@@ -205,13 +205,18 @@ static void test_constants_fold(void **state) {
                                 "constant b f32[300,1]{10}\n"
                                 "c = Add(a, b)\n" /* beyond what inference computes */
                                 "d = Mul(c, c)\n"
-                                "y = Add(x, d)\n"
-                                "output y\n");
-    assert_int_equal(graph->num_nodes, 1);
-    const clv_tensor *d = find(graph, "d");
-    assert_int_equal(d->kind, CLV_TENSOR_CONSTANT);
-    assert_true(clv_load_double(CLV_FLOAT32, d->data, 3) == 144);
-    assert_int_equal(clv_graph_find_tensor(graph, "c"), CLV_NO_ID);
+                                "e = Sub(d, c)\n"
+                                "f = Neg(e)\n" /* only leads to others */
+                                "g = Add(f, c)\n"
+                                "y = Add(x, g)\n"
+                                "z = Mul(x, c)\n"
+                                "output y z\n");
+    assert_int_equal(graph->num_nodes, 2);
+    const clv_tensor *c = find(graph, "c"), *g = find(graph, "g");
+    assert_int_equal(g->kind, CLV_TENSOR_CONSTANT);
+    assert_true(clv_load_double(CLV_FLOAT32, c->data, 3) == 12);
+    assert_true(clv_load_double(CLV_FLOAT32, g->data, 3) == -120);
+    assert_int_equal(clv_graph_find_tensor(graph, "f"), CLV_NO_ID);
     clv_graph_destroy(graph);
 }
 
