@@ -188,7 +188,7 @@ static double oracle_pipeline(const drawn *d) {
     }
 }
 
-/* --- the latency's oracle: every order and every unit, overlapping links that are not shared --- */
+/* --- latency's oracle: every order and unit, overlapping links that are not shared --- */
 
 typedef struct tree {
     const drawn *d;
