@@ -124,14 +124,13 @@ static bool descend(solver *s, uint32_t start, uint32_t depth) {
 /* All stages that begin at `start`; false: out of steps. */
 static bool grow_stages(solver *s, uint32_t start) {
     uint32_t depth = 0;
+    uint64_t sorts = s->pipe->num_sorts, cost = 1 + sorts / 8 + sorts * s->num_live / 16;
     memset(s->compute_us, 0, s->pipe->num_sorts * sizeof *s->compute_us);
     s->node[0] = start;
     s->edge[0] = s->lattice->first_edge[start];
     for (;;) {
         if (s->edge[depth] < s->lattice->first_edge[s->node[depth] + 1]) {
-            if (s->steps > 0) {
-                s->steps--;
-            }
+            s->steps -= s->steps < cost ? s->steps : cost;
             depth += s->steps > 0 && descend(s, start, depth) ? 1 : 0;
             if (s->steps > 0) {
                 continue;
@@ -247,6 +246,12 @@ clv_status *clv_pipe_solve(
     if (pipe->num_sorts > UINT16_MAX || !count_vectors(pipe, lattice->num_sets, &s.num_used)) {
         return NULL;
     }
+    /* What going over the table takes. */
+    uint64_t table = (uint64_t)lattice->num_sets * s.num_used * (pipe->num_sorts + 4) / 16;
+    if (table >= s.steps) {
+        return NULL;
+    }
+    s.steps -= table;
     clv_status *status = NULL;
     if (!allocate(&s)) {
         status = NO_MEMORY_HERE();
