@@ -41,8 +41,19 @@ static void add_ops(cJSON *report, const clv_graph *graph) {
     }
 }
 
+/* Initializers, and the tensors that Constant nodes hold: some exporters write every weight so. */
 static void add_parameters(cJSON *report, const clv_graph *graph) {
     double count = 0, bytes = 0;
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        const clv_attr *attr = strcmp(graph->nodes[i].op_type, "Constant") == 0
+                                   ? clv_attr_find(&graph->nodes[i], "value")
+                                   : NULL;
+        if (attr != NULL && attr->type == CLV_ATTR_TENSOR) {
+            const clv_view *value = attr->value.tensor;
+            count += (double)clv_shape_elements(&value->shape);
+            bytes += (double)clv_view_bytes(value->dtype, &value->shape);
+        }
+    }
     for (size_t i = 0; i < graph->num_tensors; i++) {
         const clv_tensor *tensor = &graph->tensors[i];
         if (tensor->kind == CLV_TENSOR_CONSTANT) {

@@ -21,14 +21,30 @@ bool cli_is_verbose(void) {
     return is_verbose;
 }
 
-int cli_error(int exit_code, const char *format, ...) {
+/* One line "cleave: KIND: TEXT". Names in it come from files and arguments: control characters are
+ * escaped, so that they neither break the line nor reach the terminal. */
+static void print_message(const char *kind, const char *text) {
     cli_end_progress();
+    fprintf(stderr, "cleave: %s: ", kind);
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at == '\n') {
+            fputs("\\n", stderr);
+        } else if (*at < 0x20 || *at == 0x7F) {
+            fprintf(stderr, "\\x%02x", *at);
+        } else {
+            fputc(*at, stderr);
+        }
+    }
+    fputc('\n', stderr);
+}
+
+int cli_error(int exit_code, const char *format, ...) {
+    char text[4096];
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "cleave: error: ");
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    print_message("error", text);
     return exit_code;
 }
 
@@ -55,8 +71,7 @@ int cli_flush(void) {
 static void on_log(void *context, cleave_log_level level, const char *message) {
     static const char *const words[] = {"error", "warning", "info", "debug"};
     (void)context;
-    cli_end_progress();
-    fprintf(stderr, "cleave: %s: %s\n", words[level], message);
+    print_message(words[level], message);
 }
 
 /* A line that is written over, at most ten times a second; only on a terminal. */
@@ -96,15 +111,26 @@ static void on_interrupt(int signal_number) {
     cleave_cancel(true);
 }
 
-static void set_up(const cli_args *args) {
-    cli_set_verbosity(cli_given(args, FLAG_VERBOSE), cli_given(args, FLAG_QUIET));
+/* The level that $CLEAVE_LOG names; false after printing an error. */
+static bool read_log_level(cleave_log_level *out_level) {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
-    cleave_log_level level = CLEAVE_LOG_WARNING;
     const char *wanted = cleave_env("LOG");
-    for (int i = 0; wanted != NULL && i < 4; i++) {
+    for (int i = 0; i < 4; i++) {
         if (strcmp(wanted, levels[i]) == 0) {
-            level = (cleave_log_level)i;
+            *out_level = (cleave_log_level)i;
+            return true;
         }
+    }
+    cli_error(2, "CLEAVE_LOG is '%s', needed is error, warning, info or debug", wanted);
+    return false;
+}
+
+/* 0, or an exit code after printing the error. */
+static int set_up(const cli_args *args) {
+    cli_set_verbosity(cli_given(args, FLAG_VERBOSE), cli_given(args, FLAG_QUIET));
+    cleave_log_level level;
+    if (!read_log_level(&level)) {
+        return 2;
     }
     if (is_verbose && level < CLEAVE_LOG_INFO) {
         level = CLEAVE_LOG_INFO;
@@ -123,6 +149,7 @@ static void set_up(const cli_args *args) {
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = SIG_IGN; /* a closed pipe is an error when it is written to, not a death */
     sigaction(SIGPIPE, &action, NULL);
+    return 0;
 }
 
 static int dispatch(const cli_args *args) {
@@ -154,7 +181,9 @@ int main(int argc, char **argv) {
     cli_args args;
     int exit_code = cli_parse(argc, argv, &args);
     if (exit_code == 0) {
-        set_up(&args);
+        exit_code = set_up(&args);
+    }
+    if (exit_code == 0) {
         exit_code = dispatch(&args);
         cli_end_progress();
     }

@@ -131,11 +131,23 @@ static int read_input(cli_io *io, size_t index, const char *spec, bool is_word, 
 /* What happens to an input that --input does not name. */
 typedef enum missing_input { MISSING_ERROR, MISSING_RANDOM, MISSING_SKIP } missing_input;
 
+static bool read_seed(const cli_args *args, long *out_seed) {
+    const char *word = cleave_env("SEED");
+    char *end = NULL;
+    long fallback = strtol(word, &end, 10);
+    bool is_number = end != word && *end == '\0' && fallback >= 0 && fallback <= 1000000000L;
+    if (!is_number && !cli_given(args, FLAG_SEED)) {
+        cli_error(2, "CLEAVE_SEED is '%s', needed is a whole number from 0 to 1000000000", word);
+        return false;
+    }
+    return cli_count(args, FLAG_SEED, fallback, 0, out_seed);
+}
+
 /* Reads files first: their shapes bind free dimensions of what is generated after. */
 static int read_inputs(
     const cli_args *args, missing_input missing, cli_io *io, const char **specs) {
     long seed;
-    if (!cli_count(args, FLAG_SEED, strtol(cleave_env("SEED"), NULL, 10), 0, &seed)) {
+    if (!read_seed(args, &seed)) {
         return 2;
     }
     for (int pass = 0; pass < 2; pass++) {

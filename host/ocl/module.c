@@ -1,6 +1,7 @@
 /* Programs and kernels. A program is built once for all devices of a group and shared by them. */
 #include "host/ocl/internal.h"
 
+#include "host/base/cancel.h"
 #include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
@@ -86,11 +87,13 @@ static void read_stored(clv_ocl_module *module, const clv_ocl_cached *cached) {
 
 /* --- building -------------------------------------------------------------------------------- */
 
-/* DEVICE_FAILED with the head of the log on one line. */
+/* DEVICE_FAILED with the head of the log on one line; CANCELLED where a Ctrl-C, which reaches the
+ * linkers that drivers start too, is what made them fail. */
 static clv_status *build_failed(
     clv_ocl_device *device, const clv_ocl_module *module, cl_int build_error) {
     char log[8192] = "", unit[32];
     cl_int error;
+    CLV_TRY(clv_cancel_check());
     CLV_CL(
         error, clGetProgramBuildInfo, module->program, device->found->id, CL_PROGRAM_BUILD_LOG,
         sizeof log - 1, log, NULL);

@@ -27,13 +27,15 @@ static const char *kind_of_type(const Onnx__TypeProto *type) {
     }
 }
 
-/* One dimension; a free one without a name gets NAME_dimI. */
+/* One dimension; a free one without a name gets NAME_dimI. Exporters (PaddlePaddle's, for one) also
+ * write such a dimension as -1 or as "?", which is then no name that several dimensions share. */
 static clv_status *read_dim(
     clv_loader *loader, const char *name, size_t index,
     const Onnx__TensorShapeProto__Dimension *dim, int64_t *out_dim, const char **out_dim_name) {
     *out_dim = CLV_DIM_FREE;
     *out_dim_name = NULL;
-    if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
+    if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
+        dim->dim_value != -1) {
         if (dim->dim_value < 0) {
             return CLV_ERROR(
                 MALFORMED, "dimension %zu of '%s' is %lld", index, name, (long long)dim->dim_value);
@@ -42,7 +44,8 @@ static clv_status *read_dim(
         return NULL;
     }
     bool has_name = dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
-                    dim->dim_param != NULL && dim->dim_param[0] != '\0';
+                    dim->dim_param != NULL && dim->dim_param[0] != '\0' &&
+                    strcmp(dim->dim_param, "?") != 0;
     *out_dim_name =
         has_name ? dim->dim_param : clv_arena_printf(&loader->arena, "%s_dim%zu", name, index);
     return *out_dim_name != NULL ? NULL : CLV_NO_ARENA("dimensions");

@@ -151,6 +151,27 @@ def usage_errors():
 
 
 @test
+def names_with_control_characters():
+    with Folder() as at:
+        with open(at("odd.onnx"), "wb") as file:
+            file.write(open(model("two"), "rb").read().replace(b"\x01a", b"\x01\n").replace(b"\x01b", b"\x01\x1b"))
+        done = error("run", at("odd.onnx"), code=2, says=["input '\\n' is not given"])
+        assert done.stderr.count("\n") == 1
+        done = error("run", at("odd.onnx"), "--input", "\n=ones", code=2, says=["input '\\x1b' is not given"])
+        assert "\x1b" not in done.stderr
+
+
+@test
+def bad_environment():
+    base = ["run", model("two"), "--input", "random"]
+    for value in ["abc", "-1", "1x", "99999999999"]:
+        error(*base, code=2, says=["CLEAVE_SEED", f"'{value}'"], env={"CLEAVE_SEED": value})
+        run(*base, "--seed", "1", env={"CLEAVE_SEED": value})
+        error(*base, code=2, says=["CLEAVE_CORES", f"'{value}'"], env={"CLEAVE_CORES": value})
+    error("list", "ops", code=2, says=["CLEAVE_LOG", "'loud'", "warning"], env={"CLEAVE_LOG": "loud"})
+
+
+@test
 def verbose_errors_have_a_trail():
     quiet = run("run", "/nonexistent.onnx", "--input", "random", code=9)
     loud = run("run", "/nonexistent.onnx", "--input", "random", "-v", code=9)
@@ -241,6 +262,15 @@ def inspect():
     report = run_json("inspect", model("unknown"))
     assert report["unsupported"][0]["node"] == "nms"
     assert report["unsupported"][0]["op"] == "NonMaxSuppression" and report["unsupported"][0]["reason"]
+
+
+@test
+def sizes_and_weights_of_exporters():
+    report = run_json("inspect", model("exported"))
+    assert report["parameters"] == 3 and report["parameter_bytes"] == 12
+    assert report["inputs"][0]["shape"] == ["x_dim0", 3, "x_dim2", "x_dim3"]
+    report = run_json("run", model("exported"), "--input", "ones", "--shape", "x=1x3x4x5")
+    assert report["outputs"][0]["shape"] == [1, 3, 4, 5] and report["outputs"][0]["mean"] == 2
 
 
 @test

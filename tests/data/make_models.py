@@ -44,6 +44,11 @@ def main():
         folder, "gather", [node("Gather", ["table", "index"], ["row"], name="gather")],
         [value("index", [2], TensorProto.INT64)], [value("row", [2, 4])],
         [("table", np.arange(12, dtype=np.float32).reshape(3, 4))])
+    save(  # as PaddlePaddle exports: sizes -1 and "?", a weight in a Constant node
+        folder, "exported", [node("Constant", [], ["weight"], name="constant",
+                                  value=numpy_helper.from_array(np.full((3, 1, 1), 2, np.float32))),
+                             node("Mul", ["x", "weight"], ["y"], name="mul")],
+        [value("x", [-1, 3, "?", "?"])], [value("y", [-1, 3, "?", "?"])])
     save(  # an operator that there is not
         folder, "unknown", [node("NonMaxSuppression", ["boxes", "scores"], ["out"], name="nms")],
         [value("boxes", [1, 4, 4]), value("scores", [1, 1, 4])],
