@@ -3,6 +3,21 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* One file for two outputs would keep the last only. */
+static int check_distinct(const char *const *names, const char *const *files, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; files[i] != NULL && k < i; k++) {
+            if (files[k] != NULL && strcmp(files[i], files[k]) == 0) {
+                return cli_error(
+                    2, "--output: '%s' and '%s' are both to be written to '%s'", names[k], names[i],
+                    files[i]);
+            }
+        }
+    }
+    return 0;
+}
 
 static int find_outputs(const cli_args *args, const cli_io *io, const char **files) {
     const cli_values *given = &args->flags[FLAG_OUTPUT];
@@ -28,6 +43,7 @@ static int find_outputs(const cli_args *args, const cli_io *io, const char **fil
             code = cli_fail(cleave_tensor_check_path(file));
         }
     }
+    code = code == 0 ? check_distinct(names, files, io->num_outputs) : code;
     free(names);
     return code;
 }

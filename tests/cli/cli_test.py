@@ -346,6 +346,8 @@ def bad_tensors():
         error("run", model("two"), "--input", "a=ones", code=2, says=["'b'"])
         error("run", model("two"), "--input", "ones", "--output", at("o.npy"), code=2, says=["sum"])
         error("run", model("two"), "--input", "ones", "--output", "sum=" + at("o.txt"), code=2, says=[".npy"])
+        error("run", model("two"), "--input", "ones", "--output", "sum=" + at("o.npz"), "--output",
+              "product=" + at("o.npz"), code=2, says=["'sum'", "'product'", "o.npz"])
         error("run", model("two"), "--input", "ones", "--output", "sum=" + at("missing/o.npy"), code=9,
               says=["missing"])
 
