@@ -39,6 +39,9 @@ static clv_status *make_group(
     bool is_bespoke = problem->costs->machine->bespoke != CLV_BESPOKE_NO;
     clv_policy_level inner = {clv_policy_find(is_bespoke ? "serial" : "single"), 0};
     clv_draft part;
+    if (num_units == 0) {
+        return CLV_ERROR(USAGE, "there are not enough units of every kind for each copy");
+    }
     if (problem->num_inner > 0) {
         inner = problem->inner[0];
     }
