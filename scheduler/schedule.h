@@ -1,47 +1,101 @@
-/* A schedule: when. For each unit and each direction of a link an ordered list of steps with
- * predicted times, dependences and buffer slots.
+/* A schedule: when. The steps of `num_requests` requests with their dependences, and for each unit
+ * and each direction of a link the order in which its steps run, predicted times and buffer slots.
  *
- * A plan is unrolled into `num_requests` requests (each of one of the plan's groups). For endless
- * replay the steady state repeats with `period`: request r + period does what request r did, later.
+ * A plan is unrolled, requests are dealt to its groups in proportion to their shares, and the clock
+ * (clock.h) runs the steps by list scheduling: whatever is free takes the first of the steps that
+ * are ready, oldest request first. What it did becomes the order that is replayed.
  */
 #ifndef CLV_SCHEDULER_SCHEDULE_H
 #define CLV_SCHEDULER_SCHEDULE_H
 
 #include "partition/plan.h"
 
+#define CLV_DEPTH_OF_PLAN 0
+#define CLV_DEPTH_UNLIMITED UINT32_MAX
+
 typedef enum clv_schedule_step_kind {
-    CLV_SCHEDULE_LAUNCH, /* a piece of a task on its unit */
-    CLV_SCHEDULE_SEND,   /* a tensor (or part) over one hop of its path */
-    CLV_SCHEDULE_JOIN,   /* adding the pieces of a SUM split, or gathering, on a unit */
+    CLV_SCHEDULE_LAUNCH, /* a piece of a task, or a chunk of a piece, on its unit */
+    CLV_SCHEDULE_SEND,   /* a tensor, or part of one, over one hop of its path */
+    CLV_SCHEDULE_JOIN,   /* adds the pieces of a SUM split on the first piece's unit */
 } clv_schedule_step_kind;
 
+enum { CLV_STEP_RESOURCES = 3 };
+
 typedef struct clv_schedule_step {
-    clv_schedule_step_kind kind;
+    uint8_t kind;    /* clv_schedule_step_kind */
+    bool holds_slot; /* writes an output buffer that lives until its readers have finished */
+    uint16_t chunk;  /* LAUNCH: of its piece */
     uint32_t request;
-    uint32_t task;                  /* LAUNCH, JOIN */
-    uint32_t piece;                 /* of the group's pieces */
-    uint32_t tensor;                /* SEND: what moves */
-    uint32_t resource;              /* unit, or num_units + 2 * link + direction */
-    uint64_t bytes;                 /* SEND */
-    double duration_us, traffic_us; /* alone */
-    double start_us, end_us;        /* predicted */
-    uint32_t first_wait, num_waits; /* of `waits`: steps that must have ended */
-    uint32_t slot; /* LAUNCH: the output buffer that it writes, among those of its unit */
+    uint32_t task;   /* LAUNCH, JOIN; SEND: the tensor's producer, or CLV_NO_TASK */
+    uint32_t tensor; /* SEND; else CLV_NO_INDEX */
+    uint32_t piece;  /* LAUNCH, JOIN: of the group's pieces */
+    /* A unit, or num_units + 2 * link + direction (direction 0 where it is half duplex); then, for
+     * a SEND, the units that it occupies too because they cannot overlap. CLV_NO_INDEX: none. */
+    uint32_t resources[CLV_STEP_RESOURCES];
+    uint32_t num_waits, num_reads; /* waits that are reads in place, which come first */
+    uint64_t first_wait;           /* of schedule->waits: steps that must have ended */
+    uint64_t bytes;                /* SEND: that move; LAUNCH, JOIN: of the output */
+    double duration_us;            /* alone */
+    double traffic_us;             /* of it, the memory's time at full bandwidth */
 } clv_schedule_step;
 
+/* When a run did what. All by step. */
+typedef struct clv_run {
+    double *start_us, *end_us;
+    uint32_t *unit;    /* LAUNCH, JOIN: where; the planned one unless the run was dynamic */
+    uint32_t *slot;    /* of its unit; CLV_NO_INDEX where it holds none */
+    uint32_t *started; /* steps in the order they began */
+    uint64_t num_steps;
+    double makespan_us;
+    uint32_t *slots_used;   /* [num_units]: output buffers that it took */
+    uint64_t *buffer_bytes; /* [num_units]: most that outputs held at once */
+} clv_run;
+
 typedef struct clv_schedule {
-    clv_arena arena;
     const clv_costs *costs; /* borrowed, as is the plan */
     const clv_plan *plan;
-    uint32_t num_requests, depth;
-    clv_schedule_step *steps; /* sorted by request, then topologically */
+    uint32_t num_requests, num_groups;
+    uint32_t *group_of_request; /* [num_requests] */
+    uint32_t *depth_of_group;   /* [num_groups]: requests in flight */
+    uint64_t *first_step;       /* [num_requests + 1] */
+    clv_schedule_step *steps;   /* by request; in it, in an order that dependences allow */
     uint64_t num_steps;
     uint32_t *waits;
     uint64_t num_waits;
-    uint32_t num_resources;
+    uint32_t num_resources;  /* num_units + 2 * num_links */
     uint64_t *order_offsets; /* [num_resources + 1] into `order` */
     uint32_t *order;         /* steps of each resource in the order they run there */
-    double makespan_us;
+    clv_run *predicted;
 } clv_schedule;
+
+typedef struct clv_schedule_request {
+    uint32_t num_requests;
+    uint32_t depth;      /* in flight over all groups, one at least in each; or CLV_DEPTH_... */
+    uint32_t num_chunks; /* 0, 1: none; else tasks that can be cut are, in as many pieces at most */
+} clv_schedule_request;
+
+/* Errors: USAGE for no requests or more than 2^31 steps; UNSUPPORTED for a plan that puts a task
+ * where it cannot run, and for a deadlock of full buffers, with its cycle; NO_MEMORY. */
+clv_status *clv_schedule_create(
+    const clv_costs *costs, const clv_plan *plan, const clv_schedule_request *request,
+    clv_schedule **out_schedule) CLV_CHECKED;
+void clv_schedule_destroy(clv_schedule *schedule);
+void clv_run_destroy(clv_run *run);
+
+/* Whether outputs of the group that the step belongs to may be blocked by full buffers. */
+static inline bool clv_schedule_blocks(
+    const clv_schedule *schedule, const clv_schedule_step *step) {
+    return !schedule->plan->groups[schedule->group_of_request[step->request]].is_serial;
+}
+
+/* Proves of a run of the schedule (NULL: the predicted one): dependences hold; no unit and no
+ * direction of a link does two things at once (`shares_links`: but links); no two live outputs
+ * share a slot, and units have as many; no more requests are in flight than the depth; every step
+ * takes at least its time. INTERNAL names the steps that break a rule. */
+clv_status *clv_schedule_verify(const clv_schedule *schedule, const clv_run *run, bool shares_links)
+    CLV_CHECKED;
+/* "conv1 of request 3", "conv1/out to gpu:0-host of request 3"; at most `capacity` bytes. */
+void clv_schedule_name_step(
+    const clv_schedule *schedule, uint32_t step, char *buffer, size_t capacity);
 
 #endif

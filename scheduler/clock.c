@@ -1,0 +1,405 @@
+#include "scheduler/clock.h"
+
+#include "host/base/memory.h"
+#include "scheduler/clock_state.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NONE CLV_NO_INDEX
+
+/* --- heaps: of step numbers, least first --- */
+
+static bool heap_push(clv_clock_heap *heap, uint32_t value) {
+    if (!clv_array_reserve(
+            (void **)&heap->items, &heap->capacity, heap->count + 1, sizeof *heap->items)) {
+        return false;
+    }
+    size_t i = heap->count++;
+    while (i > 0 && heap->items[(i - 1) / 2] > value) {
+        heap->items[i] = heap->items[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    heap->items[i] = value;
+    return true;
+}
+
+static uint32_t heap_pop(clv_clock_heap *heap) {
+    uint32_t least = heap->items[0], last = heap->items[--heap->count];
+    size_t i = 0;
+    for (size_t child = 1; child < heap->count; child = 2 * i + 1) {
+        child += child + 1 < heap->count && heap->items[child + 1] < heap->items[child];
+        if (heap->items[child] >= last) {
+            break;
+        }
+        heap->items[i] = heap->items[child];
+        i = child;
+    }
+    heap->items[i] = last;
+    return least;
+}
+
+/* --- events: running steps by when they end, ties by number --- */
+
+static bool ends_before(const clv_clock *c, uint32_t a, uint32_t b) {
+    double x = c->run->end_us[a], y = c->run->end_us[b];
+    return x < y || (x == y && a < b);
+}
+
+static void event_place(clv_clock *c, size_t i, uint32_t step) {
+    c->events[i] = step;
+    c->event_of_step[step] = (uint32_t)i;
+}
+
+static void event_moved(clv_clock *c, size_t i) {
+    uint32_t step = c->events[i];
+    while (i > 0 && ends_before(c, step, c->events[(i - 1) / 2])) {
+        event_place(c, i, c->events[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    for (size_t child = 2 * i + 1; child < c->num_events; child = 2 * i + 1) {
+        if (child + 1 < c->num_events && ends_before(c, c->events[child + 1], c->events[child])) {
+            child++;
+        }
+        if (!ends_before(c, c->events[child], step)) {
+            break;
+        }
+        event_place(c, i, c->events[child]);
+        i = child;
+    }
+    event_place(c, i, step);
+}
+
+static uint32_t event_pop(clv_clock *c) {
+    uint32_t first = c->events[0];
+    uint32_t last = c->events[--c->num_events];
+    if (c->num_events > 0) {
+        event_place(c, 0, last);
+        event_moved(c, 0);
+    }
+    return first;
+}
+
+/* --- shared bandwidth --- */
+
+/* The even share at which all that is drawn adds up to 1; INFINITY where less is wanted. */
+static double even_share(const clv_clock *c, const clv_clock_pool *pool) {
+    double level = 0;
+    for (;;) { /* each round but the last finds more members that want no more than the level */
+        double used = 0;
+        size_t over = 0;
+        for (size_t i = 0; i < pool->count; i++) {
+            double want = c->want[pool->members[i]];
+            used += want <= level ? want : 0;
+            over += want > level;
+        }
+        double next = over > 0 ? (1 - used) / (double)over : (double)INFINITY;
+        if (over == 0 || next <= level) {
+            return over == 0 ? (double)INFINITY : level;
+        }
+        level = next;
+    }
+}
+
+static void set_rates(clv_clock *c, clv_clock_pool *pool) {
+    double wanted = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        wanted += c->want[pool->members[i]];
+    }
+    double share = wanted > 1 ? even_share(c, pool) : (double)INFINITY;
+    for (size_t i = 0; i < pool->count; i++) {
+        uint32_t step = pool->members[i];
+        double rate = c->want[step] > share ? share / c->want[step] : 1;
+        if (rate != c->rate[step]) {
+            c->left_us[step] -= c->rate[step] * (c->now_us - c->updated_us[step]);
+            c->left_us[step] = c->left_us[step] > 0 ? c->left_us[step] : 0;
+            c->updated_us[step] = c->now_us;
+            c->rate[step] = rate;
+            c->run->end_us[step] = c->now_us + c->left_us[step] / rate;
+            event_moved(c, c->event_of_step[step]);
+        }
+    }
+    pool->is_stale = false;
+}
+
+static bool make_stale(clv_clock *c, uint32_t pool) {
+    if (c->pools[pool].is_stale) {
+        return true;
+    }
+    c->pools[pool].is_stale = true;
+    return heap_push(&c->stale, pool);
+}
+
+static bool pool_add(clv_clock *c, uint32_t pool_index, uint32_t step, double want) {
+    clv_clock_pool *pool = &c->pools[pool_index];
+    if (!clv_array_reserve(
+            (void **)&pool->members, &pool->capacity, pool->count + 1, sizeof *pool->members)) {
+        return false;
+    }
+    c->want[step] = want;
+    c->pool_of_step[step] = pool_index;
+    c->place_in_pool[step] = (uint32_t)pool->count;
+    pool->members[pool->count++] = step;
+    return make_stale(c, pool_index);
+}
+
+static bool pool_remove(clv_clock *c, uint32_t step) {
+    if (c->pool_of_step[step] == NONE) {
+        return true;
+    }
+    clv_clock_pool *pool = &c->pools[c->pool_of_step[step]];
+    uint32_t last = pool->members[--pool->count];
+    pool->members[c->place_in_pool[step]] = last;
+    c->place_in_pool[last] = c->place_in_pool[step];
+    return make_stale(c, c->pool_of_step[step]);
+}
+
+/* --- slots and resources --- */
+
+static uint32_t unit_limit(const clv_clock *c, const clv_schedule_step *step) {
+    uint32_t slots = c->machine->units[step->resources[0]].slots;
+    return slots > 0 && clv_schedule_blocks(c->schedule, step) ? slots : UINT32_MAX;
+}
+
+static bool has_slot(const clv_clock *c, const clv_schedule_step *step) {
+    uint32_t unit = step->resources[0];
+    return !step->holds_slot || c->free_slots[unit].count > 0 ||
+           c->run->slots_used[unit] < unit_limit(c, step);
+}
+
+static void take_slot(clv_clock *c, uint32_t index) {
+    const clv_schedule_step *step = &c->schedule->steps[index];
+    uint32_t unit = step->resources[0];
+    if (!step->holds_slot) {
+        return;
+    }
+    clv_clock_heap *free_slots = &c->free_slots[unit];
+    c->run->slot[index] = free_slots->count > 0 ? heap_pop(free_slots) : c->run->slots_used[unit]++;
+    c->held_bytes[unit] += step->bytes;
+    if (c->held_bytes[unit] > c->run->buffer_bytes[unit]) {
+        c->run->buffer_bytes[unit] = c->held_bytes[unit];
+    }
+}
+
+static bool mark(clv_clock *c, uint32_t resource) {
+    if (c->is_marked[resource]) {
+        return true;
+    }
+    c->is_marked[resource] = true;
+    return heap_push(&c->marked, resource);
+}
+
+static bool release_slot(clv_clock *c, uint32_t index) {
+    const clv_schedule_step *step = &c->schedule->steps[index];
+    if (!step->holds_slot) {
+        return true;
+    }
+    c->held_bytes[step->resources[0]] -= step->bytes;
+    return heap_push(&c->free_slots[step->resources[0]], c->run->slot[index]) &&
+           mark(c, step->resources[0]);
+}
+
+static bool shares_link(const clv_clock *c, const clv_schedule_step *step) {
+    return c->mode == CLV_CLOCK_DYNAMIC && step->kind == CLV_SCHEDULE_SEND;
+}
+
+/* Whether all that the step occupies is free, and in STATIC its turn has come. */
+static bool can_start(const clv_clock *c, uint32_t index) {
+    const clv_schedule_step *step = &c->schedule->steps[index];
+    for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+        uint32_t r = step->resources[k];
+        if (r == NONE) {
+            continue;
+        }
+        bool is_shared = k == 0 && shares_link(c, step);
+        bool is_turn =
+            c->mode != CLV_CLOCK_STATIC || c->schedule->order[c->next_in_order[r]] == index;
+        if ((c->running[r] != NONE && !is_shared) || !is_turn) {
+            return false;
+        }
+    }
+    return has_slot(c, step);
+}
+
+static bool start(clv_clock *c, uint32_t index) {
+    const clv_schedule_step *step = &c->schedule->steps[index];
+    double duration_us = step->duration_us;
+    if (c->mode == CLV_CLOCK_DYNAMIC && step->kind == CLV_SCHEDULE_LAUNCH) {
+        duration_us += c->dispatch_us;
+    }
+    for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+        uint32_t r = step->resources[k];
+        if (r != NONE) {
+            c->running[r] = index;
+            c->next_in_order[r]++;
+        }
+    }
+    take_slot(c, index);
+    c->is_ready[index] = false;
+    c->run->start_us[index] = c->now_us;
+    c->run->end_us[index] = c->now_us + duration_us;
+    c->run->started[c->num_started++] = index;
+    c->left_us[index] = duration_us;
+    c->updated_us[index] = c->now_us;
+    c->rate[index] = 1;
+    c->pool_of_step[index] = NONE;
+    event_place(c, c->num_events, index);
+    c->num_events++;
+    event_moved(c, c->num_events - 1);
+    if (shares_link(c, step) && duration_us > 0) {
+        return pool_add(
+            c, c->machine->num_memories + step->resources[0] - c->machine->num_units, index, 1);
+    }
+    if (step->traffic_us > 0) {
+        uint32_t memory = c->machine->units[step->resources[0]].memory;
+        return pool_add(c, memory, index, step->traffic_us / duration_us);
+    }
+    return true;
+}
+
+/* Starts what can start on a marked resource; a link's first step may be waiting for a unit. */
+static bool dispatch(clv_clock *c, uint32_t resource) {
+    clv_clock_heap *ready = &c->ready[resource];
+    while (ready->count > 0) {
+        uint32_t step = ready->items[0];
+        if (c->mode == CLV_CLOCK_STATIC) {
+            step = c->schedule->order[c->next_in_order[resource]];
+            if (!c->is_ready[step] || c->schedule->steps[step].resources[0] != resource) {
+                return true;
+            }
+        }
+        if (!can_start(c, step)) {
+            return true;
+        }
+        if (c->mode == CLV_CLOCK_STATIC) {
+            ready->count--; /* only the number of those that are ready matters */
+        } else {
+            heap_pop(ready);
+        }
+        if (!start(c, step)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- running --- */
+
+static bool make_ready(clv_clock *c, uint32_t step) {
+    uint32_t resource = c->schedule->steps[step].resources[0];
+    c->is_ready[step] = true;
+    return heap_push(&c->ready[resource], step) && mark(c, resource);
+}
+
+/* Lets the next request of a group in. */
+static bool admit(clv_clock *c, uint32_t group) {
+    const clv_schedule *s = c->schedule;
+    uint32_t request = c->next_request[group];
+    if (request == NONE) {
+        return true;
+    }
+    c->next_request[group] = c->request_after[request];
+    for (uint64_t i = s->first_step[request]; i < s->first_step[request + 1]; i++) {
+        if (s->steps[i].num_waits == 0) {
+            c->pending[i] = 0;
+            if (!make_ready(c, (uint32_t)i)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool finish(clv_clock *c, uint32_t index) {
+    const clv_schedule *s = c->schedule;
+    const clv_schedule_step *step = &s->steps[index];
+    bool ok = pool_remove(c, index);
+    for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+        uint32_t r = step->resources[k];
+        if (r != NONE) {
+            c->running[r] = NONE;
+            ok = ok && mark(c, r);
+            for (uint32_t l = c->machine->num_units; c->has_joint && l < s->num_resources; l++) {
+                ok = ok && (c->ready[l].count == 0 || mark(c, l));
+            }
+        }
+    }
+    for (uint64_t i = c->first_after[index]; i < c->first_after[index + 1]; i++) {
+        uint32_t after = c->after[i];
+        if (--c->pending[after] == 0) {
+            ok = ok && make_ready(c, after);
+        }
+    }
+    for (uint32_t i = 0; i < step->num_reads; i++) {
+        uint32_t source = s->waits[step->first_wait + i];
+        if (--c->readers[source] == 0) {
+            ok = ok && release_slot(c, source);
+        }
+    }
+    if (c->readers[index] == 0) {
+        ok = ok && release_slot(c, index);
+    }
+    if (--c->left_in_request[step->request] == 0) {
+        ok = ok && admit(c, s->group_of_request[step->request]);
+    }
+    return ok;
+}
+
+static bool dispatch_all(clv_clock *c) {
+    while (c->marked.count > 0) {
+        uint32_t resource = heap_pop(&c->marked);
+        c->is_marked[resource] = false;
+        if (!dispatch(c, resource)) {
+            return false;
+        }
+    }
+    while (c->stale.count > 0) {
+        set_rates(c, &c->pools[heap_pop(&c->stale)]);
+    }
+    return true;
+}
+
+static bool run_all(clv_clock *c) {
+    bool ok = true;
+    for (uint32_t g = 0; ok && g < c->schedule->num_groups; g++) {
+        for (uint32_t d = 0; ok && d < c->schedule->depth_of_group[g]; d++) {
+            ok = admit(c, g);
+            if (c->next_request[g] == NONE) {
+                break;
+            }
+        }
+    }
+    ok = ok && dispatch_all(c);
+    while (ok && c->num_events > 0) {
+        c->now_us = c->run->end_us[c->events[0]];
+        while (ok && c->num_events > 0 && c->run->end_us[c->events[0]] <= c->now_us) {
+            ok = finish(c, event_pop(c));
+        }
+        ok = ok && dispatch_all(c);
+    }
+    c->run->makespan_us = c->now_us;
+    return ok;
+}
+
+clv_status *clv_clock_run(
+    const clv_schedule *schedule, const clv_clock_request *request, clv_run **out_run) {
+    clv_clock clock = {
+        .schedule = schedule,
+        .machine = schedule->costs->machine,
+        .mode = request->mode,
+        .dispatch_us = request->dispatch_us};
+    *out_run = NULL;
+    clv_status *status = clv_clock_prepare(&clock);
+    if (status == NULL && !run_all(&clock)) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for the clock");
+    }
+    if (status == NULL && clock.num_started < schedule->num_steps) {
+        status = clv_clock_deadlock(&clock);
+    }
+    if (status == NULL) {
+        *out_run = clock.run;
+        clock.run = NULL;
+    }
+    clv_clock_deinit(&clock);
+    return status;
+}

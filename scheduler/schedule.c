@@ -1,0 +1,220 @@
+#include "scheduler/schedule.h"
+
+#include "host/base/memory.h"
+#include "scheduler/clock.h"
+#include "scheduler/unroll.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a schedule")
+
+void clv_run_destroy(clv_run *run) {
+    if (run != NULL) {
+        clv_free(run->start_us);
+        clv_free(run->end_us);
+        clv_free(run->unit);
+        clv_free(run->slot);
+        clv_free(run->started);
+        clv_free(run->slots_used);
+        clv_free(run->buffer_bytes);
+        clv_free(run);
+    }
+}
+
+void clv_schedule_destroy(clv_schedule *schedule) {
+    if (schedule != NULL) {
+        clv_free(schedule->group_of_request);
+        clv_free(schedule->depth_of_group);
+        clv_free(schedule->first_step);
+        clv_free(schedule->steps);
+        clv_free(schedule->waits);
+        clv_free(schedule->order_offsets);
+        clv_free(schedule->order);
+        clv_run_destroy(schedule->predicted);
+        clv_free(schedule);
+    }
+}
+
+/* Request by request to the group that would be done with it first, were all shares kept. */
+static clv_status *deal_requests(clv_schedule *s) {
+    uint32_t *count = clv_alloc_zeroed(s->num_groups, sizeof *count);
+    if (count == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t r = 0; r < s->num_requests; r++) {
+        uint32_t best = 0;
+        double least = (double)INFINITY;
+        for (uint32_t g = 0; g < s->num_groups; g++) {
+            double share = s->plan->groups[g].share;
+            double when = share > 0 ? (count[g] + 1.0) / share : (double)INFINITY;
+            if (when < least * (1 - 1e-9)) {
+                least = when;
+                best = g;
+            }
+        }
+        count[best]++;
+        s->group_of_request[r] = best;
+    }
+    clv_free(count);
+    return NULL;
+}
+
+static void set_depths(clv_schedule *s, uint32_t depth) {
+    for (uint32_t g = 0; g < s->num_groups; g++) {
+        const clv_group *group = &s->plan->groups[g];
+        uint32_t own = depth == CLV_DEPTH_OF_PLAN ? group->depth : depth;
+        if (depth != CLV_DEPTH_OF_PLAN && depth != CLV_DEPTH_UNLIMITED) {
+            own = (uint32_t)(depth * group->share + 0.5);
+        }
+        s->depth_of_group[g] = group->is_serial || own == 0 ? 1 : own;
+    }
+}
+
+static clv_status *count_steps(clv_schedule *s, const clv_unrolled *unrolled) {
+    for (uint32_t r = 0; r < s->num_requests; r++) {
+        const clv_unrolled *u = &unrolled[s->group_of_request[r]];
+        s->first_step[r] = s->num_steps;
+        s->num_steps += u->num_steps;
+        s->num_waits += u->num_waits;
+    }
+    s->first_step[s->num_requests] = s->num_steps;
+    if (s->num_steps >= INT32_MAX) {
+        return CLV_ERROR(
+            USAGE, "%u requests are %llu steps, more than a schedule can have (%d)",
+            s->num_requests, (unsigned long long)s->num_steps, INT32_MAX);
+    }
+    return NULL;
+}
+
+static clv_status *copy_steps(clv_schedule *s, const clv_unrolled *unrolled) {
+    s->steps = clv_alloc(((size_t)s->num_steps + 1) * sizeof *s->steps);
+    s->waits = clv_alloc(((size_t)s->num_waits + 1) * sizeof *s->waits);
+    if (s->steps == NULL || s->waits == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    uint64_t next_wait = 0;
+    for (uint32_t r = 0; r < s->num_requests; r++) {
+        const clv_unrolled *u = &unrolled[s->group_of_request[r]];
+        uint32_t first = (uint32_t)s->first_step[r];
+        for (size_t i = 0; i < u->num_steps; i++) {
+            clv_schedule_step *step = &s->steps[first + i];
+            *step = u->steps[i];
+            step->request = r;
+            step->first_wait += next_wait;
+        }
+        for (size_t i = 0; i < u->num_waits; i++) {
+            s->waits[next_wait + i] = u->waits[i] + first;
+        }
+        next_wait += u->num_waits;
+    }
+    return NULL;
+}
+
+static clv_status *unroll(clv_schedule *s, uint32_t num_chunks) {
+    clv_unrolled *unrolled = clv_alloc_zeroed(s->num_groups, sizeof *unrolled);
+    clv_status *status = unrolled != NULL ? NULL : NO_MEMORY_HERE();
+    for (uint32_t g = 0; status == NULL && g < s->num_groups; g++) {
+        status = clv_unroll_group(s->costs, &s->plan->groups[g], num_chunks, &unrolled[g]);
+    }
+    if (status == NULL) {
+        status = count_steps(s, unrolled);
+    }
+    if (status == NULL) {
+        status = copy_steps(s, unrolled);
+    }
+    for (uint32_t g = 0; unrolled != NULL && g < s->num_groups; g++) {
+        clv_unrolled_deinit(&unrolled[g]);
+    }
+    clv_free(unrolled);
+    return status;
+}
+
+/* The order in which the run began steps, resource by resource. */
+static clv_status *keep_order(clv_schedule *s) {
+    uint64_t *offsets = clv_alloc_zeroed((size_t)s->num_resources + 2, sizeof *offsets);
+    s->order_offsets = offsets;
+    if (offsets == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint64_t i = 0; i < s->num_steps; i++) {
+        for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+            uint32_t resource = s->steps[i].resources[k];
+            if (resource != CLV_NO_INDEX) {
+                offsets[resource + 2]++;
+            }
+        }
+    }
+    for (uint32_t r = 2; r < s->num_resources + 2; r++) {
+        offsets[r] += offsets[r - 1];
+    }
+    s->order = clv_alloc(((size_t)offsets[s->num_resources + 1] + 1) * sizeof *s->order);
+    if (s->order == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint64_t i = 0; i < s->num_steps; i++) {
+        uint32_t step = s->predicted->started[i];
+        for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+            uint32_t resource = s->steps[step].resources[k];
+            if (resource != CLV_NO_INDEX) {
+                s->order[offsets[resource + 1]++] = step;
+            }
+        }
+    }
+    return NULL;
+}
+
+static clv_status *fill(clv_schedule *s, const clv_schedule_request *request) {
+    s->group_of_request = clv_alloc_zeroed(s->num_requests, sizeof *s->group_of_request);
+    s->depth_of_group = clv_alloc_zeroed(s->num_groups, sizeof *s->depth_of_group);
+    s->first_step = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *s->first_step);
+    if (s->group_of_request == NULL || s->depth_of_group == NULL || s->first_step == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    CLV_TRY(deal_requests(s));
+    set_depths(s, request->depth);
+    CLV_TRY(unroll(s, request->num_chunks < UINT16_MAX ? request->num_chunks : UINT16_MAX));
+    CLV_TRY(clv_clock_run(s, &(clv_clock_request){.mode = CLV_CLOCK_LIST}, &s->predicted));
+    return keep_order(s);
+}
+
+clv_status *clv_schedule_create(
+    const clv_costs *costs, const clv_plan *plan, const clv_schedule_request *request,
+    clv_schedule **out_schedule) {
+    *out_schedule = NULL;
+    if (request->num_requests == 0) {
+        return CLV_ERROR(USAGE, "a schedule needs at least one request");
+    }
+    clv_schedule *s = clv_alloc_zeroed(1, sizeof *s);
+    if (s == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    s->costs = costs;
+    s->plan = plan;
+    s->num_requests = request->num_requests;
+    s->num_groups = plan->num_groups;
+    s->num_resources = costs->machine->num_units + 2 * costs->machine->num_links;
+    clv_status *status = fill(s, request);
+    if (status != NULL) {
+        clv_schedule_destroy(s);
+        return status;
+    }
+    *out_schedule = s;
+    return NULL;
+}
+
+void clv_schedule_name_step(
+    const clv_schedule *schedule, uint32_t step, char *buffer, size_t capacity) {
+    const clv_workload *workload = schedule->costs->workload;
+    const clv_machine *machine = schedule->costs->machine;
+    const clv_schedule_step *s = &schedule->steps[step];
+    if (s->kind == CLV_SCHEDULE_SEND) {
+        uint32_t link = (s->resources[0] - machine->num_units) / 2;
+        snprintf(
+            buffer, capacity, "%s over %s of request %u", workload->tensors[s->tensor].name,
+            machine->links[link].name, s->request);
+    } else {
+        snprintf(buffer, capacity, "%s of request %u", workload->tasks[s->task].name, s->request);
+    }
+}

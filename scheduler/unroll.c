@@ -1,0 +1,471 @@
+#include "scheduler/unroll.h"
+
+#include "host/base/memory.h"
+#include "partition/evaluate.h"
+
+#include <math.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a schedule")
+#define NONE CLV_NO_INDEX
+
+/* Sends of one source (a step, or an input of the workload), as a list. */
+typedef struct send_entry {
+    uint32_t step, tensor, hop, next;
+} send_entry;
+
+typedef struct unroller {
+    const clv_costs *costs;
+    const clv_group *group;
+    uint32_t num_chunks;
+    clv_unrolled *out;
+    uint32_t *piece_step;  /* [num_pieces]: that has the piece's output: its launch or the join */
+    uint32_t *last_launch; /* [num_units]: of this request, where the order is strict */
+    uint32_t *first_send;  /* [capacity_lists]: by source step, then by input tensor */
+    uint32_t *first_input; /* [num_tensors] */
+    size_t capacity_lists;
+    send_entry *sends;
+    size_t num_sends, capacity_sends;
+    size_t barrier_begin, barrier_end; /* serial: the steps that the next one comes after */
+} unroller;
+
+void clv_unrolled_deinit(clv_unrolled *unrolled) {
+    clv_free(unrolled->steps);
+    clv_free(unrolled->waits);
+    *unrolled = (clv_unrolled){0};
+}
+
+/* --- growing --- */
+
+static clv_status *add_wait(unroller *u, uint32_t step) {
+    clv_unrolled *out = u->out;
+    if (!clv_array_reserve(
+            (void **)&out->waits, &out->capacity_waits, out->num_waits + 1, sizeof *out->waits)) {
+        return NO_MEMORY_HERE();
+    }
+    out->waits[out->num_waits++] = step;
+    return NULL;
+}
+
+/* Ends the reads of a step: from here on its waits are for order alone. The waits of a step are
+ * those since `first`. */
+static clv_status *add_step(
+    unroller *u, const clv_schedule_step *step, size_t first, bool is_beside, uint32_t *out_step) {
+    clv_unrolled *out = u->out;
+    size_t index = out->num_steps;
+    uint32_t num_reads = (uint32_t)(out->num_waits - first);
+    if (u->group->is_serial) {
+        if (!is_beside) {
+            u->barrier_begin = u->barrier_end;
+            u->barrier_end = index;
+        }
+        for (size_t i = u->barrier_begin; i < u->barrier_end; i++) {
+            CLV_TRY(add_wait(u, (uint32_t)i));
+        }
+    } else if (step->kind == CLV_SCHEDULE_LAUNCH && u->group->order != NULL && step->chunk == 0) {
+        uint32_t *last = &u->last_launch[step->resources[0]];
+        if (*last != NONE) {
+            CLV_TRY(add_wait(u, *last));
+        }
+        *last = (uint32_t)index;
+    }
+    size_t lists = u->capacity_lists;
+    if (index >= (size_t)INT32_MAX ||
+        !clv_array_reserve(
+            (void **)&out->steps, &out->capacity_steps, index + 1, sizeof *out->steps) ||
+        !clv_array_reserve(
+            (void **)&u->first_send, &u->capacity_lists, index + 1, sizeof *u->first_send)) {
+        return NO_MEMORY_HERE();
+    }
+    for (size_t i = lists; i < u->capacity_lists; i++) {
+        u->first_send[i] = NONE;
+    }
+    out->steps[index] = *step;
+    out->steps[index].first_wait = first;
+    out->steps[index].num_reads = num_reads;
+    out->steps[index].num_waits = (uint32_t)(out->num_waits - first);
+    out->num_steps++;
+    *out_step = (uint32_t)index;
+    return NULL;
+}
+
+/* --- transfers --- */
+
+typedef struct route {
+    uint32_t source; /* step, or NONE for the workload's input */
+    uint32_t tensor;
+    uint32_t from_unit, to_unit; /* NONE: only the memory is meant */
+    uint32_t from_memory, to_memory;
+    double bytes;
+} route;
+
+static void occupy(clv_schedule_step *step, const clv_machine *machine, uint32_t unit) {
+    if (unit == NONE || machine->units[unit].overlaps) {
+        return;
+    }
+    for (int i = 1; i < CLV_STEP_RESOURCES; i++) {
+        if (step->resources[i] == NONE || step->resources[i] == unit) {
+            step->resources[i] = unit;
+            return;
+        }
+    }
+}
+
+static void set_send_bytes(
+    const clv_machine *machine, clv_schedule_step *step, uint32_t hop, double bytes) {
+    step->bytes = (uint64_t)(bytes + 0.5);
+    step->duration_us = clv_link_time_us(&machine->links[hop / 2], bytes);
+}
+
+static clv_status *find_send(
+    unroller *u, const route *r, uint32_t hop, uint32_t before, uint32_t *out_step) {
+    const clv_machine *machine = u->costs->machine;
+    uint32_t list = r->source != NONE ? u->first_send[r->source] : u->first_input[r->tensor];
+    for (uint32_t i = list; i != NONE; i = u->sends[i].next) {
+        if (u->sends[i].tensor == r->tensor && u->sends[i].hop == hop) {
+            clv_schedule_step *known = &u->out->steps[u->sends[i].step];
+            if ((double)known->bytes < r->bytes) {
+                set_send_bytes(machine, known, hop, r->bytes);
+            }
+            *out_step = u->sends[i].step;
+            return NULL;
+        }
+    }
+    bool is_half = machine->links[hop / 2].half_duplex;
+    clv_schedule_step step = {
+        .kind = CLV_SCHEDULE_SEND,
+        .task = u->costs->workload->tensors[r->tensor].producer,
+        .tensor = r->tensor,
+        .piece = NONE,
+        .resources = {machine->num_units + (is_half ? hop / 2 * 2 : hop), NONE, NONE}};
+    set_send_bytes(machine, &step, hop, r->bytes);
+    size_t first = u->out->num_waits;
+    if (before != NONE) {
+        CLV_TRY(add_wait(u, before));
+    }
+    CLV_TRY(add_step(u, &step, first, false, out_step));
+    if (!clv_array_reserve(
+            (void **)&u->sends, &u->capacity_sends, u->num_sends + 1, sizeof *u->sends)) {
+        return NO_MEMORY_HERE();
+    }
+    uint32_t *head = r->source != NONE ? &u->first_send[r->source] : &u->first_input[r->tensor];
+    u->sends[u->num_sends] = (send_entry){*out_step, r->tensor, hop, *head};
+    *head = (uint32_t)u->num_sends++;
+    return NULL;
+}
+
+/* The step after which the bytes are there: the last hop, or the source itself. */
+static clv_status *bring(unroller *u, const route *r, uint32_t *out_step) {
+    const clv_machine *machine = u->costs->machine;
+    const uint32_t *path;
+    uint32_t count, before = r->source;
+    *out_step = r->source;
+    if (r->from_memory == r->to_memory || r->bytes <= 0) {
+        return NULL;
+    }
+    CLV_TRY(clv_routes_path(u->costs->routes, r->from_memory, r->to_memory, &path, &count));
+    if (count == CLV_NO_INDEX) {
+        return CLV_ERROR(
+            UNSUPPORTED, "no link leads from memory '%s' to '%s'",
+            machine->memories[r->from_memory].name, machine->memories[r->to_memory].name);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t step;
+        CLV_TRY(find_send(u, r, path[i], before, &step));
+        occupy(&u->out->steps[step], machine, i == 0 ? r->from_unit : NONE);
+        occupy(&u->out->steps[step], machine, i + 1 == count ? r->to_unit : NONE);
+        if (i + 1 == count && r->to_unit != NONE) {
+            u->out->steps[step].piece = r->to_unit;
+        }
+        before = step;
+    }
+    *out_step = before;
+    return NULL;
+}
+
+/* --- tasks --- */
+
+static const clv_task_split *split_of(const unroller *u, uint32_t task) {
+    int32_t split = u->group->placements[task].split;
+    return split >= 0 ? &u->costs->workload->tasks[task].splits[split] : NULL;
+}
+
+static bool is_sum(const unroller *u, uint32_t task) {
+    const clv_task_split *split = split_of(u, task);
+    return split != NULL && split->join == CLV_TASK_SUM &&
+           u->group->placements[task].num_pieces > 1;
+}
+
+/* What one input needs of all who hold it. `needed` collects steps; the caller turns them to waits,
+ * since making a transfer adds waits of its own. */
+typedef struct step_list {
+    uint32_t *steps;
+    size_t count, capacity;
+} step_list;
+
+static clv_status *list_add(step_list *list, uint32_t step) {
+    if (step == NONE) {
+        return NULL;
+    }
+    for (size_t i = 0; i < list->count && list->count <= 16; i++) {
+        if (list->steps[i] == step) {
+            return NULL;
+        }
+    }
+    if (!clv_array_reserve(
+            (void **)&list->steps, &list->capacity, list->count + 1, sizeof *list->steps)) {
+        return NO_MEMORY_HERE();
+    }
+    list->steps[list->count++] = step;
+    return NULL;
+}
+
+static clv_status *need_input(
+    unroller *u, uint32_t task, uint32_t input, const clv_piece *piece, step_list *needed) {
+    const clv_workload *workload = u->costs->workload;
+    const clv_machine *machine = u->costs->machine;
+    uint32_t tensor = workload->tasks[task].inputs[input];
+    uint32_t producer = workload->tensors[tensor].producer, step;
+    route r = {
+        .source = NONE,
+        .tensor = tensor,
+        .from_unit = NONE,
+        .to_unit = piece->unit,
+        .from_memory = machine->units[0].memory,
+        .to_memory = machine->units[piece->unit].memory};
+    const clv_placement *placement = &u->group->placements[task];
+    if (producer == CLV_NO_TASK) {
+        r.bytes = clv_piece_bytes(u->costs, task, input, placement, piece, NULL, NULL);
+        CLV_TRY(bring(u, &r, &step));
+        return list_add(needed, step);
+    }
+    const clv_placement *from = &u->group->placements[producer];
+    uint32_t holders = is_sum(u, producer) ? 1 : from->num_pieces;
+    for (uint32_t k = 0; k < holders; k++) {
+        const clv_piece *source = &u->group->pieces[from->first_piece + k];
+        r.bytes = clv_piece_bytes(u->costs, task, input, placement, piece, from, source);
+        if (r.bytes <= 0 && workload->tensors[tensor].bytes > 0) {
+            continue;
+        }
+        r.source = u->piece_step[from->first_piece + k];
+        r.from_unit = source->unit;
+        r.from_memory = machine->units[source->unit].memory;
+        CLV_TRY(bring(u, &r, &step));
+        CLV_TRY(list_add(needed, step));
+    }
+    return NULL;
+}
+
+static clv_status *add_waits(unroller *u, const step_list *list, size_t *out_first) {
+    *out_first = u->out->num_waits;
+    for (size_t i = 0; i < list->count; i++) {
+        CLV_TRY(add_wait(u, list->steps[i]));
+    }
+    return NULL;
+}
+
+static double share_of(const unroller *u, uint32_t task, const clv_piece *piece) {
+    const clv_task_split *split = split_of(u, task);
+    return split != NULL ? (double)(piece->end - piece->begin) / (double)split->extent : 1;
+}
+
+static void set_launch_time(
+    const unroller *u, uint32_t task, const clv_piece *piece, clv_schedule_step *step) {
+    const clv_costs *costs = u->costs;
+    const clv_unit *unit = &costs->machine->units[piece->unit];
+    double memory = costs->machine->memories[unit->memory].bandwidth;
+    step->duration_us = clv_piece_time_us(costs, task, &u->group->placements[task], piece);
+    if (!isinf(memory)) {
+        size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[piece->unit];
+        double full_us = costs->traffic_us[at] * fmin(unit->bandwidth, memory) / memory;
+        step->traffic_us = fmin(full_us * share_of(u, task, piece), step->duration_us);
+    }
+}
+
+static uint64_t output_bytes(const clv_workload *workload, uint32_t task) {
+    double bytes = 0;
+    for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
+        bytes += (double)workload->tensors[workload->tasks[task].outputs[o]].bytes;
+    }
+    return bytes < 1e18 ? (uint64_t)bytes : (uint64_t)1e18;
+}
+
+/* Chunks of a launch, each ready with it; then a step of no time that stands for all of them. */
+static clv_status *add_launch(
+    unroller *u, clv_schedule_step *step, const step_list *needed, bool is_beside,
+    uint32_t *out_step) {
+    const clv_task *task = &u->costs->workload->tasks[step->task];
+    size_t first;
+    uint32_t chunks = u->num_chunks;
+    const clv_unit *unit = &u->costs->machine->units[step->resources[0]];
+    if (chunks < 2 || task->num_splits == 0 || unit->slots > 0 || u->group->is_serial) {
+        CLV_TRY(add_waits(u, needed, &first));
+        return add_step(u, step, first, is_beside, out_step);
+    }
+    const clv_task_split *split = &task->splits[0];
+    int64_t most = split->extent / (split->grain > 0 ? split->grain : 1);
+    chunks = most < chunks ? (most > 1 ? (uint32_t)most : 1) : chunks;
+    clv_schedule_step chunk = *step;
+    chunk.duration_us *= split->fixed_share + (1 - split->fixed_share) / chunks;
+    chunk.traffic_us = fmin(step->traffic_us / chunks, chunk.duration_us);
+    chunk.holds_slot = false;
+    uint32_t first_chunk = (uint32_t)u->out->num_steps;
+    for (uint32_t i = 0; i < chunks; i++) {
+        uint32_t index;
+        chunk.chunk = (uint16_t)i;
+        CLV_TRY(add_waits(u, needed, &first));
+        CLV_TRY(add_step(u, &chunk, first, is_beside || i > 0, &index));
+    }
+    step->kind = CLV_SCHEDULE_JOIN;
+    step->duration_us = step->traffic_us = 0;
+    first = u->out->num_waits;
+    for (uint32_t i = 0; i < chunks; i++) {
+        CLV_TRY(add_wait(u, first_chunk + i));
+    }
+    return add_step(u, step, first, false, out_step);
+}
+
+static double add_time_us(const clv_costs *costs, uint32_t unit, double bytes) {
+    const clv_unit *u = &costs->machine->units[unit];
+    double bandwidth = fmin(u->bandwidth, costs->machine->memories[u->memory].bandwidth);
+    return isinf(bandwidth) ? 0 : 3 * bytes / bandwidth * 1e6 / u->speed; /* two reads, a write */
+}
+
+/* Partial sums go to the first piece's unit, which adds them. */
+static clv_status *add_join(unroller *u, uint32_t task, step_list *needed) {
+    const clv_workload *workload = u->costs->workload;
+    const clv_machine *machine = u->costs->machine;
+    const clv_placement *p = &u->group->placements[task];
+    const clv_piece *pieces = &u->group->pieces[p->first_piece];
+    uint32_t *piece_step = &u->piece_step[p->first_piece], step;
+    clv_schedule_step join = {
+        .kind = CLV_SCHEDULE_JOIN,
+        .holds_slot = true,
+        .task = task,
+        .tensor = NONE,
+        .piece = p->first_piece,
+        .bytes = output_bytes(workload, task),
+        .resources = {pieces[0].unit, NONE, NONE}};
+    size_t first;
+    needed->count = 0;
+    CLV_TRY(list_add(needed, piece_step[0]));
+    for (uint32_t k = 1; k < p->num_pieces; k++) {
+        for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
+            uint32_t tensor = workload->tasks[task].outputs[o];
+            route r = {
+                .source = piece_step[k],
+                .tensor = tensor,
+                .from_unit = pieces[k].unit,
+                .to_unit = pieces[0].unit,
+                .from_memory = machine->units[pieces[k].unit].memory,
+                .to_memory = machine->units[pieces[0].unit].memory,
+                .bytes = (double)workload->tensors[tensor].bytes};
+            CLV_TRY(bring(u, &r, &step));
+            CLV_TRY(list_add(needed, step));
+            join.duration_us += add_time_us(u->costs, pieces[0].unit, r.bytes);
+        }
+    }
+    CLV_TRY(add_waits(u, needed, &first));
+    return add_step(u, &join, first, false, &piece_step[0]);
+}
+
+/* Outputs of the workload go to the first unit's memory. */
+static clv_status *send_outputs(unroller *u, uint32_t task) {
+    const clv_workload *workload = u->costs->workload;
+    const clv_machine *machine = u->costs->machine;
+    const clv_placement *p = &u->group->placements[task];
+    uint32_t holders = is_sum(u, task) ? 1 : p->num_pieces, step;
+    for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
+        uint32_t tensor = workload->tasks[task].outputs[o];
+        for (uint32_t k = 0; workload->tensors[tensor].is_output && k < holders; k++) {
+            const clv_piece *piece = &u->group->pieces[p->first_piece + k];
+            double share = holders > 1 ? share_of(u, task, piece) : 1;
+            route r = {
+                .source = u->piece_step[p->first_piece + k],
+                .tensor = tensor,
+                .from_unit = piece->unit,
+                .to_unit = NONE,
+                .from_memory = machine->units[piece->unit].memory,
+                .to_memory = machine->units[0].memory,
+                .bytes = share * (double)workload->tensors[tensor].bytes};
+            CLV_TRY(bring(u, &r, &step));
+        }
+    }
+    return NULL;
+}
+
+static clv_status *add_piece(unroller *u, uint32_t task, uint32_t k, step_list *needed) {
+    const clv_workload *workload = u->costs->workload;
+    const clv_placement *p = &u->group->placements[task];
+    const clv_piece *piece = &u->group->pieces[p->first_piece + k];
+    needed->count = 0;
+    for (uint32_t i = 0; i < workload->tasks[task].num_inputs; i++) {
+        CLV_TRY(need_input(u, task, i, piece, needed));
+    }
+    bool sum = is_sum(u, task);
+    clv_schedule_step step = {
+        .kind = CLV_SCHEDULE_LAUNCH,
+        .holds_slot = !sum,
+        .task = task,
+        .tensor = NONE,
+        .piece = p->first_piece + k,
+        .resources = {piece->unit, NONE, NONE}};
+    double share = sum ? 1 : share_of(u, task, piece);
+    step.bytes = (uint64_t)((double)output_bytes(workload, task) * share);
+    set_launch_time(u, task, piece, &step);
+    if (isinf(step.duration_us)) {
+        return CLV_ERROR(
+            UNSUPPORTED, "the plan puts task '%s' on unit '%s', which cannot run it",
+            workload->tasks[task].name, u->costs->machine->units[piece->unit].name);
+    }
+    return add_launch(u, &step, needed, k > 0, &u->piece_step[p->first_piece + k]);
+}
+
+static clv_status *unroll_tasks(unroller *u, step_list *needed) {
+    for (uint32_t i = 0; i < u->costs->workload->num_tasks; i++) {
+        uint32_t task = u->group->order != NULL ? u->group->order[i] : i;
+        for (uint32_t k = 0; k < u->group->placements[task].num_pieces; k++) {
+            CLV_TRY(add_piece(u, task, k, needed));
+        }
+        if (is_sum(u, task)) {
+            CLV_TRY(add_join(u, task, needed));
+        }
+        CLV_TRY(send_outputs(u, task));
+    }
+    return NULL;
+}
+
+static uint32_t *new_indices(size_t count) {
+    uint32_t *indices = clv_alloc((count + 1) * sizeof *indices);
+    for (size_t i = 0; indices != NULL && i <= count; i++) {
+        indices[i] = NONE;
+    }
+    return indices;
+}
+
+clv_status *clv_unroll_group(
+    const clv_costs *costs, const clv_group *group, uint32_t num_chunks,
+    clv_unrolled *out_unrolled) {
+    *out_unrolled = (clv_unrolled){0};
+    unroller u = {
+        .costs = costs,
+        .group = group,
+        .num_chunks = num_chunks,
+        .out = out_unrolled,
+        .piece_step = new_indices(group->num_pieces),
+        .last_launch = new_indices(costs->machine->num_units),
+        .first_input = new_indices(costs->workload->num_tensors)};
+    step_list needed = {0};
+    clv_status *status = u.piece_step != NULL && u.last_launch != NULL && u.first_input != NULL
+                             ? unroll_tasks(&u, &needed)
+                             : NO_MEMORY_HERE();
+    clv_free(needed.steps);
+    clv_free(u.piece_step);
+    clv_free(u.last_launch);
+    clv_free(u.first_input);
+    clv_free(u.first_send);
+    clv_free(u.sends);
+    if (status != NULL) {
+        clv_unrolled_deinit(out_unrolled);
+    }
+    return status;
+}
