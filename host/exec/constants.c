@@ -153,6 +153,7 @@ static clv_status *fill_batch(const clv_prepared *p, size_t begin, size_t end, c
         CLV_TRY_DONE(clv_buffer_move(buffer, offset, (size_t)storage->piece.bytes, at, true));
         at += room_of(storage);
     }
+    clv_graph_drop_pages(lowered->graph); /* a batch is less than what run_tasks() counts to */
 done:
     clv_free(tasks);
     return status;

@@ -90,12 +90,15 @@ static clv_status *launch(lane_state *lane, const clv_step *step, clv_kernel *ke
     return status == NULL ? NULL : clv_status_prefix(status, "node '%s'", step->name);
 }
 
-/* A unit that is declared slower takes that much longer. */
-static void stretch(uint64_t begin_ns, double speed) {
-    uint64_t now = clv_time_ns();
-    uint64_t end = begin_ns + (uint64_t)((double)(now - begin_ns) / speed);
-    while (now < end) {
-        now = clv_time_ns();
+static bool is_cancelled(const clv_request *request) {
+    return request->cancel != NULL && atomic_load_explicit(request->cancel, memory_order_relaxed);
+}
+
+/* A unit that is declared slower takes that much longer, which may be very long: the time is kept
+ * as a double, and cancelling ends it. */
+static void stretch(const clv_request *request, uint64_t begin_ns, double speed) {
+    double whole_ns = (double)(clv_time_ns() - begin_ns) / speed;
+    while ((double)(clv_time_ns() - begin_ns) < whole_ns && !is_cancelled(request)) {
     }
 }
 
@@ -123,7 +126,7 @@ static void do_step(lane_state *lane, size_t index) {
             return;
         }
         if (speed != 1) {
-            stretch(begin_ns, speed);
+            stretch(engine->request, begin_ns, speed);
         }
     }
     if (span != NULL) {
@@ -147,13 +150,12 @@ static void meet(lane_state *lane) {
 
 static void run_lane(lane_state *lane) {
     inline_engine *engine = lane->engine;
-    const atomic_bool *cancel = engine->request->cancel;
     size_t num_steps = engine->prepared->lowered->num_steps;
     for (size_t i = 0; i < num_steps; i++) {
         if (engine->barrier_before[i]) {
             meet(lane);
         }
-        if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed) &&
+        if (is_cancelled(engine->request) &&
             !atomic_load_explicit(&engine->failed, memory_order_relaxed)) {
             fail(engine, CLV_ERROR(CANCELLED, "interrupted"));
         }

@@ -269,6 +269,12 @@ clv_status *clv_session_read_tensor(
     CLV_TRY(check_operand(
         session->graph, "tensor", tensor, output->dtype, &output->shape, output->data));
     size_t bytes = clv_view_bytes(t->dtype, &t->shape);
+    if (bytes == 0) {
+        return NULL; /* drivers refuse to read nothing */
+    }
+    if (output->data == NULL) {
+        return CLV_ERROR(USAGE, "tensor '%s' has no memory to be read to", t->name);
+    }
     if (t->data != NULL) {
         memcpy(output->data, t->data, bytes);
         return NULL;

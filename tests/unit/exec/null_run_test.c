@@ -182,7 +182,7 @@ static void test_keep_all(void **state) {
         rig r;
         clv_session *session = NULL;
         const clv_session_options options = {.keep_all = true};
-        size_t num_read = 0;
+        size_t num_read = 0, num_constants = 0;
         open_rig(&r, all_lanes[i], 5);
         assert_ok(clv_session_create(f.graph, &r.unit, 1, &options, &session));
         assert_ok(run(&f, session));
@@ -190,11 +190,21 @@ static void test_keep_all(void **state) {
             assert_true(clv_session_has_tensor(session, f.graph->outputs[j]));
             assert_ok(clv_session_read_tensor(session, f.graph->outputs[j], &f.outputs[j]));
         }
+        for (clv_tensor_id t = 0; t < f.graph->num_tensors; t++) {
+            const clv_tensor *tensor = &f.graph->tensors[t];
+            const clv_mutable_view nowhere = {.dtype = tensor->dtype, .shape = tensor->shape};
+            if (tensor->data != NULL && clv_view_bytes(tensor->dtype, &tensor->shape) != 0) {
+                num_constants++;
+                assert_failed(
+                    USAGE, "has no memory", clv_session_read_tensor(session, t, &nowhere));
+            }
+        }
         check_outputs(&f, 5, all_lanes[i]);
         for (clv_tensor_id t = 0; t < f.graph->num_tensors; t++) {
             num_read += clv_session_has_tensor(session, t);
         }
         assert_true(num_read > f.graph->num_outputs);
+        assert_true(num_constants > 0);
         clv_session_destroy(session);
         close_rig(&r);
     }
