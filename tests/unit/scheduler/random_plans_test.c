@@ -1,0 +1,141 @@
+/* Random task graphs on machines with shared memories and links, under every policy: schedules
+ * verify, replay as predicted, and no run beats its lower bound. */
+#include "host/base/memory.h"
+#include "host/base/random.h"
+#include "host/base/text.h"
+#include "scheduler/clock.h"
+#include "scheduler/timeline.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static const char *const machines[] = {
+    "core*4 bw=40G; numa*1 bw=60G",
+    "core*2 bw=40G; numa*1 bw=50G; gpu*2 bw=2T; link gpu* host bw=2G latency=3us",
+    "p1; p2 overlap=no; p3 speed=0.5; link p* p* bw=1G latency=1us",
+    "p1; p2; p3; link p* p* bw=1G duplex=half",
+};
+static const char *const policies[] = {"single", "serial", "pipeline", "tensor",
+                                       "data",   "branch", "auto",     "data:2/pipeline"};
+
+static clv_workload *draw_workload(clv_random *random) {
+    clv_text text;
+    clv_workload *workload;
+    uint32_t count = 2 + (uint32_t)clv_random_below(random, 10);
+    bool is_first = true;
+    clv_text_init(&text);
+    clv_text_add(&text, "{\"tasks\":[");
+    for (uint32_t i = 0; i < count; i++) {
+        clv_text_add(
+            &text,
+            "%s{\"name\":\"t%u\",\"time_us\":%u,\"traffic_bytes\":%u,\"output_dims\":[64],"
+            "\"splits\":[{\"name\":\"rows\",\"axis\":0,\"extent\":64,\"join\":\"%s\"}]}",
+            i > 0 ? "," : "", i, 1 + (uint32_t)clv_random_below(random, 100),
+            (uint32_t)clv_random_below(random, 4000000),
+            clv_random_below(random, 3) == 0 ? "sum" : "place");
+    }
+    clv_text_add(&text, "],\"edges\":[");
+    for (uint32_t i = 1; i < count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (clv_random_below(random, 3) == 0) {
+                clv_text_add(
+                    &text, "%s{\"from\":\"t%u\",\"to\":\"t%u\",\"bytes\":%u}", is_first ? "" : ",",
+                    k, i, 1000 * (1 + k));
+                is_first = false;
+            }
+        }
+    }
+    clv_text_add(&text, "]}");
+    clv_status *status = clv_workload_parse_json("random", text.data, text.length, &workload);
+    clv_text_deinit(&text);
+    if (status != NULL) {
+        fail_msg("%s", clv_status_message(status));
+    }
+    return workload;
+}
+
+static clv_status *check_run(const clv_schedule *schedule, clv_clock_mode mode) {
+    clv_clock_request request = {.mode = mode, .dispatch_us = 0.5};
+    bool is_dynamic = mode == CLV_CLOCK_DYNAMIC;
+    clv_run *run;
+    clv_timeline *timeline;
+    CLV_TRY(clv_clock_run(schedule, &request, &run));
+    clv_status *status = clv_schedule_verify(schedule, run, is_dynamic);
+    for (uint64_t i = 0; status == NULL && !is_dynamic && i < schedule->num_steps; i++) {
+        assert_true(fabs(run->start_us[i] - schedule->predicted->start_us[i]) <= 1e-6);
+    }
+    if (status == NULL) {
+        status = clv_timeline_create(schedule, run, &timeline);
+    }
+    if (status == NULL) {
+        assert_true(timeline->distance >= -1e-9);
+        assert_true(timeline->latency_us <= timeline->makespan_us);
+        for (uint32_t i = 0; i < timeline->num_rows; i++) {
+            assert_true(timeline->rows[i].busy <= 1 + 1e-9);
+        }
+        clv_timeline_destroy(timeline);
+    }
+    clv_run_destroy(run);
+    return status;
+}
+
+static clv_status *check_plan(const clv_costs *costs, const clv_plan *plan, clv_random *random) {
+    clv_schedule_request request = {
+        .num_requests = 1 + (uint32_t)clv_random_below(random, 12),
+        .depth = (uint32_t)clv_random_below(random, 4),
+        .num_chunks = (uint32_t)clv_random_below(random, 4)};
+    clv_schedule *schedule;
+    CLV_TRY(clv_schedule_create(costs, plan, &request, &schedule));
+    clv_status *status = clv_schedule_verify(schedule, NULL, false);
+    if (status == NULL) {
+        status = check_run(schedule, CLV_CLOCK_STATIC);
+    }
+    if (status == NULL) {
+        status = check_run(schedule, CLV_CLOCK_DYNAMIC);
+    }
+    clv_schedule_destroy(schedule);
+    return status;
+}
+
+static void check_seed(uint64_t seed) {
+    clv_random random;
+    clv_random_init(&random, seed);
+    clv_workload *workload = draw_workload(&random);
+    clv_machine *machine;
+    clv_costs *costs = NULL;
+    clv_plan *plan = NULL;
+    clv_plan_request request = {
+        .policy = policies[clv_random_below(&random, sizeof policies / sizeof policies[0])],
+        .allow_idle = true,
+        .budget = 2000};
+    const char *text = machines[clv_random_below(&random, sizeof machines / sizeof machines[0])];
+    clv_status *status = clv_machine_parse_text(text, &machine);
+    status = status != NULL ? status : clv_costs_create(workload, machine, &costs);
+    status = status != NULL ? status : clv_plan_create(costs, &request, &plan);
+    status = status != NULL ? status : check_plan(costs, plan, &random);
+    if (status != NULL) {
+        fail_msg(
+            "seed %llu, %s on '%s': %s", (unsigned long long)seed, request.policy, text,
+            clv_status_message(status));
+    }
+    clv_plan_destroy(plan);
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    clv_workload_destroy(workload);
+}
+
+static void runs_hold_and_beat_no_bound(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        check_seed(seed);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_hold_and_beat_no_bound)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
