@@ -1,7 +1,8 @@
 #include "host/ir/call.h"
 
+/* shapes: of what is left out, or NULL */
 static clv_status *views_of(
-    const clv_graph *graph, const clv_tensor_id *ids, size_t count, bool with_data,
+    const clv_graph *graph, const clv_tensor_id *ids, size_t count, const clv_shape *shapes,
     clv_arena *arena, const clv_view **out_views) {
     clv_view *views = clv_arena_alloc(arena, count, sizeof *views);
     if (views == NULL) {
@@ -9,6 +10,7 @@ static clv_status *views_of(
     }
     for (size_t i = 0; i < count; i++) {
         if (ids[i] == CLV_NO_ID) {
+            views[i].shape = shapes != NULL ? shapes[i] : views[i].shape;
             continue; /* zeroed: type NONE */
         }
         const clv_tensor *tensor = &graph->tensors[ids[i]];
@@ -16,7 +18,7 @@ static clv_status *views_of(
         views[i] = (clv_view){
             .dtype = tensor->dtype,
             .shape = tensor->shape,
-            .data = with_data && constant ? tensor->data : NULL,
+            .data = constant ? tensor->data : NULL,
         };
     }
     *out_views = views;
@@ -32,8 +34,9 @@ clv_status *clv_call_from_node(
         .num_inputs = node->num_inputs,
         .num_outputs = node->num_outputs,
     };
-    CLV_TRY(views_of(graph, node->inputs, node->num_inputs, true, arena, &call.inputs));
-    CLV_TRY(views_of(graph, node->outputs, node->num_outputs, false, arena, &call.outputs));
+    CLV_TRY(views_of(graph, node->inputs, node->num_inputs, NULL, arena, &call.inputs));
+    CLV_TRY(views_of(
+        graph, node->outputs, node->num_outputs, node->output_shapes, arena, &call.outputs));
     *out_call = call;
     return NULL;
 }

@@ -16,7 +16,7 @@ typedef struct clv_call {
     const clv_view *inputs; /* dtype NONE: left out. `data` only where the value is a constant (or
                                in references) */
     size_t num_inputs;
-    const clv_view *outputs; /* `data` is NULL; dtype NONE: not wanted */
+    const clv_view *outputs; /* `data` is NULL; dtype NONE: not wanted, the shape is there */
     size_t num_outputs;
 } clv_call;
 

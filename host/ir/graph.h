@@ -80,7 +80,9 @@ typedef struct clv_node {
     size_t num_inputs;
     clv_tensor_id *outputs;
     size_t num_outputs;
-    const void *params; /* the op's own struct, filled by its infer(); NULL before */
+    const void *params;             /* the op's own struct, filled by its infer(); NULL before */
+    const clv_shape *output_shapes; /* [num_outputs], also of outputs left out: from infer(); NULL
+                                       before */
     const char *
         *origins; /* names of nodes that were fused into this one (its own not among them) */
     size_t num_origins;

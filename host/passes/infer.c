@@ -139,7 +139,13 @@ static clv_status *run_infer(clv_graph *graph, clv_node_id id, clv_arena *scratc
         }
     }
     CLV_TRY(node->op->infer(&infer));
+    const clv_shape *shapes =
+        clv_arena_copy(&graph->arena, infer.out_shapes, node->num_outputs * sizeof *shapes);
+    if (shapes == NULL) {
+        return CLV_NO_ARENA("shapes");
+    }
     graph->nodes[id].params = infer.params;
+    graph->nodes[id].output_shapes = shapes;
     return set_outputs(graph, node, &infer);
 }
 
