@@ -1,6 +1,6 @@
-/* Time of making a schedule, replaying it on the virtual clock, and making its timeline, from 10^3 to
- * 10^6 steps: 100 tasks in a chain pipelined over 16 units with eight
- * buffers each. Called without arguments. */
+/* Time of making a schedule, replaying it on the virtual clock, and making its timeline, from
+ * 10^3 to 10^6 steps: a chain of 100 tasks pipelined over 16 units with eight buffers each. Called
+ * without arguments. */
 #include "scheduler/clock.h"
 #include "scheduler/timeline.h"
 
