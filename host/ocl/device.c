@@ -131,8 +131,6 @@ static clv_status *open_device(clv_ocl_device *device, clv_ocl_found *found) {
     if (error != CL_SUCCESS) {
         return CLV_CL_FAILED(&found->info, clCreateCommandQueue, error);
     }
-    device->base.info.shares_host_memory = found->info.kind == CLV_DEVICE_CORE ||
-                                           (found->info.is_cpu && clv_ocl_probe_sharing(device));
     return NULL;
 }
 

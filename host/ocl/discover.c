@@ -113,6 +113,7 @@ static void describe(cl_platform_id platform, clv_hash environment, clv_ocl_foun
     info->kind = gpu && !cpu                            ? CLV_DEVICE_GPU
                  : found->is_pocl && is_pocl_core(info) ? CLV_DEVICE_CORE
                                                         : CLV_DEVICE_CL;
+    info->shares_host_memory = info->kind == CLV_DEVICE_CORE;
     info->compute_units = NUMBER32(id, CL_DEVICE_MAX_COMPUTE_UNITS);
     info->memory_bytes = NUMBER64(id, CL_DEVICE_GLOBAL_MEM_SIZE);
     info->max_alloc_bytes = NUMBER64(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);

@@ -149,8 +149,6 @@ clv_status *clv_ocl_buffer_create(clv_device *device, size_t bytes, clv_buffer *
     CLV_CHECKED;
 void clv_ocl_buffer_destroy(clv_buffer *buffer);
 void *clv_ocl_buffer_host(clv_buffer *buffer);
-/* Whether a buffer over host memory is that memory, in both directions, without mapping. */
-bool clv_ocl_probe_sharing(clv_ocl_device *device);
 
 clv_status *clv_ocl_program_create(
     clv_device *device, const clv_program_desc *desc, clv_program **out_program) CLV_CHECKED;

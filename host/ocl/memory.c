@@ -1,4 +1,6 @@
-/* Buffers. On CPUs a buffer is host memory of ours (CL_MEM_USE_HOST_PTR), so nothing is copied. */
+/* Buffers. Those of PoCL's cores are host memory of ours (CL_MEM_USE_HOST_PTR), so nothing is copied.
+ * Not those of other CPU drivers: Intel's runtime 2026.4 goes on using such memory after
+ * clReleaseMemObject has returned. */
 #include "host/ocl/internal.h"
 
 #include "host/base/memory.h"
@@ -99,35 +101,4 @@ void clv_ocl_buffer_destroy(clv_buffer *base) {
 
 void *clv_ocl_buffer_host(clv_buffer *base) {
     return ((clv_ocl_buffer *)base)->host;
-}
-
-bool clv_ocl_probe_sharing(clv_ocl_device *device) {
-    enum { BYTES = 4096 };
-    const size_t some = 64;
-    unsigned char *host = clv_alloc_aligned(BYTES, BYTES), seen[64], given[64];
-    if (host == NULL) {
-        return false;
-    }
-    memset(host, 1, BYTES);
-    memset(given, 3, sizeof given);
-    cl_int error;
-    cl_mem memory;
-    CLV_CL_NEW(
-        memory, error, clCreateBuffer, device->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
-        BYTES, host);
-    bool shares = false;
-    if (error == CL_SUCCESS) {
-        memset(host, 2, BYTES); /* a driver that made a copy has ones still */
-        CLV_CL(
-            error, clEnqueueReadBuffer, device->service, memory, CL_TRUE, 0, some, seen, 0, NULL,
-            NULL);
-        bool there = error == CL_SUCCESS && seen[0] == 2 && seen[some - 1] == 2;
-        CLV_CL(
-            error, clEnqueueWriteBuffer, device->service, memory, CL_TRUE, 0, some, given, 0, NULL,
-            NULL);
-        shares = there && error == CL_SUCCESS && host[0] == 3 && host[some - 1] == 3;
-    }
-    CLV_CL_RELEASE(clReleaseMemObject, memory);
-    clv_free(host);
-    return shares;
 }

@@ -110,10 +110,17 @@ static void compare_units(clv_graph *graph, uint64_t seed) {
     clv_net_free_outputs(graph, gang);
     run_on(&f, "core:2", true, gang);
     check_same(&f, one, gang);
-    run_on(&f, clv_rig_first(&rig, CLV_UNIT_CL), true, queued);
-    clv_net_free_outputs(graph, queued);
-    run_on(&f, clv_rig_first(&rig, CLV_UNIT_CL), false, queued);
-    clv_net_free_outputs(graph, queued);
+    int num_queued = 0;
+    for (size_t i = 0; i < rig.num_entries; i++) {
+        const clv_unit_entry *entry = &rig.entries[i];
+        bool has_queues = entry->name.kind == CLV_UNIT_CL || entry->name.kind == CLV_UNIT_GPU;
+        for (int profile = 0; profile < 2 && has_queues && entry->usable; profile++) {
+            run_on(&f, entry->name.text, profile != 0, queued);
+            clv_net_free_outputs(graph, queued);
+            num_queued++;
+        }
+    }
+    assert_true(num_queued >= 2);
     clv_net_free_outputs(graph, gang);
     clv_net_free_outputs(graph, one);
     free_fixture(&f);
