@@ -48,7 +48,7 @@ static clv_graph *make_graph(clv_case_data *data, clv_view *out_inputs) {
     graph->opset = node.opset;
     for (size_t i = 0; i < node.num_inputs; i++) {
         const clv_view *view = &data->inputs[i];
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "x%zu", i);
         inputs[i] = CLV_NO_ID;
         if (view->dtype != CLV_DTYPE_NONE && (data->known >> i & 1) != 0) {
