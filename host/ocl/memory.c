@@ -1,5 +1,5 @@
-/* Buffers. Those of PoCL's cores are host memory of ours (CL_MEM_USE_HOST_PTR), so nothing is copied.
- * Not those of other CPU drivers: Intel's runtime 2026.4 goes on using such memory after
+/* Buffers. Those of PoCL's cores are host memory of ours (CL_MEM_USE_HOST_PTR), so nothing is
+ * copied. Not those of other CPU drivers: Intel's runtime 2026.4 goes on using such memory after
  * clReleaseMemObject has returned. */
 #include "host/ocl/internal.h"
 
