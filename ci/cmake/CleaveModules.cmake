@@ -1,6 +1,7 @@
 # One static library a module, from ci/layers.txt: the file says what each may include, and so what it links.
 
 # Compiler settings that all of our code is built with, and the sanitizers.
+file(RELATIVE_PATH root_from_build ${PROJECT_BINARY_DIR}/ ${PROJECT_SOURCE_DIR}/) # as ccache may name the root
 add_library(clv_settings INTERFACE)
 target_include_directories(clv_settings INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(clv_settings INTERFACE
@@ -9,7 +10,8 @@ target_compile_definitions(clv_settings INTERFACE
 target_compile_options(clv_settings INTERFACE
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef
   -Wwrite-strings -Wformat=2 -Wno-missing-field-initializers -fno-common
-  -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= # trails and asserts name files from the root
+  # trails and asserts name files from the root
+  -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= $<$<BOOL:${root_from_build}>:-fmacro-prefix-map=${root_from_build}=>
   $<$<BOOL:${CLEAVE_WERROR}>:-Werror>)
 target_link_libraries(clv_settings INTERFACE m)
 if(CLEAVE_SANITIZE)
