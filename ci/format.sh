@@ -12,7 +12,7 @@ if [ "${1-}" = --check ]; then
     shift
 fi
 format=$(command -v clang-format-14 || command -v clang-format) || die "clang-format is missing: ci/setup.sh"
-"$format" --version | grep -q 'version 14\.' || die "clang-format 14 is needed, this is: $("$format" --version)"
+"$format" --version | grep 'version 14\.' >/dev/null || die "clang-format 14 is needed, this is: $("$format" --version)"
 if [ $# -gt 0 ]; then files=("$@"); else mapfile -t files < <(/usr/bin/python3 ci/check.py --list-files c); fi
 
 # The usual case at once: most files need nothing.

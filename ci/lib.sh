@@ -1,4 +1,6 @@
 # What the scripts in ci/ share. To be sourced; sets the working folder to the repository's root.
+# Under pipefail, `COMMAND | grep -q` may fail where it finds something (the command is cut off): grep
+# into /dev/null instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -37,6 +39,32 @@ run_ctest() {
              printf "%d passed, %d failed\n", $NF - $4, $4; found = $NF }
          END { if (!found) print "0 passed, 1 failed: no test was found"; exit !found }' "$log" || status=1
     return "$status"
+}
+
+# icd_folder NAME LIBRARY ...: a folder for OCL_ICD_VENDORS that shows these drivers alone.
+icd_folder() {
+    local folder=$PWD/build/icd/$1 library
+    shift
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    for library in "$@"; do
+        echo "$library" >"$folder/$(basename "$library" | sed 's/\.so.*//').icd"
+    done
+    echo "$folder/"
+}
+
+# verify_all_units: the shipped model against the reference on each unit that `cleave devices` lists
+# as usable; prints a line a unit. Fails where one differs or there is none.
+verify_all_units() {
+    local unit units
+    build/cleave devices --json >build/icd/devices.json || return 1
+    units=$(/usr/bin/python3 -c 'import json, sys
+print(*[unit["name"] for unit in json.load(sys.stdin)["units"] if unit["usable"]])' <build/icd/devices.json)
+    [ -n "$units" ] || return 1
+    for unit in $units; do
+        echo "-- $unit"
+        build/cleave verify models/espcn_x3.onnx --shape input=1x3x10x12 --devices "$unit" || return 1
+    done
 }
 
 # The Python environment of --full, made anew where ci/requirements.txt changed.

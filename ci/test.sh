@@ -63,7 +63,7 @@ done
 # The parts to run.
 chosen=() needs_full=$full
 for name in "${only[@]}"; do
-    printf '%s\n' "${parts[@]}" | grep -q "^$name|" || die "no part '$name'; --list prints them"
+    printf '%s\n' "${parts[@]}" | grep "^$name|" >/dev/null || die "no part '$name'; --list prints them"
 done
 for entry in "${parts[@]}"; do
     IFS='|' read -r name level text <<<"$entry"

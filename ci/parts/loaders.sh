@@ -8,6 +8,15 @@ for library in libOpenCL.so.1 libsvml.so libirng.so libimf.so libintlc.so.5; do 
     ln -s "$PWD/$venv/lib/$library" build/khronos/
 done
 export LD_LIBRARY_PATH=$PWD/build/khronos
-program=build/tests/conformance/conformance
-ldd "$program" | grep -q "$LD_LIBRARY_PATH/libOpenCL.so.1" || die "$program does not use Khronos' loader"
+program=build/cleave
+ldd "$program" | grep "$LD_LIBRARY_PATH/libOpenCL.so.1" >/dev/null || die "$program does not use Khronos' loader"
 run_ctest build --exclude-regex '^(unit_|fuzz_|install)'
+
+# Two platforms at once through it.
+mkdir -p build/icd
+rm -rf build/icd/cache
+export CLEAVE_CACHE_DIR=$PWD/build/icd/cache CLEAVE_POCL_THREADED=1
+OCL_ICD_VENDORS=$(icd_folder both "$(cat /etc/OpenCL/vendors/pocl.icd)" "$PWD/$venv/lib/libintelocl.so")
+export OCL_ICD_VENDORS
+verify_all_units | tee build/icd/khronos.log
+grep -q '^-- cl:1' build/icd/khronos.log || die "the two platforms were not there at once"

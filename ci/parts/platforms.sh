@@ -1,33 +1,51 @@
-# Every kernel on other platforms than PoCL, which ctest covers: Intel's CPU runtime (from PyPI), and
-# Oclgrind, which checks bounds and finds races between work-items, with one run a case.
+# Every kernel on platforms other than PoCL, which ctest covers: Intel's CPU runtime (from PyPI), and
+# Oclgrind, which checks bounds and finds races between work-items, with one run a case. Then the
+# shipped model through the executor on every unit of each platform, and of two at once.
 . "$(dirname "$0")/../lib.sh"
 ensure_venv
 build_preset release build
+mkdir -p build/icd
+pocl=$(cat /etc/OpenCL/vendors/pocl.icd)
 conformance=build/tests/conformance/conformance
 passed=0 failed=0
 
-# on_platform NAME LIBRARY COMMAND ...: with this driver alone.
-on_platform() {
-    local name=$1 library=$2 folder=$PWD/build/icd/$1
-    shift 2
-    mkdir -p "$folder"
-    echo "$library" >"$folder/$name.icd"
+# check NAME COMMAND ...: runs it under the drivers of OCL_ICD_VENDORS, and keeps what it prints.
+check() {
+    local name=$1
+    shift
     echo "== $name: $*"
-    if OCL_ICD_VENDORS=$folder/ CLEAVE_NO_CACHE=1 "$@" 2>&1 | tee "build/icd/$name.log"; then
+    if "$@" 2>&1 | tee "build/icd/$name.log"; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
     fi
 }
 
+intel=$PWD/$venv/lib/libintelocl.so
 cases=(--sample "${CLEAVE_TEST_SAMPLE:-1}" --seed "${CLEAVE_TEST_SEED:-1}")
-on_platform intel "$PWD/$venv/lib/libintelocl.so" "$conformance" "${cases[@]}"
+# The platforms share a cache folder of this run's.
+rm -rf build/icd/cache
+export CLEAVE_CACHE_DIR=$PWD/build/icd/cache CLEAVE_POCL_THREADED=1
+
+OCL_ICD_VENDORS=$(icd_folder intel "$intel")
+export OCL_ICD_VENDORS
+check intel-kernels "$conformance" "${cases[@]}"
+check intel-model verify_all_units
+
+OCL_ICD_VENDORS=$(icd_folder both "$pocl" "$intel")
+check both-model verify_all_units
+check both-executor build/tests/exec/exec_run_test
+check both-faults build/tests/exec/exec_fault_test
+grep -q '^-- cl:1' build/icd/both-model.log || die "the two platforms were not there at once"
+
 # Oclgrind 21.10 does not know the intrinsics (llvm.abs) that an optimiser introduces. Its check for
 # uninitialised memory crashes on some kernels of ours.
-on_platform oclgrind /usr/lib/oclgrind/liboclgrind-rt-icd.so \
-    env OCLGRIND_BUILD_OPTIONS=-cl-opt-disable OCLGRIND_DATA_RACES=1 "$conformance" --light "${cases[@]}"
+export OCLGRIND_BUILD_OPTIONS=-cl-opt-disable OCLGRIND_DATA_RACES=1
+OCL_ICD_VENDORS=$(icd_folder oclgrind /usr/lib/oclgrind/liboclgrind-rt-icd.so)
+check oclgrind-kernels "$conformance" --light "${cases[@]}"
+check oclgrind-model verify_all_units
 complaints='data race at|invalid (read|write)'
-if grep -iE "$complaints" build/icd/oclgrind.log; then
+if grep -iE "$complaints" build/icd/oclgrind-*.log; then
     failed=$((failed + 1))
 fi
 

@@ -38,7 +38,7 @@ read -ra flags <<<"$(pkg-config --cflags --libs --static cleave | sed 's/-lcleav
 "$work/static" "$version"
 
 echo "what depends on what"
-readelf -d "$work/shared" | grep -q 'NEEDED.*libcleave\.so'
+readelf -d "$work/shared" | grep 'NEEDED.*libcleave\.so' >/dev/null
 if readelf -d "$work/static" | grep 'NEEDED.*libcleave'; then
     echo "the static program needs the shared library"
     exit 1
