@@ -447,7 +447,9 @@ static clv_status *enqueue_kernel(
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     null_kernel *kernel = (null_kernel *)base;
     CLV_TRY(may_fail(queue->device, "enqueue_kernel"));
-    if (local_size == 0 || global_size == 0 || global_size % local_size != 0) {
+    const uint64_t max_groups = queue->device->info.max_groups;
+    if (local_size == 0 || global_size == 0 || global_size % local_size != 0 ||
+        (max_groups != 0 && global_size / local_size > max_groups)) {
         return CLV_ERROR(
             DEVICE_FAILED, "%llu work-items in groups of %u", (unsigned long long)global_size,
             local_size);

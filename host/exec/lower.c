@@ -157,6 +157,24 @@ static clv_status *find_program(lowering *l, const clv_launch *launch, uint32_t 
     return NULL;
 }
 
+/* One step, or several where one launch may not have that many groups. */
+static clv_status *add_steps(lowering *l, const clv_step *step, uint64_t num_items) {
+    const uint64_t max_groups = l->options->max_groups;
+    const uint64_t most = max_groups != 0 ? max_groups * step->local_size : num_items;
+    for (uint64_t first = 0; first < num_items; first += most) {
+        if (!clv_array_reserve(
+                (void **)&l->steps, &l->capacity_steps, l->num_steps + 1, sizeof *l->steps)) {
+            return no_memory();
+        }
+        clv_step *added = &l->steps[l->num_steps++];
+        *added = *step;
+        added->first_item = first;
+        added->num_items = num_items - first < most ? num_items - first : most;
+        l->out->choices[l->node].num_launches++;
+    }
+    return NULL;
+}
+
 static clv_status *on_launch(void *context, const clv_launch *launch) {
     lowering *l = context;
     if (launch->num_items == 0) {
@@ -178,7 +196,6 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
         .params = clv_arena_copy(&l->out->arena, launch->params, launch->params_bytes),
         .params_bytes = launch->params_bytes,
         .local_size = launch->local_size,
-        .num_items = launch->num_items,
     };
     if (step.entry == NULL || step.params == NULL) {
         return CLV_NO_ARENA("a kernel's arguments");
@@ -187,13 +204,7 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
         CLV_TRY(resolve_argument(l, &launch->args[i], &step.operands[i]));
     }
     CLV_TRY(find_program(l, launch, &step.program));
-    if (!clv_array_reserve(
-            (void **)&l->steps, &l->capacity_steps, l->num_steps + 1, sizeof *l->steps)) {
-        return no_memory();
-    }
-    l->steps[l->num_steps++] = step;
-    l->out->choices[l->node].num_launches++;
-    return NULL;
+    return add_steps(l, &step, launch->num_items);
 }
 
 /* --- nodes ----------------------------------------------------------------------------------- */

@@ -57,7 +57,8 @@ typedef struct clv_step {
     const char *entry;
     const void *params;
     uint32_t params_bytes, local_size;
-    uint64_t num_items;
+    uint64_t first_item, num_items; /* of the items of what emit() launched: a long launch is cut
+                                       into several steps */
 } clv_step;
 
 /* What is to be built: one for each source and options. */
@@ -94,6 +95,7 @@ typedef struct clv_lowered {
 typedef struct clv_lower_options {
     clv_traits traits;
     uint64_t max_block_bytes; /* of one buffer */
+    uint64_t max_groups;      /* of one launch; 0: no limit */
     bool keep_all; /* every tensor lives to the end, so that it can be read after a run */
 } clv_lower_options;
 

@@ -94,8 +94,8 @@ static clv_status *create_programs(clv_prepared *p) {
 static clv_status *create_kernel(
     clv_prepared *p, const clv_step *step, size_t lane, clv_kernel **out) {
     clv_range range = {
-        .first = clv_share(step->num_items, lane, p->num_lanes),
-        .end = clv_share(step->num_items, lane + 1, p->num_lanes),
+        .first = step->first_item + clv_share(step->num_items, lane, p->num_lanes),
+        .end = step->first_item + clv_share(step->num_items, lane + 1, p->num_lanes),
     };
     if (range.first == range.end) {
         return NULL;

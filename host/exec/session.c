@@ -49,6 +49,7 @@ static clv_status *make(clv_session *session, const clv_exec_unit *unit) {
     const clv_lower_options options = {
         .traits = clv_exec_unit_traits(unit),
         .max_block_bytes = info->max_alloc_bytes,
+        .max_groups = info->max_groups,
         .keep_all = session->options.keep_all,
     };
     CLV_TRY(check_unit(unit));

@@ -6,7 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LONGEST = 256 };
+enum {
+    LONGEST = 256,
+    /* PoCL compiles a kernel once for up to so many groups and once for more; with both forms in
+     * use at once an assertion of its fails (3.1: found->ref_count > 0) and ends the process. Only
+     * the first is ever used: tests/unit/ocl/launch_sizes_test.c. */
+    POCL_MAX_GROUPS = 65535,
+};
 
 static const char *platform_text(cl_platform_id id, cl_platform_info what, char out[LONGEST]) {
     cl_int error;
@@ -120,6 +126,7 @@ static void describe(cl_platform_id platform, clv_hash environment, clv_ocl_foun
     info->local_bytes = NUMBER64(id, CL_DEVICE_LOCAL_MEM_SIZE);
     info->base_align_bytes = NUMBER32(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
     info->max_local_size = (uint32_t)NUMBERZ(id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+    info->max_groups = found->is_pocl ? POCL_MAX_GROUPS : 0;
     info->max_params_bytes = (uint32_t)NUMBERZ(id, CL_DEVICE_MAX_PARAMETER_SIZE);
     info->has_fp64 = NUMBER64(id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
     info->has_fp16 = error == CL_SUCCESS && strstr(extensions, "cl_khr_fp16") != NULL;

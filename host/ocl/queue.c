@@ -96,7 +96,14 @@ clv_status *clv_ocl_enqueue_kernel(
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     clv_ocl_kernel *kernel = (clv_ocl_kernel *)base;
     clv_ocl_device *device = clv_ocl_device_of(queue->device);
+    const uint64_t max_groups = device->base.info.max_groups;
     command now;
+    if (max_groups != 0 && global_size / local_size > max_groups) {
+        return CLV_ERROR(
+            INTERNAL, "kernel '%s': a launch of %llu groups, at most %llu are possible",
+            kernel->entry, (unsigned long long)(global_size / local_size),
+            (unsigned long long)max_groups);
+    }
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
     const size_t global = (size_t)global_size, local = local_size;
     const bool is_first = kernel->noted_local_size != local_size;

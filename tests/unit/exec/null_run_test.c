@@ -171,6 +171,34 @@ static void test_small_blocks(void **state) {
     }
 }
 
+/* Launches of more groups than a device takes at once are cut, wherever that falls. */
+static void test_long_launches(void **state) {
+    (void)state;
+    for (uint64_t seed = 400; seed < 412; seed++) {
+        fixture f;
+        const clv_hash_graph_options graph_options = {
+            .seed = seed, .num_nodes = 20, .max_bytes = 300, .max_items = 40};
+        make_fixture(&f, &graph_options);
+        for (size_t i = 0; i < NUM_KINDS; i++) {
+            size_t steps[2];
+            for (int limited = 0; limited < 2; limited++) {
+                rig r;
+                clv_session *session = NULL;
+                open_rig(&r, all_lanes[i], seed);
+                r.devices[0]->info.max_groups = limited != 0 ? 1 + seed % 7 : 0;
+                assert_ok(clv_session_create(f.graph, &r.unit, 1, NULL, &session));
+                assert_ok(run(&f, session));
+                check_outputs(&f, seed, all_lanes[i]);
+                steps[limited] = clv_session_report_get(session)->steps;
+                clv_session_destroy(session);
+                close_rig(&r);
+            }
+            assert_true(steps[1] > steps[0]);
+        }
+        free_fixture(&f);
+    }
+}
+
 /* With keep_all every tensor can be read afterwards, and outputs read as they were given. */
 static void test_keep_all(void **state) {
     (void)state;
@@ -487,15 +515,11 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs),
-        cmocka_unit_test(test_small_blocks),
-        cmocka_unit_test(test_keep_all),
-        cmocka_unit_test(test_forbidden_values),
-        cmocka_unit_test(test_operands),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_random_graphs),    cmocka_unit_test(test_small_blocks),
+        cmocka_unit_test(test_long_launches),    cmocka_unit_test(test_keep_all),
+        cmocka_unit_test(test_forbidden_values), cmocka_unit_test(test_operands),
+        cmocka_unit_test(test_limits),           cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_faults),           cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
