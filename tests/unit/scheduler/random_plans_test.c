@@ -4,6 +4,7 @@
 #include "host/base/random.h"
 #include "host/base/text.h"
 #include "scheduler/clock.h"
+#include "scheduler/critical.h"
 #include "scheduler/timeline.h"
 
 #include <math.h>
@@ -58,6 +59,27 @@ static clv_workload *draw_workload(clv_random *random) {
     return workload;
 }
 
+/* On the virtual clock nothing waits without a cause: every step begins when its cause ends, or with
+ * the run, and the critical path has no gaps from the beginning to the end. */
+static clv_status *check_causes(const clv_schedule *schedule, const clv_run *run) {
+    clv_critical_path *path;
+    double slack_us = run->makespan_us * 1e-9;
+    CLV_TRY(clv_critical_path_create(schedule, run, &path));
+    for (uint64_t i = 0; i < schedule->num_steps; i++) {
+        const clv_cause *cause = &path->causes[i];
+        assert_int_equal(cause->before == CLV_NO_INDEX, cause->kind == CLV_CAUSE_NOTHING);
+        double end_us = cause->before != CLV_NO_INDEX ? run->end_us[cause->before] : 0;
+        assert_true(fabs(run->start_us[i] - end_us) <= slack_us);
+    }
+    assert_true(fabs(path->busy_us - run->makespan_us) <= slack_us * (double)path->num_steps);
+    assert_true(path->idle_us <= slack_us * (double)path->num_steps);
+    for (uint64_t i = 1; i < path->num_steps; i++) {
+        assert_int_equal(path->causes[path->steps[i]].before, path->steps[i - 1]);
+    }
+    clv_critical_path_destroy(path);
+    return NULL;
+}
+
 static clv_status *check_run(const clv_schedule *schedule, clv_clock_mode mode) {
     clv_clock_request request = {.mode = mode, .dispatch_us = 0.5};
     bool is_dynamic = mode == CLV_CLOCK_DYNAMIC;
@@ -67,6 +89,9 @@ static clv_status *check_run(const clv_schedule *schedule, clv_clock_mode mode) 
     clv_status *status = clv_schedule_verify(schedule, run, is_dynamic);
     for (uint64_t i = 0; status == NULL && !is_dynamic && i < schedule->num_steps; i++) {
         assert_true(fabs(run->start_us[i] - schedule->predicted->start_us[i]) <= 1e-6);
+    }
+    if (status == NULL) {
+        status = check_causes(schedule, run);
     }
     if (status == NULL) {
         status = clv_timeline_create(schedule, run, &timeline);
