@@ -1,10 +1,10 @@
 /* What each step of a run waited for before it began, and the critical path: from the step that
- * ended last, back through what was waited for, to the beginning. To make the run shorter, something
- * on that path must become shorter.
+ * ended last, back through what was waited for, to the beginning. To make the run shorter,
+ * something on that path must become shorter.
  *
- * It is found from the run's times alone, so that it is the same for predicted and measured ones. Of
- * all that had to be over before a step could begin, what ended last is what it waited for; where
- * several ended at once, the first of the kinds below.
+ * It is found from the run's times alone, so that it is the same for predicted and measured ones.
+ * Of all that had to be over before a step could begin, what ended last is what it waited for;
+ * where several ended at once, the first of the kinds below.
  */
 #ifndef CLV_SCHEDULER_CRITICAL_H
 #define CLV_SCHEDULER_CRITICAL_H

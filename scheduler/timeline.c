@@ -19,6 +19,7 @@ static void name_rows(clv_timeline *t, const clv_schedule *s, const clv_run *run
     const clv_machine *machine = s->costs->machine;
     for (uint32_t i = 0; i < s->num_resources; i++) {
         clv_timeline_row *row = &t->rows[i];
+        row->resource = i;
         row->is_unit = i < machine->num_units;
         if (row->is_unit) {
             row->name = machine->units[i].name;
@@ -87,7 +88,42 @@ static double find_period(const double *ends_us, uint32_t count, uint32_t num_gr
     return (ends_us[count - 1] - ends_us[count - 1 - window]) / window;
 }
 
+/* No steady state has a shorter period: in each group the most loaded unit or link has so much to
+ * do for a request, and all requests of a group are alike. */
+static clv_status *find_least_period(const clv_schedule *s, double *out_us) {
+    double *load_us = clv_alloc_zeroed((size_t)s->num_resources + 1, sizeof *load_us);
+    bool *is_seen = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *is_seen);
+    double rate = 0;
+    for (uint32_t r = 0; load_us != NULL && is_seen != NULL && r < s->num_requests; r++) {
+        if (is_seen[s->group_of_request[r]]) {
+            continue;
+        }
+        is_seen[s->group_of_request[r]] = true;
+        double most_us = 0;
+        for (int pass = 0; pass < 2; pass++) { /* add, then clear what was added */
+            for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
+                for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+                    uint32_t resource = s->steps[i].resources[k];
+                    if (resource != CLV_NO_INDEX) {
+                        double sum_us = load_us[resource] + s->steps[i].duration_us;
+                        load_us[resource] = pass == 0 ? sum_us : 0;
+                        most_us = pass == 0 ? fmax(most_us, sum_us) : most_us;
+                    }
+                }
+            }
+        }
+        rate += most_us > 0 ? 1 / most_us : (double)INFINITY;
+    }
+    clv_status *status = load_us != NULL && is_seen != NULL ? NULL : NO_MEMORY_HERE();
+    clv_free(load_us);
+    clv_free(is_seen);
+    *out_us = rate > 0 ? 1 / rate : 0;
+    return status;
+}
+
 static clv_status *measure_requests(clv_timeline *t, const clv_schedule *s, const clv_run *run) {
+    double least_us;
+    CLV_TRY(find_least_period(s, &least_us));
     double *ends_us = clv_alloc_zeroed((size_t)s->num_requests, sizeof *ends_us);
     if (ends_us == NULL) {
         return NO_MEMORY_HERE();
@@ -106,7 +142,7 @@ static clv_status *measure_requests(clv_timeline *t, const clv_schedule *s, cons
     }
     t->mean_latency_us = sum_us / s->num_requests;
     qsort(ends_us, s->num_requests, sizeof *ends_us, compare_times);
-    t->period_us = find_period(ends_us, s->num_requests, s->num_groups);
+    t->period_us = fmax(find_period(ends_us, s->num_requests, s->num_groups), least_us);
     t->throughput_per_s = t->period_us > 0 ? 1e6 / t->period_us : 0;
     clv_free(ends_us);
     return NULL;

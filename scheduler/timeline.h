@@ -14,7 +14,8 @@ typedef struct clv_span {
 } clv_span;
 
 typedef struct clv_timeline_row {
-    const char *name; /* of the unit or link; borrowed from the machine */
+    const char *name;  /* of the unit or link; borrowed from the machine */
+    uint32_t resource; /* as steps name them: a unit, or num_units + 2 * link + direction */
     bool is_unit;
     uint8_t direction; /* of a link */
     uint64_t first_span, num_spans;
@@ -39,7 +40,9 @@ typedef struct clv_timeline {
     clv_timeline_row *rows; /* units, then directions of links that carried something */
     uint32_t num_rows;
     double makespan_us;
-    double period_us;  /* between results in the second half of the run; makespan of one request */
+    /* Between results in the second half of the run, and no less than the most loaded unit or link
+     * has to do for a request; the makespan of one request. */
+    double period_us;
     double latency_us; /* of the first request, from its first step to its last */
     double mean_latency_us, max_latency_us;
     double throughput_per_s;

@@ -284,7 +284,9 @@ static void set_launch_time(
 static uint64_t output_bytes(const clv_workload *workload, uint32_t task) {
     double bytes = 0;
     for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
-        bytes += (double)workload->tensors[workload->tasks[task].outputs[o]].bytes;
+        const clv_task_tensor *tensor = &workload->tensors[workload->tasks[task].outputs[o]];
+        bytes +=
+            fmax((double)tensor->bytes, (double)tensor->resident); /* read by nobody: 0 cross */
     }
     return bytes < 1e18 ? (uint64_t)bytes : (uint64_t)1e18;
 }

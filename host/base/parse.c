@@ -151,7 +151,7 @@ static void format_scaled(
         unit++;
     }
     bool whole = unit == 0 && value == floor(value);
-    snprintf(buffer, capacity, "%.*f%s", whole ? 0 : 1, value, units[unit]);
+    clv_format(buffer, capacity, "%.*f%s", whole ? 0 : 1, value, units[unit]);
 }
 
 void clv_format_bytes(char *buffer, size_t capacity, double bytes) {

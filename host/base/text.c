@@ -91,6 +91,18 @@ void clv_text_add(clv_text *text, const char *format, ...) {
     va_end(args);
 }
 
+void clv_format(char *buffer, size_t capacity, const char *format, ...) {
+    va_list args;
+    locale_t locale = clv_c_locale();
+    locale_t before = locale != (locale_t)0 ? uselocale(locale) : (locale_t)0;
+    va_start(args, format);
+    vsnprintf(buffer, capacity, format, args);
+    va_end(args);
+    if (before != (locale_t)0) {
+        uselocale(before);
+    }
+}
+
 void clv_text_add_json(clv_text *text, const char *string) {
     clv_text_add_bytes(text, "\"", 1);
     while (*string != '\0') {

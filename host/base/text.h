@@ -35,6 +35,8 @@ bool clv_parse_size(const char *word, uint64_t *out_bytes);
 bool clv_parse_rate(const char *word, double *out_per_second);
 /* "10us", "1.5ms", "2s": in microseconds; a bare number is seconds. Not negative. */
 bool clv_parse_time_us(const char *word, double *out_us);
+/* snprintf with a decimal point whatever the program's locale; what does not fit is cut off. */
+void clv_format(char *buffer, size_t capacity, const char *format, ...) CLV_PRINTF(3, 4);
 /* "256.0 MiB", "1.2 GFLOP": for people. */
 void clv_format_bytes(char *buffer, size_t capacity, double bytes);
 void clv_format_count(char *buffer, size_t capacity, double count);

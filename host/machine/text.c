@@ -606,8 +606,11 @@ clv_status *clv_machine_parse_text(const char *text, clv_machine **out_machine) 
     parser parsed = {.text = text}, *p = &parsed;
     clv_status *status = NULL;
     *out_machine = NULL;
-    CLV_TRY(clv_machine_builder_init(&p->builder, "text"));
     skip_spaces(p);
+    char name[64]; /* the text itself, as far as it fits */
+    const char *rest = strlen(text + p->at) < sizeof name ? "" : "...";
+    clv_format(name, sizeof name, "%.*s%s", (int)sizeof name - 4, text + p->at, rest);
+    CLV_TRY(clv_machine_builder_init(&p->builder, name));
     if (strncmp(text + p->at, "bespoke:", 8) == 0) {
         CLV_TRY_DONE(parse_bespoke(p));
     } else {

@@ -59,8 +59,8 @@ static clv_workload *draw_workload(clv_random *random) {
     return workload;
 }
 
-/* On the virtual clock nothing waits without a cause: every step begins when its cause ends, or with
- * the run, and the critical path has no gaps from the beginning to the end. */
+/* On the virtual clock nothing waits without a cause: every step begins when its cause ends, or
+ * with the run, and the critical path has no gaps from the beginning to the end. */
 static clv_status *check_causes(const clv_schedule *schedule, const clv_run *run) {
     clv_critical_path *path;
     double slack_us = run->makespan_us * 1e-9;

@@ -1,0 +1,284 @@
+#include "host/report/picture.h"
+
+#include "host/base/memory.h"
+#include "host/base/name_map.h"
+
+#include <math.h>
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a picture")
+
+/* Machines with more units than this show the ones that do something. */
+enum { MAX_IDLE_ROWS = 32 };
+
+void clv_picture_destroy(clv_picture *picture) {
+    if (picture == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < CLV_PICTURE_LAYERS; i++) {
+        clv_critical_path_destroy(picture->layers[i].path);
+        clv_free(picture->layers[i].is_critical);
+        clv_free(picture->layers[i].lane);
+    }
+    clv_free(picture->rows);
+    clv_free(picture->types);
+    clv_free(picture->type_of_task);
+    clv_arena_deinit(&picture->arena);
+    clv_free(picture);
+}
+
+/* --- layers --- */
+
+/* The first lane that is free; the last one where none is. */
+static uint8_t find_lane(const double *end_us, double start_us) {
+    uint8_t lane = 0;
+    while (lane + 1 < CLV_PICTURE_LANES && end_us[lane] > start_us) {
+        lane++;
+    }
+    return lane;
+}
+
+static clv_status *fill_lanes(clv_picture_layer *layer) {
+    const clv_timeline *t = layer->timeline;
+    double slack_us = t->makespan_us * 1e-9;
+    layer->lane = clv_alloc_zeroed((size_t)t->num_spans + 1, sizeof *layer->lane);
+    if (layer->lane == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t r = 0; r < t->num_rows; r++) {
+        double end_us[CLV_PICTURE_LANES] = {0};
+        uint64_t first = t->rows[r].first_span;
+        for (uint64_t i = first; i < first + t->rows[r].num_spans; i++) {
+            uint8_t lane = find_lane(end_us, t->spans[i].start_us + slack_us);
+            end_us[lane] = fmax(end_us[lane], t->spans[i].end_us);
+            layer->lane[i] = lane;
+        }
+    }
+    return NULL;
+}
+
+static clv_status *add_layer(
+    clv_picture *p, const char *name, const clv_run *run, const clv_timeline *timeline) {
+    clv_picture_layer *layer = &p->layers[p->num_layers++];
+    layer->name = name;
+    layer->run = run != NULL ? run : p->schedule->predicted;
+    layer->timeline = timeline;
+    p->end_us = fmax(p->end_us, timeline->makespan_us);
+    CLV_TRY(clv_critical_path_create(p->schedule, layer->run, &layer->path));
+    layer->is_critical =
+        clv_alloc_zeroed((size_t)p->schedule->num_steps + 1, sizeof *layer->is_critical);
+    if (layer->is_critical == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint64_t i = 0; i < layer->path->num_steps; i++) {
+        layer->is_critical[layer->path->steps[i]] = true;
+    }
+    return fill_lanes(layer);
+}
+
+/* --- rows --- */
+
+static const char *make_label(clv_picture *p, uint32_t resource) {
+    const clv_machine *m = p->machine;
+    if (resource < m->num_units) {
+        return m->units[resource].name;
+    }
+    const clv_link *link = &m->links[(resource - m->num_units) / 2];
+    int direction = (int)((resource - m->num_units) % 2);
+    return clv_arena_printf(
+        &p->arena, "%s %s %s", m->memories[link->ends[direction]].name,
+        link->half_duplex ? "<>" : ">", m->memories[link->ends[1 - direction]].name);
+}
+
+static void measure_row(const clv_picture *p, clv_picture_row *row) {
+    row->num_lanes = 1;
+    for (uint32_t l = 0; l < p->num_layers; l++) {
+        const clv_timeline_row *of_layer = row->of_layer[l];
+        const clv_picture_layer *layer = &p->layers[l];
+        uint64_t first = of_layer != NULL ? of_layer->first_span : 0;
+        uint64_t end = of_layer != NULL ? first + of_layer->num_spans : 0;
+        for (uint64_t i = first; i < end; i++) {
+            const clv_span *span = &layer->timeline->spans[i];
+            if (layer->lane[i] >= row->num_lanes) {
+                row->num_lanes = layer->lane[i] + 1;
+            }
+            if (l == 0) {
+                row->bytes += row->is_unit ? 0 : clv_picture_step(p, span)->bytes;
+                row->critical_us +=
+                    layer->is_critical[span->step] ? span->end_us - span->start_us : 0;
+            }
+        }
+    }
+    if (row->is_unit && row->of_layer[0] != NULL) {
+        row->bytes = row->of_layer[0]->bytes;
+    }
+}
+
+static bool row_is_used(const clv_timeline_row *const *found) {
+    return (found[0] != NULL && found[0]->num_spans > 0) ||
+           (found[1] != NULL && found[1]->num_spans > 0);
+}
+
+/* Rows of the layers are in order of their resources: the picture's are the union. */
+static clv_status *fill_rows(clv_picture *p) {
+    uint32_t next[CLV_PICTURE_LAYERS] = {0}, num_resources = p->schedule->num_resources;
+    p->rows = clv_alloc_zeroed((size_t)num_resources + 1, sizeof *p->rows);
+    if (p->rows == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t r = 0; r < num_resources; r++) {
+        const clv_timeline_row *found[CLV_PICTURE_LAYERS] = {NULL};
+        for (uint32_t l = 0; l < p->num_layers; l++) {
+            const clv_timeline *t = p->layers[l].timeline;
+            if (next[l] < t->num_rows && t->rows[next[l]].resource == r) {
+                found[l] = &t->rows[next[l]++];
+            }
+        }
+        bool is_unit = r < p->machine->num_units, is_used = row_is_used(found);
+        p->num_idle_units += is_unit && !is_used;
+        if (!is_used && (!is_unit || p->machine->num_units > MAX_IDLE_ROWS)) {
+            continue;
+        }
+        clv_picture_row *row = &p->rows[p->num_rows++];
+        *row = (clv_picture_row){.label = make_label(p, r), .resource = r, .is_unit = is_unit};
+        if (row->label == NULL) {
+            return NO_MEMORY_HERE();
+        }
+        for (uint32_t l = 0; l < p->num_layers; l++) {
+            row->of_layer[l] = found[l];
+        }
+        measure_row(p, row);
+    }
+    return NULL;
+}
+
+static clv_status *fill_types(clv_picture *p) {
+    clv_name_map map;
+    clv_name_map_init(&map);
+    clv_status *status = NULL;
+    p->types = clv_alloc_zeroed((size_t)p->workload->num_tasks + 1, sizeof *p->types);
+    p->type_of_task = clv_alloc_zeroed((size_t)p->workload->num_tasks + 1, sizeof(uint32_t));
+    if (p->types == NULL || p->type_of_task == NULL) {
+        status = NO_MEMORY_HERE();
+    }
+    for (uint32_t i = 0; status == NULL && i < p->workload->num_tasks; i++) {
+        const char *type = p->workload->tasks[i].type;
+        const uint32_t *known = clv_name_map_find(&map, type);
+        if (known != NULL) {
+            p->type_of_task[i] = *known;
+        } else if (clv_name_map_set(&map, type, p->num_types)) {
+            p->type_of_task[i] = p->num_types;
+            p->types[p->num_types++] = type;
+        } else {
+            status = NO_MEMORY_HERE();
+        }
+    }
+    clv_name_map_deinit(&map);
+    return status;
+}
+
+static clv_status *fill(clv_picture *p) {
+    const clv_report *report = p->report;
+    p->title = report->title;
+    if (p->title == NULL) {
+        p->title = clv_arena_printf(&p->arena, "%s on %s", p->workload->name, p->machine->name);
+    }
+    if (p->title == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    bool is_pair = report->measured != NULL;
+    CLV_TRY(add_layer(p, is_pair ? "predicted" : "", report->run, report->timeline));
+    if (is_pair) {
+        CLV_TRY(add_layer(p, "measured", report->measured_run, report->measured));
+    }
+    CLV_TRY(fill_types(p));
+    return fill_rows(p);
+}
+
+clv_status *clv_picture_create(const clv_report *report, clv_picture **out_picture) {
+    *out_picture = NULL;
+    clv_picture *picture = clv_alloc_zeroed(1, sizeof *picture);
+    if (picture == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    clv_arena_init(&picture->arena, 0);
+    picture->report = report;
+    picture->schedule = report->schedule;
+    picture->workload = report->schedule->costs->workload;
+    picture->machine = report->schedule->costs->machine;
+    clv_status *status = fill(picture);
+    if (status != NULL) {
+        clv_picture_destroy(picture);
+        return status;
+    }
+    *out_picture = picture;
+    return NULL;
+}
+
+/* --- steps --- */
+
+const char *clv_picture_step_name(const clv_picture *picture, const clv_schedule_step *step) {
+    if (clv_picture_is_send(step)) {
+        return picture->workload->tensors[step->tensor].name;
+    }
+    return picture->workload->tasks[step->task].name;
+}
+
+const char *clv_picture_step_reason(const clv_picture *picture, const clv_schedule_step *step) {
+    const clv_schedule *s = picture->schedule;
+    if (clv_picture_is_send(step)) {
+        return NULL;
+    }
+    const clv_group *group = &s->plan->groups[s->group_of_request[step->request]];
+    return group->placements[step->task].reason;
+}
+
+/* --- numbers --- */
+
+static const struct {
+    double unit_us;
+    const char *name;
+} time_units[] = {{1, "us"}, {1e3, "ms"}, {1e6, "s"}};
+
+/* The unit in which a time has at most four digits before the point. */
+static size_t find_time_unit(double time_us) {
+    return time_us < 9999.5 ? 0 : time_us < 9999.5e3 ? 1 : 2;
+}
+
+void clv_picture_time(char buffer[CLV_PICTURE_NUMBER], double time_us) {
+    size_t unit = find_time_unit(time_us);
+    clv_format(
+        buffer, CLV_PICTURE_NUMBER, "%.4g %s", time_us / time_units[unit].unit_us,
+        time_units[unit].name);
+}
+
+void clv_picture_bytes(char buffer[CLV_PICTURE_NUMBER], double bytes) {
+    clv_format_bytes(buffer, CLV_PICTURE_NUMBER, bytes);
+}
+
+void clv_picture_rate(char buffer[CLV_PICTURE_NUMBER], double rate) {
+    clv_format(buffer, CLV_PICTURE_NUMBER, rate < 999.95 ? "%.4g" : "%.0f", rate);
+}
+
+void clv_picture_percent(char buffer[CLV_PICTURE_NUMBER], double share) {
+    double percent = share * 100;
+    bool is_whole = percent >= 9.95 || percent < 0.05;
+    clv_format(buffer, CLV_PICTURE_NUMBER, is_whole ? "%.0f %%" : "%.1f %%", percent);
+}
+
+clv_picture_axis clv_picture_make_axis(double end_us, uint32_t most) {
+    size_t unit = find_time_unit(end_us);
+    clv_picture_axis axis = {time_units[unit].name, time_units[unit].unit_us, 0, 0};
+    if (!(end_us > 0)) {
+        return axis;
+    }
+    double power = pow(10, floor(log10(end_us / most)));
+    static const double factors[] = {1, 2, 5, 10};
+    for (int i = 0; i < 4; i++) {
+        axis.step_us = factors[i] * power;
+        if (axis.step_us * most >= end_us * (1 - 1e-9)) {
+            break;
+        }
+    }
+    axis.num_steps = (uint32_t)(end_us / axis.step_us * (1 + 1e-9));
+    return axis;
+}

@@ -1,0 +1,90 @@
+/* What all pictures of a run share: rows with their lanes, what is on the critical path, labels,
+ * scales. */
+#ifndef CLV_REPORT_PICTURE_H
+#define CLV_REPORT_PICTURE_H
+
+#include "host/base/text.h"
+#include "host/report/report.h"
+#include "scheduler/critical.h"
+
+enum { CLV_PICTURE_LAYERS = 2, CLV_PICTURE_LANES = 4 };
+
+/* One run: the first, or the measured one that is laid under it. */
+typedef struct clv_picture_layer {
+    const char *name; /* "predicted", "measured" */
+    const clv_run *run;
+    const clv_timeline *timeline;
+    clv_critical_path *path;
+    bool *is_critical; /* by step */
+    uint8_t *lane;     /* by span: spans of a row that overlap are in different lanes */
+} clv_picture_layer;
+
+typedef struct clv_picture_row {
+    const char *label; /* "Conv:0", "gpu:0 > host" */
+    uint32_t resource;
+    bool is_unit;
+    uint8_t num_lanes;                                    /* 1 where nothing overlaps */
+    const clv_timeline_row *of_layer[CLV_PICTURE_LAYERS]; /* NULL: nothing there */
+    double critical_us;                                   /* on the first layer's critical path */
+    uint64_t bytes; /* carried by a link; held at most by a unit's outputs */
+} clv_picture_row;
+
+typedef struct clv_picture {
+    clv_arena arena; /* of labels */
+    const clv_report *report;
+    const clv_schedule *schedule;
+    const clv_workload *workload;
+    const clv_machine *machine;
+    const char *title;
+    clv_picture_layer layers[CLV_PICTURE_LAYERS];
+    uint32_t num_layers;
+    clv_picture_row *rows; /* units, then links; units that do nothing are left out where there are
+                              many of them */
+    uint32_t num_rows, num_idle_units;
+    double end_us;      /* of the longest layer */
+    const char **types; /* of tasks, in order of appearance */
+    uint32_t num_types;
+    uint32_t *type_of_task;
+} clv_picture;
+
+clv_status *clv_picture_create(const clv_report *report, clv_picture **out_picture) CLV_CHECKED;
+void clv_picture_destroy(clv_picture *picture);
+
+static inline const clv_schedule_step *clv_picture_step(
+    const clv_picture *picture, const clv_span *span) {
+    return &picture->schedule->steps[span->step];
+}
+/* The task that a step runs, or the tensor that it moves. */
+const char *clv_picture_step_name(const clv_picture *picture, const clv_schedule_step *step);
+/* Why the step's task is where it is; NULL where nothing is known. */
+const char *clv_picture_step_reason(const clv_picture *picture, const clv_schedule_step *step);
+/* Whether the steps of a span are transfers. */
+static inline bool clv_picture_is_send(const clv_schedule_step *step) {
+    return step->kind == CLV_SCHEDULE_SEND;
+}
+
+/* --- numbers for people --- */
+
+enum { CLV_PICTURE_NUMBER = 32 };
+
+/* "12.5 us", "1.234 ms", "2 s": four digits. */
+void clv_picture_time(char buffer[CLV_PICTURE_NUMBER], double time_us);
+/* "512 B", "1.5 MiB". */
+void clv_picture_bytes(char buffer[CLV_PICTURE_NUMBER], double bytes);
+/* "0.25", "33.3", "16667": a second, say. */
+void clv_picture_rate(char buffer[CLV_PICTURE_NUMBER], double rate);
+/* "93 %", "0.4 %". */
+void clv_picture_percent(char buffer[CLV_PICTURE_NUMBER], double share);
+
+/* Where an axis from 0 to `end_us` has its marks: multiples of 1, 2 or 5 times a power of ten, at
+ * most `most` of them beside 0; in units of `unit`. */
+typedef struct clv_picture_axis {
+    const char *unit; /* "us", "ms", "s" */
+    double unit_us;   /* how many microseconds that is */
+    double step_us;
+    uint32_t num_steps; /* the last mark is at num_steps * step_us <= end_us */
+} clv_picture_axis;
+
+clv_picture_axis clv_picture_make_axis(double end_us, uint32_t most);
+
+#endif

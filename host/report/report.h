@@ -1,0 +1,32 @@
+/* Pictures of a run: a Gantt chart as text, SVG, a page that needs nothing but a browser, and a
+ * trace for Chrome and Perfetto. From a schedule and its timeline, predicted or measured; a second
+ * one, measured, may be laid under the first. Same input, same output, to the byte.
+ *
+ * Names of models and machines are untrusted: they are escaped for what they are written into.
+ */
+#ifndef CLV_REPORT_REPORT_H
+#define CLV_REPORT_REPORT_H
+
+#include "scheduler/timeline.h"
+
+/* Everything is borrowed. */
+typedef struct clv_report {
+    const char *title; /* NULL: "WORKLOAD on MACHINE" */
+    const char *mode;  /* "static", "dynamic"; NULL: not said */
+    const clv_schedule *schedule;
+    const clv_run *run;           /* NULL: the schedule's predicted one */
+    const clv_timeline *timeline; /* made from it */
+    const clv_run *measured_run;  /* of the same schedule; NULL with `measured`: none */
+    const clv_timeline *measured;
+} clv_report;
+
+/* A line for each unit and each direction of a link; then what the run needs: units, buffers and
+ * their bytes, busy shares; and what the critical path is made of. Free with clv_free.
+ * NO_MEMORY. */
+clv_status *clv_report_gantt(const clv_report *report, char **out_text) CLV_CHECKED;
+
+/* By how `path` ends: .txt. USAGE for other names. `path` is not opened. */
+clv_status *clv_report_picture(const clv_report *report, const char *path, char **out_text)
+    CLV_CHECKED;
+
+#endif

@@ -1,0 +1,94 @@
+/* Golden files of plans, schedules and timelines: tests/support/planned.h says how a source is
+ * written. */
+#include "host/report/report.h"
+
+#include "host/base/memory.h"
+#include "tests/golden/golden.h"
+#include "tests/support/planned.h"
+
+/* Plans of more tasks than this are shown by what the timeline says of them. */
+enum { MAX_TASKS_SHOWN = 80, MAX_STEPS_SHOWN = 120 };
+
+static void add_units(clv_text *result, const planned *p, const clv_group *group, uint32_t task) {
+    const clv_placement *placement = &group->placements[task];
+    for (uint32_t k = 0; k < placement->num_pieces; k++) {
+        const clv_piece *piece = &group->pieces[placement->first_piece + k];
+        clv_text_add(result, "%s%s", k > 0 ? ", " : "", p->machine->units[piece->unit].name);
+        if (placement->split >= 0) {
+            clv_text_add(result, " %lld-%lld", (long long)piece->begin, (long long)piece->end);
+        }
+    }
+    if (placement->split >= 0) {
+        clv_text_add(result, " of %s", p->workload->tasks[task].splits[placement->split].name);
+    }
+}
+
+static void add_plan(clv_text *result, const planned *p) {
+    const clv_plan *plan = p->plan;
+    clv_text_add(
+        result, "-- plan: %s, depth %u, period %.6g us, latency %.6g us, gain %.4g (%s)\n",
+        plan->policy, plan->depth, plan->period_us, plan->latency_us, plan->gain,
+        plan->worth_it ? "worth it" : "not worth it");
+    clv_text_add(result, "limit: %s; method: %s\n", plan->limit, plan->method);
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        const clv_group *group = &plan->groups[g];
+        clv_text_add(
+            result, "group %u: share %.4g, depth %u, %u stage%s%s\n", g, group->share, group->depth,
+            group->num_stages, group->num_stages == 1 ? "" : "s",
+            group->is_serial ? ", serial" : "");
+        for (uint32_t t = 0; t < p->workload->num_tasks && t < MAX_TASKS_SHOWN; t++) {
+            clv_text_add(
+                result, "  %u %s: ", group->placements[t].stage, p->workload->tasks[t].name);
+            add_units(result, p, group, t);
+            clv_text_add(
+                result, ": %s\n",
+                group->placements[t].reason != NULL ? group->placements[t].reason : "-");
+        }
+        if (p->workload->num_tasks > MAX_TASKS_SHOWN) {
+            clv_text_add(result, "  ... %u tasks\n", p->workload->num_tasks);
+        }
+    }
+}
+
+static void add_schedule(clv_text *result, const planned *p) {
+    const clv_schedule *s = p->schedule;
+    clv_text_add(result, "-- schedule: %llu steps\n", (unsigned long long)s->num_steps);
+    for (uint64_t i = 0; i < s->num_steps && i < MAX_STEPS_SHOWN; i++) {
+        char name[128];
+        uint32_t step = p->run->started[i];
+        clv_schedule_name_step(s, step, name, sizeof name);
+        clv_text_add(result, "%.6g-%.6g %s", p->run->start_us[step], p->run->end_us[step], name);
+        if (s->steps[step].kind != CLV_SCHEDULE_SEND) {
+            clv_text_add(result, " on %s", p->machine->units[p->run->unit[step]].name);
+        }
+        if (p->run->slot[step] != CLV_NO_INDEX) {
+            clv_text_add(result, ", buffer %u", p->run->slot[step]);
+        }
+        clv_text_add(result, "\n");
+    }
+    if (s->num_steps > MAX_STEPS_SHOWN) {
+        clv_text_add(result, "...\n");
+    }
+}
+
+static clv_status *show(const char *source, clv_text *result) {
+    planned p;
+    char *picture = NULL;
+    CLV_TRY(planned_make(CLEAVE_ROOT, source, &p));
+    add_plan(result, &p);
+    add_schedule(result, &p);
+    clv_report report = {
+        .mode = p.is_dynamic ? "dynamic" : "static",
+        .schedule = p.schedule,
+        .run = p.run,
+        .timeline = p.timeline};
+    clv_status *status = clv_report_gantt(&report, &picture);
+    clv_text_add(result, "-- timeline\n%s", picture != NULL ? picture : "");
+    clv_free(picture);
+    planned_drop(&p);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    return golden_main(argc, argv, show);
+}
