@@ -50,6 +50,22 @@ uint64_t clv_deal_rows(
     return (rows + per_item - 1) / per_item;
 }
 
+uint64_t clv_even_tiles(uint64_t num_tiles, uint64_t most) {
+    uint64_t best = most < num_tiles ? most : num_tiles, least_waste = UINT64_MAX;
+    best = best != 0 ? best : 1;
+    const uint64_t first = best;
+    /* a 32nd is little enough, and an item of less than an eighth costs more than it saves */
+    for (uint64_t tiles = first; tiles * 8 >= first && tiles > 0 && least_waste > num_tiles / 32;
+         tiles--) {
+        uint64_t waste = (num_tiles + tiles - 1) / tiles * tiles - num_tiles;
+        if (waste < least_waste) {
+            least_waste = waste;
+            best = tiles;
+        }
+    }
+    return best;
+}
+
 uint32_t clv_local_size(const clv_traits *traits) {
     if (traits->is_cpu) {
         return 1;

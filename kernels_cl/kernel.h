@@ -149,6 +149,9 @@ void clv_deal(
  * item on a CPU, one row elsewhere. Returns the number of items. */
 uint64_t clv_deal_rows(
     const clv_traits *traits, uint64_t rows, uint64_t row_work, uint32_t *out_rows_per_item);
+/* How many of `num_tiles` an item takes, at most `most` (at least 1): somewhat fewer where the last
+ * item would otherwise have much less to do, since lanes get equal numbers of items. */
+uint64_t clv_even_tiles(uint64_t num_tiles, uint64_t most);
 uint32_t clv_local_size(
     const clv_traits *traits); /* 1 on CPUs, else 64 within the device's limit */
 /* Lanes of clv_fv (wide.h) that suit the unit, and the build option that sets them (NULL: 16). */

@@ -89,6 +89,19 @@ clv_status *clv_thread_create(
     return NULL;
 }
 
+void clv_thread_move_to(int processor) {
+    cpu_set_t allowed, there;
+    if (processor < 0 || processor >= CPU_SETSIZE || sched_getcpu() == processor ||
+        sched_getaffinity(0, sizeof allowed, &allowed) != 0 || !CPU_ISSET(processor, &allowed)) {
+        return;
+    }
+    CPU_ZERO(&there);
+    CPU_SET(processor, &there);
+    if (sched_setaffinity(0, sizeof there, &there) == 0) { /* moves it before it returns */
+        sched_setaffinity(0, sizeof allowed, &allowed);
+    }
+}
+
 static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();

@@ -44,6 +44,7 @@ struct inline_engine {
     size_t num_lanes;
     bool *barrier_before; /* [num_steps] */
     uint64_t step_spin_ns, idle_spin_ns;
+    int processor; /* of the first lane, which is the caller's thread; -1: any */
     const clv_request *request;
     uint64_t begin_ns; /* of the request */
     bool quit;
@@ -190,6 +191,9 @@ static clv_status *run(clv_engine *base, const clv_request *request) {
     const clv_lowered *lowered = engine->prepared->lowered;
     engine->request = request;
     atomic_store(&engine->failed, false);
+    /* on the processor of another lane, which is bound to it, the caller would keep that one away
+     * until the system moves it, which takes milliseconds */
+    clv_thread_move_to(engine->processor);
     engine->begin_ns = clv_time_ns();
     clv_signal_add(&engine->begun, 1);
     run_lane(&engine->lanes[0]);
@@ -290,6 +294,9 @@ clv_status *clv_inline_engine_create(const clv_prepared *prepared, clv_engine **
     bool crowded = engine->num_lanes > (size_t)clv_num_processors();
     engine->step_spin_ns = crowded ? 2000 : step_spin_ns;
     engine->idle_spin_ns = crowded ? 0 : idle_spin_ns;
+    engine->processor = engine->num_lanes > 1 && !crowded
+                            ? clv_processor_at(prepared->unit.devices[0]->info.index)
+                            : -1;
     engine->lanes = clv_alloc_zeroed(engine->num_lanes, sizeof *engine->lanes);
     engine->barrier_before =
         clv_alloc_zeroed(prepared->lowered->num_steps + 1, sizeof *engine->barrier_before);

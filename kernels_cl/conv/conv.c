@@ -271,7 +271,7 @@ static uint64_t deal_tiles(const conv_plan *plan, const clv_traits *traits, conv
         uint64_t tiles = (uint64_t)(1000000 / work + 1);
         uint64_t even = num_tiles * others / (8 * (uint64_t)traits->num_lanes + 1) + 1;
         tiles = tiles < even ? tiles : even;
-        p->tiles = (clv_u32)(tiles < num_tiles ? tiles : num_tiles);
+        p->tiles = (clv_u32)clv_even_tiles(num_tiles, tiles);
     }
     p->num_tile_blocks = (clv_u32)((num_tiles + p->tiles - 1) / p->tiles);
     return others * p->num_tile_blocks;

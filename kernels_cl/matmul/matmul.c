@@ -152,7 +152,7 @@ static uint64_t deal_panels(
         uint64_t work = rows * (uint64_t)width * p->k + 1, tiles = 1000000 / work + 1;
         uint64_t even = p->panels * others / (8 * (uint64_t)traits->num_lanes + 1) + 1;
         tiles = tiles < even ? tiles : even;
-        p->tiles = (clv_u32)(tiles < p->panels ? tiles : p->panels);
+        p->tiles = (clv_u32)clv_even_tiles(p->panels, tiles);
     }
     p->panel_blocks = (p->panels + p->tiles - 1) / p->tiles;
     return others * p->panel_blocks;

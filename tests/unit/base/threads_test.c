@@ -167,6 +167,23 @@ static void threads_are_pinned_and_take_no_signals(void **state) {
     assert_false(sigismember(&blocked, SIGINT)); /* ours stays as it was */
 }
 
+/* From every processor to every other; the thread may still run anywhere afterwards. */
+static void a_thread_moves_and_stays_free(void **state) {
+    (void)state;
+    cpu_set_t before, after;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    for (int i = 0; clv_processor_at(i) >= 0; i++) {
+        clv_thread_move_to(clv_processor_at(i));
+        assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+        assert_true(CPU_EQUAL(&before, &after));
+    }
+    clv_thread_move_to(-1);
+    clv_thread_move_to(CPU_SETSIZE);
+    clv_thread_move_to(CPU_SETSIZE - 1); /* not there, most likely */
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
+}
+
 static void a_processor_that_is_not_there_is_no_error(void **state) {
     (void)state;
     clv_signal start = {1};
@@ -284,6 +301,7 @@ int main(void) {
         cmocka_unit_test(one_set_wakes_every_sleeper),
         cmocka_unit_test(the_counter_may_wrap),
         cmocka_unit_test(threads_are_pinned_and_take_no_signals),
+        cmocka_unit_test(a_thread_moves_and_stays_free),
         cmocka_unit_test(a_processor_that_is_not_there_is_no_error),
         cmocka_unit_test(processors_are_those_of_the_mask),
         cmocka_unit_test(the_cgroup_quota_counts),

@@ -1,0 +1,88 @@
+"""How long the first run of the shipped model takes, from the start of the process to its end.
+
+    tests/bench/first_run_bench.py [--cleave build/cleave] [--devices cpu] [--side 96] [--runs 21]
+
+A picture of SIDE x SIDE is made three times larger. "warm": the kernels are in cleave's cache folder
+(and in PoCL's, which is not read then); "cold": both folders are empty, so everything is compiled.
+Printed are the median, the least and the most of RUNS warm and of three cold runs, and of a command
+that needs no OpenCL, in turn with the warm ones. Needs Python alone.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+
+def write_picture(path, side):
+    rows = b"".join(
+        b"\0" + bytes((x * 2 + y + 80 * c) % 256 for x in range(side) for c in range(3))
+        for y in range(side)
+    )
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header))
+        file.write(chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def timed(command, environment):
+    begin = time.perf_counter()
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL)
+    took = (time.perf_counter() - begin) * 1e3
+    if done.returncode != 0:
+        sys.exit(f"first_run_bench: {' '.join(command)} gave {done.returncode}")
+    return took
+
+
+def report(what, times):
+    print(
+        f"{what:<28} median {statistics.median(times):7.1f} ms   "
+        f"least {min(times):7.1f}   most {max(times):7.1f}   ({len(times)} runs)"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cleave", default="build/cleave")
+    parser.add_argument("--devices", default="cpu")
+    parser.add_argument("--side", type=int, default=96)
+    parser.add_argument("--runs", type=int, default=21)
+    args = parser.parse_args()
+    model = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../models/espcn_x3.onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        picture = os.path.join(folder, "in.png")
+        write_picture(picture, args.side)
+        caches = {
+            "CLEAVE_CACHE_DIR": os.path.join(folder, "cleave"),
+            "POCL_CACHE_DIR": os.path.join(folder, "pocl"),
+        }
+        environment = dict(os.environ, **caches)
+        command = [args.cleave, "run", model, "-q", "--devices", args.devices]
+        command += ["--input", picture, "--output", os.path.join(folder, "out.png")]
+        cold, warm, listing = [], [], []
+        for _ in range(3):
+            for path in caches.values():
+                shutil.rmtree(path, ignore_errors=True)
+                os.mkdir(path)
+            cold.append(timed(command, environment))
+        for _ in range(args.runs):
+            warm.append(timed(command, environment))
+            listing.append(timed([args.cleave, "list", "ops"], environment))
+        report(f"{args.side}x{args.side} on {args.devices}, warm", warm)
+        report(f"{args.side}x{args.side} on {args.devices}, cold", cold)
+        report("cleave list ops", listing)
+
+
+if __name__ == "__main__":
+    main()
