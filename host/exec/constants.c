@@ -10,7 +10,7 @@ enum {
     MAX_THREADS = 16,
     COPY_BYTES = 4 << 20,     /* constants that are only copied are cut into pieces like this */
     STAGING_BYTES = 64 << 20, /* through which constants get to a device that the host cannot see */
-    DROP_BYTES = 128 << 20,   /* after so much is packed, pages of the model file are let go */
+    DROP_BYTES = 16 << 20,    /* after so much is packed, pages of the model file are let go */
 };
 
 /* Room of a constant in staging memory: each begins aligned, as in device memory. */

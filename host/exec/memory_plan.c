@@ -12,7 +12,7 @@ static uint64_t padded(uint64_t bytes) {
 
 /* Largest first; among equals the one that lives first, so that the order is the same everywhere.
  */
-static int compare(const void *left, const void *right) {
+static int largest_first(const void *left, const void *right) {
     const clv_memory_piece *a = *(clv_memory_piece *const *)left;
     const clv_memory_piece *b = *(clv_memory_piece *const *)right;
     if (a->bytes != b->bytes) {
@@ -24,6 +24,23 @@ static int compare(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
+/* As they come to life, after those that live long, which would cut the free space: two slots in
+ * turn then do for a chain, whatever its sizes are. */
+static int earliest_first(const void *left, const void *right) {
+    enum { LONG = 6 };
+    const clv_memory_piece *a = *(clv_memory_piece *const *)left;
+    const clv_memory_piece *b = *(clv_memory_piece *const *)right;
+    const bool a_stays = a->last_step - a->first_step > LONG;
+    const bool b_stays = b->last_step - b->first_step > LONG;
+    if (a_stays != b_stays) {
+        return a_stays ? -1 : 1;
+    }
+    if (a->first_step != b->first_step) {
+        return a->first_step < b->first_step ? -1 : 1;
+    }
+    return largest_first(left, right);
+}
+
 static bool live_at_once(const clv_memory_piece *a, const clv_memory_piece *b) {
     return a->first_step <= b->last_step && b->first_step <= a->last_step;
 }
@@ -32,7 +49,16 @@ static bool live_at_once(const clv_memory_piece *a, const clv_memory_piece *b) {
 typedef struct placed_list {
     clv_memory_piece **pieces;
     size_t count;
+    bool by_class; /* sizes are rounded up by a 16th at most, so that similar ones share a place */
 } placed_list;
+
+static uint64_t room_of(const placed_list *placed, const clv_memory_piece *piece) {
+    uint64_t room = padded(piece->bytes), step = CLV_MEMORY_ALIGN;
+    while (placed->by_class && step * 32 <= room) {
+        step *= 2;
+    }
+    return (room + step - 1) / step * step;
+}
 
 static void insert(placed_list *placed, clv_memory_piece *piece) {
     size_t at = placed->count++;
@@ -62,13 +88,13 @@ static void consider(gap *best, uint64_t offset, uint64_t end, uint64_t needed) 
  * is none. *index: of the first placed piece of the block, moved behind its last. */
 static uint64_t find_gap(
     const placed_list *placed, size_t *index, uint32_t block, const clv_memory_piece *piece) {
-    uint64_t needed = padded(piece->bytes), end = 0;
+    uint64_t needed = room_of(placed, piece), end = 0;
     gap best = {.found = false};
     for (; *index < placed->count && placed->pieces[*index]->block == block; (*index)++) {
         const clv_memory_piece *other = placed->pieces[*index];
         if (live_at_once(piece, other)) {
             consider(&best, end, other->offset, needed);
-            uint64_t other_end = other->offset + padded(other->bytes);
+            uint64_t other_end = other->offset + room_of(placed, other);
             end = other_end > end ? other_end : end;
         }
     }
@@ -82,7 +108,7 @@ static clv_status *place(
     for (; block < plan->num_blocks; block++) {
         piece->block = block;
         piece->offset = find_gap(placed, &index, block, piece);
-        if (piece->offset + padded(piece->bytes) <= max_block_bytes) {
+        if (piece->offset + room_of(placed, piece) <= max_block_bytes) {
             break;
         }
     }
@@ -160,6 +186,49 @@ static clv_status *check_sizes(
     return NULL;
 }
 
+/* Places all pieces in one order. */
+static clv_status *plan_in_order(
+    clv_memory_piece **order, size_t count, uint64_t max_block_bytes, placed_list *placed,
+    clv_memory_plan *plan) {
+    placed->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        CLV_TRY(place(order[i], placed, max_block_bytes, plan));
+    }
+    for (size_t i = 0; i < plan->num_blocks; i++) {
+        plan->total_bytes += plan->block_bytes[i];
+    }
+    return NULL;
+}
+
+/* No order is best for every graph: places all pieces in another one, and keeps that where it is
+ * better. */
+static clv_status *try_earliest_first(
+    clv_memory_piece **order, size_t count, uint64_t max_block_bytes, placed_list *placed,
+    clv_memory_plan *plan) {
+    clv_memory_plan other = {.lower_bound = plan->lower_bound};
+    clv_memory_piece *before = clv_alloc_zeroed(count + 1, sizeof *before);
+    if (before == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for the memory plan");
+    }
+    qsort(order, count, sizeof *order, earliest_first);
+    for (size_t i = 0; i < count; i++) {
+        before[i] = *order[i];
+    }
+    clv_status *status = plan_in_order(order, count, max_block_bytes, placed, &other);
+    if (status == NULL && other.total_bytes < plan->total_bytes) {
+        const clv_memory_plan worse = *plan;
+        *plan = other;
+        other = worse;
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            *order[i] = before[i];
+        }
+    }
+    clv_memory_plan_deinit(&other);
+    clv_free(before);
+    return status;
+}
+
 clv_status *clv_memory_plan_create(
     clv_memory_piece *pieces, size_t num_pieces, uint64_t max_block_bytes,
     clv_memory_plan *out_plan) {
@@ -183,14 +252,13 @@ clv_status *clv_memory_plan_create(
             order[count++] = &pieces[i];
         }
     }
-    qsort(order, count, sizeof *order, compare);
-    for (size_t i = 0; i < count; i++) {
-        CLV_TRY_DONE(place(order[i], &placed, max_block_bytes, out_plan));
-    }
-    for (size_t i = 0; i < out_plan->num_blocks; i++) {
-        out_plan->total_bytes += out_plan->block_bytes[i];
-    }
     CLV_TRY_DONE(bound(pieces, num_pieces, &out_plan->lower_bound));
+    qsort(order, count, sizeof *order, largest_first);
+    CLV_TRY_DONE(plan_in_order(order, count, max_block_bytes, &placed, out_plan));
+    for (int i = 0; i < 2 && out_plan->total_bytes > out_plan->lower_bound; i++) {
+        placed.by_class = i == 1;
+        CLV_TRY_DONE(try_earliest_first(order, count, max_block_bytes, &placed, out_plan));
+    }
 done:
     clv_free(order);
     clv_free(placed.pieces);

@@ -27,7 +27,9 @@ typedef struct clv_memory_plan {
 
 /* Fills block and offset of every piece. Pieces are placed by size, the largest first, each where
  * it leaves the smallest gap; close to the lower bound on networks (Pisarchyk and Lee, Efficient
- * Memory Management for Deep Neural Net Inference, 2020, section 5.2).
+ * Memory Management for Deep Neural Net Inference, 2020, section 5.2). Where that is above the
+ * bound, they are also placed as they come to life (those that live long before the others), by
+ * their sizes and by rounded ones, and the smallest plan is taken.
  *
  * max_block_bytes  what one buffer of the device may have
  * errors           NO_MEMORY where one piece is larger than that: names it

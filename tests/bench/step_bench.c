@@ -4,9 +4,9 @@
  *
  *     step_bench [LENGTH [REPEATS]]          (400 operators, 300 times)
  *
- * For each unit: the median time of a request divided by its steps; for one core also the median time
- * of enqueuing one such kernel with no executor around it, which is the driver's own cost. The two
- * are measured in turn.
+ * For each unit: the median time of a request divided by its steps; for one core also the median
+ * time of enqueuing one such kernel with no executor around it, which is the driver's own cost. The
+ * two are measured in turn.
  */
 #include "host/base/memory.h"
 #include "host/base/threads.h"

@@ -86,6 +86,25 @@ static void test_chain(void **state) {
     clv_memory_plan_deinit(&plan);
 }
 
+/* A chain whose steps need their input, their output and a slightly larger copy of the input, with
+ * something small that stays: largest first would need a third slot. */
+static void test_copies(void **state) {
+    (void)state;
+    enum { LENGTH = 10, COUNT = 3 * LENGTH + 1 };
+    clv_memory_piece pieces[COUNT];
+    clv_memory_plan plan;
+    pieces[0] = (clv_memory_piece){.name = "stays", .bytes = 1000, .last_step = 3 * LENGTH};
+    for (uint32_t i = 0; i + 1 < COUNT; i++) {
+        const uint64_t bytes = i % 3 == 0 ? 130048 : 128000;
+        pieces[i + 1] =
+            (clv_memory_piece){.name = "link", .bytes = bytes, .first_step = i, .last_step = i + 1};
+    }
+    assert_ok(clv_memory_plan_create(pieces, COUNT, UINT64_MAX, &plan));
+    assert_ok(clv_memory_plan_verify(pieces, COUNT, &plan));
+    assert_true((double)plan.total_bytes <= 1.02 * (double)plan.lower_bound);
+    clv_memory_plan_deinit(&plan);
+}
+
 static void test_errors(void **state) {
     (void)state;
     clv_memory_plan plan;
@@ -150,11 +169,9 @@ static void test_allocation_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_random), cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_copies), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_verify), cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
