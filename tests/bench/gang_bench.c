@@ -2,8 +2,8 @@
  *
  *     gang_bench [ROUNDS]          (31)
  *
- * Both units do the same chain of eight such operators in turn, so that whatever else the machine does
- * meets both; printed are the medians, their quotient, and the rate on each.
+ * Both units do the same chain of eight such operators in turn, so that whatever else the machine
+ * does meets both; printed are the medians, their quotient, and the rate on each.
  */
 #include "host/base/memory.h"
 #include "host/base/threads.h"

@@ -1,6 +1,6 @@
 /* What a step costs beside its work, on one core, on a gang, and on a device with queues where
- * there is one. Two nets of tiny operators: a chain of Neg and Abs on 16 elements; and Relu, MatMul,
- * Softmax, Transpose and Add, each with its own kernel, on 4 x 4.
+ * there is one. Two nets of tiny operators: a chain of Neg and Abs on 16 elements; and Relu,
+ * MatMul, Softmax, Transpose and Add, each with its own kernel, on 4 x 4.
  *
  *     step_bench [LENGTH [REPEATS]]          (400 operators, 300 times)
  *
