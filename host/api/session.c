@@ -380,6 +380,7 @@ void cleave_session_reset(cleave_session *session) {
     pthread_mutex_lock(&session->lock);
     const clv_session_report *exec = clv_session_report_get(session->session);
     memcpy(session->base, exec->units, exec->num_units * sizeof *session->base);
+    clv_session_reset_times(session->session);
     session->num_requests = 0;
     session->wall_us = 0;
     pthread_mutex_unlock(&session->lock);

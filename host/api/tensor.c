@@ -174,6 +174,8 @@ cleave_status *cleave_tensor_generate(
     clv_status *status = clv_value_fill(&wanted, fill, seed, &value);
     if (status == NULL) {
         hand_over(value, out_tensor);
+    } else if (wanted_info->name != NULL) {
+        status = clv_status_prefix(status, "input '%s'", wanted_info->name);
     }
     return public_status(status);
 }

@@ -1,5 +1,6 @@
 #include "host/cli/cli.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -61,9 +62,15 @@ int cli_fail(cleave_status *status) {
     return exit_code;
 }
 
+/* Whoever reads standard output through a pipe has read enough (`| head`). */
+static bool reader_is_gone(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 int cli_flush(void) {
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        return cli_error(9, "cannot write to standard output");
+        return reader_is_gone() ? 9 : cli_error(9, "cannot write to standard output");
     }
     return 0;
 }

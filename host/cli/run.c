@@ -5,60 +5,93 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An output and one of the files that it goes to. */
+typedef struct target {
+    size_t output;
+    const char *file;
+} target;
+
+typedef struct targets {
+    target *items;
+    size_t count;
+} targets;
+
 /* One file for two outputs would keep the last only. */
-static int check_distinct(const char *const *names, const char *const *files, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; files[i] != NULL && k < i; k++) {
-            if (files[k] != NULL && strcmp(files[i], files[k]) == 0) {
+static int check_distinct(const cli_io *io, const targets *files) {
+    for (size_t i = 0; i < files->count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            const target *one = &files->items[k], *other = &files->items[i];
+            if (one->output != other->output && strcmp(one->file, other->file) == 0) {
                 return cli_error(
-                    2, "--output: '%s' and '%s' are both to be written to '%s'", names[k], names[i],
-                    files[i]);
+                    2, "--output: '%s' and '%s' are both to be written to '%s'",
+                    io->outputs[one->output].name, io->outputs[other->output].name, one->file);
             }
         }
     }
     return 0;
 }
 
-static int find_outputs(const cli_args *args, const cli_io *io, const char **files) {
+static int find_target(const cli_io *io, const char *value, const char **names, target *out) {
+    size_t index;
+    const char *file = cli_split_name(value, names, io->num_outputs, &index);
+    /* a file's name may have a '=' in it, but then in a folder's */
+    bool names_another = file[strcspn(file, "=/")] == '=';
+    if (index == SIZE_MAX && (io->num_outputs != 1 || names_another)) {
+        return cli_error(
+            2,
+            "--output '%s' names no output of the model, which has %zu: give NAME=FILE, "
+            "for example %s=out.npy",
+            file, io->num_outputs, io->num_outputs > 0 ? names[0] : "NAME");
+    }
+    *out = (target){.output = index == SIZE_MAX ? 0 : index, .file = file};
+    return cli_fail(cleave_tensor_check_path(file));
+}
+
+static int find_outputs(const cli_args *args, const cli_io *io, targets *files) {
     const cli_values *given = &args->flags[FLAG_OUTPUT];
     const char **names = calloc(io->num_outputs + 1, sizeof *names);
-    if (names == NULL) {
-        return cli_error(6, "out of host memory for outputs");
-    }
-    for (size_t i = 0; i < io->num_outputs; i++) {
+    files->items = calloc(given->count + 1, sizeof *files->items);
+    int code =
+        names != NULL && files->items != NULL ? 0 : cli_error(6, "out of host memory for outputs");
+    for (size_t i = 0; code == 0 && i < io->num_outputs; i++) {
         names[i] = io->outputs[i].name;
     }
-    int code = 0;
     for (size_t i = 0; code == 0 && i < given->count; i++) {
-        size_t index;
-        const char *file = cli_split_name(given->values[i], names, io->num_outputs, &index);
-        if (index == SIZE_MAX && io->num_outputs != 1) {
-            code = cli_error(
-                2,
-                "--output '%s' names no output of the model, which has %zu: give NAME=FILE, "
-                "for example %s=%s",
-                file, io->num_outputs, io->num_outputs > 0 ? names[0] : "", file);
-        } else {
-            files[index == SIZE_MAX ? 0 : index] = file;
-            code = cli_fail(cleave_tensor_check_path(file));
-        }
+        code = find_target(io, given->values[i], names, &files->items[files->count++]);
     }
-    code = code == 0 ? check_distinct(names, files, io->num_outputs) : code;
     free(names);
-    return code;
+    return code == 0 ? check_distinct(io, files) : code;
 }
 
-static int write_outputs(const cli_io *io, const char *const *files) {
-    for (size_t i = 0; i < io->num_outputs; i++) {
-        if (files[i] != NULL) {
-            int code = cli_fail(cleave_tensor_write(
-                files[i], io->outputs[i].name, &io->outputs[i].tensor, &io->picture));
-            if (code != 0) {
-                return code;
-            }
+static int write_outputs(const cli_io *io, const targets *files) {
+    for (size_t i = 0; i < files->count; i++) {
+        const cleave_binding *output = &io->outputs[files->items[i].output];
+        int code = cli_fail(
+            cleave_tensor_write(files->items[i].file, output->name, &output->tensor, &io->picture));
+        if (code != 0) {
+            return code;
         }
     }
     return 0;
+}
+
+/* The output with the files it was written to: `file` is the first of `files`. */
+static cJSON *describe_output(const cli_io *io, const targets *files, size_t output) {
+    const char *first = NULL;
+    cJSON *all = cJSON_CreateArray();
+    for (size_t i = 0; i < files->count; i++) {
+        if (files->items[i].output == output) {
+            first = first == NULL ? files->items[i].file : first;
+            cJSON_AddItemToArray(all, cJSON_CreateString(files->items[i].file));
+        }
+    }
+    cJSON *item = cli_describe_tensor(io->outputs[output].name, &io->outputs[output].tensor, first);
+    if (cJSON_GetArraySize(all) > 1) {
+        cJSON_AddItemToObject(item, "files", all);
+    } else {
+        cJSON_Delete(all);
+    }
+    return item;
 }
 
 static void print_text(const cJSON *report) {
@@ -81,7 +114,14 @@ static void print_text(const cJSON *report) {
             cli_json_string(output, "dtype", ""), shape, cli_json_number(output, "min", 0),
             cli_json_number(output, "max", 0), cli_json_number(output, "mean", 0));
         const char *file = cli_json_string(output, "file", NULL);
-        printf(file != NULL ? ", written to %s\n" : "\n", file);
+        const cJSON *files = cli_json_array(output, "files"), *other;
+        if (file != NULL && cJSON_GetArraySize(files) == 0) {
+            printf(", written to %s", file);
+        }
+        cJSON_ArrayForEach(other, files) {
+            printf("%s%s", other == files->child ? ", written to " : " and ", other->valuestring);
+        }
+        printf("\n");
     }
     double requests = cli_json_number(report, "requests", 1);
     printf(
@@ -89,7 +129,7 @@ static void print_text(const cJSON *report) {
         cli_json_number(report, "wall_ms", 0));
 }
 
-static int print_report(const cli_args *args, cli_io *io, const char *const *files) {
+static int print_report(const cli_args *args, cli_io *io, const targets *files) {
     char *text = NULL;
     int code = cli_fail(cleave_session_report(io->session, &text));
     if (code != 0) {
@@ -99,8 +139,7 @@ static int print_report(const cli_args *args, cli_io *io, const char *const *fil
     cleave_free(text);
     cJSON *outputs = cJSON_AddArrayToObject(report, "outputs");
     for (size_t i = 0; i < io->num_outputs; i++) {
-        cJSON_AddItemToArray(
-            outputs, cli_describe_tensor(io->outputs[i].name, &io->outputs[i].tensor, files[i]));
+        cJSON_AddItemToArray(outputs, describe_output(io, files, i));
     }
     if (cli_given(args, FLAG_JSON)) {
         code = cli_print_json(report);
@@ -112,7 +151,7 @@ static int print_report(const cli_args *args, cli_io *io, const char *const *fil
     return code;
 }
 
-static int run_requests(const cli_args *args, cli_io *io, const char **files) {
+static int run_requests(const cli_args *args, cli_io *io, targets *files) {
     long requests;
     if (!cli_count(args, FLAG_REQUESTS, 1, 1, &requests)) {
         return 2;
@@ -130,13 +169,12 @@ static int run_requests(const cli_args *args, cli_io *io, const char **files) {
 
 int cli_run(const cli_args *args) {
     cli_io io;
+    targets files = {.count = 0};
     int code = cli_io_open(args, true, &io);
     if (code == 0) {
-        const char **files = calloc(io.num_outputs + 1, sizeof *files);
-        code = files != NULL ? run_requests(args, &io, files)
-                             : cli_error(6, "out of host memory for outputs");
-        free(files);
+        code = run_requests(args, &io, &files);
     }
+    free(files.items);
     cli_io_free(&io);
     return code;
 }

@@ -88,6 +88,26 @@ static int unknown_input(const char *spec, size_t num_inputs, const char *const 
         nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
 }
 
+/* The one input that a value of --input is for; SIZE_MAX: a word, which is for all that have no
+ * other, or an error. */
+static size_t input_of(const char *value, const cli_io *io, const char *const *names) {
+    size_t index;
+    const char *spec = cli_split_name(value, names, io->num_inputs, &index);
+    bool is_only = index == SIZE_MAX && io->num_inputs == 1 && !cleave_tensor_is_word(spec);
+    return is_only ? 0 : index;
+}
+
+static bool given_before(
+    const cli_values *given, size_t which, const cli_io *io, const char *const *names) {
+    size_t input = input_of(given->values[which], io, names);
+    for (size_t i = 0; i < which && input != SIZE_MAX; i++) {
+        if (input_of(given->values[i], io, names) == input) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Which SPEC each input of the model gets (NULL: none given). */
 static int assign_specs(
     const cli_args *args, const cli_io *io, const char *const *names, const char **specs) {
@@ -95,6 +115,11 @@ static int assign_specs(
     for (size_t i = 0; i < given->count; i++) {
         size_t index;
         const char *spec = cli_split_name(given->values[i], names, io->num_inputs, &index);
+        if (given_before(given, i, io, names)) {
+            return cli_error(
+                2, "--input '%s': '%s' is given before", given->values[i],
+                names[index != SIZE_MAX ? index : 0]);
+        }
         if (index != SIZE_MAX) {
             specs[index] = spec;
         } else if (cleave_tensor_is_word(spec)) {

@@ -292,6 +292,13 @@ clv_status *clv_session_read_tensor(
     return status;
 }
 
+void clv_session_reset_times(clv_session *session) {
+    pthread_mutex_lock(&session->lock);
+    memset(session->node_us, 0, session->graph->num_nodes * sizeof *session->node_us);
+    session->profiled = 0;
+    pthread_mutex_unlock(&session->lock);
+}
+
 const clv_session_report *clv_session_report_get(clv_session *session) {
     const clv_lowered *lowered = &session->lowered;
     const clv_engine_stats *stats = &session->engine->stats;

@@ -78,6 +78,9 @@ clv_status *clv_session_read_tensor(
     clv_session *session, clv_tensor_id tensor, const clv_mutable_view *output) CLV_CHECKED;
 bool clv_session_has_tensor(const clv_session *session, clv_tensor_id tensor);
 
+/* Forgets the times of nodes, so that the report tells of the requests after this. */
+void clv_session_reset_times(clv_session *session);
+
 /* Borrowed until the next call with this session. Not while a request runs. */
 const clv_session_report *clv_session_report_get(clv_session *session);
 

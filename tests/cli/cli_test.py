@@ -350,6 +350,15 @@ def bad_tensors():
               "product=" + at("o.npz"), code=2, says=["'sum'", "'product'", "o.npz"])
         error("run", model("two"), "--input", "ones", "--output", "sum=" + at("missing/o.npy"), code=9,
               says=["missing"])
+        error("run", model("two"), "--input", "a=ones", "--input", "b=ones", "--input", "a=zeros", code=2,
+              says=["'a=zeros'", "before"])
+        error("run", model("free"), "--input", at("x.npy"), "--input", at("y.npy"), code=2, says=["before"])
+        shape = ["--shape", "x=1x3x4x4"]
+        error("run", model("free"), *shape, "--input", "ones", "--output", "z=o.npy", code=2,
+              says=["'z=o.npy'", "y=out.npy"])
+        os.mkdir(at("a=b"))
+        run("run", model("free"), *shape, "--input", "ones", "--output", at("a=b/o.npy"))
+        assert os.path.exists(at("a=b/o.npy"))
 
 
 @test
@@ -359,7 +368,8 @@ def pictures():
         report = run_json("run", model("free"), "--input", at("in.png"), "--output", at("out.png"),
                           "--output", "y=" + at("y.npy"))
         assert report["outputs"][0]["shape"] == [1, 3, 4, 5]
-        run("run", model("free"), "--input", at("in.png"), "--output", at("out.png"))
+        assert report["outputs"][0]["file"] == at("out.png")
+        assert report["outputs"][0]["files"] == [at("out.png"), at("y.npy")]
         shape, values = read_npy(at("y.npy"))
         assert shape == (1, 3, 4, 5) and abs(values[1] - 50 / 255) < 1e-6 and values[-1] == 1
         run("run", model("free"), "--input", at("out.png"), "--output", at("again.npy"))
@@ -485,6 +495,11 @@ def output_that_cannot_be_written():
         for args in [["list", "ops"], ["devices", "--json"], ["run", model("two"), "--input", "ones"]]:
             done = subprocess.run([BINARY, *args], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
             assert done.returncode == 9 and "standard output" in done.stderr, (args, done)
+    read_end, write_end = os.pipe()  # as `| head` does, which needs no telling
+    os.close(read_end)
+    done = subprocess.run([BINARY, "list", "ops"], stdout=write_end, stderr=subprocess.PIPE, text=True, timeout=300)
+    os.close(write_end)
+    assert done.returncode == 9 and done.stderr == "", done
 
 
 @test

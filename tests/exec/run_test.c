@@ -90,6 +90,11 @@ static void run_on(fixture *f, const char *unit_name, bool profile, clv_mutable_
     for (size_t i = 0; i < report->num_nodes && profile; i++) {
         assert_true(report->nodes[i].launches == 0 || report->nodes[i].time_us >= 0);
     }
+    clv_session_reset_times(session);
+    report = clv_session_report_get(session);
+    for (size_t i = 0; i < report->num_nodes; i++) {
+        assert_true(isnan(report->nodes[i].time_us));
+    }
     clv_session_destroy(session);
     clv_rig_close(&unit);
 }
