@@ -1,6 +1,14 @@
 /* cleave devices: every unit found, and why one cannot be used. */
 #include "host/cli/cli.h"
 
+/* Nothing where it is not known. */
+static void set_number(cli_table *table, size_t column, const cJSON *unit, const char *key) {
+    double value = cli_json_number(unit, key, 0);
+    if (value > 0) {
+        cli_table_set(table, column, "%.0f", value);
+    }
+}
+
 static void print_table(const cJSON *report) {
     static const char *const headings[] = {"unit",   "device",  "driver", "CUs",
                                            "memory", "GFLOP/s", "GB/s",   "note"};
@@ -8,16 +16,19 @@ static void print_table(const cJSON *report) {
     cli_table_init(&table, 8, headings);
     const cJSON *unit;
     cJSON_ArrayForEach(unit, cli_json_array(report, "units")) {
-        char memory[32];
-        cli_format_size(cli_json_number(unit, "memory_bytes", 0), memory, sizeof memory);
+        char memory[32] = "";
+        double memory_bytes = cli_json_number(unit, "memory_bytes", 0);
+        if (memory_bytes > 0) {
+            cli_format_size(memory_bytes, memory, sizeof memory);
+        }
         cli_table_row(&table);
         cli_table_set(&table, 0, "%s", cli_json_string(unit, "name", ""));
         cli_table_set(&table, 1, "%s", cli_json_string(unit, "device", ""));
         cli_table_set(&table, 2, "%s", cli_json_string(unit, "driver", ""));
-        cli_table_set(&table, 3, "%.0f", cli_json_number(unit, "compute_units", 0));
+        set_number(&table, 3, unit, "compute_units");
         cli_table_set(&table, 4, "%s", memory);
-        cli_table_set(&table, 5, "%.0f", cli_json_number(unit, "peak_gflops", 0));
-        cli_table_set(&table, 6, "%.0f", cli_json_number(unit, "bandwidth_gbs", 0));
+        set_number(&table, 5, unit, "peak_gflops");
+        set_number(&table, 6, unit, "bandwidth_gbs");
         if (!cli_json_bool(unit, "usable")) {
             cli_table_set(&table, 7, "unusable: %s", cli_json_string(unit, "reason", ""));
         }

@@ -50,9 +50,10 @@ clv_status *clv_units_list(
         for (size_t i = 0; i < num_infos; i++) {
             if (infos[i]->kind == order[k]) {
                 add_device(&entries[count++], infos[i]);
-                if (order[k] == CLV_DEVICE_CORE && infos[i]->usable) {
-                    entries[0].usable = true;
-                    entries[0].reason = NULL;
+                /* a gang is what its cores are */
+                if (order[k] == CLV_DEVICE_CORE && !entries[0].usable) {
+                    entries[0].usable = infos[i]->usable;
+                    entries[0].reason = infos[i]->usable ? NULL : infos[i]->reason;
                 }
             }
         }

@@ -133,6 +133,11 @@ static void describe(cl_platform_id platform, clv_hash environment, clv_ocl_foun
     info->clock_ghz = NUMBER32(id, CL_DEVICE_MAX_CLOCK_FREQUENCY) * 1e-3;
     info->simd_bytes = info->is_cpu ? host_simd_bytes() : 0;
     judge(info, id);
+    if (found->is_pocl && info->is_cpu && !clv_ocl_finds_program("ld")) {
+        say_unusable(
+            info, "PoCL links kernels with `ld`, which is not in PATH, and would end the process "
+                  "(Debian, Ubuntu: apt-get install binutils)");
+    }
 
     clv_hash hash = environment;
     hash =

@@ -125,9 +125,24 @@ static clv_status *prepare_pocl_cache(void) {
     return NULL;
 }
 
+bool clv_ocl_finds_program(const char *name) {
+    const char *at = clv_env_system("PATH");
+    while (at != NULL && *at != '\0') {
+        char path[1024];
+        size_t length = strcspn(at, ":");
+        int written = snprintf(path, sizeof path, "%.*s/%s", (int)length, at, name);
+        if (written > 0 && (size_t)written < sizeof path && access(path, X_OK) == 0) {
+            return true;
+        }
+        at += length + (at[length] == ':' ? 1 : 0);
+    }
+    return false;
+}
+
 clv_status *clv_ocl_prepare_environment(void) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&lock);
+    setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 0); /* PoCL looks for a linker there */
     clv_status *status = prepare_devices();
     if (status == NULL) {
         status = prepare_pocl_cache();

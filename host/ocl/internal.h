@@ -140,6 +140,8 @@ static inline clv_ocl_device *clv_ocl_device_of(clv_device *device) {
 
 /* POCL_DEVICES, and POCL_CACHE_DIR where PoCL's own cache folder cannot be written. */
 clv_status *clv_ocl_prepare_environment(void) CLV_CHECKED;
+/* Whether a program of this name is in PATH. */
+bool clv_ocl_finds_program(const char *name);
 /* What the driver's compiler looks at besides the device: processor features, POCL_* variables. */
 clv_hash clv_ocl_environment_hash(void);
 

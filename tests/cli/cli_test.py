@@ -225,6 +225,20 @@ def no_platform():
 
 
 @test
+def no_linker():
+    """PoCL starts `ld`, and ends the process where it does not find it."""
+    with Folder() as at:
+        env = {"CLEAVE_CACHE_DIR": at("kept"), "POCL_CACHE_DIR": at("pocl"), "PATH": at("")}
+        os.mkdir(at("pocl"))
+        error("run", model("two"), "--input", "ones", code=5, says=["`ld`", "binutils"], env=env)
+        assert not any(u["usable"] for u in run_json("devices", env=env)["units"] if u["kind"] == "core")
+        without = {name: value for name, value in {**os.environ, **env}.items() if name != "PATH"}
+        done = subprocess.run([BINARY, "run", model("two"), "--input", "ones"], env=without, timeout=300,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done
+
+
+@test
 def bad_devices():
     base = ["run", model("two"), "--input", "ones", "--devices"]
     error(*base, "gpu:7", code=5, says=["gpu:7", "core:0"])
