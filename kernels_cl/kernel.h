@@ -114,6 +114,12 @@ typedef struct clv_variant {
     size_t num_tunables;
     /* (optional: fits everything) */
     bool (*fits)(const clv_call *call, const clv_traits *traits);
+    /* (optional: every operand is plain) The layouts that the variant takes its operands in, of a
+     * call that fits: blocks, and for inputs the least gaps. [num_inputs] and [num_outputs], all
+     * plain when called. emit() then finds in the call's views what they got: the same blocks,
+     * gaps at least as large, outputs with any. */
+    void (*layouts)(
+        const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
     /* `tunables`: [num_tunables] values. Must not fail for a call that fits, except for lack of
      * memory or UNSUPPORTED for a type that the device cannot do (float64). */
     clv_status *(*emit)(

@@ -1,6 +1,9 @@
 #include "host/exec/lower.h"
 
 #include "host/base/memory.h"
+#include "host/exec/choose.h"
+#include "host/ir/layout.h"
+#include "kernels_cl/blocked/blocked.h"
 #include <string.h>
 
 /* Nodes are visited last to first: a node is needed when a launch of a later one reads what it
@@ -9,9 +12,12 @@ typedef struct lowering {
     const clv_graph *graph;
     const clv_lower_options *options;
     clv_lowered *out;
-    clv_tensor_id *alias; /* [num_tensors]: whose bytes a tensor shares, through all views */
+    clv_tensor_id *alias; /* out->tensor_root */
     bool *needed;         /* [num_tensors]: its bytes are read on the device; of aliases the root */
-    clv_step *steps;      /* launches: of the last node first, each node's in order */
+    const clv_call **calls; /* [num_nodes]; NULL: runs nothing */
+    clv_chosen chosen;
+    uint32_t *other_storage; /* [num_tensors]: a root in the layout that is not its home's */
+    clv_step *steps;         /* launches: of the last node first, each node's in order */
     size_t num_steps, capacity_steps;
     size_t *first_step; /* [num_nodes]: in `steps`; choices[node].num_launches of them */
     /* of the node that emits */
@@ -19,6 +25,11 @@ typedef struct lowering {
     const clv_call *call;
     uint32_t num_scratches, num_constants;
     uint32_t scratches[CLV_MAX_ARGS * 4], constants[CLV_MAX_ARGS * 4];
+    /* where a reorder is emitted: what it reads and what it writes */
+    bool is_reorder, is_input;
+    size_t first_input_step; /* reorders of inputs, in `steps` */
+    uint32_t num_input_steps;
+    uint32_t reorder_from, reorder_to;
 } lowering;
 
 static clv_status *no_memory(void) {
@@ -38,20 +49,30 @@ static clv_status *add_storage(clv_lowered *out, const clv_storage *storage, uin
     return NULL;
 }
 
-/* Where the bytes of `tensor` are, making room for them where that was not needed before. */
-static clv_status *storage_of(lowering *l, clv_tensor_id tensor, uint32_t *out_index) {
+static clv_status *make_storage(
+    lowering *l, clv_tensor_id root, const clv_layout *layout, uint32_t *slot) {
+    const clv_tensor *t = &l->graph->tensors[root];
+    clv_storage storage = {
+        .kind = t->data != NULL ? CLV_STORAGE_CONSTANT : CLV_STORAGE_VALUE,
+        .piece = {.name = t->name, .bytes = clv_layout_bytes(t->dtype, &t->shape, layout)},
+        .data = t->data,
+    };
+    return *slot != CLV_NO_STORAGE ? NULL : add_storage(l->out, &storage, slot);
+}
+
+/* Where the bytes of `tensor` are in a layout, making room for them where that was not needed
+ * before. What makes a root also brings it to its other layout, where that has a storage. */
+static clv_status *storage_of(
+    lowering *l, clv_tensor_id tensor, const clv_layout *layout, uint32_t *out_index) {
     clv_tensor_id root = l->alias[tensor];
+    const clv_layout *home = &l->chosen.home[root];
     uint32_t *slot = &l->out->tensor_storage[root];
-    if (*slot == CLV_NO_STORAGE) {
-        const clv_tensor *t = &l->graph->tensors[root];
-        clv_storage storage = {
-            .kind = t->data != NULL ? CLV_STORAGE_CONSTANT : CLV_STORAGE_VALUE,
-            .piece = {.name = t->name, .bytes = clv_view_bytes(t->dtype, &t->shape)},
-            .data = t->data,
-        };
-        CLV_TRY(add_storage(l->out, &storage, slot));
-    }
+    CLV_TRY(make_storage(l, root, home, slot));
     *out_index = *slot;
+    if (!clv_layout_is_same_memory(&l->graph->tensors[root].shape, home, layout)) {
+        CLV_TRY(make_storage(l, root, layout, &l->other_storage[root]));
+        *out_index = l->other_storage[root];
+    }
     return NULL;
 }
 
@@ -86,6 +107,7 @@ static clv_status *on_constant(void *context, const clv_packing *packing, uint32
 static clv_status *resolve_argument(lowering *l, const clv_arg *arg, clv_operand *out_operand) {
     const clv_node *node = &l->graph->nodes[l->node];
     clv_tensor_id tensor = CLV_NO_ID;
+    const clv_layout *layout = NULL;
     *out_operand = (clv_operand){.storage = CLV_NO_STORAGE};
     switch (arg->kind) {
     case CLV_ARG_NONE:
@@ -114,10 +136,12 @@ static clv_status *resolve_argument(lowering *l, const clv_arg *arg, clv_operand
         break;
     case CLV_ARG_INPUT:
         tensor = arg->index < node->num_inputs ? node->inputs[arg->index] : CLV_NO_ID;
+        layout = tensor != CLV_NO_ID ? &l->call->inputs[arg->index].layout : NULL;
         out_operand->access = CLV_READS;
         break;
     case CLV_ARG_OUTPUT:
         tensor = arg->index < node->num_outputs ? node->outputs[arg->index] : CLV_NO_ID;
+        layout = tensor != CLV_NO_ID ? &l->call->outputs[arg->index].layout : NULL;
         out_operand->access = CLV_WRITES;
         break;
     }
@@ -129,7 +153,16 @@ static clv_status *resolve_argument(lowering *l, const clv_arg *arg, clv_operand
     if (arg->kind == CLV_ARG_INPUT) {
         l->needed[l->alias[tensor]] = true;
     }
-    return storage_of(l, tensor, &out_operand->storage);
+    return storage_of(l, tensor, layout, &out_operand->storage);
+}
+
+/* A reorder reads input 0 and writes output 0, whatever tensors these are. */
+static void resolve_reorder(const lowering *l, const clv_arg *arg, clv_operand *out_operand) {
+    bool is_input = arg->kind == CLV_ARG_INPUT;
+    *out_operand = (clv_operand){
+        .storage = is_input ? l->reorder_from : l->reorder_to,
+        .access = is_input ? CLV_READS : CLV_WRITES,
+    };
 }
 
 static clv_status *find_program(lowering *l, const clv_launch *launch, uint32_t *out_index) {
@@ -170,7 +203,7 @@ static clv_status *add_steps(lowering *l, const clv_step *step, uint64_t num_ite
         *added = *step;
         added->first_item = first;
         added->num_items = num_items - first < most ? num_items - first : most;
-        l->out->choices[l->node].num_launches++;
+        ++*(l->is_input ? &l->num_input_steps : &l->out->choices[l->node].num_launches);
     }
     return NULL;
 }
@@ -190,7 +223,7 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
     clv_step step = {
         .kind = CLV_STEP_LAUNCH,
         .index = l->node,
-        .name = l->call->name,
+        .name = l->graph->nodes[l->node].name,
         .num_operands = launch->num_args,
         .entry = clv_arena_strdup(&l->out->arena, launch->entry),
         .params = clv_arena_copy(&l->out->arena, launch->params, launch->params_bytes),
@@ -201,7 +234,11 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
         return CLV_NO_ARENA("a kernel's arguments");
     }
     for (uint32_t i = 0; i < launch->num_args; i++) {
-        CLV_TRY(resolve_argument(l, &launch->args[i], &step.operands[i]));
+        if (l->is_reorder) {
+            resolve_reorder(l, &launch->args[i], &step.operands[i]);
+        } else {
+            CLV_TRY(resolve_argument(l, &launch->args[i], &step.operands[i]));
+        }
     }
     CLV_TRY(find_program(l, launch, &step.program));
     return add_steps(l, &step, launch->num_items);
@@ -209,29 +246,48 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
 
 /* --- nodes ----------------------------------------------------------------------------------- */
 
-/* The last row of the family's table that fits; row 0 fits everything. */
-static const clv_variant *choose(
-    const clv_call *call, const clv_traits *traits, const char **out_reason) {
-    const clv_kernel_family *family = call->op->kernels;
-    for (size_t i = family->num_variants; i-- > 0;) {
-        const clv_variant *variant = &family->variants[i];
-        if (variant->fits == NULL || variant->fits(call, traits)) {
-            *out_reason = i + 1 == family->num_variants
-                              ? "fits, and the table has none after it"
-                              : "the last of the family's table that fits";
-            return variant;
+/* Sets the layouts of a call's operands: those that the variant wants, with the gaps that the
+ * tensors have. */
+static clv_status *set_layouts(lowering *l, const clv_variant *variant, clv_call *call) {
+    const clv_node *node = &l->graph->nodes[l->node];
+    clv_arena *arena = &l->out->arena;
+    if (variant->layouts == NULL) {
+        return NULL;
+    }
+    clv_view *inputs = clv_arena_copy(arena, call->inputs, call->num_inputs * sizeof *inputs);
+    clv_view *outputs = clv_arena_copy(arena, call->outputs, call->num_outputs * sizeof *outputs);
+    clv_layout *in = clv_arena_alloc(arena, call->num_inputs, sizeof *in);
+    clv_layout *out = clv_arena_alloc(arena, call->num_outputs, sizeof *out);
+    if (inputs == NULL || outputs == NULL || in == NULL || out == NULL) {
+        return CLV_NO_ARENA("a node");
+    }
+    variant->layouts(call, &l->options->traits, in, out);
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        if (clv_layout_is_blocked(&in[i])) {
+            inputs[i].layout = l->chosen.blocked[l->alias[node->inputs[i]]];
         }
     }
+    for (size_t i = 0; i < call->num_outputs; i++) {
+        if (clv_layout_is_blocked(&out[i]) && node->outputs[i] != CLV_NO_ID) {
+            outputs[i].layout = l->chosen.home[node->outputs[i]];
+        }
+    }
+    call->inputs = inputs;
+    call->outputs = outputs;
     return NULL;
 }
 
-static clv_status *emit_node(lowering *l, clv_call *call) {
+static clv_status *emit_node(lowering *l, const clv_call *plain) {
     enum { MAX_TUNABLES = 16 };
     clv_choice *choice = &l->out->choices[l->node];
+    clv_call *call = clv_arena_copy(&l->out->arena, plain, sizeof *plain);
+    if (call == NULL) {
+        return CLV_NO_ARENA("a node");
+    }
     if (call->op->kernels == NULL) {
         return CLV_ERROR(UNSUPPORTED, "no kernels for it");
     }
-    const clv_variant *variant = choose(call, &l->options->traits, &choice->reason);
+    const clv_variant *variant = l->chosen.variants[l->node];
     if (variant == NULL || variant->num_tunables > MAX_TUNABLES) {
         return CLV_ERROR(UNSUPPORTED, "no variant of '%s' fits this unit", call->op->kernels->name);
     }
@@ -239,14 +295,55 @@ static clv_status *emit_node(lowering *l, clv_call *call) {
     for (size_t i = 0; i < variant->num_tunables; i++) {
         tunables[i] = variant->tunables[i].fallback;
     }
+    CLV_TRY(set_layouts(l, variant, call));
     choice->variant = variant;
+    choice->reason = l->chosen.reasons[l->node];
     l->call = call;
     l->num_scratches = 0;
     l->num_constants = 0;
-    l->first_step[l->node] = l->num_steps;
     const clv_emitter emitter = {
         .context = l, .launch = on_launch, .scratch = on_scratch, .constant = on_constant};
     return variant->emit(call, &l->options->traits, tunables, &emitter);
+}
+
+/* Brings a root to its other layout where a reader wants it; the launch belongs to l->node. */
+static clv_status *emit_reorder(lowering *l, clv_tensor_id root) {
+    const clv_tensor *t = &l->graph->tensors[root];
+    const clv_layout *home = &l->chosen.home[root];
+    if (l->other_storage[root] == CLV_NO_STORAGE) {
+        return NULL;
+    }
+    clv_view from = {.dtype = t->dtype, .shape = t->shape, .layout = *home}, to = from;
+    to.layout = clv_layout_is_blocked(home) ? (clv_layout){0} : l->chosen.blocked[root];
+    l->is_reorder = true;
+    l->reorder_from = l->out->tensor_storage[root];
+    l->reorder_to = l->other_storage[root];
+    const clv_emitter emitter = {.context = l, .launch = on_launch};
+    clv_status *status = clv_reorder_emit(
+        &from, &to, (clv_arg){CLV_ARG_INPUT, 0}, (clv_arg){CLV_ARG_OUTPUT, 0}, &l->options->traits,
+        &emitter);
+    l->is_reorder = false;
+    return status;
+}
+
+/* Inputs come plain: brings them to the layouts that readers want. Counts for the first reader. */
+static clv_status *emit_input_reorders(lowering *l) {
+    const clv_graph *graph = l->graph;
+    l->is_input = true;
+    l->first_input_step = l->num_steps;
+    for (size_t i = 0; i < graph->num_inputs; i++) {
+        clv_tensor_id root = graph->inputs[i];
+        bool found = false;
+        for (size_t k = 0; k < graph->num_nodes && !found; k++) {
+            const clv_node *node = &graph->nodes[k];
+            for (size_t j = 0; j < node->num_inputs && !found; j++) {
+                found = node->inputs[j] != CLV_NO_ID && l->alias[node->inputs[j]] == root;
+                l->node = found ? (uint32_t)k : l->node;
+            }
+        }
+        CLV_TRY(emit_reorder(l, root));
+    }
+    return NULL;
 }
 
 static bool is_known(const lowering *l, clv_tensor_id tensor) {
@@ -276,14 +373,36 @@ static clv_status *lower_node(lowering *l, clv_node_id id) {
     if (!needed) {
         return NULL;
     }
-    clv_call *call = clv_arena_alloc(&l->out->arena, 1, sizeof *call);
-    if (call == NULL) {
-        return CLV_NO_ARENA("a node");
-    }
-    CLV_TRY(clv_call_from_node(l->graph, node, &l->out->arena, call));
     l->node = id;
-    clv_status *status = emit_node(l, call);
+    l->first_step[id] = l->num_steps;
+    clv_status *status = emit_node(l, l->calls[id]);
+    for (size_t i = 0; i < node->num_outputs && status == NULL; i++) {
+        if (node->outputs[i] != CLV_NO_ID) {
+            status = emit_reorder(l, node->outputs[i]);
+        }
+    }
     return status == NULL ? NULL : clv_status_prefix(status, "%s '%s'", node->op_type, node->name);
+}
+
+/* Every node that may run as a call, with its operands plain. */
+static clv_status *make_calls(lowering *l) {
+    for (size_t i = 0; i < l->graph->num_nodes; i++) {
+        const clv_node *node = &l->graph->nodes[i];
+        bool known = true;
+        for (size_t k = 0; k < node->num_outputs; k++) {
+            known = known && (node->outputs[k] == CLV_NO_ID || is_known(l, node->outputs[k]));
+        }
+        if (known || (node->op->flags & CLV_OP_VIEW) != 0) {
+            continue;
+        }
+        clv_call *call = clv_arena_alloc(&l->out->arena, 1, sizeof *call);
+        if (call == NULL) {
+            return CLV_NO_ARENA("a node");
+        }
+        CLV_TRY(clv_call_from_node(l->graph, node, &l->out->arena, call));
+        l->calls[i] = call;
+    }
+    return NULL;
 }
 
 /* Whose bytes each tensor shares: nodes stand in order, so a view's input is settled before it. */
@@ -315,7 +434,8 @@ static clv_status *add_transfer(lowering *l, clv_step_kind kind, size_t index, c
         .bytes = clv_view_bytes(tensor->dtype, &tensor->shape),
     };
     step.operands[0].access = kind == CLV_STEP_INPUT ? CLV_WRITES : CLV_READS;
-    CLV_TRY(storage_of(l, id, &step.operands[0].storage));
+    const clv_layout plain = {0};
+    CLV_TRY(storage_of(l, id, &plain, &step.operands[0].storage));
     if (step.bytes != 0) {
         l->out->steps[l->out->num_steps++] = step;
     }
@@ -356,6 +476,9 @@ static clv_status *order_steps(lowering *l) {
         if (l->needed[id] && !is_known(l, id)) {
             CLV_TRY_DONE(add_transfer(l, CLV_STEP_INPUT, i, id));
         }
+    }
+    for (uint32_t j = 0; j < l->num_input_steps; j++) {
+        out->steps[out->num_steps++] = l->steps[l->first_input_step + j];
     }
     CLV_TRY_DONE(add_outputs(l, CLV_NO_ID));
     for (size_t i = 0; i < graph->num_nodes; i++) {
@@ -441,22 +564,44 @@ static clv_status *plan_kind(lowering *l, clv_storage_kind kind, clv_memory_plan
 static clv_status *allocate(lowering *l) {
     const clv_graph *graph = l->graph;
     clv_lowered *out = l->out;
-    l->alias = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *l->alias);
+    l->calls = clv_alloc_zeroed(graph->num_nodes + 1, sizeof(clv_call *));
     l->needed = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *l->needed);
+    l->other_storage = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *l->other_storage);
     l->first_step = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *l->first_step);
+    out->tensor_root = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *out->tensor_root);
+    out->tensor_layout = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *out->tensor_layout);
     out->choices = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *out->choices);
     out->tensor_storage = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *out->tensor_storage);
     out->output_data = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *out->output_data);
-    if (l->alias == NULL || l->needed == NULL || l->first_step == NULL || out->choices == NULL ||
-        out->tensor_storage == NULL || out->output_data == NULL) {
+    l->alias = out->tensor_root;
+    if (l->calls == NULL || l->needed == NULL || l->other_storage == NULL ||
+        l->first_step == NULL || out->tensor_root == NULL || out->tensor_layout == NULL ||
+        out->choices == NULL || out->tensor_storage == NULL || out->output_data == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < graph->num_tensors; i++) {
-        out->tensor_storage[i] = CLV_NO_STORAGE;
+        out->tensor_storage[i] = l->other_storage[i] = CLV_NO_STORAGE;
     }
     const clv_storage errors = {.kind = CLV_STORAGE_ERRORS, .piece = {.name = "error words"}};
     uint32_t index;
     return add_storage(out, &errors, &index);
+}
+
+/* What leaves is needed, and plain. */
+static clv_status *need_outputs(lowering *l) {
+    const clv_graph *graph = l->graph;
+    const clv_layout plain = {0};
+    for (size_t i = 0; i < graph->num_outputs; i++) {
+        clv_tensor_id id = graph->outputs[i];
+        const void *data = graph->tensors[id].data;
+        l->out->output_data[i] = data != NULL ? data : graph->tensors[l->alias[id]].data;
+        l->needed[l->alias[id]] = true;
+        if (l->out->output_data[i] == NULL) {
+            uint32_t storage;
+            CLV_TRY(storage_of(l, id, &plain, &storage));
+        }
+    }
+    return NULL;
 }
 
 static clv_status *lower(lowering *l) {
@@ -464,21 +609,22 @@ static clv_status *lower(lowering *l) {
     clv_lowered *out = l->out;
     CLV_TRY(allocate(l));
     find_aliases(l);
-    for (size_t i = 0; i < graph->num_outputs; i++) {
-        clv_tensor_id id = graph->outputs[i];
-        const void *data = graph->tensors[id].data;
-        out->output_data[i] = data != NULL ? data : graph->tensors[l->alias[id]].data;
-        l->needed[l->alias[id]] = true;
-    }
+    CLV_TRY(make_calls(l));
+    const clv_choose_request request = {
+        .graph = graph, .traits = l->options->traits, .alias = l->alias, .calls = l->calls};
+    CLV_TRY(clv_choose(&request, &l->chosen));
+    CLV_TRY(need_outputs(l));
     for (size_t i = graph->num_nodes; i-- > 0;) {
         CLV_TRY(lower_node(l, (clv_node_id)i));
     }
+    CLV_TRY(emit_input_reorders(l));
     CLV_TRY(order_steps(l));
     find_lifetimes(l);
     CLV_TRY(plan_kind(l, CLV_STORAGE_VALUE, &out->values));
     CLV_TRY(plan_kind(l, CLV_STORAGE_CONSTANT, &out->constants));
     for (size_t i = 0; i < graph->num_tensors; i++) { /* views are where their roots are */
         out->tensor_storage[i] = out->tensor_storage[l->alias[i]];
+        out->tensor_layout[i] = l->chosen.home[l->alias[i]];
     }
     return NULL;
 }
@@ -489,7 +635,9 @@ clv_status *clv_lower(
     clv_arena_init(&out_lowered->arena, 0);
     lowering l = {.graph = graph, .options = options, .out = out_lowered};
     clv_status *status = lower(&l);
-    clv_free(l.alias);
+    clv_chosen_deinit(&l.chosen);
+    clv_free(l.calls);
+    clv_free(l.other_storage);
     clv_free(l.needed);
     clv_free(l.first_step);
     clv_free(l.steps);
@@ -507,6 +655,8 @@ void clv_lowered_deinit(clv_lowered *lowered) {
     clv_free(lowered->programs);
     clv_free(lowered->choices);
     clv_free(lowered->tensor_storage);
+    clv_free(lowered->tensor_root);
+    clv_free(lowered->tensor_layout);
     clv_free(lowered->output_data);
     clv_arena_deinit(&lowered->arena);
     *lowered = (clv_lowered){.graph = NULL};

@@ -84,9 +84,11 @@ typedef struct clv_lowered {
     size_t num_storages, capacity_storages;
     clv_lowered_program *programs;
     size_t num_programs, capacity_programs;
-    clv_choice *choices;      /* [num_nodes] */
-    uint32_t *tensor_storage; /* [num_tensors]: where a tensor's bytes are; NO_STORAGE: nowhere */
-    const void **output_data; /* [num_outputs]: the value of an output that is known beforehand;
+    clv_choice *choices;        /* [num_nodes] */
+    uint32_t *tensor_storage;   /* [num_tensors]: where a tensor's bytes are; NO_STORAGE: nowhere */
+    clv_tensor_id *tensor_root; /* [num_tensors]: whose bytes a tensor shares, through all views */
+    clv_layout *tensor_layout;  /* [num_tensors]: how the root lies there */
+    const void **output_data;   /* [num_outputs]: the value of an output that is known beforehand;
                                  else NULL */
     uint32_t num_error_words;
     clv_memory_plan values, constants;

@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "host/base/threads.h"
 #include "host/exec/engine.h"
+#include "host/ir/layout.h"
 #include <math.h>
 #include <string.h>
 
@@ -264,6 +265,31 @@ bool clv_session_has_tensor(const clv_session *session, clv_tensor_id tensor) {
            session->lowered.tensor_storage[tensor] != CLV_NO_STORAGE;
 }
 
+/* The bytes of a tensor, plain, however it lies in memory. */
+static clv_status *read_storage(
+    const clv_session *session, clv_tensor_id tensor, size_t bytes, void *out_plain) {
+    const clv_lowered *lowered = &session->lowered;
+    const clv_tensor *root = &session->graph->tensors[lowered->tensor_root[tensor]];
+    const clv_layout *layout = &lowered->tensor_layout[tensor];
+    uint64_t offset;
+    clv_buffer *buffer =
+        clv_prepared_place(&session->prepared, lowered->tensor_storage[tensor], &offset);
+    if (!clv_layout_is_blocked(layout)) {
+        return clv_buffer_move(buffer, offset, bytes, out_plain, false);
+    }
+    size_t blocked_bytes = clv_layout_bytes(root->dtype, &root->shape, layout);
+    void *blocked = clv_alloc(blocked_bytes);
+    if (blocked == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for tensor '%s'", root->name);
+    }
+    clv_status *status = clv_buffer_move(buffer, offset, blocked_bytes, blocked, false);
+    if (status == NULL) {
+        clv_layout_unpack(&root->shape, layout, blocked, out_plain);
+    }
+    clv_free(blocked);
+    return status;
+}
+
 clv_status *clv_session_read_tensor(
     clv_session *session, clv_tensor_id tensor, const clv_mutable_view *output) {
     const clv_tensor *t = &session->graph->tensors[tensor];
@@ -284,10 +310,8 @@ clv_status *clv_session_read_tensor(
     if (storage == CLV_NO_STORAGE) {
         return CLV_ERROR(UNSUPPORTED, "tensor '%s' has no memory: nobody needs it", t->name);
     }
-    uint64_t offset;
     pthread_mutex_lock(&session->lock);
-    clv_buffer *buffer = clv_prepared_place(&session->prepared, storage, &offset);
-    clv_status *status = clv_buffer_move(buffer, offset, bytes, output->data, false);
+    clv_status *status = read_storage(session, tensor, bytes, output->data);
     pthread_mutex_unlock(&session->lock);
     return status;
 }

@@ -56,12 +56,19 @@ const char *clv_shape_format(const clv_shape *shape, char buffer[CLV_SHAPE_TEXT]
 clv_status *clv_shape_broadcast(const clv_shape *a, const clv_shape *b, clv_shape *out_shape)
     CLV_CHECKED;
 
+/* How a tensor lies in device memory: all zero is plain (dense, row-major). host/ir/layout.h */
+typedef struct clv_layout {
+    uint8_t block;        /* channels side by side; 0: plain */
+    uint8_t gap_y, gap_x; /* blocked: zero rows behind each plane, zero pixels behind each row */
+} clv_layout;
+
 /* A tensor seen from outside a graph. `data` is host memory, row-major, NULL where there is none (a
  * shape alone). */
 typedef struct clv_view {
     clv_dtype dtype;
     clv_shape shape;
     const void *data;
+    clv_layout layout; /* in device memory; of operands of kernels only */
 } clv_view;
 
 /* The same, to be written. */

@@ -2,6 +2,7 @@
  */
 #include "kernels_cl/conv/conv.h"
 
+#include "kernels_cl/conv/conv_blocked.h"
 #include "kernels_cl/conv/conv_params.h"
 #include "kernels_cl/kernel.h"
 #include <string.h>
@@ -318,6 +319,13 @@ static const clv_variant variants[] = {
         .summary = "any shape: 8 output channels by two vectors of positions in registers, after a "
                    "copy of the input with its padding",
         .emit = emit_ref,
+    },
+    {
+        .name = "blocked",
+        .summary = "CPUs, channels in blocks: register tiles of positions by output channels",
+        .fits = clv_conv_blocked_fits,
+        .layouts = clv_conv_blocked_layouts,
+        .emit = clv_conv_blocked_emit,
     },
 };
 

@@ -127,7 +127,7 @@ static void try_way(
         where, sizeof where, "%s on %s, %s, %s", how->variant->name,
         clv_test_device_name(how->device), how->traits_name,
         how->constants != data->known ? "weights constant" : "nothing constant");
-    if (how->variant->fits != NULL && !how->variant->fits(&data->call, &how->traits)) {
+    if (!clv_test_variant_fits(&data->call, how->constants, how->variant, &how->traits)) {
         return;
     }
     clv_mutable_view *outputs = NULL;

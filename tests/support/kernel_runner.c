@@ -2,6 +2,7 @@
 
 #include "host/base/memory.h"
 #include "host/base/random.h"
+#include "host/ir/layout.h"
 #include "kernels_cl/clv.h"
 #include "tests/support/kernel_device.h"
 #include <string.h>
@@ -35,7 +36,7 @@ typedef struct session {
     size_t num_operands;
     uint32_t num_scratch, num_constants;
     clv_call shown; /* the call as emit() sees it */
-    clv_view shown_inputs[MAX_OPERANDS];
+    clv_view shown_inputs[MAX_OPERANDS], shown_outputs[MAX_OPERANDS];
 } session;
 
 static clv_status *add_operand(
@@ -113,31 +114,95 @@ static clv_status *take_constant(void *context, const clv_packing *packing, uint
     return NULL;
 }
 
+/* The call as emit() is to see it: only constants have data. */
+static void show_call(
+    const clv_call *call, uint32_t constants, clv_view *inputs, clv_view *outputs,
+    clv_call *out_shown) {
+    memcpy(inputs, call->inputs, call->num_inputs * sizeof *call->inputs);
+    memcpy(outputs, call->outputs, call->num_outputs * sizeof *call->outputs);
+    for (uint32_t i = 0; i < call->num_inputs; i++) {
+        if (i >= 32 || (constants >> i & 1) == 0) {
+            inputs[i].data = NULL;
+        }
+    }
+    *out_shown = *call;
+    out_shown->inputs = inputs;
+    out_shown->outputs = outputs;
+}
+
+bool clv_test_variant_fits(
+    const clv_call *call, uint32_t constants, const clv_variant *variant,
+    const clv_traits *traits) {
+    clv_view inputs[MAX_OPERANDS], outputs[MAX_OPERANDS];
+    clv_call shown;
+    if (variant->fits == NULL || call->num_inputs + call->num_outputs + 2 > MAX_OPERANDS) {
+        return true;
+    }
+    show_call(call, constants, inputs, outputs, &shown);
+    return variant->fits(&shown, traits);
+}
+
+/* The layouts that the variant wants, with gaps that may be larger. */
+static void choose_layouts(session *s) {
+    clv_layout inputs[MAX_OPERANDS] = {{0}}, outputs[MAX_OPERANDS] = {{0}};
+    if (s->run->variant->layouts == NULL) {
+        return;
+    }
+    s->run->variant->layouts(&s->shown, &s->run->traits, inputs, outputs);
+    for (size_t i = 0; i < s->shown.num_inputs; i++) {
+        if (clv_layout_is_blocked(&inputs[i])) {
+            inputs[i].gap_y += (uint8_t)clv_random_below(&s->random, 2);
+            inputs[i].gap_x += (uint8_t)clv_random_below(&s->random, 2);
+        }
+        s->shown_inputs[i].layout = inputs[i];
+    }
+    for (size_t i = 0; i < s->shown.num_outputs; i++) {
+        if (clv_layout_is_blocked(&outputs[i])) {
+            outputs[i].gap_y = (uint8_t)clv_random_below(&s->random, 3);
+            outputs[i].gap_x = (uint8_t)clv_random_below(&s->random, 3);
+        }
+        s->shown_outputs[i].layout = outputs[i];
+    }
+}
+
+static clv_status *add_input(session *s, uint32_t index) {
+    const clv_view *view = &s->shown_inputs[index];
+    const void *content = s->run->call->inputs[index].data;
+    const clv_arg arg = {CLV_ARG_INPUT, index};
+    size_t bytes = clv_layout_bytes(view->dtype, &view->shape, &view->layout);
+    size_t element_bytes = clv_dtype_bytes(view->dtype);
+    if (!clv_layout_is_blocked(&view->layout)) {
+        return add_operand(s, arg, "input", bytes, element_bytes, content, NULL);
+    }
+    void *blocked = clv_alloc(bytes);
+    if (blocked == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for an operand of %zu bytes", bytes);
+    }
+    memset(blocked, UNDEFINED, bytes); /* the slack stays so */
+    clv_layout_pack(&view->shape, &view->layout, content, blocked);
+    clv_status *status = add_operand(s, arg, "input", bytes, element_bytes, blocked, NULL);
+    clv_free(blocked);
+    return status;
+}
+
 static clv_status *add_call_operands(session *s) {
     const clv_call *call = s->run->call;
     if (call->num_inputs + call->num_outputs + 2 > MAX_OPERANDS) {
         return CLV_ERROR(INTERNAL, "the runner has room for %d operands", MAX_OPERANDS);
     }
-    memcpy(s->shown_inputs, call->inputs, call->num_inputs * sizeof *call->inputs);
-    s->shown = *call;
-    s->shown.inputs = s->shown_inputs;
+    show_call(call, s->run->constants, s->shown_inputs, s->shown_outputs, &s->shown);
+    choose_layouts(s);
     for (uint32_t i = 0; i < call->num_inputs; i++) {
-        const clv_view *view = &call->inputs[i];
-        if (i >= 32 || (s->run->constants >> i & 1) == 0) {
-            s->shown_inputs[i].data = NULL;
-        }
-        if (view->dtype != CLV_DTYPE_NONE) {
-            CLV_TRY(add_operand(
-                s, (clv_arg){CLV_ARG_INPUT, i}, "input", clv_view_bytes(view->dtype, &view->shape),
-                clv_dtype_bytes(view->dtype), view->data, NULL));
+        if (call->inputs[i].dtype != CLV_DTYPE_NONE) {
+            CLV_TRY(add_input(s, i));
         }
     }
     for (uint32_t i = 0; i < call->num_outputs; i++) {
-        const clv_view *view = &call->outputs[i];
+        const clv_view *view = &s->shown_outputs[i];
         if (view->dtype != CLV_DTYPE_NONE) {
             CLV_TRY(add_operand(
                 s, (clv_arg){CLV_ARG_OUTPUT, i}, "output",
-                clv_view_bytes(view->dtype, &view->shape), 64, NULL, NULL));
+                clv_layout_bytes(view->dtype, &view->shape, &view->layout), 64, NULL, NULL));
         }
     }
     uint32_t no_error = 0;
@@ -246,6 +311,40 @@ static clv_status *enqueue(session *s, const clv_launch *launch, cl_kernel kerne
     return NULL;
 }
 
+/* An output as it came from the device. What stands around and between the elements of a blocked
+ * one must be zero. */
+static clv_status *take_output(session *s, const operand *o, const unsigned char *bytes) {
+    const clv_view *view = &s->shown_outputs[o->arg.index];
+    void *plain = s->run->outputs[o->arg.index].data;
+    clv_layout_extents e;
+    if (!clv_layout_is_blocked(&view->layout)) {
+        memcpy(plain, bytes, o->bytes);
+        return NULL;
+    }
+    clv_layout_unpack(&view->shape, &view->layout, bytes, plain);
+    clv_layout_extents_of(&view->shape, &view->layout, &e);
+    float *want = clv_alloc(o->bytes);
+    if (want == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for an operand of %zu bytes", o->bytes);
+    }
+    clv_layout_pack(&view->shape, &view->layout, plain, want);
+    clv_status *status = NULL;
+    for (int64_t i = 0; i < e.total && status == NULL; i++) {
+        float got;
+        memcpy(&got, bytes + (size_t)i * sizeof got, sizeof got);
+        if (want[i] == 0 && !(got == 0)) {
+            status = CLV_ERROR(
+                INTERNAL,
+                "variant '%s' left %g at element %lld of a blocked output (gaps %d, %d), "
+                "which must be 0",
+                s->run->variant->name, (double)got, (long long)i, view->layout.gap_y,
+                view->layout.gap_x);
+        }
+    }
+    clv_free(want);
+    return status;
+}
+
 /* Reads an operand back: nothing outside it may have changed, nor an input or a constant. */
 static clv_status *check_operand(session *s, const operand *o, unsigned char *now) {
     CLV_TRY_CL(clEnqueueReadBuffer(
@@ -262,7 +361,7 @@ static clv_status *check_operand(session *s, const operand *o, unsigned char *no
         }
     }
     if (o->arg.kind == CLV_ARG_OUTPUT && o->bytes > 0) {
-        memcpy(s->run->outputs[o->arg.index].data, now + o->offset, o->bytes);
+        CLV_TRY(take_output(s, o, now + o->offset));
     }
     if (o->arg.kind == CLV_ARG_ERROR) {
         uint32_t word = 0;

@@ -32,6 +32,10 @@ typedef struct clv_test_run {
     size_t num_launches;       /* filled */
 } clv_test_run;
 
+/* Whether the variant takes the call where only `constants` are known. */
+bool clv_test_variant_fits(
+    const clv_call *call, uint32_t constants, const clv_variant *variant, const clv_traits *traits);
+
 /* MALFORMED where a kernel reports a forbidden input value; INTERNAL where a kernel breaks the ABI
  * (writes outside its outputs, changes an input), names kernel and operand; DEVICE_FAILED with
  * the OpenCL error. */

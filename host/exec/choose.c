@@ -1,0 +1,288 @@
+/* Every node begins with the last row of its family's table that fits. A node whose variant takes
+ * blocked tensors goes back to a plain one where that saves more in reorders than it costs: nodes
+ * are turned over one at a time for as long as the estimate of the whole falls. */
+#include "host/exec/choose.h"
+
+#include "host/base/memory.h"
+#include "host/ir/layout.h"
+#include <string.h>
+
+enum { MAX_ROUNDS = 8 };
+
+/* Shares of the peak that variants are taken to reach, and bytes a microsecond of one lane, where
+ * nothing was measured. */
+static const double plain_share = 0.3, blocked_share = 0.9, lane_bytes_per_us = 20e3;
+
+typedef struct chooser {
+    const clv_choose_request *request;
+    const clv_graph *graph;
+    clv_chosen *out;
+    const clv_variant **plain;  /* [num_nodes] */
+    const clv_variant **blocks; /* [num_nodes]; NULL: none fits */
+    clv_layout *inputs;         /* [all operands]: what `blocks` wants */
+    clv_layout *outputs;
+    size_t *first_input, *first_output;        /* [num_nodes + 1] */
+    uint32_t *plain_readers, *blocked_readers; /* [num_tensors], of roots; outputs are readers */
+} chooser;
+
+static clv_status *no_memory(void) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for choosing variants");
+}
+
+/* --- what there is to choose from ------------------------------------------------------------ */
+
+static const clv_variant *last_fitting(
+    const clv_call *call, const clv_traits *traits, bool has_layouts) {
+    const clv_kernel_family *family = call->op->kernels;
+    for (size_t i = family->num_variants; i-- > 0;) {
+        const clv_variant *variant = &family->variants[i];
+        if ((variant->layouts != NULL) == has_layouts &&
+            (variant->fits == NULL || variant->fits(call, traits))) {
+            return variant;
+        }
+    }
+    return NULL;
+}
+
+/* Blocked operands must be whole tensors of their own shape that a request makes. */
+static bool operands_allow(const chooser *c, clv_node_id id) {
+    const clv_graph *graph = c->graph;
+    const clv_node *node = &graph->nodes[id];
+    for (size_t i = 0; i < node->num_inputs; i++) {
+        clv_tensor_id tensor = node->inputs[i];
+        if (tensor == CLV_NO_ID || !clv_layout_is_blocked(&c->inputs[c->first_input[id] + i])) {
+            continue;
+        }
+        clv_tensor_id root = c->request->alias[tensor];
+        if (graph->tensors[root].data != NULL ||
+            !clv_shape_equal(&graph->tensors[root].shape, &graph->tensors[tensor].shape)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void find_variants(chooser *c, clv_node_id id) {
+    const clv_call *call = c->request->calls[id];
+    const clv_traits *traits = &c->request->traits;
+    if (call == NULL || call->op->kernels == NULL) {
+        return;
+    }
+    c->plain[id] = last_fitting(call, traits, false);
+    c->blocks[id] = last_fitting(call, traits, true);
+    if (c->blocks[id] != NULL) {
+        c->blocks[id]->layouts(
+            call, traits, &c->inputs[c->first_input[id]], &c->outputs[c->first_output[id]]);
+        c->blocks[id] = operands_allow(c, id) ? c->blocks[id] : NULL;
+    }
+}
+
+/* --- what a choice costs --------------------------------------------------------------------- */
+
+static double node_us(const chooser *c, clv_node_id id, bool blocked) {
+    const clv_traits *traits = &c->request->traits;
+    clv_cost cost;
+    clv_call_cost(c->request->calls[id], &cost);
+    double lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
+    /* two multiply-adds a cycle of 3 GHz on every lane of the vectors */
+    double peak = lanes * (traits->simd_bytes != 0 ? traits->simd_bytes : 16) * 3e3;
+    double work_us = cost.flops / (peak * (blocked ? blocked_share : plain_share));
+    double move_us = (cost.read_bytes + cost.write_bytes) / (lanes * lane_bytes_per_us);
+    return work_us > move_us ? work_us : move_us;
+}
+
+static bool reads_blocked(const chooser *c, clv_node_id id, size_t slot) {
+    return c->out->is_blocked[id] && clv_layout_is_blocked(&c->inputs[c->first_input[id] + slot]);
+}
+
+static bool writes_blocked(const chooser *c, clv_tensor_id tensor) {
+    clv_node_id id = c->graph->tensors[tensor].producer;
+    if (id == CLV_NO_ID || !c->out->is_blocked[id]) {
+        return false;
+    }
+    const clv_node *node = &c->graph->nodes[id];
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        if (node->outputs[i] == tensor) {
+            return clv_layout_is_blocked(&c->outputs[c->first_output[id] + i]);
+        }
+    }
+    return false;
+}
+
+/* Of bringing a root to readers that take it otherwise: both ways of a copy. */
+static double reorder_us(const chooser *c, clv_tensor_id root) {
+    const clv_tensor *t = &c->graph->tensors[root];
+    const clv_layout plain = {0}, some = {.block = (uint8_t)clv_width(&c->request->traits)};
+    bool blocked = writes_blocked(c, root);
+    uint32_t others = blocked ? c->plain_readers[root] : c->blocked_readers[root];
+    if (others == 0 || (blocked && clv_layout_is_same_memory(&t->shape, &plain, &some))) {
+        return 0;
+    }
+    double lanes = c->request->traits.num_lanes != 0 ? c->request->traits.num_lanes : 1;
+    return 1 + 3 * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane_bytes_per_us);
+}
+
+static void count_reads(chooser *c, clv_node_id id, int by) {
+    const clv_node *node = &c->graph->nodes[id];
+    for (size_t i = 0; i < node->num_inputs && c->request->calls[id] != NULL; i++) {
+        if (node->inputs[i] != CLV_NO_ID) {
+            clv_tensor_id root = c->request->alias[node->inputs[i]];
+            uint32_t *readers = reads_blocked(c, id, i) ? c->blocked_readers : c->plain_readers;
+            readers[root] += (uint32_t)by;
+        }
+    }
+}
+
+/* Of a node and the tensors that it touches. */
+static double local_us(const chooser *c, clv_node_id id) {
+    const clv_node *node = &c->graph->nodes[id];
+    double us = node_us(c, id, c->out->is_blocked[id]);
+    for (size_t i = 0; i < node->num_inputs; i++) {
+        bool counted = node->inputs[i] == CLV_NO_ID;
+        for (size_t k = 0; k < i && !counted; k++) {
+            counted = node->inputs[k] == node->inputs[i];
+        }
+        us += counted ? 0 : reorder_us(c, c->request->alias[node->inputs[i]]);
+    }
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        us += node->outputs[i] == CLV_NO_ID ? 0 : reorder_us(c, node->outputs[i]);
+    }
+    return us;
+}
+
+static void turn(chooser *c, clv_node_id id) {
+    count_reads(c, id, -1);
+    c->out->is_blocked[id] = !c->out->is_blocked[id];
+    count_reads(c, id, 1);
+}
+
+static void improve(chooser *c) {
+    bool changed = true;
+    for (int round = 0; round < MAX_ROUNDS && changed; round++) {
+        changed = false;
+        for (size_t i = 0; i < c->graph->num_nodes; i++) {
+            clv_node_id id = (clv_node_id)i;
+            if (c->blocks[id] == NULL || c->plain[id] == NULL) {
+                continue;
+            }
+            double before = local_us(c, id);
+            turn(c, id);
+            if (local_us(c, id) < before) {
+                changed = true;
+            } else {
+                turn(c, id);
+            }
+        }
+    }
+}
+
+/* --- the result ------------------------------------------------------------------------------ */
+
+static uint8_t larger(uint8_t a, uint8_t b) {
+    return a > b ? a : b;
+}
+
+/* A root's gaps are the largest that any of its readers needs. */
+static void set_layouts(chooser *c) {
+    const clv_graph *graph = c->graph;
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        const clv_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->num_inputs && c->out->is_blocked[i]; k++) {
+            if (node->inputs[k] != CLV_NO_ID && reads_blocked(c, (clv_node_id)i, k)) {
+                const clv_layout *wish = &c->inputs[c->first_input[i] + k];
+                clv_layout *layout = &c->out->blocked[c->request->alias[node->inputs[k]]];
+                layout->block = wish->block;
+                layout->gap_y = larger(layout->gap_y, wish->gap_y);
+                layout->gap_x = larger(layout->gap_x, wish->gap_x);
+            }
+        }
+    }
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        if (writes_blocked(c, (clv_tensor_id)i)) {
+            c->out->blocked[i].block = (uint8_t)clv_width(&c->request->traits);
+            c->out->home[i] = c->out->blocked[i];
+        }
+    }
+}
+
+static void set_reasons(chooser *c) {
+    for (size_t i = 0; i < c->graph->num_nodes; i++) {
+        bool blocked = c->out->is_blocked[i];
+        c->out->variants[i] = blocked ? c->blocks[i] : c->plain[i];
+        c->out->reasons[i] = blocked                ? "channels in blocks: the last of the table "
+                                                      "that fits"
+                             : c->blocks[i] != NULL ? "plain: reorders would cost more"
+                                                    : "the last of the family's table that fits";
+    }
+}
+
+static clv_status *allocate(chooser *c) {
+    size_t nodes = c->graph->num_nodes + 1, tensors = c->graph->num_tensors + 1;
+    size_t num_inputs = 0, num_outputs = 0;
+    c->first_input = clv_alloc_zeroed(nodes, sizeof *c->first_input);
+    c->first_output = clv_alloc_zeroed(nodes, sizeof *c->first_output);
+    c->plain = clv_alloc_zeroed(nodes, sizeof *c->plain);
+    c->blocks = clv_alloc_zeroed(nodes, sizeof *c->blocks);
+    c->plain_readers = clv_alloc_zeroed(tensors, sizeof *c->plain_readers);
+    c->blocked_readers = clv_alloc_zeroed(tensors, sizeof *c->blocked_readers);
+    c->out->variants = clv_alloc_zeroed(nodes, sizeof *c->out->variants);
+    c->out->reasons = clv_alloc_zeroed(nodes, sizeof *c->out->reasons);
+    c->out->is_blocked = clv_alloc_zeroed(nodes, sizeof *c->out->is_blocked);
+    c->out->home = clv_alloc_zeroed(tensors, sizeof *c->out->home);
+    c->out->blocked = clv_alloc_zeroed(tensors, sizeof *c->out->blocked);
+    if (c->first_input == NULL || c->first_output == NULL || c->plain == NULL ||
+        c->blocks == NULL || c->plain_readers == NULL || c->blocked_readers == NULL ||
+        c->out->variants == NULL || c->out->reasons == NULL || c->out->is_blocked == NULL ||
+        c->out->home == NULL || c->out->blocked == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < c->graph->num_nodes; i++) {
+        c->first_input[i] = num_inputs;
+        c->first_output[i] = num_outputs;
+        num_inputs += c->graph->nodes[i].num_inputs;
+        num_outputs += c->graph->nodes[i].num_outputs;
+    }
+    c->inputs = clv_alloc_zeroed(num_inputs + 1, sizeof *c->inputs);
+    c->outputs = clv_alloc_zeroed(num_outputs + 1, sizeof *c->outputs);
+    return c->inputs != NULL && c->outputs != NULL ? NULL : no_memory();
+}
+
+clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen) {
+    *out_chosen = (clv_chosen){0};
+    chooser c = {.request = request, .graph = request->graph, .out = out_chosen};
+    clv_status *status = allocate(&c);
+    if (status == NULL) {
+        for (size_t i = 0; i < c.graph->num_nodes; i++) {
+            find_variants(&c, (clv_node_id)i);
+            out_chosen->is_blocked[i] = c.blocks[i] != NULL;
+            count_reads(&c, (clv_node_id)i, 1);
+        }
+        for (size_t i = 0; i < c.graph->num_outputs; i++) {
+            c.plain_readers[request->alias[c.graph->outputs[i]]]++;
+        }
+        improve(&c);
+        set_layouts(&c);
+        set_reasons(&c);
+    }
+    clv_free(c.first_input);
+    clv_free(c.first_output);
+    clv_free(c.plain);
+    clv_free(c.blocks);
+    clv_free(c.plain_readers);
+    clv_free(c.blocked_readers);
+    clv_free(c.inputs);
+    clv_free(c.outputs);
+    if (status != NULL) {
+        clv_chosen_deinit(out_chosen);
+    }
+    return status;
+}
+
+void clv_chosen_deinit(clv_chosen *chosen) {
+    clv_free(chosen->variants);
+    clv_free(chosen->reasons);
+    clv_free(chosen->is_blocked);
+    clv_free(chosen->home);
+    clv_free(chosen->blocked);
+    *chosen = (clv_chosen){0};
+}

@@ -1,0 +1,26 @@
+/* Which variant runs each node on a unit, and how tensors lie there: docs/layouts.md. Pure. */
+#ifndef CLV_EXEC_CHOOSE_H
+#define CLV_EXEC_CHOOSE_H
+
+#include "host/ops/op.h"
+
+typedef struct clv_choose_request {
+    const clv_graph *graph;
+    clv_traits traits;
+    const clv_tensor_id *alias; /* [num_tensors]: whose bytes a tensor shares, through all views */
+    const clv_call *const *calls; /* [num_nodes]; NULL: runs nothing */
+} clv_choose_request;
+
+typedef struct clv_chosen {
+    const clv_variant **variants; /* [num_nodes]; NULL: none */
+    const char **reasons;         /* [num_nodes] */
+    bool *is_blocked;             /* [num_nodes]: the variant has layouts of its own */
+    clv_layout *home;             /* [num_tensors], of roots: as its producer leaves it */
+    clv_layout *blocked;          /* [num_tensors], of roots: as readers of blocks take it */
+} clv_chosen;
+
+/* NO_MEMORY. */
+clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen) CLV_CHECKED;
+void clv_chosen_deinit(clv_chosen *chosen);
+
+#endif

@@ -1,0 +1,259 @@
+/* The variant `blocked` of Conv: conv_blocked.cl tells how it works. */
+#include "kernels_cl/conv/conv_blocked.h"
+
+#include "kernels_cl/blocked/blocked.h"
+#include "kernels_cl/conv/conv.h"
+#include "kernels_cl/conv/conv_blocked_params.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+extern const clv_kernel_source clv_source_conv_blocked;
+
+enum { Y = 1, X = 2 }; /* axes of a window */
+
+/* Register tiles: positions by vectors of output channels; entries of conv_blocked.cl. */
+typedef struct tile {
+    int64_t positions, vectors;
+} tile;
+static const tile wide_tiles[] = {{28, 1}, {14, 2}, {9, 3}, {6, 4}, {3, 6}, {1, 8}};
+static const tile narrow_tiles[] = {{12, 1}, {6, 2}, {4, 3}, {1, 8}};
+
+static const clv_window *window_of(const clv_call *call) {
+    return &((const clv_conv_params *)call->params)->window;
+}
+
+static int64_t groups_of(const clv_call *call) {
+    return ((const clv_conv_params *)call->params)->groups;
+}
+
+static int64_t largest(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
+    const clv_conv_params *op = call->params;
+    const clv_window *w = &op->window;
+    const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
+    bool is_in_bounds = true;
+    for (int a = Y; a <= X; a++) {
+        is_in_bounds =
+            is_in_bounds && w->pad_begin[a] >= 0 && w->pad_begin[a] <= 16 && w->pad_end[a] <= 16;
+    }
+    int64_t in = call->inputs[0].shape.dims[1], out = call->outputs[0].shape.dims[1];
+    return traits->is_cpu && !op->is_transposed && w->rank <= 2 && is_in_bounds &&
+           w->stride[X] <= 2 && call->inputs[1].data != NULL &&
+           (!clv_call_has_input(call, 2) || call->inputs[2].data != NULL) &&
+           in / op->groups >= layout.block / 2 &&
+           (op->groups == 1 ||
+            (in / op->groups % layout.block == 0 && out / op->groups % layout.block == 0)) &&
+           clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
+           clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout);
+}
+
+void clv_conv_blocked_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
+    const clv_window *w = window_of(call);
+    inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
+    inputs[0].gap_y = (uint8_t)largest(w->pad_begin[Y], largest(w->pad_end[Y], 0));
+    inputs[0].gap_x = (uint8_t)largest(w->pad_begin[X], largest(w->pad_end[X], 0));
+}
+
+/* Everything about the operands that the choice of a tile and the params need. */
+typedef struct blocked_plan {
+    clv_layout_extents in, out;
+    int64_t block, groups, group_in, group_out; /* channels of a block; blocks of a group */
+    int64_t pitch, line, lines;
+    bool is_linear, is_flat; /* flat: rows of both follow one another, one long row */
+} blocked_plan;
+
+static void flatten(clv_layout_extents *e) {
+    e->width *= e->height;
+    e->height = 1;
+    e->row = e->plane;
+}
+
+static void make_plan(const clv_call *call, blocked_plan *plan) {
+    const clv_window *w = window_of(call);
+    const clv_view *in = &call->inputs[0], *out = &call->outputs[0];
+    *plan = (blocked_plan){.block = in->layout.block, .groups = groups_of(call)};
+    clv_layout_extents_of(&in->shape, &in->layout, &plan->in);
+    clv_layout_extents_of(&out->shape, &out->layout, &plan->out);
+    plan->group_in = plan->in.planes / plan->groups;
+    plan->group_out = plan->out.planes / plan->groups;
+    bool is_point = w->kernel[Y] == 1 && w->kernel[X] == 1 && w->stride[Y] == 1 &&
+                    w->stride[X] == 1 && plan->in.height == plan->out.height &&
+                    plan->in.width == plan->out.width;
+    plan->is_flat = is_point && in->layout.gap_y == 0 && in->layout.gap_x == 0 &&
+                    out->layout.gap_y == 0 && out->layout.gap_x == 0;
+    if (plan->is_flat) {
+        flatten(&plan->in);
+        flatten(&plan->out);
+    }
+    plan->pitch = plan->in.row / plan->block;
+    plan->is_linear = w->stride[Y] == 1 && w->stride[X] == 1 && plan->out.width <= plan->pitch;
+    plan->lines = plan->is_linear ? 1 : plan->out.height;
+    plan->line =
+        plan->is_linear ? (plan->out.height - 1) * plan->pitch + plan->out.width : plan->out.width;
+}
+
+/* The tile that needs the fewest cycles by its shape: two multiply-adds and two loads a cycle, and
+ * eight sums at least to hide the latency of the multiply-adds. */
+static const tile *choose_tile(const blocked_plan *plan) {
+    const tile *tiles = plan->block == 16 ? wide_tiles : narrow_tiles, *best = NULL;
+    size_t count = plan->block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
+                                     : sizeof narrow_tiles / sizeof *narrow_tiles;
+    double least = INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        const tile *t = &tiles[i];
+        int64_t sums = t->positions * t->vectors, loads = t->positions + t->vectors;
+        double cycles = (double)largest(largest(sums, loads), 8);
+        int64_t along = (plan->line + t->positions - 1) / t->positions;
+        int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
+        cycles *= (double)(along * blocks);
+        if (cycles < least) {
+            least = cycles;
+            best = t;
+        }
+    }
+    return best;
+}
+
+/* args: vectors of output channels of a block of weights. */
+static void fill_weights(const clv_call *call, const int64_t args[8], void *out_packed) {
+    blocked_plan plan;
+    make_plan(call, &plan);
+    const clv_window *w = window_of(call);
+    int64_t vectors = args[0], block = plan.block, taps = w->kernel[Y] * w->kernel[X];
+    int64_t out_channels = call->outputs[0].shape.dims[1] / plan.groups;
+    int64_t in_channels = call->inputs[0].shape.dims[1] / plan.groups;
+    int64_t blocks = (plan.group_out + vectors - 1) / vectors, width = vectors * block;
+    const char *from = call->inputs[1].data;
+    float *to = out_packed;
+    for (int64_t g = 0; g < plan.groups; g++) {
+        for (int64_t k = 0; k < blocks * width; k += width) {
+            for (int64_t c = 0; c < plan.group_in * block; c += block) {
+                for (int64_t t = 0; t < taps; t++) {
+                    for (int64_t i = 0; i < block; i++) {
+                        for (int64_t j = 0; j < width; j++, to++) {
+                            *to = 0;
+                            if (k + j < out_channels && c + i < in_channels) {
+                                int64_t row = g * out_channels + k + j;
+                                int64_t at = (row * in_channels + c + i) * taps + t;
+                                memcpy(to, from + (size_t)at * sizeof *to, sizeof *to);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+static void fill_bias(const clv_call *call, const int64_t args[8], void *out_packed) {
+    size_t channels = (size_t)call->outputs[0].shape.dims[1];
+    memset(out_packed, 0, (size_t)args[0] * sizeof(float));
+    memcpy(out_packed, call->inputs[2].data, channels * sizeof(float));
+}
+
+static clv_status *emit_constants(
+    const clv_call *call, const blocked_plan *plan, int64_t vectors, const clv_emitter *emitter,
+    clv_arg *out_weights, clv_arg *out_bias) {
+    const clv_window *w = window_of(call);
+    int64_t blocks = (plan->group_out + vectors - 1) / vectors;
+    int64_t elements = plan->groups * blocks * vectors * plan->block * plan->group_in *
+                       plan->block * w->kernel[Y] * w->kernel[X];
+    clv_packing packing = {
+        .bytes = (size_t)elements * sizeof(float), .args = {vectors}, .fill = fill_weights};
+    *out_weights = (clv_arg){CLV_ARG_CONSTANT, 0};
+    CLV_TRY(emitter->constant(emitter->context, &packing, &out_weights->index));
+    *out_bias = (clv_arg){CLV_ARG_NONE, 0};
+    if (!clv_call_has_input(call, 2) || ((const clv_conv_params *)call->params)->skip_bias) {
+        return NULL;
+    }
+    int64_t channels = plan->out.planes * plan->block;
+    packing = (clv_packing){
+        .bytes = (size_t)channels * sizeof(float), .args = {channels}, .fill = fill_bias};
+    out_bias->kind = CLV_ARG_CONSTANT;
+    return emitter->constant(emitter->context, &packing, &out_bias->index);
+}
+
+/* Tiles that share the weights of all their blocks of outputs while their inputs stay in a core's
+ * own cache: all of the map where it fits there. */
+static int64_t choose_band(const blocked_plan *plan, const clv_traits *traits, const tile *t) {
+    int64_t tiles = plan->lines * ((plan->line + t->positions - 1) / t->positions);
+    int64_t cache = traits->cache_bytes != 0 ? (int64_t)traits->cache_bytes : 512 << 10;
+    int64_t bytes = plan->in.plane * plan->group_in * (int64_t)sizeof(float);
+    if (bytes <= cache / 2) {
+        return tiles;
+    }
+    int64_t band = tiles * (cache / 4) / bytes;
+    return largest(1, band);
+}
+
+static void fill_params(
+    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, const tile *t,
+    conv_blocked_params *p) {
+    const clv_window *w = window_of(call);
+    int64_t tiles = (plan->line + t->positions - 1) / t->positions;
+    int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
+    int64_t band = choose_band(plan, traits, t);
+    int64_t weight_block =
+        t->vectors * plan->block * plan->group_in * plan->block * w->kernel[Y] * w->kernel[X];
+    *p = (conv_blocked_params){
+        .weight_group = (clv_u64)(blocks * weight_block),
+        .weight_block = (clv_u64)weight_block,
+        .group_in = (clv_u32)plan->group_in,
+        .group_out = (clv_u32)plan->group_out,
+        .groups = (clv_u32)plan->groups,
+        .kernel_y = (clv_u32)w->kernel[Y],
+        .kernel_x = (clv_u32)w->kernel[X],
+        .tap_row = (clv_u32)(w->dilation[Y] * plan->in.row),
+        .tap_x = (clv_u32)(w->dilation[X] * plan->block),
+        .lead_taps = (clv_u32)(w->pad_begin[Y] * plan->in.row + w->pad_begin[X] * plan->block),
+        .stride_row = (clv_u32)(w->stride[Y] * plan->in.row),
+        .line = (clv_u32)plan->line,
+        .lines = (clv_u32)plan->lines,
+        .tiles = (clv_u32)tiles,
+        .band = (clv_u32)band,
+        .bands = (clv_u32)((tiles * plan->lines + band - 1) / band),
+        .blocks = (clv_u32)blocks,
+        .is_linear = plan->is_linear,
+        .pitch = (clv_u32)plan->pitch,
+        .low = -INFINITY,
+        .high = INFINITY,
+    };
+    clv_blocked_from_extents(&plan->in, call->inputs[0].layout.gap_y, &p->in);
+    clv_blocked_from_extents(&plan->out, call->outputs[0].layout.gap_y, &p->out);
+    p->add = p->out;
+}
+
+clv_status *clv_conv_blocked_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    blocked_plan plan;
+    make_plan(call, &plan);
+    const tile *t = choose_tile(&plan);
+    clv_arg weights, bias;
+    CLV_TRY(emit_constants(call, &plan, t->vectors, emitter, &weights, &bias));
+    conv_blocked_params p;
+    fill_params(call, &plan, traits, t, &p);
+    p.has_bias = bias.kind != CLV_ARG_NONE;
+    char entry[64];
+    snprintf(
+        entry, sizeof entry, "conv_blocked_%dx%ds%d", (int)t->positions, (int)t->vectors,
+        window_of(call)->stride[X] == 2 ? 2 : 1);
+    clv_launch launch = {
+        .source = &clv_source_conv_blocked,
+        .entry = entry,
+        .options = clv_width_options(traits),
+        .args = {{CLV_ARG_INPUT, 0}, weights, bias, {CLV_ARG_NONE, 0}, {CLV_ARG_OUTPUT, 0}},
+        .num_args = 5,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = (uint64_t)plan.in.images * p.groups * p.bands * p.blocks * p.band,
+        .local_size = 1,
+    };
+    return emitter->launch(emitter->context, &launch);
+}

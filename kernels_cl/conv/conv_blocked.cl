@@ -1,0 +1,181 @@
+/* Convolution on blocked tensors, direct, at the rate of the multiply-adds.
+ *
+ *     out[k][p] = bias[k] + sum over channels c and taps t of w[k][c][t] * in[c][p * stride + t]
+ *
+ * Tile: R positions by V vectors of B output channels in registers, over all input channels and
+ * taps: for each channel and tap V loads of weights and R broadcasts of inputs feed R * V fused
+ * multiply-adds. Gaps of the input (docs/layouts.md) make every tap a constant offset. At stride 1
+ * a tile is any R positions side by side, across rows and the gaps between them, whose results
+ * are dropped (linear mode); else R positions of one row (row mode).
+ *
+ * Weights are packed [group][block of V*B outputs][block of B inputs][ky][kx][B][V*B].
+ * Accumulates in float by fma in order of blocks, taps, channels: relative error about
+ * 1e-7 * sqrt(channels * taps). For CPUs: local size 1, one item a tile, no local memory.
+ */
+#include "kernels_cl/blocked/zeros.h"
+#include "kernels_cl/conv/conv_blocked_params.h"
+#include "kernels_cl/wide.h"
+
+#define B CLV_WIDTH
+
+/* What does not change over a tile. */
+typedef struct conv_tile_place {
+    global float *out;       /* plane of its first output block, row 0 */
+    const global float *add; /* likewise */
+    uint y, x;               /* its first position; linear mode: x may lie in a gap */
+    uint count;              /* positions of it that are in its line */
+    uint planes;             /* output blocks that it stores, up to V */
+    bool is_first_plane;
+} conv_tile_place;
+
+/* Stores a tile that crosses rows or is cut off, from memory. values [R][V][B] */
+static void conv_store_slow(
+    const float *values, uint num_vectors, const conv_tile_place *at,
+    const conv_blocked_params *p) {
+    uint y = at->y, x = at->x;
+    for (uint r = 0; r < at->count && y < p->out.height; r++) {
+        if (x < p->out.width) {
+            for (uint v = 0; v < at->planes; v++) {
+                clv_fv value = *(const clv_fv *)(values + (r * num_vectors + v) * B);
+                global float *row = at->out + (ulong)v * p->out.plane + y * p->out.row;
+                if (p->has_add) {
+                    value +=
+                        CLV_FV_LOAD(at->add + (ulong)v * p->add.plane + y * p->add.row + x * B);
+                }
+                value = value < p->low ? (clv_fv)(p->low) : value;
+                value = value > p->high ? (clv_fv)(p->high) : value;
+                CLV_FV_STORE(row + x * B, value);
+                if (x + 1 == p->out.width) {
+                    clv_put_zeros(row, y, at->is_first_plane && v == 0, &p->out);
+                }
+            }
+        }
+        x++;
+        if (p->is_linear && x == p->pitch) {
+            x = 0;
+            y++;
+        }
+    }
+}
+
+/* Finds the tile of an item: its place, its first input and its weights. */
+#define CONV_BLOCKED(R, V, S)                                                                      \
+    CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1)))                                        \
+    kernel void conv_blocked_##R##x##V##s##S(                                                      \
+        global float *in, global float *weights, global float *bias, global float *add,            \
+        global float *out, const conv_blocked_params p, const clv_range range) {                   \
+        ulong item = range.first + get_global_id(0);                                               \
+        if (item >= range.end) {                                                                   \
+            return;                                                                                \
+        }                                                                                          \
+        uint in_band = (uint)(item % p.band);                                                      \
+        item /= p.band;                                                                            \
+        uint block = (uint)(item % p.blocks);                                                      \
+        item /= p.blocks;                                                                          \
+        uint tile = (uint)(item % p.bands) * p.band + in_band;                                     \
+        item /= p.bands;                                                                           \
+        uint group = (uint)(item % p.groups), image = (uint)(item / p.groups);                     \
+        uint line = tile / p.tiles, q = tile % p.tiles * R;                                        \
+        if (line >= p.lines) {                                                                     \
+            return;                                                                                \
+        }                                                                                          \
+        uint plane = group * p.group_out + block * V;                                              \
+        conv_tile_place at;                                                                        \
+        at.y = p.is_linear ? q / p.pitch : line;                                                   \
+        at.x = p.is_linear ? q % p.pitch : q;                                                      \
+        at.count = min((uint)R, p.line - q);                                                       \
+        at.planes = min((uint)V, p.group_out - block * V);                                         \
+        at.is_first_plane = image == 0 && plane == 0;                                              \
+        at.out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +          \
+                 (ulong)plane * p.out.plane;                                                       \
+        at.add = CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +          \
+                 (ulong)plane * p.add.plane;                                                       \
+        const global float *x = CLV_AT(float, in, range.offset[0]) + p.in.lead +                   \
+                                image * p.in.image + (ulong)group * p.group_in * p.in.plane +      \
+                                line * p.stride_row + q * (S * B) - p.lead_taps;                   \
+        const global float *w = CLV_AT(float, weights, range.offset[1]) + group * p.weight_group + \
+                                block * p.weight_block;                                            \
+        clv_fv sums[R * V];                                                                        \
+        _Pragma("unroll") for (int v = 0; v < V; v++) {                                            \
+            clv_fv start = (clv_fv)(0.0f);                                                         \
+            if (p.has_bias && v < at.planes) {                                                     \
+                start = *(const global clv_fv                                                      \
+                              *)(CLV_AT(float, bias, range.offset[2]) + (plane + v) * B);          \
+            }                                                                                      \
+            _Pragma("unroll") for (int r = 0; r < R; r++) {                                        \
+                sums[r * V + v] = start;                                                           \
+            }                                                                                      \
+        }                                                                                          \
+        for (uint c = 0; c < p.group_in; c++) {                                                    \
+            const global float *x_row = x;                                                         \
+            for (uint ky = 0; ky < p.kernel_y; ky++) {                                             \
+                const global float *x_tap = x_row;                                                 \
+                for (uint kx = 0; kx < p.kernel_x; kx++) {                                         \
+                    _Pragma("unroll") for (int i = 0; i < B; i++) {                                \
+                        clv_fv weight[V];                                                          \
+                        _Pragma("unroll") for (int v = 0; v < V; v++) {                            \
+                            weight[v] = *(const global clv_fv *)(w + (i * V + v) * B);             \
+                        }                                                                          \
+                        _Pragma("unroll") for (int r = 0; r < R; r++) {                            \
+                            clv_fv value = (clv_fv)(x_tap[r * (S * B) + i]);                       \
+                            _Pragma("unroll") for (int v = 0; v < V; v++) {                        \
+                                sums[r * V + v] = fma(value, weight[v], sums[r * V + v]);          \
+                            }                                                                      \
+                        }                                                                          \
+                    }                                                                              \
+                    w += B * B * V;                                                                \
+                    x_tap += p.tap_x;                                                              \
+                }                                                                                  \
+                x_row += p.tap_row;                                                                \
+            }                                                                                      \
+            x += p.in.plane;                                                                       \
+        }                                                                                          \
+        if (at.x + R < p.out.width && at.planes == V && at.y < p.out.height) {                     \
+            _Pragma("unroll") for (int v = 0; v < V; v++) {                                        \
+                global float *to = at.out + (ulong)v * p.out.plane + at.y * p.out.row + at.x * B;  \
+                const global float *from =                                                         \
+                    at.add + (ulong)v * p.add.plane + at.y * p.add.row + at.x * B;                 \
+                if (p.has_add) {                                                                   \
+                    _Pragma("unroll") for (int r = 0; r < R; r++) {                                \
+                        sums[r * V + v] += CLV_FV_LOAD(from + r * B);                              \
+                    }                                                                              \
+                }                                                                                  \
+                _Pragma("unroll") for (int r = 0; r < R; r++) {                                    \
+                    clv_fv value = sums[r * V + v];                                                \
+                    value = value < p.low ? (clv_fv)(p.low) : value;                               \
+                    value = value > p.high ? (clv_fv)(p.high) : value;                             \
+                    CLV_FV_STORE(to + r * B, value);                                               \
+                }                                                                                  \
+            }                                                                                      \
+            return;                                                                                \
+        }                                                                                          \
+        float values[R * V * B] __attribute__((aligned(64)));                                      \
+        _Pragma("unroll") for (int i = 0; i < R * V; i++) {                                        \
+            *(private clv_fv *)(values + i * B) = sums[i];                                         \
+        }                                                                                          \
+        conv_store_slow(values, V, &at, &p);                                                       \
+    }
+
+#if CLV_WIDTH == 16
+CONV_BLOCKED(28, 1, 1)
+CONV_BLOCKED(14, 2, 1)
+CONV_BLOCKED(9, 3, 1)
+CONV_BLOCKED(6, 4, 1)
+CONV_BLOCKED(3, 6, 1)
+CONV_BLOCKED(1, 8, 1)
+CONV_BLOCKED(28, 1, 2)
+CONV_BLOCKED(14, 2, 2)
+CONV_BLOCKED(9, 3, 2)
+CONV_BLOCKED(6, 4, 2)
+CONV_BLOCKED(3, 6, 2)
+CONV_BLOCKED(1, 8, 2)
+#else
+CONV_BLOCKED(12, 1, 1)
+CONV_BLOCKED(6, 2, 1)
+CONV_BLOCKED(4, 3, 1)
+CONV_BLOCKED(1, 8, 1)
+CONV_BLOCKED(12, 1, 2)
+CONV_BLOCKED(6, 2, 2)
+CONV_BLOCKED(4, 3, 2)
+CONV_BLOCKED(1, 8, 2)
+#endif

@@ -1,0 +1,28 @@
+/* What conv_blocked.c passes to conv_blocked.cl. */
+#ifndef CLV_KERNELS_CONV_BLOCKED_PARAMS_H
+#define CLV_KERNELS_CONV_BLOCKED_PARAMS_H
+
+#include "kernels_cl/blocked/blocked_params.h"
+
+typedef struct conv_blocked_params {
+    clv_blocked in, out, add; /* `add`: the tensor that is added; as out where there is none */
+    clv_u64 weight_group, weight_block; /* elements of one group, of one block of output channels */
+    clv_u32 group_in, group_out;        /* blocks of channels of a group */
+    clv_u32 groups;
+    clv_u32 kernel_y, kernel_x;
+    clv_u32 tap_row, tap_x; /* elements from one tap to the next */
+    clv_u32 lead_taps;      /* elements from an output position to its first tap, backwards */
+    clv_u32 stride_row;     /* elements of input between the rows of the output: row mode */
+    clv_u32 line;           /* positions that one line of tiles has: row mode the row, else all */
+    clv_u32 lines;          /* row mode: rows of the output; else 1 */
+    clv_u32 tiles;          /* of a line */
+    clv_u32 band;           /* tiles (over all lines) that go through all output blocks together */
+    clv_u32 bands,
+        blocks; /* bands of an image; blocks of V vectors of output channels of a group */
+    clv_u32 is_linear;
+    clv_u32 pitch; /* linear mode: positions of a row with its gap, of the input */
+    clv_u32 has_bias, has_add;
+    clv_f32 low, high; /* clamp; -inf, inf */
+} conv_blocked_params;
+
+#endif
