@@ -103,7 +103,7 @@ static void try_expression(
     clv_arena_init(&arena, 0);
     clv_ew_domain domain = clv_random_below(random, 2) == 0 ? CLV_EW_FLOAT : CLV_EW_INT;
     uint32_t num_inputs = 1 + (uint32_t)clv_random_below(random, EW_MAX_OPERANDS);
-    clv_view inputs[EW_MAX_OPERANDS], output = {.shape = {.rank = 3}};
+    clv_view inputs[EW_MAX_OPERANDS] = {{0}}, output = {.shape = {.rank = 3}};
     for (int i = 0; i < output.shape.rank; i++) {
         output.shape.dims[i] = 1 + (int64_t)clv_random_below(random, i == 2 ? 90 : 8);
     }

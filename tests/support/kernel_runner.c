@@ -121,9 +121,13 @@ static void show_call(
     memcpy(inputs, call->inputs, call->num_inputs * sizeof *call->inputs);
     memcpy(outputs, call->outputs, call->num_outputs * sizeof *call->outputs);
     for (uint32_t i = 0; i < call->num_inputs; i++) {
+        inputs[i].layout = (clv_layout){0};
         if (i >= 32 || (constants >> i & 1) == 0) {
             inputs[i].data = NULL;
         }
+    }
+    for (uint32_t i = 0; i < call->num_outputs; i++) {
+        outputs[i].layout = (clv_layout){0};
     }
     *out_shown = *call;
     out_shown->inputs = inputs;
