@@ -1,8 +1,9 @@
-/* Build tool: writes an OpenCL C file as a C array, with its #include "..." lines replaced by the
- * files (each once, but .def lists as often as they are asked for).
+/* Build tool: writes a file as a C array, with its #include "..." lines replaced by the files (each
+ * once, but .def lists as often as they are asked for). Of an OpenCL C file it makes the kernel
+ * source clv_source_NAME, of others the string clv_embedded_NAME.
  *
- *     clv_embed ROOT FILE.cl NAME OUTPUT.c      ROOT: includes are looked up there, and beside the
- * including file
+ *     clv_embed ROOT FILE NAME OUTPUT.c      ROOT: includes are looked up there, and beside the
+ *                                            including file
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -84,9 +85,28 @@ static void put_file(const char *root, const char *path) {
     fclose(file);
 }
 
+static void write_kernel(const char *root, const char *path, const char *name) {
+    fprintf(output, "#include \"kernels_cl/kernel.h\"\n\nstatic const unsigned char text[] = {\n");
+    put_file(root, path);
+    fprintf(output, "0};\n\nextern const clv_kernel_source clv_source_%s;\n", name);
+    fprintf(
+        output,
+        "const clv_kernel_source clv_source_%s = {\n    .name = \"%s\", .text = (const char "
+        "*)text, "
+        ".bytes = sizeof text - 1};\n",
+        name, name);
+}
+
+static void write_string(const char *root, const char *path, const char *name) {
+    fprintf(output, "extern const unsigned char clv_embedded_%s[];\n", name);
+    fprintf(output, "const unsigned char clv_embedded_%s[] = {\n", name);
+    put_file(root, path);
+    fprintf(output, "0};\n");
+}
+
 int main(int argc, char **argv) {
     if (argc != 5) {
-        fprintf(stderr, "usage: clv_embed ROOT FILE.cl NAME OUTPUT.c\n");
+        fprintf(stderr, "usage: clv_embed ROOT FILE NAME OUTPUT.c\n");
         return 2;
     }
     output = fopen(argv[4], "w");
@@ -94,14 +114,8 @@ int main(int argc, char **argv) {
         perror(argv[4]);
         return 1;
     }
-    fprintf(output, "#include \"kernels_cl/kernel.h\"\n\nstatic const unsigned char text[] = {\n");
-    put_file(argv[1], argv[2]);
-    fprintf(output, "0};\n\nextern const clv_kernel_source clv_source_%s;\n", argv[3]);
-    fprintf(
-        output,
-        "const clv_kernel_source clv_source_%s = {\n    .name = \"%s\", .text = (const char "
-        "*)text, "
-        ".bytes = sizeof text - 1};\n",
-        argv[3], argv[3]);
+    size_t length = strlen(argv[2]);
+    bool is_kernel = length > 3 && strcmp(argv[2] + length - 3, ".cl") == 0;
+    (is_kernel ? write_kernel : write_string)(argv[1], argv[2], argv[3]);
     return fclose(output) == 0 ? 0 : 1;
 }

@@ -48,6 +48,16 @@ function(cleave_embed_kernels out_sources)
   set(${out_sources} ${generated} PARENT_SCOPE)
 endfunction()
 
+# The page of timelines as a C file that defines clv_embedded_viewer.
+function(cleave_embed_viewer out_source)
+  set(page ${PROJECT_SOURCE_DIR}/host/report/viewer.html)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/viewer_html.c)
+  add_custom_command(OUTPUT ${output}
+    COMMAND clv_embed ${PROJECT_SOURCE_DIR} ${page} viewer ${output}
+    DEPENDS clv_embed ${page} COMMENT "Embedding viewer.html")
+  set(${out_source} ${output} PARENT_SCOPE)
+endfunction()
+
 # onnx.proto by protoc-c, as a library of its own so that our warnings do not apply to it.
 function(cleave_onnx_proto)
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/proto)
@@ -67,6 +77,9 @@ function(cleave_module name folder internal external)
     list(APPEND sources ${PROJECT_SOURCE_DIR}/kernels_cl/kernel.c)
     cleave_embed_kernels(embedded)
     list(APPEND sources ${embedded})
+  elseif(name STREQUAL "report")
+    cleave_embed_viewer(viewer)
+    list(APPEND sources ${viewer})
   endif()
   if(NOT sources)
     add_library(clv_${name} INTERFACE)

@@ -203,7 +203,7 @@ static bool is_dense(const gantt *g, const clv_picture_layer *layer, const clv_t
     uint64_t num_short = 0;
     for (uint64_t i = row->first_span; i < row->first_span + row->num_spans; i++) {
         const clv_span *span = &layer->timeline->spans[i];
-        num_short += column_of(g, span->end_us) - column_of(g, span->start_us) < 2;
+        num_short += column_of(g, span->end_us) - column_of(g, span->start_us) < 3;
     }
     return row->num_spans > 4 && num_short * 2 > row->num_spans;
 }
@@ -263,10 +263,8 @@ static void add_rows(gantt *g) {
             g->text, "... and %u more units and links, busy %s in the mean\n",
             p->num_rows - MAX_ROWS, share);
     }
-    if (p->num_idle_units > 0) {
-        clv_text_add(
-            g->text, "%u unit%s nothing to do\n", p->num_idle_units,
-            p->num_idle_units == 1 ? " has" : "s have");
+    if (p->num_hidden_units > 0) {
+        clv_text_add(g->text, "... and %u units that have nothing to do\n", p->num_hidden_units);
     }
     clv_text_add(
         g->text,

@@ -134,8 +134,8 @@ static clv_status *fill_rows(clv_picture *p) {
             }
         }
         bool is_unit = r < p->machine->num_units, is_used = row_is_used(found);
-        p->num_idle_units += is_unit && !is_used;
         if (!is_used && (!is_unit || p->machine->num_units > MAX_IDLE_ROWS)) {
+            p->num_hidden_units += is_unit;
             continue;
         }
         clv_picture_row *row = &p->rows[p->num_rows++];
@@ -231,6 +231,69 @@ const char *clv_picture_step_reason(const clv_picture *picture, const clv_schedu
     const clv_group *group = &s->plan->groups[s->group_of_request[step->request]];
     return group->placements[step->task].reason;
 }
+
+void clv_picture_add_cause(
+    const clv_picture *picture, const clv_picture_layer *layer, uint32_t step, clv_text *text) {
+    static const char *const reasons[CLV_NUM_CAUSES] = {
+        "", "it is needed", "a buffer became free", "the unit or link became free",
+        "a request was let in"};
+    const clv_cause *cause = &layer->path->causes[step];
+    char name[256];
+    if (cause->before == CLV_NO_INDEX) {
+        clv_text_add(text, "waited for nothing");
+        return;
+    }
+    clv_schedule_name_step(picture->schedule, cause->before, name, sizeof name);
+    clv_text_add(text, "waited for %s: %s", name, reasons[cause->kind]);
+}
+
+void clv_picture_add_subtitle(const clv_picture *picture, clv_text *text) {
+    const clv_schedule *s = picture->schedule;
+    const clv_timeline *t = picture->layers[0].timeline;
+    clv_text_add(text, "%s", s->plan->policy);
+    if (picture->report->mode != NULL) {
+        clv_text_add(text, ", %s", picture->report->mode);
+    }
+    clv_text_add(
+        text, ", %u request%s, %u unit%s at work, %llu steps", s->num_requests,
+        s->num_requests == 1 ? "" : "s", t->units_used, t->units_used == 1 ? "" : "s",
+        (unsigned long long)s->num_steps);
+}
+
+void clv_picture_get_facts(
+    const clv_picture *picture, clv_picture_fact out_facts[CLV_PICTURE_FACTS]) {
+    const clv_timeline *t = picture->layers[0].timeline;
+    clv_picture_fact *makespan = &out_facts[0], *period = &out_facts[1], *latency = &out_facts[2];
+    clv_picture_fact *bound = &out_facts[3], *buffers = &out_facts[4];
+    char other[CLV_PICTURE_NUMBER];
+    *makespan = (clv_picture_fact){.what = "makespan"};
+    clv_picture_time(makespan->value, t->makespan_us);
+    if (picture->num_layers > 1) {
+        clv_picture_time(other, picture->layers[1].timeline->makespan_us);
+        clv_format(makespan->more, sizeof makespan->more, "measured %s", other);
+    }
+    *period = (clv_picture_fact){.what = "period"};
+    clv_picture_time(period->value, t->period_us);
+    clv_picture_rate(other, t->throughput_per_s);
+    clv_format(period->more, sizeof period->more, "%s requests a second", other);
+    *latency = (clv_picture_fact){.what = "latency"};
+    clv_picture_time(latency->value, t->latency_us);
+    clv_picture_time(other, t->max_latency_us);
+    clv_format(latency->more, sizeof latency->more, "%s at most", other);
+    *bound = (clv_picture_fact){.what = "lower bound"};
+    clv_picture_time(bound->value, t->bounds.best_us);
+    clv_picture_percent(other, t->distance);
+    clv_format(bound->more, sizeof bound->more, "%s above it; %.100s", other, t->bounds.where);
+    *buffers = (clv_picture_fact){.what = "output buffers"};
+    clv_format(buffers->value, sizeof buffers->value, "%u", t->buffers);
+    clv_picture_bytes(other, (double)t->buffer_bytes);
+    clv_format(buffers->more, sizeof buffers->more, "hold %s", other);
+}
+
+/* --- colours --- */
+
+const char *const clv_picture_colours[CLV_PICTURE_COLOURS] = {
+    "#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#ee8866", "#bbcc33", "#aaaa00"};
 
 /* --- numbers --- */
 

@@ -38,9 +38,9 @@ typedef struct clv_picture {
     const char *title;
     clv_picture_layer layers[CLV_PICTURE_LAYERS];
     uint32_t num_layers;
-    clv_picture_row *rows; /* units, then links; units that do nothing are left out where there are
-                              many of them */
-    uint32_t num_rows, num_idle_units;
+    clv_picture_row *rows; /* units, then links; units that do nothing are left out (hidden)
+                              where there are many */
+    uint32_t num_rows, num_hidden_units;
     double end_us;      /* of the longest layer */
     const char **types; /* of tasks, in order of appearance */
     uint32_t num_types;
@@ -61,6 +61,41 @@ const char *clv_picture_step_reason(const clv_picture *picture, const clv_schedu
 /* Whether the steps of a span are transfers. */
 static inline bool clv_picture_is_send(const clv_schedule_step *step) {
     return step->kind == CLV_SCHEDULE_SEND;
+}
+
+/* "waited for relu1 of request 0 (a free buffer)", or what else the step began after. */
+void clv_picture_add_cause(
+    const clv_picture *picture, const clv_picture_layer *layer, uint32_t step, clv_text *text);
+/* "pipeline, static, 4 requests in flight, ..." */
+void clv_picture_add_subtitle(const clv_picture *picture, clv_text *text);
+
+/* What stands at the head of a picture: "period", "40 us", "25000 requests a second". */
+typedef struct clv_picture_fact {
+    const char *what;
+    char value[32], more[160];
+} clv_picture_fact;
+
+enum { CLV_PICTURE_FACTS = 5 };
+void clv_picture_get_facts(
+    const clv_picture *picture, clv_picture_fact out_facts[CLV_PICTURE_FACTS]);
+
+/* --- colours --- */
+
+/* Cells with black text on them, told apart with any colour vision, on light and on dark pages.
+ * Source: Paul Tol, "Colour schemes" (2021), the "light" scheme; its grey is for transfers. */
+enum { CLV_PICTURE_COLOURS = 8 };
+extern const char *const clv_picture_colours[CLV_PICTURE_COLOURS];
+#define CLV_PICTURE_TRANSFER "#dddddd"
+#define CLV_PICTURE_DENSITY "#8fa6c0" /* what is not of one colour */
+#define CLV_PICTURE_CRITICAL "#cc3311"
+
+/* By request where there are several, else by the task's type. */
+static inline uint32_t clv_picture_colour(
+    const clv_picture *picture, const clv_schedule_step *step) {
+    if (picture->schedule->num_requests > 1) {
+        return step->request % CLV_PICTURE_COLOURS;
+    }
+    return picture->type_of_task[step->task] % CLV_PICTURE_COLOURS;
 }
 
 /* --- numbers for people --- */

@@ -8,6 +8,8 @@ typedef struct picture_kind {
 } picture_kind;
 
 static const picture_kind kinds[] = {
+    {".html", clv_report_html},
+    {".svg", clv_report_svg},
     {".txt", clv_report_gantt},
 };
 

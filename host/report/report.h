@@ -25,7 +25,20 @@ typedef struct clv_report {
  * NO_MEMORY. */
 clv_status *clv_report_gantt(const clv_report *report, char **out_text) CLV_CHECKED;
 
-/* By how `path` ends: .txt. USAGE for other names. `path` is not opened. */
+/* The same as a picture, light or dark as the page is; up to some thousand spans are drawn one by
+ * one with tooltips, rows with more as densities. */
+clv_status *clv_report_svg(const clv_report *report, char **out_text) CLV_CHECKED;
+
+/* One file with script and data in it that asks for nothing from elsewhere: zoom, pan, what a step
+ * is and why. Beyond some ten thousand spans it keeps those of a few windows, and densities of the
+ * whole: a few MB at most. */
+clv_status *clv_report_html(const clv_report *report, char **out_text) CLV_CHECKED;
+
+/* Chrome's trace events, which Perfetto and chrome://tracing read: a process for units and one for
+ * links, a thread for each of them, arrows along data that goes from one to another. */
+clv_status *clv_report_trace(const clv_report *report, char **out_text) CLV_CHECKED;
+
+/* By how `path` ends: .html, .svg, .txt. USAGE for other names. `path` is not opened. */
 clv_status *clv_report_picture(const clv_report *report, const char *path, char **out_text)
     CLV_CHECKED;
 
