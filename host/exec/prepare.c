@@ -185,7 +185,7 @@ done:
 void clv_prepared_deinit(clv_prepared *p) {
     const clv_device_vtable *v = p->num_lanes != 0 ? p->unit.devices[0]->vtable : NULL;
     size_t num_kernels = p->kernels != NULL ? p->lowered->num_steps * p->num_lanes : 0;
-    for (size_t i = 0; i < num_kernels; i++) {
+    for (size_t i = num_kernels; i-- > 0;) { /* PoCL looks for one from the last made on */
         v->kernel_destroy(p->kernels[i]);
     }
     size_t num_programs = p->programs != NULL ? p->lowered->num_programs * p->num_lanes : 0;
