@@ -98,7 +98,16 @@ static bool own_folder(const char *folder) {
 /* PoCL has no devices where it cannot make its cache folder, and builds nothing where that is full:
  * then it gets a folder in a temporary place. */
 static clv_status *prepare_pocl_cache(void) {
-    if (clv_env_system("POCL_CACHE_DIR") != NULL) {
+    const char *given = clv_env_system("POCL_CACHE_DIR");
+    if (given != NULL && given[0] == '\0') {
+        unsetenv("POCL_CACHE_DIR"); /* PoCL would end the process */
+    } else if (given != NULL) {
+        if (!can_write(given)) {
+            clv_log(
+                CLV_LOG_WARNING,
+                "POCL_CACHE_DIR '%s' cannot be written: PoCL has no devices then, or cannot build",
+                given);
+        }
         return NULL;
     }
     char *folder = pocl_folder_copy();

@@ -523,6 +523,9 @@ def cache_that_cannot_be_used():
             pass
         for folder in [at("file"), "/proc/nothing", "/dev/null/x"]:
             run("run", model("two"), "--input", "ones", env={"CLEAVE_CACHE_DIR": folder})
+        run("run", model("two"), "--input", "ones", env={"POCL_CACHE_DIR": ""})
+        env = {"POCL_CACHE_DIR": "/proc/nothing"}
+        error("run", model("two"), "--input", "ones", code=5, says=["POCL_CACHE_DIR '/proc/nothing'"], env=env)
         run("run", model("two"), "--input", "ones", env={"CLEAVE_CACHE_DIR": at("cache")})
         for root, _, files in os.walk(at("cache")):
             for name in files:
