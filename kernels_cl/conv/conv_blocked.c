@@ -16,7 +16,7 @@ enum { Y = 1, X = 2 }; /* axes of a window */
 typedef struct tile {
     int64_t positions, vectors;
 } tile;
-static const tile wide_tiles[] = {{28, 1}, {14, 2}, {9, 3}, {6, 4}, {3, 6}, {1, 8}};
+static const tile wide_tiles[] = {{28, 1}, {14, 2}, {9, 3}, {7, 3}, {6, 4}, {3, 6}, {1, 8}};
 static const tile narrow_tiles[] = {{12, 1}, {6, 2}, {4, 3}, {1, 8}};
 
 static const clv_window *window_of(const clv_call *call) {
@@ -178,17 +178,34 @@ static clv_status *emit_constants(
     return emitter->constant(emitter->context, &packing, &out_bias->index);
 }
 
-/* Tiles that share the weights of all their blocks of outputs while their inputs stay in a core's
- * own cache: all of the map where it fits there. */
-static int64_t choose_band(const blocked_plan *plan, const clv_traits *traits, const tile *t) {
-    int64_t tiles = plan->lines * ((plan->line + t->positions - 1) / t->positions);
-    int64_t cache = traits->cache_bytes != 0 ? (int64_t)traits->cache_bytes : 512 << 10;
-    int64_t bytes = plan->in.plane * plan->group_in * (int64_t)sizeof(float);
-    if (bytes <= cache / 2) {
-        return tiles;
+static int64_t cache_of(const clv_traits *traits) {
+    return traits->cache_bytes != 0 ? (int64_t)traits->cache_bytes : 512 << 10;
+}
+
+/* How the tiles of a map are dealt to items: `run` of them to an item where its weights do not stay
+ * in a core's own cache, else one; and `band` items that share the weights of all blocks of outputs
+ * while their inputs stay there: all of the map where it fits. */
+static void deal_tiles(const blocked_plan *plan, const clv_traits *traits, conv_blocked_params *p) {
+    int64_t tiles = (int64_t)p->tiles * p->lines, cache = cache_of(traits);
+    int64_t weight_bytes = (int64_t)p->weight_block * (int64_t)sizeof(float);
+    int64_t input_bytes = (int64_t)p->weight_input * (int64_t)sizeof(float);
+    int64_t run = 1;
+    p->chunk = p->group_in;
+    if (weight_bytes > cache / 4) {
+        int64_t others = plan->in.images * p->groups * p->blocks;
+        int64_t most = tiles * others / (4 * (int64_t)traits->num_lanes);
+        run = most < CONV_BLOCKED_RUN ? largest(most, 1) : CONV_BLOCKED_RUN;
+        run = run < tiles ? run : tiles;
+        p->chunk = (clv_u32)(run > 1 ? largest(cache / 8 / input_bytes, 1) : p->group_in);
     }
-    int64_t band = tiles * (cache / 4) / bytes;
-    return largest(1, band);
+    int64_t items = (tiles + run - 1) / run, band = items;
+    int64_t bytes = plan->in.plane * plan->group_in * (int64_t)sizeof(float);
+    if (bytes > cache / 2) {
+        band = largest(1, items * (cache / 4) / bytes);
+    }
+    p->run = (clv_u32)run;
+    p->band = (clv_u32)band;
+    p->bands = (clv_u32)((items + band - 1) / band);
 }
 
 static void fill_params(
@@ -197,12 +214,12 @@ static void fill_params(
     const clv_window *w = window_of(call);
     int64_t tiles = (plan->line + t->positions - 1) / t->positions;
     int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
-    int64_t band = choose_band(plan, traits, t);
-    int64_t weight_block =
-        t->vectors * plan->block * plan->group_in * plan->block * w->kernel[Y] * w->kernel[X];
+    int64_t weight_input = t->vectors * plan->block * plan->block * w->kernel[Y] * w->kernel[X];
+    int64_t weight_block = weight_input * plan->group_in;
     *p = (conv_blocked_params){
         .weight_group = (clv_u64)(blocks * weight_block),
         .weight_block = (clv_u64)weight_block,
+        .weight_input = (clv_u32)weight_input,
         .group_in = (clv_u32)plan->group_in,
         .group_out = (clv_u32)plan->group_out,
         .groups = (clv_u32)plan->groups,
@@ -215,8 +232,6 @@ static void fill_params(
         .line = (clv_u32)plan->line,
         .lines = (clv_u32)plan->lines,
         .tiles = (clv_u32)tiles,
-        .band = (clv_u32)band,
-        .bands = (clv_u32)((tiles * plan->lines + band - 1) / band),
         .blocks = (clv_u32)blocks,
         .is_linear = plan->is_linear,
         .pitch = (clv_u32)plan->pitch,
@@ -226,6 +241,7 @@ static void fill_params(
     clv_blocked_from_extents(&plan->in, call->inputs[0].layout.gap_y, &p->in);
     clv_blocked_from_extents(&plan->out, call->outputs[0].layout.gap_y, &p->out);
     p->add = p->out;
+    deal_tiles(plan, traits, p);
 }
 
 clv_status *clv_conv_blocked_emit(

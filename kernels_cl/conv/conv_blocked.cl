@@ -58,7 +58,9 @@ static void conv_store_slow(
     }
 }
 
-/* Finds the tile of an item: its place, its first input and its weights. */
+/* An item does `run` tiles of one block of outputs. Where the weights of a block are more than a
+ * core's cache holds, they are taken `chunk` blocks of inputs at a time through all of its tiles,
+ * whose sums wait in memory meanwhile. */
 #define CONV_BLOCKED(R, V, S)                                                                      \
     CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1)))                                        \
     kernel void conv_blocked_##R##x##V##s##S(                                                      \
@@ -72,100 +74,121 @@ static void conv_store_slow(
         item /= p.band;                                                                            \
         uint block = (uint)(item % p.blocks);                                                      \
         item /= p.blocks;                                                                          \
-        uint tile = (uint)(item % p.bands) * p.band + in_band;                                     \
+        uint first = ((uint)(item % p.bands) * p.band + in_band) * p.run;                          \
         item /= p.bands;                                                                           \
         uint group = (uint)(item % p.groups), image = (uint)(item / p.groups);                     \
-        uint line = tile / p.tiles, q = tile % p.tiles * R;                                        \
-        if (line >= p.lines) {                                                                     \
-            return;                                                                                \
-        }                                                                                          \
+        uint end = min(first + p.run, p.tiles * p.lines);                                          \
         uint plane = group * p.group_out + block * V;                                              \
         conv_tile_place at;                                                                        \
-        at.y = p.is_linear ? q / p.pitch : line;                                                   \
-        at.x = p.is_linear ? q % p.pitch : q;                                                      \
-        at.count = min((uint)R, p.line - q);                                                       \
         at.planes = min((uint)V, p.group_out - block * V);                                         \
         at.is_first_plane = image == 0 && plane == 0;                                              \
         at.out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +          \
                  (ulong)plane * p.out.plane;                                                       \
         at.add = CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +          \
                  (ulong)plane * p.add.plane;                                                       \
-        const global float *x = CLV_AT(float, in, range.offset[0]) + p.in.lead +                   \
-                                image * p.in.image + (ulong)group * p.group_in * p.in.plane +      \
-                                line * p.stride_row + q * (S * B) - p.lead_taps;                   \
-        const global float *w = CLV_AT(float, weights, range.offset[1]) + group * p.weight_group + \
-                                block * p.weight_block;                                            \
-        clv_fv sums[R * V];                                                                        \
-        _Pragma("unroll") for (int v = 0; v < V; v++) {                                            \
-            clv_fv start = (clv_fv)(0.0f);                                                         \
-            if (p.has_bias && v < at.planes) {                                                     \
-                start = *(const global clv_fv                                                      \
-                              *)(CLV_AT(float, bias, range.offset[2]) + (plane + v) * B);          \
-            }                                                                                      \
-            _Pragma("unroll") for (int r = 0; r < R; r++) {                                        \
-                sums[r * V + v] = start;                                                           \
-            }                                                                                      \
-        }                                                                                          \
-        for (uint c = 0; c < p.group_in; c++) {                                                    \
-            const global float *x_row = x;                                                         \
-            for (uint ky = 0; ky < p.kernel_y; ky++) {                                             \
-                const global float *x_tap = x_row;                                                 \
-                for (uint kx = 0; kx < p.kernel_x; kx++) {                                         \
-                    _Pragma("unroll") for (int i = 0; i < B; i++) {                                \
-                        clv_fv weight[V];                                                          \
-                        _Pragma("unroll") for (int v = 0; v < V; v++) {                            \
-                            weight[v] = *(const global clv_fv *)(w + (i * V + v) * B);             \
-                        }                                                                          \
-                        _Pragma("unroll") for (int r = 0; r < R; r++) {                            \
-                            clv_fv value = (clv_fv)(x_tap[r * (S * B) + i]);                       \
-                            _Pragma("unroll") for (int v = 0; v < V; v++) {                        \
-                                sums[r * V + v] = fma(value, weight[v], sums[r * V + v]);          \
-                            }                                                                      \
-                        }                                                                          \
+        in = CLV_AT(float, in, range.offset[0]) + p.in.lead + image * p.in.image +                 \
+             (ulong)group * p.group_in * p.in.plane;                                               \
+        const global float *w_chunk = CLV_AT(float, weights, range.offset[1]) +                    \
+                                      group * p.weight_group + block * p.weight_block;             \
+        bias = CLV_AT(float, bias, range.offset[2]) + plane * B;                                   \
+        float waiting[CONV_BLOCKED_RUN * R * V * B] __attribute__((aligned(64)));                  \
+        for (uint c0 = 0; c0 < p.group_in; c0 += p.chunk) {                                        \
+            uint c1 = min(c0 + p.chunk, p.group_in);                                               \
+            for (uint tile = first; tile < end; tile++) {                                          \
+                float *saved = waiting + (tile - first) * (R * V * B);                             \
+                uint line = tile / p.tiles, q = tile % p.tiles * R;                                \
+                const global float *x =                                                            \
+                    in + (ulong)c0 * p.in.plane + line * p.stride_row + q * (S * B) - p.lead_taps; \
+                const global float *w = w_chunk;                                                   \
+                clv_fv sums[R * V];                                                                \
+                _Pragma("unroll") for (int v = 0; v < V; v++) {                                    \
+                    clv_fv start = (clv_fv)(0.0f);                                                 \
+                    if (p.has_bias && v < at.planes) {                                             \
+                        start = CLV_FV_LOAD(bias + v * B);                                         \
                     }                                                                              \
-                    w += B * B * V;                                                                \
-                    x_tap += p.tap_x;                                                              \
-                }                                                                                  \
-                x_row += p.tap_row;                                                                \
-            }                                                                                      \
-            x += p.in.plane;                                                                       \
-        }                                                                                          \
-        if (at.x + R < p.out.width && at.planes == V && at.y < p.out.height) {                     \
-            _Pragma("unroll") for (int v = 0; v < V; v++) {                                        \
-                global float *to = at.out + (ulong)v * p.out.plane + at.y * p.out.row + at.x * B;  \
-                const global float *from =                                                         \
-                    at.add + (ulong)v * p.add.plane + at.y * p.add.row + at.x * B;                 \
-                if (p.has_add) {                                                                   \
                     _Pragma("unroll") for (int r = 0; r < R; r++) {                                \
-                        sums[r * V + v] += CLV_FV_LOAD(from + r * B);                              \
+                        sums[r * V + v] = start;                                                   \
                     }                                                                              \
                 }                                                                                  \
-                _Pragma("unroll") for (int r = 0; r < R; r++) {                                    \
-                    clv_fv value = sums[r * V + v];                                                \
-                    value = value < p.low ? (clv_fv)(p.low) : value;                               \
-                    value = value > p.high ? (clv_fv)(p.high) : value;                             \
-                    CLV_FV_STORE(to + r * B, value);                                               \
+                if (c0 != 0) {                                                                     \
+                    _Pragma("unroll") for (int i = 0; i < R * V; i++) {                            \
+                        sums[i] = *(private clv_fv *)(saved + i * B);                              \
+                    }                                                                              \
+                }                                                                                  \
+                for (uint c = c0; c < c1; c++) {                                                   \
+                    const global float *x_row = x;                                                 \
+                    for (uint ky = 0; ky < p.kernel_y; ky++) {                                     \
+                        const global float *x_tap = x_row;                                         \
+                        for (uint kx = 0; kx < p.kernel_x; kx++) {                                 \
+                            _Pragma("unroll") for (int i = 0; i < B; i++) {                        \
+                                clv_fv weight[V];                                                  \
+                                _Pragma("unroll") for (int v = 0; v < V; v++) {                    \
+                                    weight[v] = CLV_FV_LOAD(w + (i * V + v) * B);                  \
+                                }                                                                  \
+                                _Pragma("unroll") for (int r = 0; r < R; r++) {                    \
+                                    clv_fv value = (clv_fv)(x_tap[r * (S * B) + i]);               \
+                                    _Pragma("unroll") for (int v = 0; v < V; v++) {                \
+                                        sums[r * V + v] = fma(value, weight[v], sums[r * V + v]);  \
+                                    }                                                              \
+                                }                                                                  \
+                            }                                                                      \
+                            w += B * B * V;                                                        \
+                            x_tap += p.tap_x;                                                      \
+                        }                                                                          \
+                        x_row += p.tap_row;                                                        \
+                    }                                                                              \
+                    x += p.in.plane;                                                               \
+                }                                                                                  \
+                if (c1 < p.group_in) {                                                             \
+                    _Pragma("unroll") for (int i = 0; i < R * V; i++) {                            \
+                        *(private clv_fv *)(saved + i * B) = sums[i];                              \
+                    }                                                                              \
+                    continue;                                                                      \
+                }                                                                                  \
+                at.y = p.is_linear ? q / p.pitch : line;                                           \
+                at.x = p.is_linear ? q % p.pitch : q;                                              \
+                at.count = min((uint)R, p.line - q);                                               \
+                if (at.x + R >= p.out.width || at.planes != V || at.count != R) {                  \
+                    _Pragma("unroll") for (int i = 0; i < R * V; i++) {                            \
+                        *(private clv_fv *)(saved + i * B) = sums[i];                              \
+                    }                                                                              \
+                    conv_store_slow(saved, V, &at, &p);                                            \
+                    continue;                                                                      \
+                }                                                                                  \
+                _Pragma("unroll") for (int v = 0; v < V; v++) {                                    \
+                    global float *to =                                                             \
+                        at.out + (ulong)v * p.out.plane + at.y * p.out.row + at.x * B;             \
+                    const global float *from =                                                     \
+                        at.add + (ulong)v * p.add.plane + at.y * p.add.row + at.x * B;             \
+                    if (p.has_add) {                                                               \
+                        _Pragma("unroll") for (int r = 0; r < R; r++) {                            \
+                            sums[r * V + v] += CLV_FV_LOAD(from + r * B);                          \
+                        }                                                                          \
+                    }                                                                              \
+                    _Pragma("unroll") for (int r = 0; r < R; r++) {                                \
+                        clv_fv value = sums[r * V + v];                                            \
+                        value = value < p.low ? (clv_fv)(p.low) : value;                           \
+                        value = value > p.high ? (clv_fv)(p.high) : value;                         \
+                        CLV_FV_STORE(to + r * B, value);                                           \
+                    }                                                                              \
                 }                                                                                  \
             }                                                                                      \
-            return;                                                                                \
+            w_chunk += (ulong)(c1 - c0) * p.weight_input;                                          \
         }                                                                                          \
-        float values[R * V * B] __attribute__((aligned(64)));                                      \
-        _Pragma("unroll") for (int i = 0; i < R * V; i++) {                                        \
-            *(private clv_fv *)(values + i * B) = sums[i];                                         \
-        }                                                                                          \
-        conv_store_slow(values, V, &at, &p);                                                       \
     }
 
 #if CLV_WIDTH == 16
 CONV_BLOCKED(28, 1, 1)
 CONV_BLOCKED(14, 2, 1)
 CONV_BLOCKED(9, 3, 1)
+CONV_BLOCKED(7, 3, 1)
 CONV_BLOCKED(6, 4, 1)
 CONV_BLOCKED(3, 6, 1)
 CONV_BLOCKED(1, 8, 1)
 CONV_BLOCKED(28, 1, 2)
 CONV_BLOCKED(14, 2, 2)
 CONV_BLOCKED(9, 3, 2)
+CONV_BLOCKED(7, 3, 2)
 CONV_BLOCKED(6, 4, 2)
 CONV_BLOCKED(3, 6, 2)
 CONV_BLOCKED(1, 8, 2)

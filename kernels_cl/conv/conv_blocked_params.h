@@ -4,6 +4,8 @@
 
 #include "kernels_cl/blocked/blocked_params.h"
 
+enum { CONV_BLOCKED_RUN = 8 }; /* tiles of an item at most */
+
 typedef struct conv_blocked_params {
     clv_blocked in, out, add; /* `add`: the tensor that is added; as out where there is none */
     clv_u64 weight_group, weight_block; /* elements of one group, of one block of output channels */
@@ -16,7 +18,10 @@ typedef struct conv_blocked_params {
     clv_u32 line;           /* positions that one line of tiles has: row mode the row, else all */
     clv_u32 lines;          /* row mode: rows of the output; else 1 */
     clv_u32 tiles;          /* of a line */
-    clv_u32 band;           /* tiles (over all lines) that go through all output blocks together */
+    clv_u32 run;            /* tiles (over all lines) of an item */
+    clv_u32 chunk;        /* blocks of input channels that go through all tiles of a run at once */
+    clv_u32 weight_input; /* elements of weights of a block of input channels */
+    clv_u32 band;         /* items that go through all output blocks together */
     clv_u32 bands,
         blocks; /* bands of an image; blocks of V vectors of output channels of a group */
     clv_u32 is_linear;
