@@ -327,6 +327,20 @@ static const clv_variant variants[] = {
         .layouts = clv_conv_blocked_layouts,
         .emit = clv_conv_blocked_emit,
     },
+    {
+        .name = "depthwise",
+        .summary = "CPUs, channels in blocks: one input channel for each output channel",
+        .fits = clv_conv_depthwise_fits,
+        .layouts = clv_conv_depthwise_layouts,
+        .emit = clv_conv_depthwise_emit,
+    },
+    {
+        .name = "planar",
+        .summary = "CPUs, few input channels (first layers): plain in, channels in blocks out",
+        .fits = clv_conv_planar_fits,
+        .layouts = clv_conv_planar_layouts,
+        .emit = clv_conv_planar_emit,
+    },
 };
 
 const clv_kernel_family clv_kernels_conv = {

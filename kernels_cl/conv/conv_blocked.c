@@ -31,6 +31,15 @@ static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
+/* Groups narrower than a block, as many of them in one as fit: a block of outputs then reads one
+ * block of inputs, through weights that are zero between groups. */
+static bool groups_share_blocks(const clv_call *call, int64_t block) {
+    int64_t groups = groups_of(call);
+    int64_t in = call->inputs[0].shape.dims[1] / groups;
+    int64_t out = call->outputs[0].shape.dims[1] / groups;
+    return groups > 1 && in == out && in > 1 && block % in == 0;
+}
+
 bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
     const clv_conv_params *op = call->params;
     const clv_window *w = &op->window;
@@ -44,8 +53,8 @@ bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
     return traits->is_cpu && !op->is_transposed && w->rank <= 2 && is_in_bounds &&
            w->stride[X] <= 2 && call->inputs[1].data != NULL &&
            (!clv_call_has_input(call, 2) || call->inputs[2].data != NULL) &&
-           in / op->groups >= layout.block / 2 &&
-           (op->groups == 1 ||
+           (groups_share_blocks(call, layout.block) ||
+            (op->groups == 1 && in >= layout.block / 2) ||
             (in / op->groups % layout.block == 0 && out / op->groups % layout.block == 0)) &&
            clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
            clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout);
@@ -79,6 +88,9 @@ static void make_plan(const clv_call *call, blocked_plan *plan) {
     *plan = (blocked_plan){.block = in->layout.block, .groups = groups_of(call)};
     clv_layout_extents_of(&in->shape, &in->layout, &plan->in);
     clv_layout_extents_of(&out->shape, &out->layout, &plan->out);
+    if (groups_share_blocks(call, plan->block)) {
+        plan->groups = plan->in.planes;
+    }
     plan->group_in = plan->in.planes / plan->groups;
     plan->group_out = plan->out.planes / plan->groups;
     bool is_point = w->kernel[Y] == 1 && w->kernel[X] == 1 && w->stride[Y] == 1 &&
@@ -125,24 +137,26 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
     make_plan(call, &plan);
     const clv_window *w = window_of(call);
     int64_t vectors = args[0], block = plan.block, taps = w->kernel[Y] * w->kernel[X];
-    int64_t out_channels = call->outputs[0].shape.dims[1] / plan.groups;
-    int64_t in_channels = call->inputs[0].shape.dims[1] / plan.groups;
+    int64_t out_channels = call->outputs[0].shape.dims[1];
+    int64_t in_channels = call->inputs[0].shape.dims[1];
+    int64_t group_out = out_channels / groups_of(call), group_in = in_channels / groups_of(call);
     int64_t blocks = (plan.group_out + vectors - 1) / vectors, width = vectors * block;
     const char *from = call->inputs[1].data;
     float *to = out_packed;
     for (int64_t g = 0; g < plan.groups; g++) {
         for (int64_t k = 0; k < blocks * width; k += width) {
-            for (int64_t c = 0; c < plan.group_in * block; c += block) {
-                for (int64_t t = 0; t < taps; t++) {
-                    for (int64_t i = 0; i < block; i++) {
-                        for (int64_t j = 0; j < width; j++, to++) {
-                            *to = 0;
-                            if (k + j < out_channels && c + i < in_channels) {
-                                int64_t row = g * out_channels + k + j;
-                                int64_t at = (row * in_channels + c + i) * taps + t;
-                                memcpy(to, from + (size_t)at * sizeof *to, sizeof *to);
-                            }
-                        }
+            for (int64_t c = 0; c < plan.group_in * block * taps; c++) {
+                /* blocks of inputs, then taps, then channels of the block */
+                int64_t tap = c / block % taps;
+                int64_t in = g * plan.group_in * block + c / (block * taps) * block + c % block;
+                for (int64_t j = 0; j < width; j++, to++) {
+                    int64_t out = g * plan.group_out * block + k + j;
+                    bool is_there = k + j < plan.group_out * block && out < out_channels &&
+                                    in < in_channels && out / group_out == in / group_in;
+                    *to = 0;
+                    if (is_there) {
+                        int64_t at = (out * group_in + in % group_in) * taps + tap;
+                        memcpy(to, from + (size_t)at * sizeof *to, sizeof *to);
                     }
                 }
             }
@@ -156,26 +170,29 @@ static void fill_bias(const clv_call *call, const int64_t args[8], void *out_pac
     memcpy(out_packed, call->inputs[2].data, channels * sizeof(float));
 }
 
-static clv_status *emit_constants(
-    const clv_call *call, const blocked_plan *plan, int64_t vectors, const clv_emitter *emitter,
-    clv_arg *out_weights, clv_arg *out_bias) {
-    const clv_window *w = window_of(call);
-    int64_t blocks = (plan->group_out + vectors - 1) / vectors;
-    int64_t elements = plan->groups * blocks * vectors * plan->block * plan->group_in *
-                       plan->block * w->kernel[Y] * w->kernel[X];
-    clv_packing packing = {
-        .bytes = (size_t)elements * sizeof(float), .args = {vectors}, .fill = fill_weights};
-    *out_weights = (clv_arg){CLV_ARG_CONSTANT, 0};
-    CLV_TRY(emitter->constant(emitter->context, &packing, &out_weights->index));
+clv_status *clv_conv_emit_bias(
+    const clv_call *call, int64_t channels, const clv_emitter *emitter, clv_arg *out_bias) {
     *out_bias = (clv_arg){CLV_ARG_NONE, 0};
     if (!clv_call_has_input(call, 2) || ((const clv_conv_params *)call->params)->skip_bias) {
         return NULL;
     }
-    int64_t channels = plan->out.planes * plan->block;
-    packing = (clv_packing){
+    const clv_packing packing = {
         .bytes = (size_t)channels * sizeof(float), .args = {channels}, .fill = fill_bias};
     out_bias->kind = CLV_ARG_CONSTANT;
     return emitter->constant(emitter->context, &packing, &out_bias->index);
+}
+
+static clv_status *emit_weights(
+    const clv_call *call, const blocked_plan *plan, int64_t vectors, const clv_emitter *emitter,
+    clv_arg *out_weights) {
+    const clv_window *w = window_of(call);
+    int64_t blocks = (plan->group_out + vectors - 1) / vectors;
+    int64_t elements = plan->groups * blocks * vectors * plan->block * plan->group_in *
+                       plan->block * w->kernel[Y] * w->kernel[X];
+    const clv_packing packing = {
+        .bytes = (size_t)elements * sizeof(float), .args = {vectors}, .fill = fill_weights};
+    *out_weights = (clv_arg){CLV_ARG_CONSTANT, 0};
+    return emitter->constant(emitter->context, &packing, &out_weights->index);
 }
 
 static int64_t cache_of(const clv_traits *traits) {
@@ -252,7 +269,8 @@ clv_status *clv_conv_blocked_emit(
     make_plan(call, &plan);
     const tile *t = choose_tile(&plan);
     clv_arg weights, bias;
-    CLV_TRY(emit_constants(call, &plan, t->vectors, emitter, &weights, &bias));
+    CLV_TRY(emit_weights(call, &plan, t->vectors, emitter, &weights));
+    CLV_TRY(clv_conv_emit_bias(call, plan.out.planes * plan.block, emitter, &bias));
     conv_blocked_params p;
     fill_params(call, &plan, traits, t, &p);
     p.has_bias = bias.kind != CLV_ARG_NONE;

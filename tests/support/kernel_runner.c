@@ -92,7 +92,8 @@ static clv_status *take_launch(void *context, const clv_launch *launch) {
     clv_launch *copy = &s->launches[s->num_launches++];
     *copy = *launch;
     copy->params = params;
-    return NULL;
+    copy->entry = clv_strdup(launch->entry); /* emit() may have made it on its stack */
+    return copy->entry != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for a name");
 }
 
 static clv_status *take_scratch(void *context, size_t bytes, uint32_t *out_index) {
@@ -420,6 +421,7 @@ clv_status *clv_test_kernels_run(clv_test_device *device, clv_test_run *run) {
 done:
     for (size_t i = 0; i < s->num_launches; i++) {
         clv_free((void *)s->launches[i].params);
+        clv_free((void *)s->launches[i].entry);
     }
     for (size_t i = 0; i < s->num_operands; i++) {
         if (s->operands[i].buffer != NULL) {

@@ -1,0 +1,254 @@
+/* The variants `depthwise` and `planar` of Conv: conv_light.cl tells how they work. */
+#include "kernels_cl/blocked/blocked.h"
+#include "kernels_cl/conv/conv.h"
+#include "kernels_cl/conv/conv_blocked.h"
+#include "kernels_cl/conv/conv_light_params.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+extern const clv_kernel_source clv_source_conv_light;
+
+enum { Y = 1, X = 2, MAX_PLANAR_CHANNELS = 8 };
+
+static const clv_window *window_of(const clv_call *call) {
+    return &((const clv_conv_params *)call->params)->window;
+}
+
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* What both variants ask of a call. */
+static bool is_light(const clv_call *call, const clv_traits *traits) {
+    const clv_conv_params *op = call->params;
+    const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
+    return traits->is_cpu && !op->is_transposed && op->window.rank <= 2 &&
+           call->inputs[1].data != NULL &&
+           (!clv_call_has_input(call, 2) || call->inputs[2].data != NULL) &&
+           clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
+           clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout);
+}
+
+/* --- depthwise ------------------------------------------------------------------------------- */
+
+bool clv_conv_depthwise_fits(const clv_call *call, const clv_traits *traits) {
+    const clv_window *w = window_of(call);
+    int64_t groups = ((const clv_conv_params *)call->params)->groups;
+    bool is_padded = true;
+    for (int a = Y; a <= X; a++) {
+        is_padded =
+            is_padded && w->pad_begin[a] >= 0 && w->pad_begin[a] <= 16 && w->pad_end[a] <= 16;
+    }
+    return is_light(call, traits) && is_padded && groups > 1 &&
+           groups == call->inputs[0].shape.dims[1] && groups == call->outputs[0].shape.dims[1];
+}
+
+void clv_conv_depthwise_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
+    clv_conv_blocked_layouts(call, traits, inputs, outputs);
+}
+
+/* args: the block. Weights [channels][1][taps] to [blocks][taps][block]. */
+static void fill_depthwise(const clv_call *call, const int64_t args[8], void *out_packed) {
+    const clv_window *w = window_of(call);
+    int64_t taps = w->kernel[Y] * w->kernel[X], channels = call->outputs[0].shape.dims[1];
+    int64_t block = args[0], blocks = (channels + block - 1) / block;
+    float *to = out_packed;
+    memset(out_packed, 0, (size_t)(blocks * taps * block) * sizeof *to);
+    for (int64_t c = 0; c < channels; c++) {
+        for (int64_t t = 0; t < taps; t++) {
+            const char *from =
+                (const char *)call->inputs[1].data + (size_t)(c * taps + t) * sizeof *to;
+            memcpy(&to[(c / block * taps + t) * block + c % block], from, sizeof *to);
+        }
+    }
+}
+
+clv_status *clv_conv_depthwise_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    const clv_window *w = window_of(call);
+    int64_t taps = w->kernel[Y] * w->kernel[X], block = call->inputs[0].layout.block;
+    conv_depthwise_params p = {.low = -INFINITY, .high = INFINITY};
+    clv_blocked_from_view(&call->inputs[0], &p.in);
+    clv_blocked_from_view(&call->outputs[0], &p.out);
+    p.add = p.out;
+    p.kernel_y = (clv_u32)w->kernel[Y];
+    p.kernel_x = (clv_u32)w->kernel[X];
+    p.tap_row = (clv_u32)w->dilation[Y] * p.in.row;
+    p.tap_x = (clv_u32)(w->dilation[X] * block);
+    p.lead_taps = (clv_u32)w->pad_begin[Y] * p.in.row + (clv_u32)(w->pad_begin[X] * block);
+    p.stride_row = (clv_u32)w->stride[Y] * p.in.row;
+    p.stride_x = (clv_u32)(w->stride[X] * block);
+    uint64_t planes = (uint64_t)call->outputs[0].shape.dims[0] * p.out.planes;
+    clv_deal_rows(
+        traits, planes * p.out.height, (uint64_t)p.out.row * (uint64_t)taps / 4 + 1, &p.rows);
+    p.rows = p.rows < p.out.height ? p.rows : p.out.height;
+    p.row_blocks = (p.out.height + p.rows - 1) / p.rows;
+    const clv_packing packing = {
+        .bytes = (size_t)(p.out.planes * taps * block) * sizeof(float),
+        .args = {block},
+        .fill = fill_depthwise};
+    clv_arg weights = {CLV_ARG_CONSTANT, 0}, bias;
+    CLV_TRY(emitter->constant(emitter->context, &packing, &weights.index));
+    CLV_TRY(clv_conv_emit_bias(call, p.out.planes * block, emitter, &bias));
+    p.has_bias = bias.kind != CLV_ARG_NONE;
+    const clv_launch launch = {
+        .source = &clv_source_conv_light,
+        .entry = "conv_depthwise",
+        .options = clv_width_options(traits),
+        .args = {{CLV_ARG_INPUT, 0}, weights, bias, {CLV_ARG_NONE, 0}, {CLV_ARG_OUTPUT, 0}},
+        .num_args = 5,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = planes * p.row_blocks,
+        .local_size = 1,
+    };
+    return emitter->launch(emitter->context, &launch);
+}
+
+/* --- planar ---------------------------------------------------------------------------------- */
+
+bool clv_conv_planar_fits(const clv_call *call, const clv_traits *traits) {
+    const clv_conv_params *op = call->params;
+    return is_light(call, traits) && op->groups == 1 &&
+           call->inputs[0].shape.dims[1] < MAX_PLANAR_CHANNELS;
+}
+
+void clv_conv_planar_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
+    (void)call;
+    (void)inputs;
+    outputs[0].block = (uint8_t)clv_width(traits);
+}
+
+/* The register tile whose rounding up of rows and blocks wastes least. */
+static void choose_planar_tile(
+    const clv_blocked *out, int64_t block, int64_t *out_positions, int64_t *out_vectors) {
+    static const int64_t wide[][2] = {{14, 2}, {12, 2}, {8, 3}, {6, 4}};
+    static const int64_t narrow[][2] = {{6, 2}, {4, 3}};
+    const int64_t(*tiles)[2] = block == 16 ? wide : narrow;
+    size_t count = block == 16 ? sizeof wide / sizeof *wide : sizeof narrow / sizeof *narrow;
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        int64_t along = (out->width + tiles[i][0] - 1) / tiles[i][0];
+        int64_t blocks = (out->planes + tiles[i][1] - 1) / tiles[i][1];
+        int64_t sums = along * blocks * tiles[i][0] * tiles[i][1];
+        if (sums < least) {
+            least = sums;
+            *out_positions = tiles[i][0];
+            *out_vectors = tiles[i][1];
+        }
+    }
+}
+
+/* args: vectors of a block of outputs, the block. [outputs][channels][taps] to
+ * [blocks of outputs][channels][taps][vectors * block]. */
+static void fill_planar(const clv_call *call, const int64_t args[8], void *out_packed) {
+    const clv_window *w = window_of(call);
+    int64_t taps = w->kernel[Y] * w->kernel[X], width = args[0] * args[1];
+    int64_t channels = call->inputs[0].shape.dims[1], outputs = call->outputs[0].shape.dims[1];
+    float *to = out_packed;
+    for (int64_t k = 0; k < outputs; k += width) {
+        for (int64_t c = 0; c < channels * taps; c++) {
+            for (int64_t j = 0; j < width; j++, to++) {
+                *to = 0;
+                if (k + j < outputs) {
+                    size_t at = (size_t)((k + j) * channels * taps + c) * sizeof *to;
+                    memcpy(to, (const char *)call->inputs[1].data + at, sizeof *to);
+                }
+            }
+        }
+    }
+}
+
+/* The input with zeros around, wide enough for the last tile of a row. */
+static clv_status *emit_planar_pad(
+    const clv_call *call, const clv_traits *traits, int64_t positions, const clv_emitter *emitter,
+    conv_planar_params *out_params, clv_arg *out_arg) {
+    const clv_window *w = window_of(call);
+    const clv_shape *in = &call->inputs[0].shape;
+    const clv_blocked *out = &out_params->out;
+    int64_t last_row = (out->height - 1) * w->stride[Y] + (w->kernel[Y] - 1) * w->dilation[Y] + 1;
+    int64_t wide = (out->width + positions - 1) / positions * positions;
+    int64_t last_x = (wide - 1) * w->stride[X] + (w->kernel[X] - 1) * w->dilation[X] + 1;
+    conv_planar_pad_params p = {
+        .in_height = (clv_u32)(in->rank == 4 ? in->dims[2] : 1),
+        .in_width = (clv_u32)in->dims[in->rank - 1],
+        .pad_y = (clv_u32)larger(w->pad_begin[Y], 0),
+        .pad_x = (clv_u32)larger(w->pad_begin[X], 0),
+    };
+    p.out_height = (clv_u32)larger(last_row, p.in_height + p.pad_y);
+    p.out_width = (clv_u32)larger(last_x, p.in_width + p.pad_x);
+    out_params->in_row = p.out_width;
+    out_params->in_plane = p.out_width * p.out_height;
+    out_params->in_image = (clv_u64)out_params->in_plane * (clv_u64)in->dims[1];
+    uint64_t planes = (uint64_t)(in->dims[0] * in->dims[1]);
+    *out_arg = (clv_arg){CLV_ARG_SCRATCH, 0};
+    CLV_TRY(emitter->scratch(
+        emitter->context, (size_t)(planes * out_params->in_plane) * sizeof(float),
+        &out_arg->index));
+    clv_deal_rows(traits, planes * p.out_height, p.out_width, &p.rows);
+    p.rows = p.rows < p.out_height ? p.rows : p.out_height;
+    p.row_blocks = (p.out_height + p.rows - 1) / p.rows;
+    const clv_launch launch = {
+        .source = &clv_source_conv_light,
+        .entry = "conv_planar_pad",
+        .options = clv_width_options(traits),
+        .args = {{CLV_ARG_INPUT, 0}, *out_arg},
+        .num_args = 2,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = planes * p.row_blocks,
+        .local_size = 1,
+    };
+    return emitter->launch(emitter->context, &launch);
+}
+
+clv_status *clv_conv_planar_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    const clv_window *w = window_of(call);
+    int64_t block = call->outputs[0].layout.block, positions = 0, vectors = 0;
+    int64_t channels = call->inputs[0].shape.dims[1], taps = w->kernel[Y] * w->kernel[X];
+    conv_planar_params p = {.low = -INFINITY, .high = INFINITY};
+    clv_blocked_from_view(&call->outputs[0], &p.out);
+    p.add = p.out;
+    choose_planar_tile(&p.out, block, &positions, &vectors);
+    clv_arg in, weights = {CLV_ARG_CONSTANT, 0}, bias;
+    CLV_TRY(emit_planar_pad(call, traits, positions, emitter, &p, &in));
+    p.channels = (clv_u32)channels;
+    p.kernel_y = (clv_u32)w->kernel[Y];
+    p.kernel_x = (clv_u32)w->kernel[X];
+    p.tap_row = (clv_u32)w->dilation[Y] * p.in_row;
+    p.tap_x = (clv_u32)w->dilation[X];
+    p.stride_row = (clv_u32)w->stride[Y] * p.in_row;
+    p.stride_x = (clv_u32)w->stride[X];
+    p.tiles = (clv_u32)((p.out.width + positions - 1) / positions);
+    p.blocks = (clv_u32)((p.out.planes + vectors - 1) / vectors);
+    p.weight_block = (clv_u64)(channels * taps * vectors * block);
+    const clv_packing packing = {
+        .bytes = (size_t)(p.blocks * p.weight_block) * sizeof(float),
+        .args = {vectors, block},
+        .fill = fill_planar};
+    CLV_TRY(emitter->constant(emitter->context, &packing, &weights.index));
+    CLV_TRY(clv_conv_emit_bias(call, p.out.planes * block, emitter, &bias));
+    p.has_bias = bias.kind != CLV_ARG_NONE;
+    char entry[32];
+    snprintf(entry, sizeof entry, "conv_planar_%dx%d", (int)positions, (int)vectors);
+    const clv_launch launch = {
+        .source = &clv_source_conv_light,
+        .entry = entry,
+        .options = clv_width_options(traits),
+        .args = {in, weights, bias, {CLV_ARG_NONE, 0}, {CLV_ARG_OUTPUT, 0}},
+        .num_args = 5,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = (uint64_t)call->outputs[0].shape.dims[0] * p.out.height * p.blocks * p.tiles,
+        .local_size = 1,
+    };
+    return emitter->launch(emitter->context, &launch);
+}

@@ -1,0 +1,222 @@
+/* Convolutions that read few channels for each output, into blocked tensors (docs/layouts.md).
+ *
+ * conv_depthwise: out[c][p] = bias[c] + sum over taps t of w[c][t] * in[c][p * stride + t], for a
+ * block of B channels at once: bound by loads, so each row of outputs is made in runs of DEPTHWISE
+ * positions whose sums stay in registers while the taps go by. Weights [block][ky][kx][B].
+ *
+ * conv_planar: the first layer. Inputs are planes with zeros around (what conv_pad makes), read one
+ * element at a time and broadcast; R positions of a row by V vectors of outputs in registers.
+ * Weights [block of V*B outputs][channel][ky][kx][V*B].
+ *
+ * Accumulate in float by fma in order of taps: relative error about 1e-7 * sqrt(channels * taps).
+ * For CPUs: local size 1, no local memory.
+ */
+#include "kernels_cl/blocked/zeros.h"
+#include "kernels_cl/conv/conv_light_params.h"
+#include "kernels_cl/wide.h"
+
+#define B CLV_WIDTH
+#define DEPTHWISE 14
+
+static clv_fv conv_clamp(clv_fv value, float low, float high) {
+    value = value < low ? (clv_fv)(low) : value;
+    return value > high ? (clv_fv)(high) : value;
+}
+
+/* `count` positions of a row, from the input of the first one on. */
+#define DEPTHWISE_RUN(NAME, COUNT, STRIDE)                                                   \
+    static void NAME(                                                                        \
+        const global float *x, const global float *w, clv_fv start, const global float *add, \
+        global float *out, const conv_depthwise_params *p) {                                 \
+        clv_fv sums[COUNT];                                                                  \
+        _Pragma("unroll") for (int r = 0; r < COUNT; r++) {                                  \
+            sums[r] = start;                                                                 \
+        }                                                                                    \
+        for (uint ky = 0; ky < p->kernel_y; ky++) {                                          \
+            const global float *tap = x + ky * p->tap_row;                                   \
+            for (uint kx = 0; kx < p->kernel_x; kx++) {                                      \
+                clv_fv weight = CLV_FV_LOAD(w);                                              \
+                _Pragma("unroll") for (int r = 0; r < COUNT; r++) {                          \
+                    sums[r] = fma(CLV_FV_LOAD(tap + r * (STRIDE)), weight, sums[r]);         \
+                }                                                                            \
+                w += B;                                                                      \
+                tap += p->tap_x;                                                             \
+            }                                                                                \
+        }                                                                                    \
+        _Pragma("unroll") for (int r = 0; r < COUNT; r++) {                                  \
+            clv_fv value = sums[r];                                                          \
+            if (p->has_add) {                                                                \
+                value += CLV_FV_LOAD(add + r * B);                                           \
+            }                                                                                \
+            CLV_FV_STORE(out + r * B, conv_clamp(value, p->low, p->high));                   \
+        }                                                                                    \
+    }
+
+DEPTHWISE_RUN(depthwise_many, DEPTHWISE, B)
+DEPTHWISE_RUN(depthwise_many_s2, DEPTHWISE, 2 * B)
+DEPTHWISE_RUN(depthwise_some, 4, p->stride_x)
+DEPTHWISE_RUN(depthwise_one, 1, 0)
+
+/* An item does `rows` rows of one block of channels of one image. */
+CLV_WIDE kernel void conv_depthwise(
+    global float *in, global float *weights, global float *bias, global float *add,
+    global float *out, const conv_depthwise_params p, const clv_range range) {
+    ulong item = range.first + get_global_id(0);
+    if (item >= range.end) {
+        return;
+    }
+    uint y = (uint)(item % p.row_blocks) * p.rows, end = min(y + p.rows, p.out.height);
+    item /= p.row_blocks;
+    uint plane = (uint)(item % p.out.planes), image = (uint)(item / p.out.planes);
+    const global float *w =
+        CLV_AT(float, weights, range.offset[1]) + plane * p.kernel_y * p.kernel_x * B;
+    clv_fv start = (clv_fv)(0.0f);
+    if (p.has_bias) {
+        start = CLV_FV_LOAD(CLV_AT(float, bias, range.offset[2]) + plane * B);
+    }
+    in = CLV_AT(float, in, range.offset[0]) + p.in.lead + image * p.in.image +
+         (ulong)plane * p.in.plane - p.lead_taps;
+    add = CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +
+          (ulong)plane * p.add.plane;
+    out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +
+          (ulong)plane * p.out.plane;
+    for (; y < end; y++) {
+        const global float *x_row = in + y * p.stride_row, *add_row = add + y * p.add.row;
+        global float *row = out + y * p.out.row;
+        uint x = 0;
+        if (p.stride_x == B) {
+            for (; x + DEPTHWISE <= p.out.width; x += DEPTHWISE) {
+                depthwise_many(x_row + x * B, w, start, add_row + x * B, row + x * B, &p);
+            }
+        } else if (p.stride_x == 2 * B) {
+            for (; x + DEPTHWISE <= p.out.width; x += DEPTHWISE) {
+                depthwise_many_s2(x_row + x * 2 * B, w, start, add_row + x * B, row + x * B, &p);
+            }
+        }
+        for (; x + 4 <= p.out.width; x += 4) {
+            depthwise_some(x_row + x * p.stride_x, w, start, add_row + x * B, row + x * B, &p);
+        }
+        for (; x < p.out.width; x++) {
+            depthwise_one(x_row + x * p.stride_x, w, start, add_row + x * B, row + x * B, &p);
+        }
+        clv_put_zeros(row, y, image == 0 && plane == 0, &p.out);
+    }
+}
+
+/* in [planes][in_height][in_width], out [planes][out_height][out_width] with zeros around.
+ * An item does `rows` rows of one plane of out. */
+CLV_WIDE kernel void conv_planar_pad(
+    global float *in, global float *out, const conv_planar_pad_params p, const clv_range range) {
+    ulong item = range.first + get_global_id(0);
+    if (item >= range.end) {
+        return;
+    }
+    uint y = (uint)(item % p.row_blocks) * p.rows, end = min(y + p.rows, p.out_height);
+    ulong plane = item / p.row_blocks;
+    in = CLV_AT(float, in, range.offset[0]) + plane * p.in_height * p.in_width;
+    out = CLV_AT(float, out, range.offset[1]) + plane * p.out_height * p.out_width;
+    for (; y < end; y++) {
+        global float *row = out + y * p.out_width;
+        bool is_inside = y >= p.pad_y && y < p.pad_y + p.in_height;
+        const global float *from = in + (is_inside ? (y - p.pad_y) * p.in_width : 0);
+        uint width = is_inside ? p.in_width : 0, x = 0, first = is_inside ? p.pad_x : 0;
+        for (uint i = 0; i < first; i++) {
+            row[i] = 0.0f;
+        }
+        for (; x + CLV_WIDTH <= width; x += CLV_WIDTH) {
+            CLV_FV_STORE(row + first + x, CLV_FV_LOAD(from + x));
+        }
+        for (; x < width; x++) {
+            row[first + x] = from[x];
+        }
+        for (x += first; x < p.out_width; x++) {
+            row[x] = 0.0f;
+        }
+    }
+}
+
+/* An item does one tile of a row, for one block of V vectors of output channels. */
+#define CONV_PLANAR(R, V)                                                                         \
+    CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1))) kernel void conv_planar_##R##x##V(    \
+        global float *in, global float *weights, global float *bias, global float *add,           \
+        global float *out, const conv_planar_params p, const clv_range range) {                   \
+        ulong item = range.first + get_global_id(0);                                              \
+        if (item >= range.end) {                                                                  \
+            return;                                                                               \
+        }                                                                                         \
+        uint x = (uint)(item % p.tiles) * R;                                                      \
+        item /= p.tiles;                                                                          \
+        uint block = (uint)(item % p.blocks);                                                     \
+        item /= p.blocks;                                                                         \
+        uint y = (uint)(item % p.out.height), image = (uint)(item / p.out.height);                \
+        const global float *w = CLV_AT(float, weights, range.offset[1]) + block * p.weight_block; \
+        in = CLV_AT(float, in, range.offset[0]) + image * p.in_image + y * p.stride_row +         \
+             x * p.stride_x;                                                                      \
+        clv_fv sums[R * V];                                                                       \
+        _Pragma("unroll") for (int v = 0; v < V; v++) {                                           \
+            clv_fv start = (clv_fv)(0.0f);                                                        \
+            if (p.has_bias && block * V + v < p.out.planes) {                                     \
+                start = CLV_FV_LOAD(CLV_AT(float, bias, range.offset[2]) + (block * V + v) * B);  \
+            }                                                                                     \
+            _Pragma("unroll") for (int r = 0; r < R; r++) {                                       \
+                sums[r * V + v] = start;                                                          \
+            }                                                                                     \
+        }                                                                                         \
+        for (uint c = 0; c < p.channels; c++) {                                                   \
+            const global float *row = in + (ulong)c * p.in_plane;                                 \
+            for (uint ky = 0; ky < p.kernel_y; ky++) {                                            \
+                const global float *tap = row;                                                    \
+                for (uint kx = 0; kx < p.kernel_x; kx++) {                                        \
+                    clv_fv weight[V];                                                             \
+                    _Pragma("unroll") for (int v = 0; v < V; v++) {                               \
+                        weight[v] = CLV_FV_LOAD(w + v * B);                                       \
+                    }                                                                             \
+                    const global float *at = tap;                                                 \
+                    _Pragma("unroll") for (int r = 0; r < R; r++) {                               \
+                        clv_fv value = (clv_fv)(*at);                                             \
+                        _Pragma("unroll") for (int v = 0; v < V; v++) {                           \
+                            sums[r * V + v] = fma(value, weight[v], sums[r * V + v]);             \
+                        }                                                                         \
+                        at += p.stride_x;                                                         \
+                    }                                                                             \
+                    w += V * B;                                                                   \
+                    tap += p.tap_x;                                                               \
+                }                                                                                 \
+                row += p.tap_row;                                                                 \
+            }                                                                                     \
+        }                                                                                         \
+        uint count = min((uint)R, p.out.width - x);                                               \
+        _Pragma("unroll") for (int v = 0; v < V; v++) {                                           \
+            uint plane = block * V + v;                                                           \
+            if (plane < p.out.planes) {                                                           \
+                global float *to = CLV_AT(float, out, range.offset[4]) + p.out.lead +             \
+                                   image * p.out.image + (ulong)plane * p.out.plane +             \
+                                   y * p.out.row;                                                 \
+                const global float *from = CLV_AT(float, add, range.offset[3]) + p.add.lead +     \
+                                           image * p.add.image + (ulong)plane * p.add.plane +     \
+                                           y * p.add.row;                                         \
+                _Pragma("unroll") for (int r = 0; r < R; r++) {                                   \
+                    if (r < count) {                                                              \
+                        clv_fv value = sums[r * V + v];                                           \
+                        if (p.has_add) {                                                          \
+                            value += CLV_FV_LOAD(from + (x + r) * B);                             \
+                        }                                                                         \
+                        CLV_FV_STORE(to + (x + r) * B, conv_clamp(value, p.low, p.high));         \
+                    }                                                                             \
+                }                                                                                 \
+                if (x + R >= p.out.width) {                                                       \
+                    clv_put_zeros(to, y, image == 0 && plane == 0, &p.out);                       \
+                }                                                                                 \
+            }                                                                                     \
+        }                                                                                         \
+    }
+
+#if CLV_WIDTH == 16
+CONV_PLANAR(14, 2)
+CONV_PLANAR(12, 2)
+CONV_PLANAR(8, 3)
+CONV_PLANAR(6, 4)
+#else
+CONV_PLANAR(6, 2)
+CONV_PLANAR(4, 3)
+#endif
