@@ -4,6 +4,7 @@
 #include "host/base/name_map.h"
 
 #include <math.h>
+#include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a picture")
 
@@ -176,12 +177,21 @@ static clv_status *fill_types(clv_picture *p) {
     return status;
 }
 
+/* "net on two cores"; a task graph is named after its file. */
+static const char *make_title(clv_picture *p) {
+    static const char suffix[] = ".tasks.json";
+    const char *name = p->workload->name, *slash = strrchr(name, '/');
+    name = slash != NULL && slash[1] != '\0' ? slash + 1 : name;
+    size_t length = strlen(name), cut = sizeof suffix - 1;
+    if (length > cut && strcmp(name + length - cut, suffix) == 0) {
+        length -= cut;
+    }
+    return clv_arena_printf(&p->arena, "%.*s on %s", (int)length, name, p->machine->name);
+}
+
 static clv_status *fill(clv_picture *p) {
     const clv_report *report = p->report;
-    p->title = report->title;
-    if (p->title == NULL) {
-        p->title = clv_arena_printf(&p->arena, "%s on %s", p->workload->name, p->machine->name);
-    }
+    p->title = report->title != NULL ? report->title : make_title(p);
     if (p->title == NULL) {
         return NO_MEMORY_HERE();
     }

@@ -15,7 +15,7 @@
 enum { MAX_WORD = 1000 };
 
 typedef struct settings {
-    char machine[MAX_WORD], policy[MAX_WORD], model[MAX_WORD];
+    char machine[MAX_WORD], policy[MAX_WORD], model[MAX_WORD], tasks_file[MAX_WORD];
     clv_plan_request plan;
     clv_schedule_request schedule;
     double dispatch_us;
@@ -40,6 +40,8 @@ static clv_status *read_setting(settings *s, const char *key, const char *word) 
         snprintf(s->policy, sizeof s->policy, "%s", word);
     } else if (strcmp(key, "model") == 0) {
         snprintf(s->model, sizeof s->model, "%s", word);
+    } else if (strcmp(key, "tasks") == 0) {
+        snprintf(s->tasks_file, sizeof s->tasks_file, "%s", word);
     } else if (strcmp(key, "objective") == 0) {
         s->plan.has_objective = true;
         s->plan.objective = strcmp(word, "latency") == 0 ? CLV_LATENCY : CLV_THROUGHPUT;
@@ -159,6 +161,10 @@ void planned_drop(planned *p) {
 static clv_status *make(const char *root, settings *s, planned *p) {
     if (s->model[0] != '\0') {
         CLV_TRY(load_model(root, s->model, &p->workload));
+    } else if (s->tasks_file[0] != '\0') {
+        char path[2 * MAX_WORD];
+        snprintf(path, sizeof path, "%s/%s", root, s->tasks_file);
+        CLV_TRY(clv_workload_load(path, &p->workload));
     } else {
         CLV_TRY(
             clv_workload_parse_json("the task graph", s->tasks, strlen(s->tasks), &p->workload));

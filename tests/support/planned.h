@@ -9,6 +9,7 @@
  *     dispatch 0.5                          microseconds, of dynamic
  *     chunks 4                              of dynamic
  *     model models/espcn_x3.onnx N=1 H=96   from the root, with sizes of free dimensions
+ *     tasks docs/textbook.tasks.json        from the root
  *     {"tasks": ...                         or the rest: a task graph
  */
 #ifndef CLV_TESTS_SUPPORT_PLANNED_H
