@@ -112,6 +112,9 @@ typedef struct clv_variant {
     const char *summary;
     const clv_tunable *tunables;
     size_t num_tunables;
+    /* (optional: as accurate as ref) The largest error over the output's root mean square, for
+     * normally distributed operands. */
+    float error;
     /* (optional: fits everything) */
     bool (*fits)(const clv_call *call, const clv_traits *traits);
     /* (optional: every operand is plain) The layouts that the variant takes its operands in, of a

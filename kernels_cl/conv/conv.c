@@ -341,6 +341,15 @@ static const clv_variant variants[] = {
         .layouts = clv_conv_planar_layouts,
         .emit = clv_conv_planar_emit,
     },
+    {
+        .name = "winograd",
+        .summary = "CPUs, channels in blocks, 3x3 at stride 1: F(4x4, 3x3), a quarter of the "
+                   "multiplications",
+        .error = 1e-4f,
+        .fits = clv_conv_winograd_fits,
+        .layouts = clv_conv_winograd_layouts,
+        .emit = clv_conv_winograd_emit,
+    },
 };
 
 const clv_kernel_family clv_kernels_conv = {

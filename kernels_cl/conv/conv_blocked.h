@@ -1,4 +1,4 @@
-/* What conv.c's table takes from conv_blocked.c. */
+/* What conv.c's table takes from the files of its variants. */
 #ifndef CLV_KERNELS_CONV_BLOCKED_H
 #define CLV_KERNELS_CONV_BLOCKED_H
 
@@ -26,6 +26,14 @@ bool clv_conv_planar_fits(const clv_call *call, const clv_traits *traits);
 void clv_conv_planar_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
 clv_status *clv_conv_planar_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter);
+
+/* conv_winograd.c */
+bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits);
+void clv_conv_winograd_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
+clv_status *clv_conv_winograd_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter);
 

@@ -81,6 +81,13 @@ static const clv_case cases[] = {
      .attrs = "group=2 pads=[1,1,1,1]"},
     {.op = "Conv", .inputs = "f32[1,16,50] f32[32,16,5] f32[32]", .attrs = "pads=[2,2]"},
     {.op = "Conv", .inputs = "f32[1,16,50] f32[32,16,4]", .attrs = "strides=[2] pads=[1,2]"},
+    /* 3x3 at stride 1: tiles of 4x4 outputs, whole and cut off */
+    {.op = "Conv", .inputs = "f32[1,32,28,28] f32[64,32,3,3] f32[64]", .attrs = "pads=[1,1,1,1]"},
+    {.op = "Conv", .inputs = "f32[2,35,13,18] f32[40,35,3,3] f32[40]", .attrs = "pads=[1,1,1,1]"},
+    {.op = "Conv", .inputs = "f32[1,48,30,27] f32[33,48,3,3]"},
+    {.op = "Conv", .inputs = "f32[1,64,17,31] f32[96,64,3,3] f32[96]", .attrs = "pads=[2,0,1,2]"},
+    {.op = "Conv", .inputs = "f32[5,32,14,14] f32[16,32,3,3]", .attrs = "pads=[0,1,2,1]"},
+    {.op = "Conv", .inputs = "f32[1,64,60,60] f32[64,64,3,3] f32[64]", .attrs = "pads=[1,1,1,1]"},
     /* one and three spatial axes */
     {.op = "Conv", .inputs = "f32[2,3,50] f32[5,3,4] f32[5]", .attrs = "strides=[3] pads=[2,1]"},
     {.op = "Conv", .inputs = "f32[1,8,100] f32[9,8,9]", .attrs = "dilations=[2] pads=[8,8]"},
