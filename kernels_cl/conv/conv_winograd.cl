@@ -11,7 +11,8 @@
  *
  * Weights G g G' are packed [block of V*B outputs][36][inputs][V*B], in double on the host.
  * Error: within 1e-4 of the output's root mean square for normally distributed inputs and weights
- * (points 0, 1, -1, 2, -2; Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015);
+ * (points 0, 1, -1, 2, -2; Lavin and Gray, Fast Algorithms for Convolutional Neural Networks,
+ * 2015);
  * the tests hold it to that. For CPUs: local size 1; 64 KiB of private memory an item.
  */
 #include "kernels_cl/blocked/zeros.h"
