@@ -32,8 +32,8 @@ typedef struct winograd_plan {
     double us; /* estimated, on one lane */
 } winograd_plan;
 
-/* Time on one lane: products at two multiply-adds a cycle of 3.9 GHz, weights streamed once for each
- * group of tiles, and the transforms' loads and stores. */
+/* Time on one lane: products at two multiply-adds a cycle of 3.9 GHz, weights streamed once for
+ * each group of tiles, and the transforms' loads and stores. */
 static double estimate_us(const winograd_plan *plan, const winograd_tile *t) {
     const double vectors_per_us = 2 * 3900, bytes_per_us = 40e3;
     double groups = (double)divide_up(plan->tiles, t->tiles);
