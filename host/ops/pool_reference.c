@@ -49,7 +49,7 @@ static void add_element(const pool_work *work, int64_t plane, int64_t at, pool_s
     int64_t elements = work->shape.in[0] * work->shape.in[1] * work->shape.in[2];
     double value = clv_load_double(work->dtype, work->in, plane * elements + at);
     if (work->op->kind == CLV_POOL_MAX) {
-        if (sum->best < 0 || value > sum->value) {
+        if (!isnan(value) && (sum->best < 0 || value > sum->value)) { /* NaN is no maximum */
             sum->value = value;
             sum->best = at;
         }

@@ -1,10 +1,10 @@
 /* The pooling family. pool.cl tells how. */
 #include "kernels_cl/pool/pool.h"
 
-#include "kernels_cl/kernel.h"
+#include "kernels_cl/blocked/blocked.h"
 #include "kernels_cl/pool/pool_params.h"
 
-extern const clv_kernel_source clv_source_pool;
+extern const clv_kernel_source clv_source_pool, clv_source_pool_blocked;
 
 enum { AXES = CLV_MAX_SPATIAL };
 
@@ -98,12 +98,72 @@ static clv_status *emit_ref(
     return emitter->launch(emitter->context, &launch);
 }
 
+/* --- channels in blocks ---------------------------------------------------------------------- */
+
+static bool blocked_fits(const clv_call *call, const clv_traits *traits) {
+    const clv_view *in = &call->inputs[0], *out = &call->outputs[0];
+    const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
+    bool has_index = call->num_outputs > 1 && call->outputs[1].dtype != CLV_DTYPE_NONE;
+    return traits->is_cpu && !has_index && out->dtype != CLV_DTYPE_NONE &&
+           in->shape.dims[1] >= layout.block / 2 &&
+           clv_layout_fits(in->dtype, &in->shape, &layout) &&
+           clv_layout_fits(out->dtype, &out->shape, &layout);
+}
+
+static void blocked_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
+    (void)call;
+    inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
+}
+
+static clv_status *emit_blocked(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    const clv_shape *in = &call->inputs[0].shape;
+    clv_pool_shape shape;
+    pool_blocked_params p = {.channels = (clv_u32)in->dims[1]};
+    clv_pool_shape_of(call, &shape);
+    if (((const clv_pool_params *)call->params)->is_global) {
+        shape.window.kernel[1] = shape.in[1] = in->rank == 4 ? in->dims[2] : 1;
+        shape.window.kernel[2] = shape.in[2] = in->dims[in->rank - 1];
+    }
+    fill_params(call, &shape, &p.window);
+    clv_blocked_from_view(&call->inputs[0], &p.from);
+    clv_blocked_from_view(&call->outputs[0], &p.to);
+    uint64_t planes = (uint64_t)in->dims[0] * p.to.planes;
+    uint64_t work = (uint64_t)p.to.row * (uint64_t)shape.window.kernel[1] *
+                    (uint64_t)shape.window.kernel[2] / 4;
+    clv_deal_rows(traits, planes * p.to.height, work, &p.rows);
+    p.rows = p.rows < p.to.height ? p.rows : p.to.height;
+    p.row_blocks = (p.to.height + p.rows - 1) / p.rows;
+    const clv_launch launch = {
+        .source = &clv_source_pool_blocked,
+        .entry = "pool_blocked",
+        .options = clv_width_options(traits),
+        .args = {{CLV_ARG_INPUT, 0}, {CLV_ARG_OUTPUT, 0}},
+        .num_args = 2,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .num_items = planes * p.row_blocks,
+        .local_size = 1,
+    };
+    return emitter->launch(emitter->context, &launch);
+}
+
 static const clv_variant variants[] = {
     {
         .name = "ref",
         .summary =
             "any window: vectors of output positions, or along the window for global pooling",
         .emit = emit_ref,
+    },
+    {
+        .name = "blocked",
+        .summary = "CPUs, channels in blocks: a vector is one position of a block of channels",
+        .fits = blocked_fits,
+        .layouts = blocked_layouts,
+        .emit = emit_blocked,
     },
 };
 

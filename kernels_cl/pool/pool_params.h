@@ -2,6 +2,7 @@
 #ifndef CLV_KERNELS_POOL_PARAMS_H
 #define CLV_KERNELS_POOL_PARAMS_H
 
+#include "kernels_cl/blocked/blocked_params.h"
 #include "kernels_cl/clv.h"
 
 /* The values of clv_pool_kind. */
@@ -18,5 +19,13 @@ typedef struct pool_params {
     clv_u32 dtype, has_values, has_index,
         is_column_major; /* pool_any; its items do `rows` elements */
 } pool_params;
+
+/* Entries of `window` are as above, z unused; a global window is the whole map. */
+typedef struct pool_blocked_params {
+    pool_params window;
+    clv_blocked from, to;
+    clv_u32 channels;
+    clv_u32 rows, row_blocks; /* of an item; of a plane */
+} pool_blocked_params;
 
 #endif
