@@ -336,6 +336,33 @@ static void many_spans_are_summarised(void **state) {
     clv_text_deinit(&source);
 }
 
+static void runs_of_no_time_have_pictures(void **state) {
+    (void)state;
+    static const char source[] =
+        "machine p*40\npolicy single\nrequests 30\n"
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":0},{\"name\":\"b\",\"time_us\":0}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":20000}]}";
+    planned p;
+    assert_ok(planned_make(CLEAVE_ROOT, source, &p));
+    assert_true(p.timeline->makespan_us == 0);
+    clv_report report = report_of(&p);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        char *text;
+        assert_ok(all[i](&report, &text));
+        if (all[i] != clv_report_html) { /* whose script has any words; its data are read below */
+            assert_null(strstr(text, "nan"));
+            assert_null(strstr(text, "inf"));
+        }
+        if (all[i] == clv_report_svg) {
+            check_xml(text);
+        } else if (all[i] == clv_report_html) {
+            cJSON_Delete(read_page(text));
+        }
+        clv_free(text);
+    }
+    planned_drop(&p);
+}
+
 static void pictures_are_the_same_again(void **state) {
     (void)state;
     planned p;
@@ -402,6 +429,7 @@ int main(void) {
         cmocka_unit_test(names_are_only_names),
         cmocka_unit_test(a_measured_run_is_laid_under),
         cmocka_unit_test(many_spans_are_summarised),
+        cmocka_unit_test(runs_of_no_time_have_pictures),
         cmocka_unit_test(pictures_are_the_same_again),
         cmocka_unit_test(names_of_files_choose_the_picture),
         cmocka_unit_test(out_of_memory),
