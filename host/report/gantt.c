@@ -230,7 +230,7 @@ static void add_row(
         }
         char busy[CLV_PICTURE_NUMBER] = "";
         if (lane == 0) {
-            clv_picture_percent(busy, row->busy_us / fmax(g->picture->end_us, 1e-300));
+            clv_picture_percent(busy, row->busy);
         }
         add_name(g->text, lane == 0 ? label : "", g->label_width, true);
         clv_text_add(g->text, " %5s  ", busy);

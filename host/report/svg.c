@@ -441,6 +441,11 @@ static void add_foot(svg *g) {
             x = add_key(g, x, clv_picture_colours[i], false, p->types[i]);
         }
     }
+    if (p->num_layers > 1) {
+        clv_text_add(
+            g->text, "<text class=\"soft\" x=\"%.1f\" y=\"%.1f\">paler, below: %s</text>\n", x,
+            g->bottom + 26, p->layers[1].name);
+    }
     double y = g->bottom + 46;
     if (p->num_hidden_units > 0) {
         clv_text_add(
