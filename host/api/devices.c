@@ -1,48 +1,10 @@
 /* What `cleave devices` reports: the units that the OpenCL devices of this machine make. */
 #include "host/api/internal.h"
-#include "host/api/units.h"
+#include "host/api/machine.h"
 #include "host/base/memory.h"
-#include "host/base/threads.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { SAMPLE_BYTES = 64 << 20 };
-
-/* What one core reads from memory, in GB/s: the best of three sweeps over a buffer larger than
- * most caches. 0: unknown. */
-static double measure_core_bandwidth(void) {
-    uint64_t *data = clv_alloc(SAMPLE_BYTES);
-    if (data == NULL) {
-        return 0;
-    }
-    memset(data, 1, SAMPLE_BYTES); /* pages that were never written are one page of zeros */
-    double best_us = 0;
-    volatile uint64_t sink = 0;
-    for (int sweep = 0; sweep < 3; sweep++) {
-        uint64_t sums[8] = {0};
-        double start = clv_time_us();
-        for (size_t i = 0; i < SAMPLE_BYTES / sizeof *data; i += 8) {
-            for (size_t k = 0; k < 8; k++) {
-                sums[k] += data[i + k] + (uint64_t)sweep;
-            }
-        }
-        double us = clv_time_us() - start;
-        for (size_t k = 0; k < 8; k++) {
-            sink = sink + sums[k];
-        }
-        best_us = sweep == 0 || us < best_us ? us : best_us;
-        memset(data, sweep, 64);
-    }
-    clv_free(data);
-    return best_us > 0 ? SAMPLE_BYTES / best_us * 1e-3 : 0;
-}
-
-/* Two fused multiply-adds a cycle on every lane of the widest vectors: an upper bound for today's
- * CPUs. */
-static double estimate_gflops(const clv_device_info *info, double num_cores) {
-    return info->clock_ghz * (double)info->simd_bytes / 4 * 2 * 2 * num_cores;
-}
 
 static cJSON *add_unit(
     cJSON *units, const char *name, const char *kind, const clv_device_info *info) {
@@ -73,47 +35,24 @@ static void add_speed(cJSON *unit, double gflops, double gbs) {
     }
 }
 
-/* The device that stands for a unit in the report: its own, or the first core of `cpu`. NULL:
- * none. */
-static const clv_device_info *find_info(
-    const clv_unit_table *table, const clv_unit_name *name, uint32_t *out_count) {
-    const clv_device_info *found = NULL;
-    *out_count = 0;
-    for (size_t i = 0; i < table->num_infos; i++) {
-        if (clv_unit_has_device(name, table->infos[i])) {
-            found = found != NULL ? found : table->infos[i];
-            ++*out_count;
-        }
-    }
-    return found;
-}
-
-static void add_entry(
-    cJSON *units, const clv_unit_table *table, const clv_unit_entry *entry, double core_gbs) {
+static void add_entry(cJSON *units, const clv_unit_table *table, const clv_unit_entry *entry) {
     static const clv_device_info none;
     uint32_t count;
-    const clv_device_info *info = find_info(table, &entry->name, &count);
+    const clv_device_info *info = clv_unit_info(table, &entry->name, &count);
     clv_device_info shown = info != NULL ? *info : none;
+    clv_unit_speed speed = clv_unit_speed_of(table, &entry->name);
     shown.usable = entry->usable;
+    shown.compute_units = speed.num_cores;
     snprintf(shown.reason, sizeof shown.reason, "%s", entry->usable ? "" : entry->reason);
-    bool is_gang = entry->name.kind == CLV_UNIT_CPU, is_core = entry->name.kind == CLV_UNIT_CORE;
-    if (is_gang) {
-        shown.compute_units = count;
-    }
     cJSON *unit = add_unit(units, entry->name.text, clv_unit_kind_name(entry->name.kind), &shown);
-    double num_cores = shown.compute_units;
-    add_speed(
-        unit, shown.is_cpu ? estimate_gflops(&shown, num_cores) : 0,
-        is_gang || is_core ? core_gbs * num_cores : 0);
+    add_speed(unit, speed.peak_flops / 1e9, speed.bandwidth / 1e9);
 }
 
 static clv_status *add_units(cJSON *units, const clv_ocl *ocl) {
     clv_unit_table table;
     CLV_TRY(clv_unit_table_init(ocl, &table));
-    bool has_core = table.num_entries > 0 && table.entries[0].usable;
-    double core_gbs = has_core ? measure_core_bandwidth() : 0;
     for (size_t i = 0; i < table.num_entries; i++) {
-        add_entry(units, &table, &table.entries[i], core_gbs);
+        add_entry(units, &table, &table.entries[i]);
     }
     clv_unit_table_deinit(&table);
     return NULL;

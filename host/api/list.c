@@ -4,6 +4,7 @@
 #include "host/base/text.h"
 #include "host/ops/op.h"
 #include "host/passes/passes.h"
+#include "partition/plan.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,10 +36,12 @@ static void list_variants(cJSON *rows) {
 }
 
 static void list_policies(cJSON *rows) {
-    cJSON *row = cJSON_CreateObject();
-    cJSON_AddStringToObject(row, "name", "single");
-    cJSON_AddStringToObject(row, "summary", "everything on one unit");
-    cJSON_AddItemToArray(rows, row);
+    for (size_t i = 0; i < clv_policy_count(); i++) {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "name", clv_policy_get(i)->name);
+        cJSON_AddStringToObject(row, "summary", clv_policy_get(i)->description);
+        cJSON_AddItemToArray(rows, row);
+    }
 }
 
 static void list_passes(cJSON *rows) {

@@ -42,8 +42,7 @@ void clv_unit_table_deinit(clv_unit_table *table) {
     *table = (clv_unit_table){0};
 }
 
-/* What --devices is when nobody says: the CPU, or what else there is. */
-static const char *default_list(const clv_unit_table *table) {
+const char *clv_default_devices(const clv_unit_table *table) {
     const char *wanted = clv_env_get(CLV_ENV_DEVICES);
     if (strcmp(wanted, "cpu") != 0 || table->num_entries == 0 || table->entries[0].usable) {
         return wanted;
@@ -81,7 +80,7 @@ clv_status *clv_open_units_init(const char *list, bool profiling, clv_open_units
     CLV_TRY_DONE(clv_units_ocl(&ocl));
     CLV_TRY_DONE(clv_unit_table_init(ocl, &table));
     CLV_TRY_DONE(clv_unit_list_parse(
-        list != NULL ? list : default_list(&table), table.entries, table.num_entries,
+        list != NULL ? list : clv_default_devices(&table), table.entries, table.num_entries,
         &out_units->names, &count));
     out_units->units = clv_alloc_zeroed(count + 1, sizeof *out_units->units);
     out_units->devices = clv_alloc_zeroed(table.num_infos + 1, sizeof *out_units->devices);

@@ -18,6 +18,9 @@ typedef struct clv_unit_table {
 } clv_unit_table;
 clv_status *clv_unit_table_init(const clv_ocl *ocl, clv_unit_table *out_table) CLV_CHECKED;
 void clv_unit_table_deinit(clv_unit_table *table);
+/* What --devices is when nobody says: CLEAVE_DEVICES, else "cpu", or where that is unusable the
+ * first usable unit. Borrowed. */
+const char *clv_default_devices(const clv_unit_table *table);
 
 /* Units whose devices are open. */
 typedef struct clv_open_units {
@@ -27,8 +30,7 @@ typedef struct clv_open_units {
     clv_device **devices; /* of all units, in order */
     size_t num_devices;
 } clv_open_units;
-/* `list`: as --devices; NULL: CLEAVE_DEVICES, else "cpu", or where that is unusable the first
- * usable one. Errors as clv_unit_list_parse. */
+/* `list`: as --devices; NULL: clv_default_devices. Errors as clv_unit_list_parse. */
 clv_status *clv_open_units_init(const char *list, bool profiling, clv_open_units *out_units)
     CLV_CHECKED;
 void clv_open_units_deinit(clv_open_units *units);

@@ -108,6 +108,7 @@ typedef struct cli_io {
 int cli_io_open(const cli_args *args, bool needs_inputs, cli_io *io);
 void cli_io_free(cli_io *io);
 /* The parts of it that inspect needs: the model and options; the inputs that were given. */
+int cli_io_read_options(const cli_args *args, cli_io *io); /* into an empty one */
 int cli_io_open_model(const cli_args *args, cli_io *io);
 int cli_io_read_given(const cli_args *args, cli_io *io);
 /* Splits "NAME=REST" where NAME is one of the `names`; else the whole is REST and *out_index is
@@ -117,6 +118,27 @@ const char *cli_split_name(
 /* Type, shape, smallest, largest and mean value of a tensor, for `run`; "file" is added when not
  * NULL. */
 cJSON *cli_describe_tensor(const char *name, const cleave_tensor *tensor, const char *file);
+
+/* --- planning.c: from arguments to a plan --- */
+
+typedef struct cli_planning {
+    cli_io io; /* the model, where there is one */
+    cleave_plan *plan;
+} cli_planning;
+
+/* Loads the model or the task graph that args->operand names, and plans. Exit code;
+ * cli_planning_free in any case. */
+int cli_planning_open(const cli_args *args, cli_planning *planning);
+void cli_planning_free(cli_planning *planning);
+/* Runs the plan on the virtual clock, and writes what --timeline and --trace ask for. */
+int cli_simulate_plan(
+    const cli_args *args, const cleave_plan *plan, cleave_timeline **out_timeline);
+/* "12.3 us", "1.23 ms", "2 s". */
+void cli_format_time(double us, char *buffer, size_t capacity);
+/* "12.3" with at most four digits that count. */
+void cli_format_rate(double per_second, char *buffer, size_t capacity);
+/* A report as text into an object: 0, or an exit code after printing the error. Takes `text`. */
+int cli_parse_report(char *text, cJSON **out_report);
 
 #define COMMAND(name, operands, summary) int cli_##name(const cli_args *args);
 #include "host/cli/commands.def"

@@ -43,7 +43,28 @@ static int parse_channels(
     return 0;
 }
 
-static int read_options(const cli_args *args, cli_io *io) {
+static int read_plan_options(const cli_args *args, cleave_options *options) {
+    long depth;
+    if (!cli_count(args, FLAG_DEPTH, 0, 1, &depth)) {
+        return 2;
+    }
+    options->depth = (uint32_t)depth;
+    options->machine = cli_value(args, FLAG_MACHINE, NULL);
+    options->objective = cli_value(args, FLAG_OBJECTIVE, NULL);
+    options->pins = args->flags[FLAG_PIN].values;
+    options->num_pins = args->flags[FLAG_PIN].count;
+    options->tensor_split = cli_value(args, FLAG_TENSOR_SPLIT, NULL);
+    options->allow_idle = cli_given(args, FLAG_ALLOW_IDLE);
+    options->plan = cli_value(args, FLAG_PLAN, NULL);
+    options->times = cli_value(args, FLAG_TIMES, NULL);
+    return 0;
+}
+
+int cli_io_read_options(const cli_args *args, cli_io *io) {
+    int code = read_plan_options(args, &io->options);
+    if (code != 0) {
+        return code;
+    }
     io->options.devices = cli_value(args, FLAG_DEVICES, NULL);
     io->options.policy = cli_value(args, FLAG_POLICY, NULL);
     io->options.schedule = cli_value(args, FLAG_SCHEDULE, NULL);
@@ -53,7 +74,7 @@ static int read_options(const cli_args *args, cli_io *io) {
     io->options.num_shapes = args->flags[FLAG_SHAPE].count;
     io->options.profile = cli_given(args, FLAG_PER_OP);
     io->options.keep_tensors = cli_given(args, FLAG_ALL_TENSORS);
-    int code = parse_channels(args, FLAG_MEAN, false, io->picture.mean, &io->picture.num_mean);
+    code = parse_channels(args, FLAG_MEAN, false, io->picture.mean, &io->picture.num_mean);
     return code != 0 ? code
                      : parse_channels(args, FLAG_STD, true, io->picture.std, &io->picture.num_std);
 }
@@ -202,7 +223,7 @@ static int read_inputs(
 
 int cli_io_open_model(const cli_args *args, cli_io *io) {
     *io = (cli_io){0};
-    int code = read_options(args, io);
+    int code = cli_io_read_options(args, io);
     if (code == 0) {
         code = cli_fail(cleave_model_load(args->operand, &io->model));
     }

@@ -210,8 +210,19 @@ typedef struct cleave_options {
      * value. Data is copied where it is needed. */
     const cleave_binding *inputs;
     size_t num_inputs;
-    bool profile;      /* time every step (bench --per-op); costs some speed */
-    bool keep_tensors; /* every tensor keeps memory of its own, so that verify can compare each */
+    /* How work is shared; for plans, and for sessions as far as they take them. */
+    const char *objective;   /* "throughput" or "latency"; NULL: the policy's own */
+    const char *const *pins; /* "REGEX=UNIT": operators whose name matches run there */
+    size_t num_pins;
+    const char *tensor_split; /* "3,1": shares of the units; NULL: in proportion to speed */
+    uint32_t depth;           /* requests in flight; 0: the plan's choice */
+    bool allow_idle;          /* units of `devices` may get no work */
+    const char *plan;         /* a plan file, instead of a policy */
+    /* For plans only. */
+    const char *machine; /* FILE.json, or one line of text (docs/machines.md), instead of devices */
+    const char *times;   /* FILE.json: node or type to microseconds (docs/tasks.md) */
+    bool profile;        /* time every step (bench --per-op); costs some speed */
+    bool keep_tensors;   /* every tensor keeps memory of its own, so that verify can compare each */
 } cleave_options;
 
 /* An input as far as `options` (dims, shapes, inputs) give it: dimensions still free stay -1. Names
@@ -258,6 +269,60 @@ typedef struct cleave_verify_options {
 CLEAVE_API cleave_status *cleave_session_verify(
     cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
     const cleave_verify_options *options, char **out_json);
+
+/* --- plans --- */
+
+/* Where everything runs, on real or other machines, and what that is expected to gain. Needs no
+ * device but with options->devices; never changes, so that any number of threads may ask it. */
+typedef struct cleave_plan cleave_plan;
+
+/* Makes a plan by options->policy, or reads and checks options->plan. The model may be destroyed
+ * before the plan. USAGE: an unknown policy, a pin that cannot be kept, a unit of `devices` without
+ * work; MALFORMED: a machine, times or plan file; UNSUPPORTED: an operator that no unit can run;
+ * NO_MEMORY also where units cannot hold the model (says how much is missing and where). */
+CLEAVE_API cleave_status *cleave_plan_create(
+    cleave_model *model, const cleave_options *options, cleave_plan **out_plan);
+/* The same for a task graph, FILE.tasks.json (docs/tasks.md). */
+CLEAVE_API cleave_status *cleave_plan_create_from_tasks(
+    const char *path, const cleave_options *options, cleave_plan **out_plan);
+CLEAVE_API void cleave_plan_destroy(cleave_plan *plan);
+
+/* Stages, operators with place, cost and reason, prediction, memory, the verdict. */
+CLEAVE_API cleave_status *cleave_plan_report(const cleave_plan *plan, char **out_json);
+/* As a file that options->plan takes back (docs/plans.md). */
+CLEAVE_API cleave_status *cleave_plan_save(const cleave_plan *plan, const char *path);
+/* One operator, by its name or one that was fused into it: where it runs and why, what it would
+ * cost elsewhere, the transfers that it causes. USAGE: an unknown name, with the nearest. */
+CLEAVE_API cleave_status *cleave_plan_explain(
+    const cleave_plan *plan, const char *node, char **out_json);
+
+typedef struct cleave_simulate_options {
+    uint32_t requests;    /* 0: 1 for latency, else enough to show a steady state */
+    uint32_t depth;       /* in flight; 0: as many as buffers and memory allow */
+    const char *schedule; /* "static" (default) or "dynamic" */
+    double dispatch_us;   /* dynamic: what each launch costs the scheduler; negative: 1 */
+    uint32_t chunks;      /* dynamic: pieces that operators are cut into; 0: none */
+} cleave_simulate_options;
+
+/* What would happen: a plan's requests on a virtual clock. Never changes. */
+typedef struct cleave_timeline cleave_timeline;
+
+/* The plan must outlive the timeline. UNSUPPORTED: full buffers make a deadlock (with its cycle);
+ * NO_MEMORY: more than the units can hold at the depth that is asked for. */
+CLEAVE_API cleave_status *cleave_plan_simulate(
+    const cleave_plan *plan, const cleave_simulate_options *options,
+    cleave_timeline **out_timeline);
+CLEAVE_API void cleave_timeline_destroy(cleave_timeline *timeline);
+/* Makespan, period, latency, lower bound, busy shares, memory. */
+CLEAVE_API cleave_status *cleave_timeline_report(const cleave_timeline *timeline, char **out_json);
+/* A picture: FILE.html, FILE.svg or FILE.txt. */
+CLEAVE_API cleave_status *cleave_timeline_save_picture(
+    const cleave_timeline *timeline, const char *path);
+/* Trace events for Chrome and Perfetto, as JSON. */
+CLEAVE_API cleave_status *cleave_timeline_save_trace(
+    const cleave_timeline *timeline, const char *path);
+/* Every step as text, in the order they begin. */
+CLEAVE_API cleave_status *cleave_timeline_steps(const cleave_timeline *timeline, char **out_text);
 
 /* --- reports --- */
 

@@ -1,0 +1,204 @@
+#include "host/api/machine.h"
+
+#include "host/base/memory.h"
+#include "host/base/threads.h"
+#include "host/machine/builder.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SAMPLE_BYTES = 64 << 20 };
+
+/* Estimates for devices that do not tell: multiply-adds a cycle of a GPU's compute unit, its memory
+ * and its way to the host (PCIe 4.0 with 16 lanes, of which some 80% arrive). */
+static const double gpu_flops_per_cycle = 256, gpu_bandwidth = 500e9, pcie_bandwidth = 25e9;
+static const double pcie_latency_us = 10, gpu_launch_us = 5;
+/* A step on a core, beside PoCL's launch: tests/bench/step_bench. */
+static const double core_launch_us = 0.5, gang_launch_us = 1.5;
+
+/* What one core reads from memory, in bytes a second: the best of three sweeps over a buffer larger
+ * than most caches. 0: unknown. */
+static double measure_core_bandwidth(void) {
+    uint64_t *data = clv_alloc_zeroed(SAMPLE_BYTES / sizeof *data, sizeof *data);
+    if (data == NULL) {
+        return 0;
+    }
+    double best_us = 0;
+    volatile uint64_t sink = 0;
+    for (int sweep = 0; sweep < 4; sweep++) {
+        uint64_t sums[8] = {0};
+        double start = clv_time_us();
+        for (size_t i = 0; i < SAMPLE_BYTES / sizeof *data; i += 8) {
+            for (size_t k = 0; k < 8; k++) {
+                sums[k] += data[i + k] + (uint64_t)sweep;
+            }
+        }
+        double us = clv_time_us() - start;
+        for (size_t k = 0; k < 8; k++) {
+            sink = sink + sums[k];
+        }
+        if (sweep > 0 && (best_us == 0 || us < best_us)) { /* the first one faults the pages in */
+            best_us = us;
+        }
+        memset(data, sweep, 64);
+    }
+    clv_free(data);
+    return best_us > 0 ? SAMPLE_BYTES / best_us * 1e6 : 0;
+}
+
+static double core_bandwidth(void) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static double measured; /* guarded by lock */
+    pthread_mutex_lock(&lock);
+    if (measured == 0) {
+        measured = measure_core_bandwidth();
+    }
+    double result = measured;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+const clv_device_info *clv_unit_info(
+    const clv_unit_table *table, const clv_unit_name *name, uint32_t *out_count) {
+    const clv_device_info *found = NULL;
+    *out_count = 0;
+    for (size_t i = 0; i < table->num_infos; i++) {
+        if (clv_unit_has_device(name, table->infos[i])) {
+            found = found != NULL ? found : table->infos[i];
+            ++*out_count;
+        }
+    }
+    return found;
+}
+
+clv_unit_speed clv_unit_speed_of(const clv_unit_table *table, const clv_unit_name *name) {
+    uint32_t count;
+    const clv_device_info *info = clv_unit_info(table, name, &count);
+    if (info == NULL) {
+        return (clv_unit_speed){0};
+    }
+    bool is_gang = name->kind == CLV_UNIT_CPU, is_core = name->kind == CLV_UNIT_CORE;
+    clv_unit_speed speed = {.num_cores = is_gang ? count : info->compute_units};
+    if (info->is_cpu) {
+        /* two fused multiply-adds a cycle on every lane of the widest vectors: an upper bound for
+         * today's CPUs */
+        speed.peak_flops =
+            info->clock_ghz * 1e9 * (double)info->simd_bytes / 4 * 2 * 2 * speed.num_cores;
+    }
+    if ((is_gang || is_core) && info->usable) {
+        speed.bandwidth = core_bandwidth() * speed.num_cores;
+        speed.is_measured = speed.bandwidth > 0;
+    }
+    return speed;
+}
+
+/* --- the machine --- */
+
+typedef struct machine_maker {
+    clv_machine_builder builder;
+    const clv_unit_table *table;
+    uint32_t host; /* the memory */
+} machine_maker;
+
+/* Capacity and bandwidth of host memory: what is installed, and what all cores draw at once. */
+static clv_status *add_host(machine_maker *m) {
+    clv_memory host = clv_memory_default("host");
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page_bytes > 0) {
+        host.capacity_bytes = (uint64_t)pages * (uint64_t)page_bytes;
+    }
+    uint32_t num_cores = 0;
+    for (size_t i = 0; i < m->table->num_infos; i++) {
+        num_cores += m->table->infos[i]->kind == CLV_DEVICE_CORE && m->table->infos[i]->usable;
+    }
+    if (num_cores > 0 && core_bandwidth() > 0) {
+        host.bandwidth = core_bandwidth() * num_cores;
+    }
+    return clv_machine_add_memory(&m->builder, &host, &m->host);
+}
+
+/* A memory of the unit's own, and the link to the host's. */
+static clv_status *add_own_memory(
+    machine_maker *m, const clv_unit_name *name, const clv_device_info *info,
+    uint32_t *out_memory) {
+    bool is_apart = !info->is_cpu && !info->shares_host_memory;
+    clv_memory memory = clv_memory_default(name->text);
+    if (is_apart) {
+        memory.capacity_bytes = info->memory_bytes;
+    }
+    CLV_TRY(clv_machine_add_memory(&m->builder, &memory, out_memory));
+    const char *label = clv_arena_printf(&m->builder.machine->arena, "%s-host", name->text);
+    if (label == NULL) {
+        return CLV_NO_ARENA("a link's name");
+    }
+    clv_link link = clv_link_default(label, *out_memory, m->host);
+    link.bandwidth =
+        fmin(is_apart ? pcie_bandwidth : (double)INFINITY, name->limits.link_per_second);
+    link.latency_us = fmax(is_apart ? pcie_latency_us : 0, name->limits.latency_us);
+    return clv_machine_add_link(&m->builder, &link);
+}
+
+static clv_status *add_unit(machine_maker *m, const clv_unit_name *name) {
+    uint32_t count, index;
+    const clv_device_info *info = clv_unit_info(m->table, name, &count);
+    if (info == NULL) {
+        return CLV_ERROR(NO_DEVICE, "'%s' has no device", name->text);
+    }
+    clv_unit_speed speed = clv_unit_speed_of(m->table, name);
+    const clv_unit_limits *limits = &name->limits;
+    bool is_inline = name->kind == CLV_UNIT_CPU || name->kind == CLV_UNIT_CORE;
+    bool is_far = !info->is_cpu && !info->shares_host_memory;
+    bool is_limited = isfinite(limits->link_per_second) || limits->latency_us > 0;
+    clv_unit unit = clv_unit_default(name->text, clv_unit_kind_name(name->kind));
+    unit.driver = info->driver;
+    unit.memory = m->host;
+    unit.limit_bytes = limits->memory_bytes;
+    unit.speed = limits->speed;
+    unit.peak_flops = speed.peak_flops > 0 ? speed.peak_flops
+                                           : fmax(info->clock_ghz, 0.5) * 1e9 *
+                                                 fmax(info->compute_units, 1) * gpu_flops_per_cycle;
+    unit.bandwidth = speed.bandwidth > 0 ? speed.bandwidth
+                     : is_far            ? gpu_bandwidth
+                                         : (double)INFINITY;
+    unit.launch_us = name->kind == CLV_UNIT_CPU ? gang_launch_us
+                     : is_inline                ? core_launch_us
+                                                : gpu_launch_us;
+    unit.overlaps = !is_inline; /* the thread of a core copies what it receives */
+    if (is_far || is_limited) {
+        CLV_TRY(add_own_memory(m, name, info, &unit.memory));
+    }
+    return clv_machine_add_unit(&m->builder, &unit, &index);
+}
+
+static clv_status *make_machine(
+    const clv_unit_table *table, const char *list, clv_machine **out_machine) {
+    machine_maker m = {.table = table};
+    clv_unit_name *names = NULL;
+    size_t num_names = 0;
+    clv_status *status = NULL;
+    CLV_TRY(clv_machine_builder_init(&m.builder, "this machine"));
+    CLV_TRY_DONE(clv_unit_list_parse(
+        list != NULL ? list : clv_default_devices(table), table->entries, table->num_entries,
+        &names, &num_names));
+    CLV_TRY_DONE(add_host(&m));
+    for (size_t i = 0; i < num_names; i++) {
+        CLV_TRY_DONE(add_unit(&m, &names[i]));
+    }
+    status = clv_machine_builder_take(&m.builder, out_machine);
+done:
+    clv_free(names);
+    clv_machine_builder_deinit(&m.builder);
+    return status;
+}
+
+clv_status *clv_machine_of_units(const char *list, clv_machine **out_machine) {
+    clv_ocl *ocl = NULL;
+    clv_unit_table table;
+    *out_machine = NULL;
+    CLV_TRY(clv_units_ocl(&ocl));
+    CLV_TRY(clv_unit_table_init(ocl, &table));
+    clv_status *status = make_machine(&table, list, out_machine);
+    clv_unit_table_deinit(&table);
+    return status;
+}

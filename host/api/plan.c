@@ -1,0 +1,286 @@
+/* Plans: from a model or a task graph, a machine and options. */
+#include "host/api/plan.h"
+
+#include "host/api/machine.h"
+#include "host/base/file.h"
+#include "host/base/memory.h"
+#include "host/base/text.h"
+#include "host/passes/passes.h"
+#include "host/workload/bespoke.h"
+#include "host/workload/from_graph.h"
+#include "host/workload/times.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- options --- */
+
+static clv_status *read_objective(const char *word, clv_plan_request *request) {
+    if (word == NULL) {
+        return NULL;
+    }
+    request->has_objective = true;
+    request->objective = strcmp(word, "latency") == 0 ? CLV_LATENCY : CLV_THROUGHPUT;
+    if (strcmp(word, "latency") != 0 && strcmp(word, "throughput") != 0) {
+        return CLV_ERROR(USAGE, "--objective '%s': must be throughput or latency", word);
+    }
+    return NULL;
+}
+
+static clv_status *read_pins(const cleave_options *options, clv_plan_words *words) {
+    clv_pin *pins = clv_arena_alloc(&words->arena, options->num_pins + 1, sizeof *pins);
+    if (pins == NULL) {
+        return CLV_NO_ARENA("pins");
+    }
+    for (size_t i = 0; i < options->num_pins; i++) {
+        const char *word = options->pins[i], *equals = strrchr(word, '=');
+        if (equals == NULL || equals == word || equals[1] == '\0') {
+            return CLV_ERROR(USAGE, "--pin '%s': must be REGEX=UNIT", word);
+        }
+        pins[i].unit = equals + 1;
+        pins[i].pattern = clv_arena_strndup(&words->arena, word, (size_t)(equals - word));
+        if (pins[i].pattern == NULL) {
+            return CLV_NO_ARENA("a pin");
+        }
+    }
+    words->request.pins = pins;
+    words->request.num_pins = options->num_pins;
+    return NULL;
+}
+
+/* "3,1": one share for each unit. */
+static clv_status *read_shares(const char *word, size_t num_units, clv_plan_words *words) {
+    if (word == NULL) {
+        return NULL;
+    }
+    char *copy = clv_arena_strdup(&words->arena, word), *rest = NULL;
+    double *shares = clv_arena_alloc(&words->arena, num_units + 1, sizeof *shares), sum = 0;
+    size_t count = 0;
+    if (copy == NULL || shares == NULL) {
+        return CLV_NO_ARENA("shares");
+    }
+    for (char *part = strtok_r(copy, ",", &rest); part != NULL; part = strtok_r(NULL, ",", &rest)) {
+        double share;
+        if (!clv_parse_double(part, &share) || share < 0 || share > 1e9) {
+            return CLV_ERROR(
+                USAGE, "--tensor-split '%s': '%s' is not a share of at least 0", word, part);
+        }
+        if (count < num_units) {
+            shares[count] = share;
+        }
+        sum += share;
+        count++;
+    }
+    if (count != num_units || sum <= 0) {
+        return CLV_ERROR(
+            USAGE, "--tensor-split '%s': %zu shares, needed is one for each of %zu units%s", word,
+            count, num_units, sum > 0 ? "" : ", not all 0");
+    }
+    words->request.tensor_shares = shares;
+    words->request.num_tensor_shares = count;
+    return NULL;
+}
+
+clv_status *clv_plan_words_init(
+    const cleave_options *options, size_t num_units, clv_plan_words *out_words) {
+    const char *fallback = num_units == 1 ? "single" : "auto";
+    clv_arena_init(&out_words->arena, 0);
+    out_words->request = (clv_plan_request){
+        .policy = options->policy != NULL ? options->policy : fallback,
+        .depth = options->depth,
+        .allow_idle = options->allow_idle || options->machine != NULL};
+    CLV_TRY(read_objective(options->objective, &out_words->request));
+    CLV_TRY(read_pins(options, out_words));
+    return read_shares(options->tensor_split, num_units, out_words);
+}
+
+void clv_plan_words_deinit(clv_plan_words *words) {
+    clv_arena_deinit(&words->arena);
+}
+
+/* A plan file says all that these would. */
+static clv_status *check_plan_options(const cleave_options *options) {
+    const char *extra = options->policy != NULL         ? "--policy"
+                        : options->objective != NULL    ? "--objective"
+                        : options->num_pins > 0         ? "--pin"
+                        : options->tensor_split != NULL ? "--tensor-split"
+                                                        : NULL;
+    if (options->plan != NULL && extra != NULL) {
+        return CLV_ERROR(
+            USAGE, "%s and --plan exclude each other: the plan file says it already", extra);
+    }
+    if (options->machine != NULL && options->devices != NULL) {
+        return CLV_ERROR(USAGE, "--machine and --devices exclude each other: give one of them");
+    }
+    return NULL;
+}
+
+/* --- making --- */
+
+static clv_status *give_times(clv_workload *workload, const char *path) {
+    clv_mapped_file file;
+    if (path == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_file_map(path, &file));
+    clv_status *status =
+        clv_workload_give_times(workload, path, (const char *)file.data, file.bytes);
+    clv_file_unmap(&file);
+    return status;
+}
+
+/* The policy that a plan file names: a machine made for the network is made for it. Whatever is
+ * wrong with the file is found when it is read. */
+static clv_status *peek_policy(
+    const char *what, const clv_mapped_file *file, clv_arena *arena, const char **out_policy) {
+    cJSON *root = NULL;
+    const char *policy = "auto";
+    *out_policy = NULL;
+    CLV_TRY(clv_json_parse(what, (const char *)file->data, file->bytes, &root));
+    clv_status *status = NULL;
+    if (cJSON_IsObject(root) && clv_json_find(root, "policy") != NULL) {
+        status = clv_json_get_string(root, "plan", "policy", &policy);
+    }
+    if (status == NULL) {
+        *out_policy = clv_arena_strdup(arena, policy);
+        status = *out_policy != NULL ? NULL : CLV_NO_ARENA("a policy's name");
+    }
+    cJSON_Delete(root);
+    return status != NULL ? clv_status_prefix(status, "plan '%s'", what) : NULL;
+}
+
+static clv_status *make_machine(
+    const cleave_options *options, const char *policy, cleave_plan *plan) {
+    clv_machine *machine = NULL;
+    plan->is_real = options->machine == NULL;
+    if (plan->is_real) {
+        CLV_TRY(clv_machine_of_units(options->devices, &machine));
+    } else {
+        CLV_TRY(clv_machine_load(options->machine, &machine));
+    }
+    bool is_one = machine->pattern_count == 0 && machine->num_units == 1;
+    clv_status *status = clv_machine_for_workload(
+        machine, plan->workload,
+        policy != NULL ? policy
+        : is_one       ? "single"
+                       : "auto",
+        &plan->machine);
+    clv_machine_destroy(machine);
+    return status;
+}
+
+static clv_status *read_plan(
+    const cleave_options *options, const clv_mapped_file *file, cleave_plan *plan) {
+    clv_arena arena;
+    const char *policy = NULL;
+    clv_arena_init(&arena, 0);
+    clv_status *status = peek_policy(options->plan, file, &arena, &policy);
+    if (status == NULL) {
+        status = make_machine(options, policy, plan);
+        if (status != NULL && clv_status_code(status) == CLV_USAGE && !plan->is_real) {
+            clv_status *usage = status; /* the policy that the file names cannot be */
+            status = CLV_ERROR(MALFORMED, "%s", clv_status_message(usage));
+            status = clv_status_prefix(status, "plan '%s'", options->plan);
+            clv_status_destroy(usage);
+        }
+    }
+    clv_arena_deinit(&arena);
+    CLV_TRY(status);
+    CLV_TRY(clv_costs_create(plan->workload, plan->machine, &plan->costs));
+    return clv_plan_parse_json(
+        plan->costs, options->plan, (const char *)file->data, file->bytes, &plan->plan);
+}
+
+static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan) {
+    clv_plan_words words;
+    CLV_TRY(make_machine(options, options->policy, plan));
+    CLV_TRY(clv_costs_create(plan->workload, plan->machine, &plan->costs));
+    clv_status *status = clv_plan_words_init(options, plan->machine->num_units, &words);
+    if (status == NULL) {
+        status = clv_plan_create(plan->costs, &words.request, &plan->plan);
+    }
+    clv_plan_words_deinit(&words);
+    return status;
+}
+
+static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
+    CLV_TRY(check_plan_options(options));
+    CLV_TRY(give_times(plan->workload, options->times));
+    if (options->plan == NULL) {
+        return choose_plan(options, plan);
+    }
+    clv_mapped_file file;
+    CLV_TRY(clv_file_map(options->plan, &file));
+    clv_status *status = read_plan(options, &file, plan);
+    clv_file_unmap(&file);
+    return status;
+}
+
+static clv_status *make_from_model(
+    cleave_model *model, const cleave_options *options, cleave_plan *plan) {
+    CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &plan->graph));
+    CLV_TRY(clv_passes_run(plan->graph, NULL, NULL));
+    CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
+    return make_plan(options, plan);
+}
+
+static clv_status *make_from_tasks(
+    const char *path, const cleave_options *options, cleave_plan *plan) {
+    if (options->num_dims + options->num_shapes + options->num_inputs > 0) {
+        return CLV_ERROR(
+            USAGE, "'%s' is a task graph: it has no dimensions, shapes or inputs to give", path);
+    }
+    CLV_TRY(clv_workload_load(path, &plan->workload));
+    return make_plan(options, plan);
+}
+
+static clv_status *create(
+    cleave_model *model, const char *path, const cleave_options *options, cleave_plan **out_plan) {
+    static const cleave_options defaults;
+    *out_plan = NULL;
+    cleave_plan *plan = clv_alloc_zeroed(1, sizeof *plan);
+    if (plan == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
+    }
+    options = options != NULL ? options : &defaults;
+    clv_status *status =
+        path == NULL ? make_from_model(model, options, plan) : make_from_tasks(path, options, plan);
+    if (status != NULL) {
+        cleave_plan_destroy(plan);
+        return status;
+    }
+    *out_plan = plan;
+    return NULL;
+}
+
+cleave_status *cleave_plan_create(
+    cleave_model *model, const cleave_options *options, cleave_plan **out_plan) {
+    return public_status(create(model, NULL, options, out_plan));
+}
+
+cleave_status *cleave_plan_create_from_tasks(
+    const char *path, const cleave_options *options, cleave_plan **out_plan) {
+    return public_status(create(NULL, path, options, out_plan));
+}
+
+void cleave_plan_destroy(cleave_plan *plan) {
+    if (plan == NULL) {
+        return;
+    }
+    clv_plan_destroy(plan->plan);
+    clv_costs_destroy(plan->costs);
+    clv_machine_destroy(plan->machine);
+    clv_workload_destroy(plan->workload);
+    clv_graph_destroy(plan->graph);
+    clv_free(plan);
+}
+
+cleave_status *cleave_plan_save(const cleave_plan *plan, const char *path) {
+    char *json = NULL;
+    clv_status *status = clv_plan_format_json(plan->costs, plan->plan, &json);
+    if (status == NULL) {
+        status = clv_file_replace(path, json, strlen(json));
+    }
+    clv_free(json);
+    return public_status(status);
+}

@@ -1,0 +1,47 @@
+/* The object behind a cleave_plan, and what its reports share. */
+#ifndef CLV_API_PLAN_H
+#define CLV_API_PLAN_H
+
+#include "host/api/internal.h"
+#include "host/base/json_writer.h"
+#include "partition/plan.h"
+#include "scheduler/timeline.h"
+
+/* Never changed once made. */
+struct cleave_plan {
+    clv_graph *graph; /* after all passes; NULL: a task graph */
+    clv_workload *workload;
+    clv_machine *machine;
+    clv_costs *costs;
+    clv_plan *plan;
+    bool is_real; /* the machine is made of units of this one */
+};
+
+/* What options say of a plan, in the form that planners take. */
+typedef struct clv_plan_words {
+    clv_arena arena;
+    clv_plan_request request; /* in the arena, or borrowed from the options */
+} clv_plan_words;
+
+/* USAGE names the option that cannot be read. `num_units` decides the policy when none is named:
+ * single for one, else auto. clv_plan_words_deinit in any case. */
+clv_status *clv_plan_words_init(
+    const cleave_options *options, size_t num_units, clv_plan_words *out_words) CLV_CHECKED;
+void clv_plan_words_deinit(clv_plan_words *words);
+
+const char *clv_origin_name(uint8_t origin); /* "measured"; "none" */
+/* The time of the slowest piece of a task where the group has it. */
+double clv_placement_time_us(const clv_costs *costs, const clv_group *group, uint32_t task);
+/* Members "unit", or "units", "split" and "ends". */
+void clv_write_place(
+    clv_json_writer *writer, const clv_costs *costs, const clv_group *group, uint32_t task);
+/* Member "elsewhere": the cheapest sorts of units with the task's time there, at most `most`; not
+ * the sort of unit that it is on, where it is whole. */
+void clv_write_elsewhere(
+    clv_json_writer *writer, const clv_costs *costs, const clv_group *group, uint32_t task,
+    uint32_t most);
+/* Member "memory_bytes": unit to bytes, of units that hold any. */
+void clv_write_memory(
+    clv_json_writer *writer, const clv_machine *machine, const uint64_t *memory_bytes);
+
+#endif

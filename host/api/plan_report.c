@@ -1,0 +1,367 @@
+/* What `cleave plan` reports. */
+#include "host/api/plan.h"
+
+#include "host/base/memory.h"
+#include "partition/evaluate.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Where a task could run beside where it does: more than these sorts of units say nothing new. */
+enum { MOST_ELSEWHERE = 6, MOST_DEPTHS = 12 };
+
+const char *clv_origin_name(uint8_t origin) {
+    static const char *const names[] = {"none", "estimated", "given", "measured"};
+    return origin <= CLV_ORIGIN_MEASURED ? names[origin] : "none";
+}
+
+static double per_second(double period_us) {
+    return period_us > 0 ? 1e6 / period_us : 0;
+}
+
+double clv_placement_time_us(const clv_costs *costs, const clv_group *group, uint32_t task) {
+    const clv_placement *p = &group->placements[task];
+    double time_us = 0;
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        time_us =
+            fmax(time_us, clv_piece_time_us(costs, task, p, &group->pieces[p->first_piece + k]));
+    }
+    return time_us;
+}
+
+void clv_write_place(
+    clv_json_writer *writer, const clv_costs *costs, const clv_group *group, uint32_t task) {
+    const clv_placement *p = &group->placements[task];
+    const clv_piece *pieces = &group->pieces[p->first_piece];
+    const clv_unit *units = costs->machine->units;
+    if (p->split < 0) {
+        clv_json_add_string(writer, "unit", units[pieces[0].unit].name);
+        return;
+    }
+    clv_json_add_string(writer, "split", costs->workload->tasks[task].splits[p->split].name);
+    clv_json_open_array(writer, "units");
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        clv_json_add_string(writer, NULL, units[pieces[k].unit].name);
+    }
+    clv_json_close(writer);
+    clv_json_open_array(writer, "ends");
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        clv_json_add_number(writer, NULL, (double)pieces[k].end);
+    }
+    clv_json_close(writer);
+}
+
+void clv_write_elsewhere(
+    clv_json_writer *writer, const clv_costs *costs, const clv_group *group, uint32_t task,
+    uint32_t most) {
+    const double *times = &costs->time_us[(size_t)task * costs->num_classes];
+    const clv_placement *p = &group->placements[task];
+    uint32_t own = costs->class_of_unit[group->pieces[p->first_piece].unit], last = 0;
+    double last_us = -1;
+    clv_json_open_object(writer, "elsewhere");
+    for (uint32_t n = 0; n < most; n++) {
+        uint32_t best = CLV_NO_INDEX;
+        for (uint32_t k = 0; k < costs->num_classes; k++) {
+            bool is_next = times[k] > last_us || (times[k] == last_us && k > last);
+            bool is_other = isfinite(times[k]) && (k != own || p->split >= 0);
+            if (is_next && is_other && (best == CLV_NO_INDEX || times[k] < times[best])) {
+                best = k;
+            }
+        }
+        if (best == CLV_NO_INDEX) {
+            break;
+        }
+        clv_json_add_number(
+            writer, costs->machine->units[costs->unit_of_class[best]].name, times[best]);
+        last_us = times[best];
+        last = best;
+    }
+    clv_json_close(writer);
+}
+
+void clv_write_memory(
+    clv_json_writer *writer, const clv_machine *machine, const uint64_t *memory_bytes) {
+    clv_json_open_object(writer, "memory_bytes");
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        if (memory_bytes[i] > 0 || machine->num_units <= 64) {
+            clv_json_add_number(writer, machine->units[i].name, (double)memory_bytes[i]);
+        }
+    }
+    clv_json_close(writer);
+}
+
+/* --- stages --- */
+
+typedef struct stage_row {
+    uint32_t num_tasks, first_task, last_task;
+    double in_bytes, out_bytes; /* tensors that come from other stages, and go to some */
+    double weight_bytes;
+} stage_row;
+
+/* Units of one stage in order, and how long the busiest computes; [num_units] scratch. */
+typedef struct stage_units {
+    double *busy_us;
+    uint32_t *units, num_units;
+} stage_units;
+
+static void add_tensor(
+    const clv_group *group, const clv_task_tensor *tensor, stage_row *rows, uint32_t *seen) {
+    bool has_producer = tensor->producer != CLV_NO_TASK;
+    uint32_t from = has_producer ? group->placements[tensor->producer].stage : 0;
+    bool leaves = tensor->is_output;
+    uint32_t id = seen[group->num_stages]++; /* the number of this tensor, from 1 */
+    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+        uint32_t to = group->placements[tensor->consumers[i]].stage;
+        if ((!has_producer || to != from) && seen[to] != id) {
+            rows[to].in_bytes += (double)tensor->bytes;
+            seen[to] = id;
+            leaves = true;
+        }
+    }
+    if (has_producer && leaves) {
+        rows[from].out_bytes += (double)tensor->bytes;
+    }
+}
+
+static void fill_stages(
+    const clv_workload *workload, const clv_group *group, stage_row *rows, uint32_t *seen) {
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        stage_row *row = &rows[group->placements[i].stage];
+        row->first_task = row->num_tasks == 0 ? i : row->first_task;
+        row->last_task = i;
+        row->num_tasks++;
+        row->weight_bytes += (double)workload->tasks[i].weight_bytes;
+    }
+    seen[group->num_stages] = 1;
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        add_tensor(group, &workload->tensors[i], rows, seen);
+    }
+}
+
+static void find_units(
+    const clv_costs *costs, const clv_group *group, const uint32_t *tasks, uint32_t num_tasks,
+    stage_units *found) {
+    for (uint32_t i = 0; i < found->num_units; i++) {
+        found->busy_us[found->units[i]] = -1;
+    }
+    found->num_units = 0;
+    for (uint32_t i = 0; i < num_tasks; i++) {
+        const clv_placement *p = &group->placements[tasks[i]];
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            const clv_piece *piece = &group->pieces[p->first_piece + k];
+            if (found->busy_us[piece->unit] < 0) {
+                found->busy_us[piece->unit] = 0;
+                found->units[found->num_units++] = piece->unit;
+            }
+            found->busy_us[piece->unit] += clv_piece_time_us(costs, tasks[i], p, piece);
+        }
+    }
+}
+
+static void write_stage(
+    clv_json_writer *w, const clv_costs *costs, uint32_t replica, uint32_t stage,
+    const stage_row *row, const stage_units *units) {
+    double compute_us = 0;
+    clv_json_open_object(w, NULL);
+    clv_json_add_number(w, "replica", replica);
+    clv_json_add_number(w, "stage", stage);
+    clv_json_open_array(w, "units");
+    for (uint32_t i = 0; i < units->num_units; i++) {
+        clv_json_add_string(w, NULL, costs->machine->units[units->units[i]].name);
+        compute_us = fmax(compute_us, units->busy_us[units->units[i]]);
+    }
+    clv_json_close(w);
+    clv_json_add_number(w, "ops", row->num_tasks);
+    clv_json_add_string(w, "first", costs->workload->tasks[row->first_task].name);
+    clv_json_add_string(w, "last", costs->workload->tasks[row->last_task].name);
+    clv_json_add_number(w, "compute_us", compute_us);
+    clv_json_add_number(w, "bytes_in", row->in_bytes);
+    clv_json_add_number(w, "bytes_out", row->out_bytes);
+    clv_json_add_number(w, "weight_bytes", row->weight_bytes);
+    clv_json_close(w);
+}
+
+/* Tasks by stage, in order: `out_tasks` [num_tasks], stage s from out_first[s] on. */
+static void sort_by_stage(
+    const clv_group *group, uint32_t num_tasks, uint32_t *out_first, uint32_t *out_tasks) {
+    memset(out_first, 0, ((size_t)group->num_stages + 2) * sizeof *out_first);
+    for (uint32_t i = 0; i < num_tasks; i++) {
+        out_first[group->placements[i].stage + 2]++;
+    }
+    for (uint32_t s = 2; s < group->num_stages + 2; s++) {
+        out_first[s] += out_first[s - 1];
+    }
+    for (uint32_t i = 0; i < num_tasks; i++) {
+        out_tasks[out_first[group->placements[i].stage + 1]++] = i;
+    }
+}
+
+static clv_status *write_group_stages(clv_json_writer *w, const cleave_plan *plan, uint32_t g) {
+    const clv_costs *costs = plan->costs;
+    const clv_group *group = &plan->plan->groups[g];
+    uint32_t num_tasks = costs->workload->num_tasks, num_units = costs->machine->num_units;
+    clv_arena arena;
+    clv_arena_init(&arena, 0);
+    stage_row *rows = clv_arena_alloc(&arena, group->num_stages, sizeof *rows);
+    uint32_t *seen = clv_arena_alloc(&arena, (size_t)group->num_stages + 1, sizeof *seen);
+    uint32_t *first = clv_arena_alloc(&arena, (size_t)group->num_stages + 2, sizeof *first);
+    uint32_t *tasks = clv_arena_alloc(&arena, (size_t)num_tasks + 1, sizeof *tasks);
+    stage_units found = {
+        .busy_us = clv_arena_alloc(&arena, num_units, sizeof(double)),
+        .units = clv_arena_alloc(&arena, num_units, sizeof(uint32_t))};
+    bool fits = rows != NULL && seen != NULL && first != NULL && tasks != NULL &&
+                found.busy_us != NULL && found.units != NULL;
+    for (uint32_t i = 0; fits && i < num_units; i++) {
+        found.busy_us[i] = -1;
+    }
+    if (fits) {
+        fill_stages(costs->workload, group, rows, seen);
+        sort_by_stage(group, num_tasks, first, tasks);
+    }
+    for (uint32_t s = 0; fits && s < group->num_stages; s++) {
+        if (rows[s].num_tasks > 0) {
+            find_units(costs, group, tasks + first[s], first[s + 1] - first[s], &found);
+            write_stage(w, costs, g, s, &rows[s], &found);
+        }
+    }
+    clv_arena_deinit(&arena);
+    return fits ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for a report");
+}
+
+/* --- operators --- */
+
+static void write_op(clv_json_writer *w, const cleave_plan *plan, uint32_t g, uint32_t task) {
+    const clv_costs *costs = plan->costs;
+    const clv_task *t = &costs->workload->tasks[task];
+    const clv_group *group = &plan->plan->groups[g];
+    const clv_placement *p = &group->placements[task];
+    uint32_t unit = group->pieces[p->first_piece].unit;
+    size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[unit];
+    clv_json_open_object(w, NULL);
+    clv_json_add_string(w, "node", t->name);
+    clv_json_add_string(w, "op", t->type);
+    if (t->num_aliases > 0) {
+        clv_json_open_array(w, "aliases");
+        for (uint32_t i = 0; i < t->num_aliases; i++) {
+            clv_json_add_string(w, NULL, t->aliases[i]);
+        }
+        clv_json_close(w);
+    }
+    clv_json_add_number(w, "replica", g);
+    clv_json_add_number(w, "stage", p->stage);
+    clv_write_place(w, costs, group, task);
+    clv_json_add_number(w, "cost_us", clv_placement_time_us(costs, group, task));
+    clv_json_add_string(w, "origin", clv_origin_name(costs->origin[at]));
+    clv_json_add_string(w, "reason", p->reason);
+    clv_write_elsewhere(w, costs, group, task, MOST_ELSEWHERE);
+    clv_json_close(w);
+}
+
+static void write_ops(clv_json_writer *w, const cleave_plan *plan) {
+    clv_json_open_array(w, "ops");
+    for (uint32_t g = 0; g < plan->plan->num_groups; g++) {
+        for (uint32_t i = 0; i < plan->workload->num_tasks; i++) {
+            write_op(w, plan, g, i);
+        }
+    }
+    clv_json_close(w);
+}
+
+/* --- the rest --- */
+
+static void write_head(clv_json_writer *w, const cleave_plan *plan) {
+    const clv_plan *p = plan->plan;
+    clv_json_add_string(w, "workload", plan->workload->name);
+    clv_json_add_string(w, "machine", plan->machine->name);
+    clv_json_add_string(w, "policy", p->policy);
+    clv_json_add_string(w, "objective", p->objective == CLV_LATENCY ? "latency" : "throughput");
+    clv_json_add_string(w, "method", p->method);
+    clv_json_add_number(w, "depth", p->depth);
+    clv_json_add_number(w, "predicted_throughput_per_s", per_second(p->period_us));
+    clv_json_add_number(w, "predicted_latency_ms", p->latency_us / 1e3);
+    clv_json_add_number(w, "period_us", p->period_us);
+    if (p->best_single_unit != CLV_NO_INDEX) {
+        clv_json_open_object(w, "best_single");
+        clv_json_add_string(w, "unit", plan->machine->units[p->best_single_unit].name);
+        clv_json_add_number(w, "throughput_per_s", per_second(p->best_single_period_us));
+        clv_json_add_number(w, "latency_ms", p->best_single_latency_us / 1e3);
+        clv_json_close(w);
+        clv_json_add_number(w, "gain", p->gain);
+    }
+    clv_json_add_bool(w, "worth_it", p->worth_it);
+    clv_json_add_string(w, "limit", p->limit);
+    clv_write_memory(w, plan->machine, p->memory_bytes);
+}
+
+static void write_replicas(clv_json_writer *w, const clv_plan *plan) {
+    clv_json_open_array(w, "replicas");
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        const clv_group *group = &plan->groups[g];
+        clv_json_open_object(w, NULL);
+        clv_json_add_number(w, "share", group->share);
+        clv_json_add_number(w, "depth", group->depth);
+        clv_json_add_number(w, "stages", group->num_stages);
+        clv_json_add_bool(w, "serial", group->is_serial);
+        clv_json_add_number(w, "period_us", group->period_us);
+        clv_json_add_number(w, "latency_us", group->latency_us);
+        clv_json_close(w);
+    }
+    clv_json_close(w);
+}
+
+/* Up to two beyond the plan's depth; of many a dozen. Nothing for serial plans. */
+static clv_status *write_depths(clv_json_writer *w, const cleave_plan *plan) {
+    uint32_t last = plan->plan->depth + 2;
+    bool is_serial = true;
+    for (uint32_t g = 0; g < plan->plan->num_groups; g++) {
+        is_serial = is_serial && plan->plan->groups[g].is_serial;
+    }
+    if (is_serial || last > 4096) {
+        return NULL;
+    }
+    clv_plan_depth *rows = clv_alloc_zeroed(last, sizeof *rows);
+    if (rows == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a report");
+    }
+    clv_status *status = clv_plan_depths(plan->costs, plan->plan, last, rows);
+    uint32_t step = (last + MOST_DEPTHS - 1) / MOST_DEPTHS;
+    clv_json_open_array(w, "depths");
+    for (uint32_t i = 0; status == NULL && i < last; i++) {
+        if (i % step == 0 || i + 1 == plan->plan->depth || i + 1 == last) {
+            clv_json_open_object(w, NULL);
+            clv_json_add_number(w, "depth", rows[i].depth);
+            clv_json_add_number(w, "throughput_per_s", per_second(rows[i].period_us));
+            clv_json_add_number(w, "memory_bytes", (double)rows[i].memory_bytes);
+            clv_json_add_bool(w, "fits", rows[i].fits);
+            clv_json_close(w);
+        }
+    }
+    clv_json_close(w);
+    clv_free(rows);
+    return status;
+}
+
+static clv_status *write_report(clv_json_writer *w, const cleave_plan *plan) {
+    write_head(w, plan);
+    write_replicas(w, plan->plan);
+    CLV_TRY(write_depths(w, plan));
+    clv_json_open_array(w, "stages");
+    for (uint32_t g = 0; g < plan->plan->num_groups; g++) {
+        CLV_TRY(write_group_stages(w, plan, g));
+    }
+    clv_json_close(w);
+    write_ops(w, plan);
+    return NULL;
+}
+
+cleave_status *cleave_plan_report(const cleave_plan *plan, char **out_json) {
+    clv_json_writer writer;
+    *out_json = NULL;
+    clv_json_begin(&writer, 2);
+    clv_status *status = write_report(&writer, plan);
+    if (status == NULL) {
+        status = clv_json_take(&writer, out_json);
+    }
+    clv_json_deinit(&writer);
+    return public_status(status);
+}

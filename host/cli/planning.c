@@ -1,0 +1,121 @@
+/* From arguments to a plan: what plan, explain and simulate share. */
+#include "host/cli/cli.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool ends_with(const char *text, const char *suffix) {
+    size_t length = strlen(text), tail = strlen(suffix);
+    return length >= tail && strcmp(text + length - tail, suffix) == 0;
+}
+
+int cli_planning_open(const cli_args *args, cli_planning *planning) {
+    cli_io *io = &planning->io;
+    *planning = (cli_planning){0};
+    if (ends_with(args->operand, ".json")) {
+        int code = cli_io_read_options(args, io);
+        if (code == 0 && cli_given(args, FLAG_INPUT)) {
+            code = cli_error(2, "--input: '%s' is a task graph, it has no inputs", args->operand);
+        }
+        return code != 0 ? code
+                         : cli_fail(cleave_plan_create_from_tasks(
+                               args->operand, &io->options, &planning->plan));
+    }
+    int code = cli_io_open_model(args, io);
+    if (code == 0) {
+        code = cli_io_read_given(args, io);
+    }
+    return code != 0 ? code
+                     : cli_fail(cleave_plan_create(io->model, &io->options, &planning->plan));
+}
+
+void cli_planning_free(cli_planning *planning) {
+    cleave_plan_destroy(planning->plan);
+    cli_io_free(&planning->io);
+}
+
+static int read_simulate_options(const cli_args *args, cleave_simulate_options *options) {
+    long requests, depth, chunks;
+    bool is_dynamic = strcmp(cli_value(args, FLAG_SCHEDULE, "static"), "dynamic") == 0;
+    *options = (cleave_simulate_options){.schedule = cli_value(args, FLAG_SCHEDULE, NULL)};
+    if (!is_dynamic && (cli_given(args, FLAG_DISPATCH) || cli_given(args, FLAG_CHUNKS))) {
+        return cli_error(2, "--dispatch and --chunks are for --schedule dynamic");
+    }
+    if (!cli_count(args, FLAG_REQUESTS, 0, 1, &requests) ||
+        !cli_count(args, FLAG_DEPTH, 0, 1, &depth) ||
+        !cli_count(args, FLAG_CHUNKS, 1, 1, &chunks) ||
+        !cli_number(args, FLAG_DISPATCH, -1, 0, &options->dispatch_us)) {
+        return 2;
+    }
+    options->requests = (uint32_t)requests;
+    options->depth = (uint32_t)depth;
+    options->chunks = (uint32_t)chunks;
+    return 0;
+}
+
+/* The name of a picture tells its form; asked before a long run. */
+static int check_files(const cli_args *args) {
+    const char *timeline = cli_value(args, FLAG_TIMELINE, NULL);
+    bool is_known = timeline == NULL || ends_with(timeline, ".html") ||
+                    ends_with(timeline, ".svg") || ends_with(timeline, ".txt");
+    return is_known ? 0
+                    : cli_error(
+                          2, "--timeline '%s': the name must end in .html, .svg or .txt", timeline);
+}
+
+int cli_simulate_plan(
+    const cli_args *args, const cleave_plan *plan, cleave_timeline **out_timeline) {
+    cleave_simulate_options options;
+    const char *picture = cli_value(args, FLAG_TIMELINE, NULL);
+    const char *trace = cli_value(args, FLAG_TRACE, NULL);
+    *out_timeline = NULL;
+    int code = check_files(args);
+    if (code == 0) {
+        code = read_simulate_options(args, &options);
+    }
+    if (code == 0) {
+        code = cli_fail(cleave_plan_simulate(plan, &options, out_timeline));
+    }
+    if (code == 0 && picture != NULL) {
+        code = cli_fail(cleave_timeline_save_picture(*out_timeline, picture));
+    }
+    if (code == 0 && trace != NULL) {
+        code = cli_fail(cleave_timeline_save_trace(*out_timeline, trace));
+    }
+    return code;
+}
+
+int cli_parse_report(char *text, cJSON **out_report) {
+    *out_report = cJSON_Parse(text);
+    cleave_free(text);
+    return *out_report != NULL ? 0 : cli_error(6, "out of host memory for the report");
+}
+
+/* Some four digits that count. */
+static void format_digits(double value, char *buffer, size_t capacity) {
+    double size = fabs(value);
+    int decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
+    if (size >= 1e9 || (size > 0 && size < 0.01)) {
+        snprintf(buffer, capacity, "%.4g", value);
+        return;
+    }
+    snprintf(buffer, capacity, "%.*f", decimals, value);
+    char *dot = strchr(buffer, '.');
+    for (char *end = buffer + strlen(buffer); dot != NULL && end > dot; end--) {
+        if (end[-1] != '0' && end[-1] != '.') {
+            break;
+        }
+        end[-1] = '\0';
+    }
+}
+
+void cli_format_time(double us, char *buffer, size_t capacity) {
+    char digits[32];
+    const char *unit = us < 1e3 ? "us" : us < 1e6 ? "ms" : "s";
+    format_digits(us < 1e3 ? us : us < 1e6 ? us / 1e3 : us / 1e6, digits, sizeof digits);
+    snprintf(buffer, capacity, "%s %s", digits, unit);
+}
+
+void cli_format_rate(double per_second, char *buffer, size_t capacity) {
+    format_digits(per_second, buffer, capacity);
+}

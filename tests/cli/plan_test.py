@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+"""plan and simulate as their users run them, on machines that are not there.
+
+    plan_test.py BINARY DATA [PATTERN]     as cli_test.py
+"""
+
+import json
+import os
+import re
+import sys
+
+import cli_test
+from cli_test import NUMBER, TESTS, Folder, error, has, model, run, run_json
+
+TESTS.clear()
+test = cli_test.test
+
+CHAIN = [40, 10, 30, 10]
+TYPES = ["Conv", "Relu", "Conv", "Relu"]
+
+
+def write_chain(path, times=CHAIN, types=TYPES, bytes=1000, **more):
+    tasks = [dict({"name": f"n{i}", "type": t, "time_us": us}, **more)
+             for i, (us, t) in enumerate(zip(times, types))]
+    edges = [{"from": f"n{i}", "to": f"n{i + 1}", "bytes": bytes} for i in range(len(times) - 1)]
+    with open(path, "w") as file:
+        json.dump({"tasks": tasks, "edges": edges}, file)
+    return path
+
+
+def write_json(path, value):
+    with open(path, "w") as file:
+        file.write(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def near(a, b):
+    return abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1)
+
+
+# --- what plan says ---
+
+
+@test
+def plan_has_the_fields_that_scripts_read():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        report = run_json("plan", chain, "--machine", "core*2", "--policy", "pipeline")
+        has(report, policy=str, objective=str, stages=list, ops=list, predicted_throughput_per_s=NUMBER,
+            predicted_latency_ms=NUMBER, memory_bytes=dict, best_single=dict, gain=NUMBER, worth_it=bool,
+            limit=str, method=str, depths=list)
+        has(report["best_single"], unit=str, throughput_per_s=NUMBER, latency_ms=NUMBER)
+        for op in report["ops"]:
+            has(op, node=str, unit=str, stage=int, replica=int, cost_us=NUMBER, origin=str, reason=str)
+        assert [op["cost_us"] for op in report["ops"]] == CHAIN
+        assert near(report["predicted_throughput_per_s"], 1e6 / 50)
+        assert near(report["gain"], 90 / 50) and report["worth_it"]
+        assert [s["compute_us"] for s in report["stages"]] == [50, 40]
+        assert report["stages"][1]["bytes_in"] == 1000
+
+
+@test
+def plan_shows_a_person_the_verdict():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        text = run("plan", chain, "--machine", "core*2", "--policy", "pipeline").stdout
+        for word in ("stage 0 on core:0", "best unit", "1.8 times the throughput", "worth it", "chosen"):
+            assert word in text, f"{word!r} is not in {text}"
+        text = run("plan", chain, "--machine", "core").stdout
+        assert "not worth it" in text and "single" in text
+
+
+@test
+def plan_of_a_model():
+    report = run_json("plan", model("two"), "--machine", "core*2 peak=10G bw=10G", "--policy", "serial")
+    assert report["policy"] == "serial" and report["objective"] == "latency"
+    assert all(op["origin"] == "estimated" for op in report["ops"])
+    error("plan", model("free"), "--machine", "core peak=1G", code=2, says=["--dim"])
+
+
+@test
+def splits_are_told():
+    with Folder() as at:
+        split = {"name": "rows", "axis": 0, "extent": 8}
+        tasks = {"tasks": [{"name": "a", "type": "Conv", "time_us": 80, "output_dims": [8], "splits": [split]}]}
+        path = write_json(at("a.tasks.json"), tasks)
+        report = run_json("plan", path, "--machine", "core*2", "--policy", "tensor", "--tensor-split", "3,1")
+        op = report["ops"][0]
+        assert op["split"] == "rows" and op["units"] == ["core:0", "core:1"] and op["ends"] == [6, 8], op
+        assert op["cost_us"] == 60
+        error("plan", path, "--machine", "core*2", "--policy", "tensor", "--tensor-split", "3", code=2,
+              says=["--tensor-split '3'", "one for each of 2 units"])
+        error("plan", path, "--machine", "core*2", "--policy", "tensor", "--tensor-split", "3,x", code=2,
+              says=["'x' is not a share"])
+
+
+@test
+def pins_hold():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        args = ("plan", chain, "--machine", "core*2", "--policy", "serial")
+        report = run_json(*args, "--pin", "n.=core:0", "--pin", "n2=core:1")
+        assert [op["unit"] for op in report["ops"]] == ["core:0", "core:0", "core:1", "core:0"]
+        error(*args, "--pin", "n2=gpu:7", code=2, says=["gpu:7"])
+        error(*args, "--pin", "n2", code=2, says=["REGEX=UNIT"])
+        error(*args, "--pin", "n(=core:1", code=2, says=["n("])
+
+
+# --- plan files ---
+
+
+@test
+def a_plan_that_is_written_can_be_read():
+    with Folder() as at:
+        chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")
+        machine = ("--machine", "core*2")
+        made = run_json("plan", chain, *machine, "--policy", "pipeline", "--plan-out", plan)
+        read = run_json("plan", chain, *machine, "--plan", plan)
+        assert [op["unit"] for op in made["ops"]] == [op["unit"] for op in read["ops"]]
+        assert near(made["gain"], read["gain"])
+        assert run_json("plan", chain, *machine, "--plan", plan, "--check")["ok"] is True
+        assert "good" in run("plan", chain, *machine, "--plan", plan, "--check").stdout
+        simulated = run_json("simulate", chain, *machine, "--plan", plan, "--requests", "10")
+        assert near(simulated["period_us"], 50)
+        again = at("again.json")
+        run("plan", chain, *machine, "--plan", plan, "--plan-out", again)
+        with open(plan) as one, open(again) as other:
+            assert json.load(one)["ops"] == json.load(other)["ops"]
+
+
+@test
+def plans_for_others_are_refused():
+    with Folder() as at:
+        chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")
+        run("plan", chain, "--machine", "core*2", "--policy", "pipeline", "--plan-out", plan)
+        other = write_chain(at("other.tasks.json"), times=[1, 2, 3, 4])
+        check = ("--plan", plan, "--check")
+        error("plan", other, "--machine", "core*2", *check, code=3, says=["another model"])
+        error("plan", chain, "--machine", "core*3", *check, code=3, says=["another machine"])
+        error("plan", chain, "--machine", "core*2", "--plan", at("none.json"), code=9, says=["none.json"])
+        error("plan", chain, "--machine", "core*2", "--check", code=2, says=["--plan"])
+        error("plan", chain, "--machine", "core*2", "--plan", plan, "--policy", "single", code=2, says=["--policy"])
+        with open(plan) as file:
+            value = json.load(file)
+        value["ops"][0]["unit"] = "core:9"
+        write_json(plan, value)
+        error("plan", chain, "--machine", "core*2", *check, code=3, says=["core:9", "ops[0]"])
+        write_json(plan, "{\"format\": ")
+        error("plan", chain, "--machine", "core*2", *check, code=3, says=[plan])
+        write_json(plan, {"policy": "dat"})
+        error("plan", chain, "--machine", "bespoke:type", *check, code=3, says=["dat"])
+
+
+# --- the textbook's timelines ---
+
+
+@test
+def closed_forms():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+
+        def simulate(machine, policy, requests):
+            return run_json("simulate", chain, "--machine", machine, "--policy", policy, "--requests", str(requests))
+
+        requests, total = 12, sum(CHAIN)
+        assert near(simulate("bespoke:node", "serial", requests)["makespan_us"], requests * total)
+        report = simulate("bespoke:node{buffers=2}", "pipeline", requests)
+        assert near(report["makespan_us"], total + (requests - 1) * max(CHAIN))
+        report = simulate("bespoke:node", "pipeline", requests)
+        assert near(report["period_us"], max(a + b for a, b in zip(CHAIN, CHAIN[1:])))
+        report = simulate("bespoke:type{buffers=inf}", "pipeline", 50)
+        assert near(report["period_us"], 70)
+        report = simulate("bespoke:type", "data:3", 7)
+        assert near(report["makespan_us"], 3 * total)
+        assert report["units_used"] == 6
+        convs = write_chain(at("convs.tasks.json"), times=[40, 10, 30], types=["Conv"] * 3)
+        error("simulate", convs, "--machine", "bespoke:type", "--policy", "pipeline", "--requests", "9", code=4,
+              says=["deadlock"])
+
+
+@test
+def simulate_has_the_fields_that_scripts_read():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"), bytes=1000000)
+        machine = "core; gpu speed=4; link gpu host bw=1G latency=1us"
+        report = run_json("simulate", chain, "--machine", machine, "--policy", "pipeline", "--pin", "n[01]=core:0",
+                          "--pin", "n[23]=gpu:0", "--requests", "8")
+        has(report, policy=str, requests=int, makespan_us=NUMBER, period_us=NUMBER, latency_us=NUMBER,
+            throughput_per_s=NUMBER, lower_bound_us=NUMBER, units=list, links=list, memory_bytes=dict, buffers=int)
+        assert report["makespan_us"] >= report["lower_bound_us"] * (1 - 1e-9)
+        for unit in report["units"]:
+            assert near(unit["busy"] + unit["idle"], 1)
+        assert [unit["name"] for unit in report["units"]] == ["core:0", "gpu:0"]
+        assert len(report["links"]) == 1 and 0 < report["links"][0]["busy"] <= 1
+        assert report["links"][0]["directions"][0]["bytes"] == 8 * 1000000
+
+
+@test
+def schedules_static_and_dynamic():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        args = ("simulate", chain, "--machine", "core*2", "--policy", "pipeline", "--requests", "10")
+        static = run_json(*args)
+        dynamic = run_json(*args, "--schedule", "dynamic", "--dispatch", "5")
+        assert static["schedule"] == "static" and dynamic["schedule"] == "dynamic"
+        assert near(static["makespan_us"], 10 * 50 + 40)
+        assert near(dynamic["makespan_us"], 10 * 60 + 50)
+        assert near(run_json(*args, "--schedule", "dynamic", "--dispatch", "0")["makespan_us"], 540)
+        assert run_json(*args, "--depth", "1")["in_flight"] == 1
+        assert near(run_json(*args, "--depth", "1")["makespan_us"], 900)
+        error(*args, "--schedule", "other", code=2, says=["--schedule 'other'"])
+        error(*args, "--dispatch", "5", code=2, says=["--schedule dynamic"])
+        error(*args, "--requests", "0", code=2, says=["--requests"])
+        error(*args, "--requests", "900000000", code=2, says=["steps"])
+
+
+@test
+def simulate_tells_a_person():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        text = run("simulate", chain, "--machine", "core*2", "--policy", "pipeline").stdout
+        for word in ("makespan", "period", "50 us", "lower bound", "core:1", "critical"):
+            assert word in text, f"{word!r} is not in {text}"
+
+
+# --- pictures ---
+
+
+@test
+def pictures_and_traces():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        args = ("simulate", chain, "--machine", "core*2", "--policy", "pipeline")
+        for name, begins in (("a.txt", ""), ("a.svg", "<svg"), ("a.html", "<!")):
+            run(*args, "--timeline", at(name))
+            with open(at(name)) as file:
+                assert begins in file.read(), name
+        run("plan", *args[1:], "--trace", at("trace.json"), "--timeline", at("b.svg"))
+        with open(at("trace.json")) as file:
+            assert len(json.load(file)["traceEvents"]) > 10
+        assert os.path.getsize(at("b.svg")) > 100
+        error(*args, "--timeline", at("a.gif"), code=2, says=["a.gif", ".svg"])
+        error(*args, "--timeline", at("no/a.svg"), code=9, says=["no/a.svg"])
+        error(*args, "--trace", at("no/a.json"), code=9, says=["no/a.json"])
+        error("plan", *args[1:], "--plan-out", at("no/a.json"), code=9, says=["no/a.json"])
+
+
+# --- times ---
+
+
+@test
+def times_that_are_given():
+    with Folder() as at:
+        args = ("plan", model("two"), "--policy", "single", "--machine", "core; p")
+        names = [(op["node"], op["op"]) for op in
+                 run_json(*args[:-1], "core peak=1G; p peak=1G")["ops"]]
+        node, kind = names[0]
+        times = write_json(at("times.json"), {node: {"core": 7, "p": 3}, **{t: 5 for _, t in names if t != kind}})
+        error(*args, code=4, says=["no time is given"])
+        report = run_json(*args, "--times", times)
+        assert report["ops"][0]["cost_us"] == 3 and report["ops"][0]["unit"] == "p"
+        assert report["ops"][0]["origin"] == "given" and report["ops"][0]["elsewhere"] == {"core:0": 7}
+        for value, says in (({"nobody": 1}, "nobody"), ({node: -1}, "-1"), ({node: "fast"}, "must be a number"),
+                            ({node: {}}, "no unit"), ([], "object"), ("{\"a\": 1e999}", "a"),
+                            ("{\"%s\": 1, \"%s\": 2}" % (node, node), "twice"), ("{", at("times.json"))):
+            write_json(times, value)
+            error(*args, "--times", times, code=3, says=[says, "times.json"])
+        error(*args, "--times", at("none.json"), code=9, says=["none.json"])
+
+
+# --- what is bad ---
+
+
+@test
+def machines_that_cannot_be():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        error("plan", chain, "--machine", "core*2 peek=3", code=3, says=["peek"])
+        error("plan", chain, "--machine", "core*", code=3, says=["column"])
+        error("plan", chain, "--machine", at("none.json"), code=9, says=["none.json"])
+        error("plan", chain, "--machine", "core", "--devices", "cpu", code=2, says=["--machine", "--devices"])
+        machine = write_json(at("m.json"), {"format": "cleave-machine-1", "memories": [], "units": []})
+        error("plan", chain, "--machine", machine, code=3, says=["m.json"])
+        error("plan", chain, "--machine", "core", "--policy", "pipelin", code=2, says=["'pipeline'"])
+        error("plan", chain, "--machine", "core", "--policy", "single/data", code=2, says=["cannot hold"])
+        error("plan", chain, "--machine", "core", "--objective", "speed", code=2, says=["throughput or latency"])
+        error("plan", chain, "--machine", "core", "--depth", "0", code=2, says=["--depth"])
+        error("plan", chain, "--machine", "bespoke:type", "--policy", "data:90000", code=2, says=["90000"])
+
+
+@test
+def task_graphs_that_cannot_be():
+    with Folder() as at:
+        path = at("bad.tasks.json")
+        task = {"name": "a", "type": "Op", "time_us": 1}
+        for value, says in (
+                ({"tasks": [task, task]}, "'a'"),
+                ({"tasks": [task], "edges": [{"from": "a", "to": "b"}]}, "'b'"),
+                ({"tasks": [task], "edges": [{"from": "a", "to": "a", "bytes": 1}]}, "a"),
+                ({"tasks": [dict(task, time_us=-1)]}, "time_us"),
+                ('{"tasks": [{"name": "a", "time_us": NaN}]}', "column"),
+                ('{"tasks": [{"name": "a", "time_us": 1e999}]}', "time_us"),
+                ({"tasks": [dict(task, weight=1)]}, "weight"),
+                ({"tasks": []}, "task")):
+            write_json(path, value)
+            error("plan", path, "--machine", "core", code=3, says=[says, "bad.tasks.json"])
+        write_json(path, {"tasks": [dict(task, time_us={"gpu": 1})]})
+        error("plan", path, "--machine", "core", code=4, says=["'a'", "no unit"])
+        write_json(path, {"tasks": [dict(task, memory_bytes=3000000)]})
+        error("plan", path, "--machine", "core mem=1M", code=6, says=["core"])
+        error("plan", path, "--machine", "core", "--dim", "N=1", code=2, says=["task graph"])
+        error("plan", path, "--machine", "core", "--input", "zeros", code=2, says=["task graph"])
+        error("simulate", at("none.tasks.json"), "--machine", "core", code=9, says=["none.tasks.json"])
+
+
+@test
+def idle_units_of_a_machine_are_fine():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"), times=[5], types=["Conv"])
+        report = run_json("plan", chain, "--machine", "core*2", "--policy", "pipeline")
+        assert report["memory_bytes"].keys() == {"core:0", "core:1"} or report["ops"][0]["unit"] == "core:0"
+
+
+@test
+def memory_limits_hold_in_simulations():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"), times=[10, 10, 10, 60], output_bytes=1 << 20)
+        args = ("simulate", chain, "--machine", "core*2 mem=4M", "--policy", "pipeline", "--requests", "50")
+        report = run_json(*args)
+        assert all(bytes <= 4 << 20 for bytes in report["memory_bytes"].values())
+
+
+@test
+def policies_are_listed():
+    names = [row["name"] for row in run_json("list", "policies")["policies"]]
+    assert names == ["single", "serial", "pipeline", "tensor", "data", "branch", "auto"]
+
+
+@test
+def same_input_same_output():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        args = ("plan", chain, "--machine", "core*3; gpu; link gpu host bw=1G", "--json")
+        assert run(*args).stdout == run(*args).stdout
+        assert not re.search(r"nan|inf", run(*args).stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(cli_test.main())
