@@ -79,45 +79,52 @@ static int compare_times(const void *left, const void *right) {
     return (*a > *b) - (*a < *b);
 }
 
-/* The period is taken over whole rounds of the groups, which bring one result each. */
+/* The period is taken over whole rounds of the groups, which bring one result each: those of the
+ * second half, and one at least where there are as many. */
 static double find_period(const double *ends_us, uint32_t count, uint32_t num_groups) {
     uint32_t window = (count - 1) / 2 / num_groups * num_groups;
-    if (window == 0) {
+    if (window == 0 && count > num_groups) {
+        window = num_groups;
+    } else if (window == 0) {
         return ends_us[count - 1] / count;
     }
     return (ends_us[count - 1] - ends_us[count - 1 - window]) / window;
 }
 
-/* No steady state has a shorter period: in each group the most loaded unit or link has so much to
- * do for a request, and all requests of a group are alike. */
-static clv_status *find_least_period(const clv_schedule *s, double *out_us) {
-    double *load_us = clv_alloc_zeroed((size_t)s->num_resources + 1, sizeof *load_us);
-    bool *is_seen = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *is_seen);
-    double rate = 0;
-    for (uint32_t r = 0; load_us != NULL && is_seen != NULL && r < s->num_requests; r++) {
-        if (is_seen[s->group_of_request[r]]) {
-            continue;
+/* What a step has to do on every resource and memory, `share` times. */
+static void add_loads(
+    const clv_schedule *s, const clv_schedule_step *step, double share, double *load_us) {
+    for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+        if (step->resources[k] != CLV_NO_INDEX) {
+            load_us[step->resources[k]] += share * step->duration_us;
         }
-        is_seen[s->group_of_request[r]] = true;
-        double most_us = 0;
-        for (int pass = 0; pass < 2; pass++) { /* add, then clear what was added */
-            for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-                for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-                    uint32_t resource = s->steps[i].resources[k];
-                    if (resource != CLV_NO_INDEX) {
-                        double sum_us = load_us[resource] + s->steps[i].duration_us;
-                        load_us[resource] = pass == 0 ? sum_us : 0;
-                        most_us = pass == 0 ? fmax(most_us, sum_us) : most_us;
-                    }
-                }
-            }
-        }
-        rate += most_us > 0 ? 1 / most_us : (double)INFINITY;
     }
+    if (step->traffic_us > 0) {
+        uint32_t memory = s->costs->machine->units[step->resources[0]].memory;
+        load_us[s->num_resources + memory] += share * step->traffic_us;
+    }
+}
+
+/* No steady state has a shorter period: the most loaded unit, link or memory has so much to do for
+ * a request. Requests go to groups by their shares, and all requests of a group are alike. */
+static clv_status *find_least_period(const clv_schedule *s, double *out_us) {
+    size_t count = (size_t)s->num_resources + s->costs->machine->num_memories;
+    double *load_us = clv_alloc_zeroed(count + 1, sizeof *load_us);
+    bool *is_seen = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *is_seen);
     clv_status *status = load_us != NULL && is_seen != NULL ? NULL : NO_MEMORY_HERE();
+    *out_us = 0;
+    for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
+        uint32_t group = s->group_of_request[r];
+        for (uint64_t i = s->first_step[r]; !is_seen[group] && i < s->first_step[r + 1]; i++) {
+            add_loads(s, &s->steps[i], s->plan->groups[group].share, load_us);
+        }
+        is_seen[group] = true;
+    }
+    for (size_t i = 0; status == NULL && i < count; i++) {
+        *out_us = fmax(*out_us, load_us[i]);
+    }
     clv_free(load_us);
     clv_free(is_seen);
-    *out_us = rate > 0 ? 1 / rate : 0;
     return status;
 }
 

@@ -40,8 +40,8 @@ typedef struct clv_timeline {
     clv_timeline_row *rows; /* units, then directions of links that carried something */
     uint32_t num_rows;
     double makespan_us;
-    /* Between results in the second half of the run, and no less than the most loaded unit or link
-     * has to do for a request; the makespan of one request. */
+    /* Between results in the second half of the run, and no less than the most loaded unit, link or
+     * memory has to do for a request; the makespan of one request. */
     double period_us;
     double latency_us; /* of the first request, from its first step to its last */
     double mean_latency_us, max_latency_us;
