@@ -176,6 +176,13 @@ static void try_device(
             how.constants = data->known;
             try_way(data, &how, false, reference, opts, total);
         }
+        if (how.traits.is_cpu && how.variant->layouts != NULL && how.traits.simd_bytes != 32) {
+            way narrow = how;
+            narrow.constants = weights;
+            narrow.traits.simd_bytes = 32;
+            narrow.traits_name = "with vectors of 32 bytes";
+            try_way(data, &narrow, false, reference, opts, total);
+        }
         if (how.traits.is_cpu) {
             how.traits.is_cpu = false;
             how.traits.num_lanes = 16;
