@@ -7,4 +7,4 @@ build_preset release build
 build/tests/golden/golden_timelines tests/golden/networks "$@"
 check=--check
 [ $# = 0 ] || check=
-docs/remake.sh $check
+python3 docs/remake.py $check

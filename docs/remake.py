@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Remakes the pictures of docs/timelines.md and the tables of it and of docs/policies.md. Standard library only.
+
+    docs/remake.py [--check] [--cleave PROGRAM] [timelines|policies ...]      (nothing: both)
+
+timelines  runs every `cleave simulate` in docs/timelines.md; the table tells what each run needs
+policies   every policy on three machine files for every network; the models are build/zoo-small/*.onnx, as
+           tests/support/zoo.py --size small writes them
+--check    changes nothing; exit 1 where something would change
+"""
+import argparse
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MACHINES = ["two_cores", "cpu_gpu", "eight_gpus"]
+POLICIES = ["single", "serial", "branch", "tensor", "data", "pipeline", "auto"]
+NETWORKS = ["bert6", "espcn", "inception", "mobilenetv2", "resnet50", "resnet50_b8", "squeezenet", "vgg16"]
+SHIPPED = ["models/espcn_x3.onnx", "--dim", "H=96", "--dim", "W=96"]
+TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
+
+
+class Remaker:
+    def __init__(self, cleave, check):
+        self.cleave, self.check, self.num_different = cleave, check, 0
+
+    def run(self, *words):
+        """What a command reports, run from the root."""
+        done = subprocess.run([self.cleave, *words, "--json"], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"cleave {shlex.join(words)}: exit {done.returncode}\n{done.stderr}")
+        return json.loads(done.stdout)
+
+    def keep(self, path, text):
+        path = ROOT / path
+        if path.exists() and path.read_text() == text:
+            return
+        self.num_different += 1
+        if self.check:
+            print(f"{path} is not what docs/remake.py makes", file=sys.stderr)
+        else:
+            path.write_text(text)
+            print(f"{path} is new")
+
+    def keep_table(self, path, rows):
+        text = (ROOT / path).read_text()
+        self.keep(path, TABLE.sub(lambda _: "".join(row + "\n" for row in rows), text))
+
+    def timelines(self):
+        page = (ROOT / "docs/timelines.md").read_text().replace("\\\n", " ")
+        rows = ["| timeline | units | buffers | bytes in them | period | requests a second | latency | all requests | "
+                "units busy |", "|---|---|---|---|---|---|---|---|---|"]
+        with tempfile.TemporaryDirectory() as folder:
+            for words in map(shlex.split, re.findall(r"^    cleave (simulate .*)$", page, re.MULTILINE)):
+                at = words.index("--timeline") + 1
+                target, words[at] = words[at], f"{folder}/picture.svg"
+                report = self.run(*words)
+                self.keep(target, pathlib.Path(words[at]).read_text())
+                name = pathlib.Path(target).stem.removeprefix("timeline-").replace("-", " ")
+                rows.append(self.needs(name, report))
+        self.keep_table("docs/timelines.md", rows)
+
+    @staticmethod
+    def needs(name, report):
+        busy = sum(unit["busy"] for unit in report["units"]) / report["units_used"]
+        return (f"| {name} | {report['units_used']} | {report['buffers']} | {report['buffer_bytes'] / 1024:.0f} KiB | "
+                f"{report['period_us']:g} µs | {report['throughput_per_s']:.0f} | {report['latency_us']:g} µs | "
+                f"{report['makespan_us']:g} µs | {busy:.0%} |")
+
+    def policies(self):
+        rows = []
+        for model in [SHIPPED, *([f"build/zoo-small/{name}.onnx"] for name in NETWORKS)]:
+            rows += ["", f"### {pathlib.Path(model[0]).stem}", "",
+                     "| machine | policy | plan | requests a second | latency | above the bound | gain |",
+                     "|---|---|---|---|---|---|---|"]
+            for machine in MACHINES:
+                for policy in POLICIES:
+                    words = [*model, "--machine", f"tests/data/machines/{machine}.json", "--policy", policy]
+                    plan, run = self.run("plan", *words), self.run("simulate", *words, "--requests", "64")
+                    rate, latency = run["throughput_per_s"], run["latency_us"]
+                    shown = f"{latency:.3g} µs" if latency < 999.5 else f"{latency / 1e3:.3g} ms"
+                    rows.append(f"| {machine if policy == POLICIES[0] else ''} | {policy} | {plan['policy']} | "
+                                f"{rate:.{1 if rate < 999.5 else 0}f} | {shown} | {run['distance']:.1%} | "
+                                f"{plan['gain']:.2f} |")
+        self.keep_table("docs/policies.md", rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--cleave", default=str(ROOT / "build/cleave"))
+    parser.add_argument("parts", nargs="*", choices=["timelines", "policies", []])
+    args = parser.parse_args()
+    remaker = Remaker(args.cleave, args.check)
+    for part in args.parts or ["timelines", "policies"]:
+        getattr(remaker, part)()
+    return remaker.check and remaker.num_different > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
