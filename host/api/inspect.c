@@ -1,5 +1,5 @@
 /* What is in a model: the report of `cleave inspect`, and the program at its stages. */
-#include "host/api/internal.h"
+#include "host/api/plan.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
 #include "host/ops/op.h"
@@ -204,10 +204,10 @@ static clv_status *print_after(void *context, const clv_pass *pass, const clv_gr
 }
 
 static clv_status *unknown_stage(const char *stage) {
-    static const char *const fixed[] = {"onnx", "graph", "passes"};
+    static const char *const fixed[] = {"onnx", "graph", "passes", "plan", "schedule"};
     const char *names[32];
     size_t count = 0;
-    for (; count < 3; count++) {
+    for (; count < sizeof fixed / sizeof fixed[0]; count++) {
         names[count] = fixed[count];
     }
     for (size_t i = 0; i < clv_pass_count() && count < 32; i++) {
@@ -220,9 +220,24 @@ static clv_status *unknown_stage(const char *stage) {
     }
     const char *nearest = clv_nearest(stage, names, count);
     return CLV_ERROR(
-        USAGE, "no stage '%s': there are onnx, graph, passes, and each pass by name%s%s%s", stage,
-        nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "",
+        USAGE,
+        "no stage '%s': there are onnx, graph, passes, each pass by name, plan and schedule%s%s%s",
+        stage, nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "",
         nearest != NULL ? "'?" : "");
+}
+
+static clv_status *print_planned(
+    cleave_model *model, const cleave_options *options, stage_printer *printer) {
+    cleave_plan *plan;
+    clv_status *status = (clv_status *)cleave_plan_create(model, options, &plan);
+    CLV_TRY(status);
+    if (strcmp(printer->stage, "plan") == 0) {
+        clv_plan_print(plan, &printer->text);
+    } else {
+        status = clv_plan_print_schedule(plan, &printer->text);
+    }
+    cleave_plan_destroy(plan);
+    return status;
 }
 
 static clv_status *print_stage(
@@ -233,6 +248,9 @@ static clv_status *print_stage(
     if (strcmp(printer->stage, "onnx") == 0) {
         clv_graph_print(model->graph, &printer->text);
         return NULL;
+    }
+    if (strcmp(printer->stage, "plan") == 0 || strcmp(printer->stage, "schedule") == 0) {
+        return print_planned(model, options, printer);
     }
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &graph));
     if (strcmp(printer->stage, "graph") == 0) {

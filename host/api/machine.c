@@ -1,4 +1,7 @@
 #include "host/api/machine.h"
+#include "host/api/internal.h"
+#include "host/api/probe.h"
+#include "host/base/file.h"
 
 #include "host/base/memory.h"
 #include "host/base/threads.h"
@@ -8,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SAMPLE_BYTES = 64 << 20 };
-
 /* Estimates for devices that do not tell: multiply-adds a cycle of a GPU's compute unit, its memory
  * and its way to the host (PCIe 4.0 with 16 lanes, of which some 80% arrive). */
 static const double gpu_flops_per_cycle = 256, gpu_bandwidth = 500e9, pcie_bandwidth = 25e9;
@@ -17,42 +18,13 @@ static const double pcie_latency_us = 10, gpu_launch_us = 5;
 /* A step on a core, beside PoCL's launch: tests/bench/step_bench. */
 static const double core_launch_us = 0.5, gang_launch_us = 1.5;
 
-/* What one core reads from memory, in bytes a second: the best of three sweeps over a buffer larger
- * than most caches. 0: unknown. */
-static double measure_core_bandwidth(void) {
-    uint64_t *data = clv_alloc_zeroed(SAMPLE_BYTES / sizeof *data, sizeof *data);
-    if (data == NULL) {
-        return 0;
-    }
-    double best_us = 0;
-    volatile uint64_t sink = 0;
-    for (int sweep = 0; sweep < 4; sweep++) {
-        uint64_t sums[8] = {0};
-        double start = clv_time_us();
-        for (size_t i = 0; i < SAMPLE_BYTES / sizeof *data; i += 8) {
-            for (size_t k = 0; k < 8; k++) {
-                sums[k] += data[i + k] + (uint64_t)sweep;
-            }
-        }
-        double us = clv_time_us() - start;
-        for (size_t k = 0; k < 8; k++) {
-            sink = sink + sums[k];
-        }
-        if (sweep > 0 && (best_us == 0 || us < best_us)) { /* the first one faults the pages in */
-            best_us = us;
-        }
-        memset(data, sweep, 64);
-    }
-    clv_free(data);
-    return best_us > 0 ? SAMPLE_BYTES / best_us * 1e6 : 0;
-}
-
+/* What one core reads from memory, in bytes a second; 0: unknown. */
 static double core_bandwidth(void) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static double measured; /* guarded by lock */
     pthread_mutex_lock(&lock);
     if (measured == 0) {
-        measured = measure_core_bandwidth();
+        measured = clv_probe_bandwidth(1);
     }
     double result = measured;
     pthread_mutex_unlock(&lock);
@@ -97,8 +69,11 @@ clv_unit_speed clv_unit_speed_of(const clv_unit_table *table, const clv_unit_nam
 
 typedef struct machine_maker {
     clv_machine_builder builder;
+    clv_ocl *ocl;
     const clv_unit_table *table;
     uint32_t host; /* the memory */
+    bool probes;   /* measures memory with all cores at it, and links */
+    clv_traits *traits;
 } machine_maker;
 
 /* Capacity and bandwidth of host memory: what is installed, and what all cores draw at once. */
@@ -112,7 +87,10 @@ static clv_status *add_host(machine_maker *m) {
     for (size_t i = 0; i < m->table->num_infos; i++) {
         num_cores += m->table->infos[i]->kind == CLV_DEVICE_CORE && m->table->infos[i]->usable;
     }
-    if (num_cores > 0 && core_bandwidth() > 0) {
+    double measured = m->probes && num_cores > 1 ? clv_probe_bandwidth(num_cores) : 0;
+    if (measured > 0) {
+        host.bandwidth = measured;
+    } else if (num_cores > 0 && core_bandwidth() > 0) {
         host.bandwidth = core_bandwidth() * num_cores;
     }
     return clv_machine_add_memory(&m->builder, &host, &m->host);
@@ -133,9 +111,19 @@ static clv_status *add_own_memory(
         return CLV_NO_ARENA("a link's name");
     }
     clv_link link = clv_link_default(label, *out_memory, m->host);
-    link.bandwidth =
-        fmin(is_apart ? pcie_bandwidth : (double)INFINITY, name->limits.link_per_second);
-    link.latency_us = fmax(is_apart ? pcie_latency_us : 0, name->limits.latency_us);
+    if (is_apart) {
+        link.bandwidth = pcie_bandwidth;
+        link.latency_us = pcie_latency_us;
+    }
+    if (is_apart && m->probes) {
+        size_t device = 0;
+        while (m->table->infos[device] != info) {
+            device++;
+        }
+        CLV_TRY(clv_probe_link(m->ocl, device, &link.latency_us, &link.bandwidth));
+    }
+    link.bandwidth = fmin(link.bandwidth, name->limits.link_per_second);
+    link.latency_us = fmax(link.latency_us, name->limits.latency_us);
     return clv_machine_add_link(&m->builder, &link);
 }
 
@@ -168,37 +156,85 @@ static clv_status *add_unit(machine_maker *m, const clv_unit_name *name) {
     if (is_far || is_limited) {
         CLV_TRY(add_own_memory(m, name, info, &unit.memory));
     }
+    m->traits[m->builder.machine->num_units] = clv_unit_traits(info, count);
     return clv_machine_add_unit(&m->builder, &unit, &index);
 }
 
-static clv_status *make_machine(
-    const clv_unit_table *table, const char *list, clv_machine **out_machine) {
-    machine_maker m = {.table = table};
+static clv_status *make_machine(machine_maker *m, const char *list, clv_machine **out_machine) {
     clv_unit_name *names = NULL;
     size_t num_names = 0;
     clv_status *status = NULL;
-    CLV_TRY(clv_machine_builder_init(&m.builder, "this machine"));
+    CLV_TRY(clv_machine_builder_init(&m->builder, "this machine"));
     CLV_TRY_DONE(clv_unit_list_parse(
-        list != NULL ? list : clv_default_devices(table), table->entries, table->num_entries,
-        &names, &num_names));
-    CLV_TRY_DONE(add_host(&m));
-    for (size_t i = 0; i < num_names; i++) {
-        CLV_TRY_DONE(add_unit(&m, &names[i]));
+        list != NULL ? list : clv_default_devices(m->table), m->table->entries,
+        m->table->num_entries, &names, &num_names));
+    m->traits = clv_alloc_zeroed(num_names + 1, sizeof *m->traits);
+    if (m->traits == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for a machine");
+        goto done;
     }
-    status = clv_machine_builder_take(&m.builder, out_machine);
+    CLV_TRY_DONE(add_host(m));
+    for (size_t i = 0; i < num_names; i++) {
+        CLV_TRY_DONE(add_unit(m, &names[i]));
+    }
+    status = clv_machine_builder_take(&m->builder, out_machine);
 done:
     clv_free(names);
-    clv_machine_builder_deinit(&m.builder);
+    clv_machine_builder_deinit(&m->builder);
     return status;
 }
 
-clv_status *clv_machine_of_units(const char *list, clv_machine **out_machine) {
+clv_status *clv_machine_of_units(
+    const char *list, bool probes, clv_machine **out_machine, clv_traits **out_traits) {
+    clv_unit_table table;
+    machine_maker m = {.probes = probes, .table = &table};
+    *out_machine = NULL;
+    CLV_TRY(clv_units_ocl(&m.ocl));
+    CLV_TRY(clv_unit_table_init(m.ocl, &table));
+    clv_status *status = make_machine(&m, list, out_machine);
+    clv_unit_table_deinit(&table);
+    if (status == NULL && out_traits != NULL) {
+        *out_traits = m.traits;
+    } else {
+        clv_free(m.traits);
+    }
+    return status;
+}
+
+/* Whether "all" names anything: cores or GPUs. */
+static clv_status *has_cores_or_gpus(bool *out_has) {
     clv_ocl *ocl = NULL;
     clv_unit_table table;
-    *out_machine = NULL;
+    *out_has = false;
     CLV_TRY(clv_units_ocl(&ocl));
     CLV_TRY(clv_unit_table_init(ocl, &table));
-    clv_status *status = make_machine(&table, list, out_machine);
+    for (size_t i = 0; i < table.num_entries; i++) {
+        clv_unit_kind kind = table.entries[i].name.kind;
+        *out_has = *out_has ||
+                   (table.entries[i].usable && (kind == CLV_UNIT_CORE || kind == CLV_UNIT_GPU));
+    }
     clv_unit_table_deinit(&table);
+    return NULL;
+}
+
+static clv_status *save_machine(const char *devices, const char *path) {
+    clv_machine *machine = NULL;
+    char *json = NULL;
+    bool has_all = true;
+    if (devices == NULL) {
+        CLV_TRY(has_cores_or_gpus(&has_all));
+        devices = has_all ? "all" : NULL;
+    }
+    CLV_TRY(clv_machine_of_units(devices, true, &machine, NULL));
+    clv_status *status = clv_machine_format_json(machine, &json);
+    if (status == NULL) {
+        status = clv_file_replace(path, json, strlen(json));
+    }
+    clv_free(json);
+    clv_machine_destroy(machine);
     return status;
+}
+
+cleave_status *cleave_devices_save_machine(const char *devices, const char *path) {
+    return public_status(save_machine(devices, path));
 }

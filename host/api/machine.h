@@ -21,8 +21,12 @@ const clv_device_info *clv_unit_info(
 /* Measures a core's bandwidth at the first call in a process, some 50 ms. Any thread. */
 clv_unit_speed clv_unit_speed_of(const clv_unit_table *table, const clv_unit_name *name);
 
-/* `list`: as --devices; NULL: the default. Units with their limits: a link's limit gives a unit a
- * memory of its own behind that link. Errors as clv_unit_list_parse. */
-clv_status *clv_machine_of_units(const char *list, clv_machine **out_machine) CLV_CHECKED;
+/* list        as --devices; NULL: the default. Units with their limits: a link's limit gives a
+ *             unit a memory of its own behind that link
+ * probes      measure memory with all cores at it, and links; else they are estimates
+ * out_traits  what variants may know of each unit; free with clv_free; NULL: not wanted
+ * errors      as clv_unit_list_parse */
+clv_status *clv_machine_of_units(
+    const char *list, bool probes, clv_machine **out_machine, clv_traits **out_traits) CLV_CHECKED;
 
 #endif

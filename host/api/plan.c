@@ -154,7 +154,7 @@ static clv_status *make_machine(
     clv_machine *machine = NULL;
     plan->is_real = options->machine == NULL;
     if (plan->is_real) {
-        CLV_TRY(clv_machine_of_units(options->devices, &machine));
+        CLV_TRY(clv_machine_of_units(options->devices, false, &machine, &plan->traits));
     } else {
         CLV_TRY(clv_machine_load(options->machine, &machine));
     }
@@ -270,6 +270,7 @@ void cleave_plan_destroy(cleave_plan *plan) {
     clv_plan_destroy(plan->plan);
     clv_costs_destroy(plan->costs);
     clv_machine_destroy(plan->machine);
+    clv_free(plan->traits);
     clv_workload_destroy(plan->workload);
     clv_graph_destroy(plan->graph);
     clv_free(plan);

@@ -4,6 +4,7 @@
 
 #include "host/api/internal.h"
 #include "host/base/json_writer.h"
+#include "kernels_cl/kernel.h"
 #include "partition/plan.h"
 #include "scheduler/timeline.h"
 
@@ -14,7 +15,8 @@ struct cleave_plan {
     clv_machine *machine;
     clv_costs *costs;
     clv_plan *plan;
-    bool is_real; /* the machine is made of units of this one */
+    clv_traits *traits; /* [num_units]: what variants may know; NULL unless is_real */
+    bool is_real;       /* the machine is made of units of this one */
 };
 
 /* What options say of a plan, in the form that planners take. */
@@ -43,5 +45,9 @@ void clv_write_elsewhere(
 /* Member "memory_bytes": unit to bytes, of units that hold any. */
 void clv_write_memory(
     clv_json_writer *writer, const clv_machine *machine, const uint64_t *memory_bytes);
+
+/* The text of `inspect --stage plan`, and of `schedule`: of as many requests as are in flight. */
+void clv_plan_print(const cleave_plan *plan, clv_text *text);
+clv_status *clv_plan_print_schedule(const cleave_plan *plan, clv_text *text) CLV_CHECKED;
 
 #endif

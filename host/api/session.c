@@ -1,5 +1,6 @@
 /* Sessions: a model on units, ready to run. */
 #include "host/api/session.h"
+#include "host/api/plan.h"
 
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
@@ -12,23 +13,45 @@
 
 /* --- making one --- */
 
-static clv_status *check_words(const cleave_options *options, size_t num_units) {
-    const char *schedule = options->schedule;
-    if (schedule != NULL && strcmp(schedule, "static") != 0 && strcmp(schedule, "dynamic") != 0) {
-        return CLV_ERROR(USAGE, "--schedule '%s': must be static or dynamic", schedule);
-    }
-    const char *policy = options->policy;
-    static const char *const policies[] = {"single"};
-    if (policy != NULL && strcmp(policy, "single") != 0) {
-        const char *nearest = clv_nearest(policy, policies, 1);
+static bool wants_plan(const cleave_options *options, size_t num_units) {
+    bool is_single = options->policy == NULL || strcmp(options->policy, "single") == 0;
+    return num_units > 1 || !is_single || options->plan != NULL || options->num_pins > 0 ||
+           options->objective != NULL || options->tensor_split != NULL || options->depth > 0;
+}
+
+/* Makes the plan that the options ask for, where it is not plain what it is: everything on the one
+ * unit. */
+static clv_status *make_plan(
+    cleave_model *model, const cleave_options *options, size_t num_units, char **out_policy) {
+    cleave_plan *plan = NULL;
+    *out_policy = NULL;
+    if (options->machine != NULL || options->times != NULL) {
         return CLV_ERROR(
-            USAGE, "--policy '%s': there is 'single'%s", policy,
-            nearest != NULL ? ", which you may have meant" : "");
+            USAGE, "a session runs on devices: --machine and --times are for plan and simulate");
+    }
+    if (wants_plan(options, num_units)) {
+        clv_status *failure = (clv_status *)cleave_plan_create(model, options, &plan);
+        CLV_TRY(failure);
+    }
+    uint32_t depth = plan != NULL ? plan->plan->depth : 1;
+    *out_policy = clv_strdup(plan != NULL ? plan->plan->policy : "single");
+    cleave_plan_destroy(plan);
+    if (*out_policy == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
     if (num_units != 1) {
         return CLV_ERROR(
             UNSUPPORTED, "--devices names %zu units: a session runs on one ('cpu' is all cores)",
             num_units);
+    }
+    return depth == 1
+               ? NULL
+               : CLV_ERROR(UNSUPPORTED, "depth %u: a session has one request in flight", depth);
+}
+
+static clv_status *check_schedule(const char *schedule) {
+    if (schedule != NULL && strcmp(schedule, "static") != 0 && strcmp(schedule, "dynamic") != 0) {
+        return CLV_ERROR(USAGE, "--schedule '%s': must be static or dynamic", schedule);
     }
     return NULL;
 }
@@ -55,10 +78,9 @@ static clv_status *keep_words(const cleave_options *options, cleave_session *s) 
     clv_status *status = clv_text_take(&names, &s->devices);
     clv_text_deinit(&names);
     CLV_TRY(status);
-    s->policy = clv_strdup(options->policy != NULL ? options->policy : "single");
     s->schedule = clv_strdup(options->schedule != NULL ? options->schedule : "static");
     s->base = clv_alloc_zeroed(s->units.num_units + 1, sizeof *s->base);
-    if (s->policy == NULL || s->schedule == NULL || s->base == NULL) {
+    if (s->schedule == NULL || s->base == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
     return NULL;
@@ -67,13 +89,14 @@ static clv_status *keep_words(const cleave_options *options, cleave_session *s) 
 static clv_status *make_session(
     cleave_model *model, const cleave_options *options, cleave_session *s) {
     double start_us = clv_time_us();
+    CLV_TRY(check_schedule(options->schedule));
     s->keep_tensors = options->keep_tensors;
     s->profile = options->profile;
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &s->graph));
     CLV_TRY(clv_passes_run(s->graph, NULL, NULL));
     s->plan_us = clv_time_us() - start_us;
     CLV_TRY(clv_open_units_init(options->devices, options->profile, &s->units));
-    CLV_TRY(check_words(options, s->units.num_units));
+    CLV_TRY(make_plan(model, options, s->units.num_units, &s->policy));
     CLV_TRY(keep_words(options, s));
     const clv_graph *graph = s->graph;
     CLV_TRY(make_infos(graph, graph->inputs, graph->num_inputs, &s->inputs));

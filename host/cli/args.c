@@ -133,6 +133,24 @@ static int parse_flag(int argc, char **argv, int *index, cli_args *args) {
     return add_value(args, flag, value);
 }
 
+static bool takes_two(const command_info *command) {
+    return strchr(command->operands, ' ') != NULL;
+}
+
+static int add_operand(const command_info *command, const char *word, cli_args *args) {
+    if (args->operand == NULL) {
+        args->operand = word;
+    } else if (args->second == NULL && takes_two(command)) {
+        args->second = word;
+    } else {
+        return cli_error(
+            2, "%s takes %s (%s), got '%s' and '%s'", command->name,
+            takes_two(command) ? "two operands" : "one operand", command->operands,
+            args->second != NULL ? args->second : args->operand, word);
+    }
+    return 0;
+}
+
 int cli_parse(int argc, char **argv, cli_args *out_args) {
     *out_args = (cli_args){.command = argv[1]};
     const command_info *command = find_command(argv[1]);
@@ -150,19 +168,19 @@ int cli_parse(int argc, char **argv, cli_args *out_args) {
             }
         } else if (command->operands[0] == '\0') {
             return cli_error(2, "%s takes no operand, got '%s'", command->name, argv[i]);
-        } else if (out_args->operand != NULL) {
-            return cli_error(
-                2, "%s takes one operand (%s), got '%s' and '%s'", command->name, command->operands,
-                out_args->operand, argv[i]);
         } else {
-            out_args->operand = argv[i];
+            int code = add_operand(command, argv[i], out_args);
+            if (code != 0) {
+                return code;
+            }
         }
     }
-    if (out_args->operand == NULL && command->operands[0] != '\0' &&
-        !cli_given(out_args, FLAG_HELP)) {
+    bool is_complete =
+        out_args->operand != NULL && (out_args->second != NULL || !takes_two(command));
+    if (!is_complete && command->operands[0] != '\0' && !cli_given(out_args, FLAG_HELP)) {
         return cli_error(
-            2, "%s needs an operand: cleave %s %s", command->name, command->name,
-            command->operands);
+            2, "%s needs %s: cleave %s %s", command->name,
+            takes_two(command) ? "two operands" : "an operand", command->name, command->operands);
     }
     return 0;
 }

@@ -30,6 +30,7 @@ typedef struct cli_args {
     const char *command;
     cli_values flags[NUM_FLAGS]; /* a switch has count 1 and value "" when given */
     const char *operand;         /* the model, or what to list; NULL if missing */
+    const char *second;          /* the node to explain */
 } cli_args;
 
 static inline bool cli_given(const cli_args *args, cli_flag flag) {

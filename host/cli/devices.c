@@ -37,9 +37,22 @@ static void print_table(const cJSON *report) {
     cli_table_free(&table);
 }
 
+static int write_machine(const cli_args *args) {
+    const char *path = cli_value(args, FLAG_MACHINE_OUT, NULL);
+    if (path == NULL) {
+        return cli_given(args, FLAG_DEVICES)
+                   ? cli_error(2, "--devices is for --machine-out here; `devices` lists all")
+                   : 0;
+    }
+    return cli_fail(cleave_devices_save_machine(cli_value(args, FLAG_DEVICES, NULL), path));
+}
+
 int cli_devices(const cli_args *args) {
     char *text = NULL;
-    int code = cli_fail(cleave_devices_report(&text));
+    int code = write_machine(args);
+    if (code == 0) {
+        code = cli_fail(cleave_devices_report(&text));
+    }
     if (code != 0) {
         return code;
     }

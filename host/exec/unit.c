@@ -63,8 +63,7 @@ clv_status *clv_units_list(
     return NULL;
 }
 
-clv_traits clv_exec_unit_traits(const clv_exec_unit *unit) {
-    const clv_device_info *info = &unit->devices[0]->info;
+clv_traits clv_unit_traits(const clv_device_info *info, size_t num_devices) {
     bool lanes = info->kind == CLV_DEVICE_CORE;
     long cache_bytes = info->is_cpu ? sysconf(_SC_LEVEL2_CACHE_SIZE) : 0;
     return (clv_traits){
@@ -72,9 +71,13 @@ clv_traits clv_exec_unit_traits(const clv_exec_unit *unit) {
         .has_fp64 = info->has_fp64,
         .has_fp16 = info->has_fp16,
         .simd_bytes = info->simd_bytes,
-        .num_lanes = lanes ? (uint32_t)unit->num_devices : info->compute_units,
+        .num_lanes = lanes ? (uint32_t)num_devices : info->compute_units,
         .cache_bytes = cache_bytes > 0 ? (uint64_t)cache_bytes : 0,
         .local_bytes = info->local_bytes,
         .max_local_size = info->max_local_size,
     };
+}
+
+clv_traits clv_exec_unit_traits(const clv_exec_unit *unit) {
+    return clv_unit_traits(&unit->devices[0]->info, unit->num_devices);
 }

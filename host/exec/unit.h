@@ -27,5 +27,7 @@ bool clv_unit_has_device(const clv_unit_name *name, const clv_device_info *info)
 
 /* What variants may know of a unit. */
 clv_traits clv_exec_unit_traits(const clv_exec_unit *unit);
+/* The same of a unit whose devices are not open: `num_devices` that are like `info`. */
+clv_traits clv_unit_traits(const clv_device_info *info, size_t num_devices);
 
 #endif

@@ -326,13 +326,19 @@ CLEAVE_API cleave_status *cleave_timeline_steps(const cleave_timeline *timeline,
 
 /* --- reports --- */
 
+/* The machine that units of this one make, as a file that options->machine takes
+ * (docs/machines.md); memories and links are measured, which takes the whole machine for a second.
+ *
+ * devices  as options->devices; NULL: "all", or what there is where that is nothing
+ */
+CLEAVE_API cleave_status *cleave_devices_save_machine(const char *devices, const char *path);
 /* Every device found, with the reason where one is unusable. */
 CLEAVE_API cleave_status *cleave_devices_report(char **out_json);
 /* Operators, shapes, parameters, flops, what is unsupported; free dimensions may stay unbound. */
 CLEAVE_API cleave_status *cleave_model_report(
     const cleave_model *model, const cleave_options *options, char **out_json);
-/* The program as text at a stage: "onnx", "graph", "passes", or a pass by name (cleave_list
- * "passes"). */
+/* The program as text at a stage: "onnx", "graph", "passes", a pass by name (cleave_list
+ * "passes"), "plan" or "schedule". */
 CLEAVE_API cleave_status *cleave_model_stage(
     const cleave_model *model, const cleave_options *options, const char *stage, char **out_text);
 /* "ops", "variants", "policies", "passes", "env" or "status". */

@@ -1,0 +1,161 @@
+#include "host/api/probe.h"
+
+#include "host/base/memory.h"
+#include "host/base/threads.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    SWEEPS = 4,
+    SWEEP_BYTES = 64 << 20, /* more than most caches hold */
+    LARGE_BYTES = 16 << 20,
+    SMALL_BYTES = 1 << 10,
+    WRITES = 5
+};
+
+/* --- memory --- */
+
+typedef struct sweep_rig {
+    clv_signal round, done; /* rounds begun; thread rounds over, filling of memory counted as one */
+    bool gives_up;          /* written before the first round begins */
+} sweep_rig;
+
+typedef struct sweeper {
+    sweep_rig *rig;
+    pthread_t thread;
+    uint64_t *data;
+    double us[SWEEPS];
+    uint64_t sum; /* keeps the compiler from leaving the reading out */
+} sweeper;
+
+static void *sweep(void *argument) {
+    sweeper *s = argument;
+    memset(s->data, 1, SWEEP_BYTES); /* pages never written to are all one page of zeros */
+    clv_signal_add(&s->rig->done, 1);
+    for (uint32_t i = 0; i < SWEEPS; i++) {
+        uint64_t sums[8] = {0};
+        clv_signal_wait(&s->rig->round, i + 1, 0);
+        if (s->rig->gives_up) {
+            return NULL;
+        }
+        double start_us = clv_time_us();
+        for (size_t k = 0; k < SWEEP_BYTES / sizeof *s->data; k += 8) {
+            for (size_t n = 0; n < 8; n++) {
+                sums[n] += s->data[k + n] + i;
+            }
+        }
+        s->us[i] = clv_time_us() - start_us;
+        for (size_t n = 0; n < 8; n++) {
+            s->sum += sums[n];
+        }
+        clv_signal_add(&s->rig->done, 1);
+    }
+    return NULL;
+}
+
+/* Runs the rounds; false where not all threads could be started. */
+static bool run_sweepers(sweep_rig *rig, sweeper *sweepers, uint32_t count) {
+    uint32_t started = 0;
+    for (; started < count; started++) {
+        sweeper *s = &sweepers[started];
+        s->rig = rig;
+        s->data = clv_alloc(SWEEP_BYTES);
+        clv_status *status =
+            s->data != NULL
+                ? clv_thread_create(&s->thread, sweep, s, clv_processor_at((int)started), "probe")
+                : CLV_ERROR(NO_MEMORY, "out of host memory");
+        if (status != NULL) {
+            clv_status_destroy(status);
+            clv_free(s->data);
+            break;
+        }
+    }
+    rig->gives_up = started < count;
+    for (uint32_t i = 0; i < SWEEPS && !rig->gives_up; i++) {
+        clv_signal_wait(&rig->done, count * (i + 1), 0);
+        clv_signal_set(&rig->round, i + 1);
+    }
+    clv_signal_set(&rig->round, SWEEPS);
+    for (uint32_t i = 0; i < started; i++) {
+        pthread_join(sweepers[i].thread, NULL);
+        clv_free(sweepers[i].data);
+    }
+    return started == count;
+}
+
+double clv_probe_bandwidth(uint32_t num_threads) {
+    sweep_rig rig = {.gives_up = false};
+    double best = 0;
+    sweeper *sweepers = clv_alloc_zeroed(num_threads, sizeof *sweepers);
+    bool is_good = sweepers != NULL && run_sweepers(&rig, sweepers, num_threads);
+    for (uint32_t i = 0; is_good && i < SWEEPS; i++) {
+        double slowest_us = 0;
+        for (uint32_t k = 0; k < num_threads; k++) {
+            slowest_us = fmax(slowest_us, sweepers[k].us[i]);
+        }
+        if (slowest_us > 0) {
+            best = fmax(best, (double)num_threads * SWEEP_BYTES / slowest_us * 1e6);
+        }
+    }
+    clv_free(sweepers);
+    return best;
+}
+
+/* --- links --- */
+
+typedef struct link_probe {
+    clv_device *device;
+    clv_queue *queue;
+    clv_buffer *buffer;
+    void *data;
+} link_probe;
+
+static clv_status *time_writes(const link_probe *p, size_t bytes, double *out_us) {
+    const clv_device_vtable *vtable = p->device->vtable;
+    *out_us = (double)INFINITY;
+    for (int i = 0; i < WRITES; i++) {
+        clv_event *event = NULL;
+        double start_us = clv_time_us();
+        CLV_TRY(vtable->enqueue_write(p->queue, p->buffer, 0, bytes, p->data, NULL, 0, &event));
+        clv_status *status = vtable->queue_flush(p->queue);
+        status = clv_status_join(status, vtable->event_wait(event));
+        vtable->event_release(event);
+        CLV_TRY(status);
+        *out_us = fmin(*out_us, clv_time_us() - start_us);
+    }
+    return NULL;
+}
+
+static clv_status *probe_device(link_probe *p, double *out_latency_us, double *out_bandwidth) {
+    const clv_device_vtable *vtable = p->device->vtable;
+    double small_us, large_us;
+    p->data = clv_alloc_zeroed(LARGE_BYTES, 1);
+    if (p->data == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for measuring a link");
+    }
+    CLV_TRY(vtable->buffer_create(p->device, LARGE_BYTES, &p->buffer));
+    CLV_TRY(vtable->queue_create(p->device, CLV_QUEUE_UPLOAD, &p->queue));
+    CLV_TRY(time_writes(p, SMALL_BYTES, &small_us));
+    CLV_TRY(time_writes(p, LARGE_BYTES, &large_us));
+    *out_latency_us = small_us;
+    *out_bandwidth = large_us > small_us ? (LARGE_BYTES - SMALL_BYTES) / (large_us - small_us) * 1e6
+                                         : (double)INFINITY;
+    return NULL;
+}
+
+clv_status *clv_probe_link(
+    clv_ocl *ocl, size_t index, double *out_latency_us, double *out_bandwidth) {
+    link_probe p = {.device = NULL};
+    CLV_TRY(clv_ocl_open(ocl, index, false, &p.device));
+    clv_status *status = probe_device(&p, out_latency_us, out_bandwidth);
+    if (p.queue != NULL) {
+        p.device->vtable->queue_destroy(p.queue);
+    }
+    if (p.buffer != NULL) {
+        p.device->vtable->buffer_destroy(p.buffer);
+    }
+    p.device->vtable->destroy(p.device);
+    clv_free(p.data);
+    return status;
+}

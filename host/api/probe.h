@@ -1,0 +1,17 @@
+/* Short measurements of what joins units: memory with all cores at it, links to devices. */
+#ifndef CLV_API_PROBE_H
+#define CLV_API_PROBE_H
+
+#include "host/machine/machine.h"
+#include "host/ocl/ocl.h"
+
+/* Bytes a second that `num_threads` read at once from memory that no cache holds: the best of a few
+ * sweeps, each at the pace of its slowest thread. 0: it could not be measured. */
+double clv_probe_bandwidth(uint32_t num_threads);
+
+/* Latency and bandwidth of the way from host memory to device `index`: the best of a few writes of
+ * 1 KiB and of 16 MiB. The device is opened and closed. DEVICE_FAILED, NO_MEMORY. */
+clv_status *clv_probe_link(
+    clv_ocl *ocl, size_t index, double *out_latency_us, double *out_bandwidth) CLV_CHECKED;
+
+#endif

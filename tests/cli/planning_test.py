@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""explain, the planned stages of inspect, the machine that is here, and planning options of the
+commands that run, as their users run them.
+
+    planning_test.py BINARY DATA [PATTERN]     as cli_test.py
+"""
+
+import json
+import os
+import sys
+
+import cli_test
+from cli_test import NUMBER, TESTS, Folder, error, has, model, run, run_json
+from plan_test import near, write_chain, write_json
+
+TESTS.clear()
+test = cli_test.test
+
+GPU = "core peak=1G; gpu peak=4G; link gpu host bw=1M latency=5us"
+SHAPE = ["--shape", "x=1x3x8x8"]
+
+
+# --- explain ---
+
+
+@test
+def explain_has_place_costs_and_moves():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"), times=[{"core": 40, "gpu": 4}] * 4)
+        machine = ["--machine", "core*2; gpu; link gpu host bw=1G latency=5us"]
+        report = run_json("explain", chain, "n1", *machine, "--policy", "serial")
+        has(report, node=str, op=str, workload=str, machine=str, policy=str, placements=list, costs=list,
+            transfers=list, splits=list, flops=NUMBER, bytes=NUMBER, weight_bytes=NUMBER)
+        assert report["node"] == "n1" and report["op"] == "Relu"
+        place = report["placements"][0]
+        has(place, replica=int, stage=int, unit=str, cost_us=NUMBER, reason=str)
+        assert place["unit"] == "gpu:0" and place["cost_us"] == 4
+        costs = {cost["unit"]: cost for cost in report["costs"]}
+        assert costs["gpu:0"]["chosen"] and not costs["core:1"]["chosen"]
+        assert costs["core:0"]["time_us"] == 40 and costs["core:0"]["origin"] == "given"
+        # moved there, its input and output cross the link: 5 us and 1000 B at 1 GB/s each
+        assert near(costs["core:0"]["latency_ms"] * 1e3, 3 * 4 + 40 + 2 * (5 + 1))
+        assert report["transfers"] == []
+
+
+@test
+def explain_shows_what_moves():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"), times=[{"core": 4}, {"gpu": 4}, {"core": 4}], types=["Op"] * 3)
+        report = run_json("explain", chain, "n1", "--machine", "core; gpu; link gpu host bw=1G latency=5us")
+        moves = [(m["tensor"], m["from"], m["to"], m["reader"], m["bytes"], m["time_us"])
+                 for m in report["transfers"]]
+        assert moves == [("n0", "core:0", "gpu:0", "n1", 1000, 6), ("n1", "gpu:0", "core:0", "n2", 1000, 6)], moves
+        cannot = [cost for cost in report["costs"] if not cost["can_run"]]
+        assert [cost["unit"] for cost in cannot] == ["core:0"] and "no time" in cannot[0]["reason"]
+        text = run("explain", chain, "n1", "--machine", "core; gpu; link gpu host bw=1G").stdout
+        assert "chosen" in text and "moves" in text and "no time is given" in text
+
+
+@test
+def explain_of_a_model_tells_of_variants():
+    report = run_json("explain", model("free"), run_json("plan", model("free"), *SHAPE, "--machine", GPU)["ops"][0]["node"],
+                      *SHAPE, "--machine", GPU)
+    chosen = [variant for variant in report["variants"] if variant["chosen"]]
+    assert len(chosen) == 1 and all(v["reason"] and v["family"] for v in report["variants"])
+    assert report["traits"] == "assumed"
+    node = run_json("plan", model("two"), "--devices", "core:0")["ops"][0]["node"]
+    report = run_json("explain", model("two"), node, "--devices", "core:0")
+    assert report["traits"] == "of the device" and report["placements"][0]["unit"] == "core:0"
+    text = run("explain", model("two"), node, "--devices", "core:0").stdout
+    assert node in text and "variant" in text and "chosen" in text
+
+
+@test
+def explain_of_pieces_and_replicas():
+    report = run_json("explain", model("free"), run_json("plan", model("free"), *SHAPE, "--machine", "core*2 peak=1G",
+                                                         "--policy", "tensor")["ops"][0]["node"],
+                      *SHAPE, "--machine", "core*2 peak=1G", "--policy", "tensor")
+    place = report["placements"][0]
+    assert place["units"] == ["core:0", "core:1"] and len(place["ends"]) == len(place["pieces_us"]) == 2
+    assert place["split"] in [split["name"] for split in report["splits"]]
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        report = run_json("explain", chain, "n2", "--machine", "core*3", "--policy", "data:3")
+        assert [place["unit"] for place in report["placements"]] == ["core:0", "core:1", "core:2"]
+        # what a plan file says can be explained too
+        run("plan", chain, "--machine", "core*3", "--policy", "pipeline", "--plan-out", at("p.json"))
+        report = run_json("explain", chain, "n3", "--machine", "core*3", "--plan", at("p.json"))
+        assert report["policy"] == "pipeline"
+
+
+@test
+def explain_errors():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        error("explain", chain, "n7x", "--machine", "core", code=2, says=["'n7x'", "no node"])
+        error("explain", chain, "nn1", "--machine", "core", code=2, says=["did you mean 'n1'"])
+        error("explain", chain, code=2, says=["two operands", "MODEL NODE"])
+        error("explain", chain, "n1", "n2", "--machine", "core", code=2, says=["two operands", "'n2'"])
+        error("explain", at("none.onnx"), "n1", "--machine", "core", code=9, says=["none.onnx"])
+        error("explain", chain, "n1", "--machine", "core*2 x", code=3, says=["column"])
+
+
+# --- stages of inspect ---
+
+
+@test
+def planned_stages():
+    args = ["inspect", model("free"), *SHAPE, "--machine", "core*2 peak=1G"]
+    node = run_json("plan", *args[1:])["ops"][0]["node"]
+    text = run(*args, "--stage", "plan", "--policy", "tensor").stdout
+    assert text.startswith("plan tensor for latency of ") and f" {node}: " in text and "core:1 [" in text
+    text = run(*args, "--stage", "schedule", "--policy", "data", "--depth", "2").stdout
+    assert text.startswith("schedule of 2 requests") and f"{node} of request 1" in text
+    assert text == run(*args, "--stage", "schedule", "--policy", "data", "--depth", "2").stdout
+    assert "core:0" in run_json(*args, "--stage", "plan")["text"]
+    error(*args, "--stage", "plan", "--policy", "nothing", code=2, says=["'nothing'"])
+    error(*args, "--stage", "shedule", code=2, says=["did you mean 'schedule'"])
+
+
+# --- the machine that is here ---
+
+
+@test
+def machine_out():
+    with Folder() as at:
+        env = {"CLEAVE_CORES": "2"}
+        path = at("here.json")
+        run("devices", "--machine-out", path, env=env)
+        machine = json.load(open(path))
+        assert machine["format"] == "cleave-machine-1"
+        names = [unit["name"] for unit in machine["units"]]
+        assert names[:2] == ["core:0", "core:1"] and "cpu" not in names
+        for unit in machine["units"]:
+            assert unit["peak_flops"] > 0 and unit["driver"] and unit["kind"] in ("core", "gpu")
+        host = machine["memories"][0]
+        assert host["name"] == "host" and host["capacity_bytes"] > 1 << 28 and host["bandwidth"] > 1e8
+        report = run_json("plan", model("free"), *SHAPE, "--machine", path, "--policy", "tensor", "--depth", "1")
+        assert report["machine"] == "this machine"
+        # a plan for the file is one for the devices: same names, kinds and drivers
+        run("plan", model("free"), *SHAPE, "--machine", path, "--plan-out", at("p.json"))
+        if len(names) == 2:
+            run("plan", model("free"), *SHAPE, "--devices", "core:0,core:1", "--plan", at("p.json"), "--check", env=env)
+        run("devices", "--machine-out", path, "--devices", "core:1{speed=0.5,mem=64M,link=2G,latency=20us}", env=env)
+        machine = json.load(open(path))
+        unit, link = machine["units"][0], machine["links"][0]
+        assert [u["name"] for u in machine["units"]] == ["core:1"]
+        assert unit["speed"] == 0.5 and unit["limit_bytes"] == 64 << 20 and unit["memory"] != "host"
+        assert link["bandwidth"] == 2e9 and link["latency_us"] == 20
+        assert len(run_json("devices", "--machine-out", path)["units"]) >= 2
+        error("devices", "--machine-out", at("no/m.json"), code=9, says=["no/m.json"])
+        error("devices", "--machine-out", path, "--devices", "core:99", code=5, says=["core:99"])
+        error("devices", "--machine-out", path, "--devices", "cpu,core:0", code=2, says=["silicon"])
+        error("devices", "--devices", "cpu", code=2, says=["--machine-out"])
+
+
+@test
+def devices_are_planned_for():
+    env = {"CLEAVE_CORES": "2"}
+    report = run_json("plan", model("two"), env=env)
+    assert report["policy"] == "single" and report["ops"][0]["unit"] == "cpu"
+    args = ["plan", model("free"), "--shape", "x=1x3x64x64"]
+    report = run_json(*args, "--devices", "core:0,core:1", "--policy", "tensor", env=env)
+    assert report["ops"][0]["units"] == ["core:0", "core:1"] and report["gain"] > 1
+    slow = run_json(*args, "--devices", "core:0{speed=0.25}", env=env)
+    fast = run_json(*args, "--devices", "core:0", env=env)
+    assert slow["predicted_latency_ms"] > 2 * fast["predicted_latency_ms"]
+    error(*args, "--devices", "core:0{mem=64}", code=6, says=["core:0", "49088 are missing"], env=env)
+    error(*args, "--devices", "core:9", code=5, says=["core:9"], env=env)
+    # a unit that is asked for and gets nothing to do
+    units = "core:0,core:1{speed=0.0001}"
+    error(*args, "--devices", units, "--policy", "tensor", code=2, says=["core:1", "no work"], env=env)
+    report = run_json(*args, "--devices", units, "--policy", "tensor", "--allow-idle", env=env)
+    assert {op.get("unit") for op in report["ops"]} == {"core:0"}
+    assert run_json(*args, "--devices", units, "--policy", "auto", env=env)["ops"]
+
+
+# --- options of the commands that run ---
+
+
+@test
+def sessions_take_planning_options():
+    base = [model("two"), "--input", "random", "--devices", "core:0"]
+    for command in ["run", "verify"]:
+        run(command, *base, "--pin", ".*=core:0", "--depth", "1", "--objective", "latency", "--allow-idle")
+        error(command, *base, "--pin", ".*=core:1", code=2, says=["core:1"])
+        error(command, *base, "--pin", "sum", code=2, says=["REGEX=UNIT"])
+        error(command, *base, "--pin", "(=core:0", code=2, says=["("])
+        error(command, *base, "--objective", "speed", code=2, says=["throughput or latency"])
+        error(command, *base, "--tensor-split", "1,1", code=2, says=["--tensor-split"])
+        error(command, *base, "--depth", "0", code=2, says=["--depth"])
+        error(command, *base, "--policy", "data:x", code=2, says=["data:x"])
+        error(command, *base, "--machine", "core", code=2, says=["--machine", "not for this command"])
+    with Folder() as at:
+        run("plan", model("two"), "--devices", "core:0", "--plan-out", at("p.json"))
+        report = run_json("run", *base, "--plan", at("p.json"))
+        assert report["policy"] == "single" and report["outputs"]
+        error("run", *base, "--plan", at("p.json"), "--policy", "single", code=2, says=["--plan", "--policy"])
+        error("run", model("free"), *SHAPE, "--input", "random", "--devices", "core:0", "--plan", at("p.json"), code=3,
+              says=["another model"])
+        error("run", *base[:-1], "cpu", "--plan", at("p.json"), code=3, says=["another machine"])
+        error("run", *base, "--plan", at("none.json"), code=9, says=["none.json"])
+        write_json(at("p.json"), "{")
+        error("run", *base, "--plan", at("p.json"), code=3, says=["p.json"])
+
+
+if __name__ == "__main__":
+    sys.exit(cli_test.main())
