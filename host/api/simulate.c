@@ -7,6 +7,7 @@
 #include "partition/evaluate.h"
 #include "scheduler/clock.h"
 #include "scheduler/critical.h"
+#include "scheduler/run_memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ struct cleave_timeline {
     double dispatch_us;
     uint32_t depth;         /* in flight at most, as far as it was limited; else 0 */
     uint32_t in_flight;     /* at once in fact */
-    uint64_t *memory_bytes; /* [num_units], at that many */
+    uint64_t *memory_bytes; /* [num_units] */
 };
 
 static const clv_run *run_of(const cleave_timeline *t) {
@@ -83,31 +84,37 @@ static uint32_t count_in_flight(const cleave_timeline *t, uint32_t group, moment
     return (uint32_t)most;
 }
 
-/* What the run holds on each unit. NO_MEMORY where that is more than there is. */
-static clv_status *measure_memory(cleave_timeline *t, const clv_costs *costs) {
+static clv_status *count_requests(cleave_timeline *t) {
+    moment *moments = clv_alloc_zeroed(2 * (size_t)t->schedule->num_requests, sizeof *moments);
+    if (moments == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a timeline");
+    }
+    t->in_flight = 0;
+    for (uint32_t g = 0; g < t->schedule->num_groups; g++) {
+        t->in_flight += count_in_flight(t, g, moments);
+    }
+    clv_free(moments);
+    return NULL;
+}
+
+/* NO_MEMORY where the run holds more than there is; *out_fits tells that from other failures. */
+static clv_status *measure_memory(cleave_timeline *t, bool *out_fits) {
+    const clv_costs *costs = t->plan->costs;
     uint32_t num_units = costs->machine->num_units;
     clv_evaluator *ev = NULL;
     clv_status *status = NULL;
-    moment *moments = clv_alloc_zeroed(2 * (size_t)t->schedule->num_requests, sizeof *moments);
+    *out_fits = true;
     clv_free(t->memory_bytes);
     t->memory_bytes = clv_alloc_zeroed(num_units, sizeof *t->memory_bytes);
-    if (moments == NULL || t->memory_bytes == NULL) {
-        status = CLV_ERROR(NO_MEMORY, "out of host memory for a timeline");
-        goto done;
+    if (t->memory_bytes == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a timeline");
     }
-    CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
-    clv_evaluate_begin(ev);
-    t->in_flight = 0;
-    for (uint32_t g = 0; g < t->schedule->num_groups; g++) {
-        uint32_t depth = count_in_flight(t, g, moments);
-        t->in_flight += depth;
-        CLV_TRY_DONE(clv_evaluate_memory(ev, &t->plan->plan->groups[g], depth));
-    }
-    memcpy(t->memory_bytes, ev->held, num_units * sizeof *ev->held);
+    CLV_TRY(clv_run_memory(t->schedule, t->run, t->memory_bytes));
+    CLV_TRY(clv_evaluator_create(costs, &ev));
+    memcpy(ev->held, t->memory_bytes, num_units * sizeof *ev->held);
+    *out_fits = clv_evaluate_fits(ev);
     status = clv_evaluate_limits(ev);
-done:
     clv_evaluator_destroy(ev);
-    clv_free(moments);
     return status;
 }
 
@@ -123,12 +130,13 @@ static void drop_run(cleave_timeline *t) {
 }
 
 static clv_status *run_at_depth(
-    cleave_timeline *t, const cleave_simulate_options *options, uint32_t depth) {
+    cleave_timeline *t, const cleave_simulate_options *options, uint32_t depth, bool *out_fits) {
     const clv_costs *costs = t->plan->costs;
     clv_schedule_request request = {
         .num_requests = options->requests > 0 ? options->requests : default_requests(t->plan),
         .depth = depth,
         .num_chunks = t->is_dynamic ? options->chunks : 0};
+    *out_fits = true;
     drop_run(t);
     t->depth = depth == CLV_DEPTH_UNLIMITED ? 0 : depth;
     CLV_TRY(clv_schedule_create(costs, t->plan->plan, &request, &t->schedule));
@@ -136,7 +144,8 @@ static clv_status *run_at_depth(
         clv_clock_request clock = {.mode = CLV_CLOCK_DYNAMIC, .dispatch_us = t->dispatch_us};
         CLV_TRY(clv_clock_run(t->schedule, &clock, &t->run));
     }
-    return measure_memory(t, costs);
+    CLV_TRY(count_requests(t));
+    return measure_memory(t, out_fits);
 }
 
 static clv_status *simulate(cleave_timeline *t, const cleave_simulate_options *options) {
@@ -150,12 +159,11 @@ static clv_status *simulate(cleave_timeline *t, const cleave_simulate_options *o
         return CLV_ERROR(USAGE, "dispatch must be finite, chunks at most %d", (int)UINT16_MAX);
     }
     uint32_t depth = options->depth > 0 ? options->depth : CLV_DEPTH_UNLIMITED;
-    clv_status *status = run_at_depth(t, options, depth);
-    bool is_too_much = status != NULL && t->memory_bytes != NULL && t->in_flight > 0 &&
-                       clv_status_code(status) == CLV_NO_MEMORY;
-    if (is_too_much && options->depth == 0) {
+    bool fits;
+    clv_status *status = run_at_depth(t, options, depth, &fits);
+    if (!fits && options->depth == 0) {
         clv_status_destroy(status); /* as many as memory allows: the plan fits with its own */
-        status = run_at_depth(t, options, t->plan->plan->depth);
+        status = run_at_depth(t, options, t->plan->plan->depth, &fits);
     }
     CLV_TRY(status);
     CLV_TRY(clv_timeline_create(t->schedule, t->run, &t->timeline));

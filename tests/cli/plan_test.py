@@ -328,6 +328,7 @@ def memory_limits_hold_in_simulations():
         args = ("simulate", chain, "--machine", "core*2 mem=4M", "--policy", "pipeline", "--requests", "50")
         report = run_json(*args)
         assert all(bytes <= 4 << 20 for bytes in report["memory_bytes"].values())
+        error(*args, "--depth", "40", code=6, says=["core:0"])
 
 
 @test
