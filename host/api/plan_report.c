@@ -253,7 +253,9 @@ static void write_op(clv_json_writer *w, const cleave_plan *plan, uint32_t g, ui
     clv_json_add_number(w, "cost_us", clv_placement_time_us(costs, group, task));
     clv_json_add_string(w, "origin", clv_origin_name(costs->origin[at]));
     clv_json_add_string(w, "reason", p->reason);
-    clv_write_elsewhere(w, costs, group, task, MOST_ELSEWHERE);
+    if (g == 0) { /* the same for every replica */
+        clv_write_elsewhere(w, costs, group, task, MOST_ELSEWHERE);
+    }
     clv_json_close(w);
 }
 
@@ -341,7 +343,7 @@ static clv_status *write_depths(clv_json_writer *w, const cleave_plan *plan) {
     return status;
 }
 
-static clv_status *write_report(clv_json_writer *w, const cleave_plan *plan) {
+static clv_status *write_report(clv_json_writer *w, const cleave_plan *plan, bool has_ops) {
     write_head(w, plan);
     write_replicas(w, plan->plan);
     CLV_TRY(write_depths(w, plan));
@@ -350,18 +352,32 @@ static clv_status *write_report(clv_json_writer *w, const cleave_plan *plan) {
         CLV_TRY(write_group_stages(w, plan, g));
     }
     clv_json_close(w);
-    write_ops(w, plan);
+    if (has_ops) {
+        write_ops(w, plan);
+    }
     return NULL;
 }
 
-cleave_status *cleave_plan_report(const cleave_plan *plan, char **out_json) {
+static clv_status *make_report(const cleave_plan *plan, bool has_ops, char **out_json) {
     clv_json_writer writer;
     *out_json = NULL;
     clv_json_begin(&writer, 2);
-    clv_status *status = write_report(&writer, plan);
+    clv_status *status = write_report(&writer, plan, has_ops);
     if (status == NULL) {
         status = clv_json_take(&writer, out_json);
     }
     clv_json_deinit(&writer);
-    return public_status(status);
+    return status;
+}
+
+cleave_status *cleave_plan_report(const cleave_plan *plan, char **out_json) {
+    return public_status(make_report(plan, true, out_json));
+}
+
+cleave_status *cleave_plan_summary(const cleave_plan *plan, char **out_json) {
+    return public_status(make_report(plan, false, out_json));
+}
+
+size_t cleave_plan_num_ops(const cleave_plan *plan) {
+    return (size_t)plan->workload->num_tasks * plan->plan->num_groups;
 }

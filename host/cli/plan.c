@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* Operators beyond these are left to -v and --json. */
-enum { MOST_OPS = 60, MOST_UNITS_NAMED = 6, TEXT = 160 };
+/* Operators and stages beyond these are left to -v and --json. */
+enum { MOST_OPS = 60, MOST_STAGES = 40, MOST_UNITS_NAMED = 6, TEXT = 160 };
 
 /* "core:0", "core:0, core:1 of 0-28, ..."; of an operator or a stage. */
 static void format_units(const cJSON *item, char buffer[TEXT]) {
@@ -35,39 +35,48 @@ static void print_head(const cJSON *report) {
         cli_json_string(report, "objective", ""), cli_json_string(report, "method", ""));
 }
 
+static void add_stage(cli_table *table, const cJSON *stage, bool has_replicas) {
+    static const char *const sizes[] = {"bytes_in", "bytes_out", "weight_bytes"};
+    char units[TEXT], number[32];
+    size_t column = 0;
+    format_units(stage, units);
+    cli_table_row(table);
+    if (has_replicas) {
+        cli_table_set(table, column++, "%.0f", cli_json_number(stage, "replica", 0));
+    }
+    cli_table_set(table, column++, "%.0f", cli_json_number(stage, "stage", 0));
+    cli_table_set(table, column++, "%s", units);
+    cli_table_set(table, column++, "%.0f", cli_json_number(stage, "ops", 0));
+    cli_table_set(table, column++, "%.40s", cli_json_string(stage, "first", ""));
+    cli_table_set(table, column++, "%.40s", cli_json_string(stage, "last", ""));
+    cli_format_time(cli_json_number(stage, "compute_us", 0), number, sizeof number);
+    cli_table_set(table, column++, "%s", number);
+    for (size_t i = 0; i < 3; i++) {
+        cli_format_size(cli_json_number(stage, sizes[i], 0), number, sizeof number);
+        cli_table_set(table, column++, "%s", number);
+    }
+}
+
 static void print_stages(const cJSON *report) {
     static const char *const headings[] = {"replica", "stage",    "on", "operators", "from",
                                            "to",      "computes", "in", "out",       "weights"};
     const cJSON *stages = cli_json_array(report, "stages"), *stage;
     bool has_replicas = cJSON_GetArraySize(cli_json_array(report, "replicas")) > 1;
     size_t skip = has_replicas ? 0 : 1;
+    int count = 0, total = cJSON_GetArraySize(stages);
     cli_table table;
     cli_table_init(&table, 10 - skip, headings + skip);
     cJSON_ArrayForEach(stage, stages) {
-        char units[TEXT], number[32];
-        size_t column = 0;
-        format_units(stage, units);
-        cli_table_row(&table);
-        if (has_replicas) {
-            cli_table_set(&table, column++, "%.0f", cli_json_number(stage, "replica", 0));
+        if (++count <= MOST_STAGES || cli_is_verbose()) {
+            add_stage(&table, stage, has_replicas);
         }
-        cli_table_set(&table, column++, "%.0f", cli_json_number(stage, "stage", 0));
-        cli_table_set(&table, column++, "%s", units);
-        cli_table_set(&table, column++, "%.0f", cli_json_number(stage, "ops", 0));
-        cli_table_set(&table, column++, "%.40s", cli_json_string(stage, "first", ""));
-        cli_table_set(&table, column++, "%.40s", cli_json_string(stage, "last", ""));
-        cli_format_time(cli_json_number(stage, "compute_us", 0), number, sizeof number);
-        cli_table_set(&table, column++, "%s", number);
-        cli_format_size(cli_json_number(stage, "bytes_in", 0), number, sizeof number);
-        cli_table_set(&table, column++, "%s", number);
-        cli_format_size(cli_json_number(stage, "bytes_out", 0), number, sizeof number);
-        cli_table_set(&table, column++, "%s", number);
-        cli_format_size(cli_json_number(stage, "weight_bytes", 0), number, sizeof number);
-        cli_table_set(&table, column++, "%s", number);
     }
     printf("\n");
     cli_table_print(&table, CLI_PLAIN, stdout);
     cli_table_free(&table);
+    if (total > MOST_STAGES && !cli_is_verbose()) {
+        printf("... and %d more: -v or --json shows them\n", total - MOST_STAGES);
+    }
 }
 
 /* The cheapest units of other sorts than where it is: "gpu:0 2 us, core:0 40 us". */
@@ -118,15 +127,10 @@ static void add_op(cli_table *table, const cJSON *op, bool has_replicas, bool ha
 static void print_ops(const cJSON *report) {
     const char *headings[8];
     const cJSON *ops = cli_json_array(report, "ops"), *op;
-    int total = cJSON_GetArraySize(ops);
     bool has_replicas = cJSON_GetArraySize(cli_json_array(report, "replicas")) > 1;
     bool has_stages = false;
     size_t count = 0;
     cli_table table;
-    if (total > MOST_OPS && !cli_is_verbose()) {
-        printf("\n%d operators: -v or --json shows where each of them is and why\n", total);
-        return;
-    }
     cJSON_ArrayForEach(op, ops) {
         has_stages = has_stages || cli_json_number(op, "stage", 0) > 0;
     }
@@ -234,11 +238,14 @@ static void print_verdict(const cJSON *report) {
 static int print_report(const cli_args *args, const cleave_plan *plan) {
     char *text = NULL;
     cJSON *report = NULL;
-    int code = cli_fail(cleave_plan_report(plan, &text));
+    bool is_json = cli_given(args, FLAG_JSON);
+    bool has_ops = is_json || cli_is_verbose() || cleave_plan_num_ops(plan) <= MOST_OPS;
+    int code =
+        cli_fail(has_ops ? cleave_plan_report(plan, &text) : cleave_plan_summary(plan, &text));
     if (code != 0) {
         return code;
     }
-    if (cli_given(args, FLAG_JSON)) {
+    if (is_json) {
         printf("%s", text);
         cleave_free(text);
         return cli_flush();
@@ -247,7 +254,13 @@ static int print_report(const cli_args *args, const cleave_plan *plan) {
     if (code == 0) {
         print_head(report);
         print_stages(report);
-        print_ops(report);
+        if (has_ops) {
+            print_ops(report);
+        } else {
+            printf(
+                "\n%zu operators: -v or --json shows where each of them is and why\n",
+                cleave_plan_num_ops(plan));
+        }
         print_depths(report);
         print_verdict(report);
         code = cli_flush();
@@ -261,7 +274,7 @@ static int print_check(const cli_args *args, const cleave_plan *plan) {
     const char *path = cli_value(args, FLAG_PLAN, "");
     char *text = NULL;
     cJSON *report = NULL;
-    int code = cli_fail(cleave_plan_report(plan, &text));
+    int code = cli_fail(cleave_plan_summary(plan, &text));
     if (code == 0) {
         code = cli_parse_report(text, &report);
     }

@@ -289,6 +289,9 @@ CLEAVE_API void cleave_plan_destroy(cleave_plan *plan);
 
 /* Stages, operators with place, cost and reason, prediction, memory, the verdict. */
 CLEAVE_API cleave_status *cleave_plan_report(const cleave_plan *plan, char **out_json);
+/* The same without the operators, of which a large plan has very many. */
+CLEAVE_API cleave_status *cleave_plan_summary(const cleave_plan *plan, char **out_json);
+CLEAVE_API size_t cleave_plan_num_ops(const cleave_plan *plan); /* of all replicas */
 /* As a file that options->plan takes back (docs/plans.md). */
 CLEAVE_API cleave_status *cleave_plan_save(const cleave_plan *plan, const char *path);
 /* One operator, by its name or one that was fused into it: where it runs and why, what it would
