@@ -220,11 +220,12 @@ static clv_status *read_head(plan_reader *r, const cJSON *root) {
     CLV_TRY(check_machine(r->costs, root));
     CLV_TRY(clv_json_get_string(root, "plan", "policy", &policy));
     clv_status *status = clv_policy_parse(policy, &spec);
-    if (status != NULL) {
+    if (status != NULL && clv_status_code(status) == CLV_USAGE) {
         clv_status *malformed = CLV_ERROR(MALFORMED, "%s", clv_status_message(status));
         clv_status_destroy(status);
         return malformed;
     }
+    CLV_TRY(status);
     CLV_TRY(clv_json_get_string(root, "plan", "objective", &objective));
     if (strcmp(objective, "latency") != 0 && strcmp(objective, "throughput") != 0) {
         return CLV_ERROR(MALFORMED, "objective '%s' is not latency or throughput", objective);
