@@ -8,14 +8,17 @@
  *
  *     kernel void NAME(global operand *a, ..., const struct NAME_params p, const clv_range r)
  *
- * operands  one pointer for each clv_arg of the launch, in that order. The executor passes a whole
+ * Operands: one pointer for each clv_arg of the launch, in that order. The executor passes a whole
  * buffer; the operand starts r.offset[i] bytes into it (CLV_AT(type, a, r.offset[i])), aligned to
- * its element size at least, to 64 bytes unless it is a view into another tensor p         the
- * launch's params, by value, 32-bit and 64-bit fields only (64-bit ones first), at most
- * CLV_MAX_PARAMS r         r.first, r.end: the items to do. Work-item g does item r.first + g if
- * that is below r.end. Any partition of [0, num_items) into ranges, run in any order or at once,
- * must give the same result, bit for bit: so an item writes what no other item of the launch reads
- * or writes
+ * its element size at least, to 64 bytes unless it is a view into another tensor.
+ *
+ * p: the launch's params, by value, 32-bit and 64-bit fields only (64-bit ones first), at most
+ * CLV_MAX_PARAMS.
+ *
+ * r.first, r.end: the items to do. Work-item g does item r.first + g if that is below r.end, and
+ * nothing otherwise: there may be many more work-items than items. Any partition of [0, num_items)
+ * into ranges, run in any order or at once, must give the same result, bit for bit: so an item
+ * writes what no other item of the launch reads or writes.
  *
  * Errors: a kernel whose result is undefined for some input values (an index out of range) must
  * stay inside its operands all the same, and tells of it by storing a clv_kernel_error (clv.h) in

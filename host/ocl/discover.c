@@ -8,10 +8,9 @@
 
 enum {
     LONGEST = 256,
-    /* PoCL compiles a kernel once for up to so many groups and once for more; with both forms in
-     * use at once an assertion of its fails (3.1: found->ref_count > 0) and ends the process. Only
-     * the first is ever used: tests/unit/ocl/launch_sizes_test.c. */
-    POCL_MAX_GROUPS = 65535,
+    /* PoCL compiles a kernel once for launches up to so many work-items and once for more, and does
+     * not take it well if both are used: see widen.c. */
+    POCL_MAX_GROUPS = 65534,
 };
 
 static const char *platform_text(cl_platform_id id, cl_platform_info what, char out[LONGEST]) {

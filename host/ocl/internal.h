@@ -120,6 +120,8 @@ typedef struct clv_ocl_kernel {
     clv_ocl_module *module;
     char entry[64];
     uint32_t noted_local_size; /* of the last launch that the module knows of */
+    bool is_widened;           /* PoCL: see widen.c */
+    uint64_t widened_at;
 } clv_ocl_kernel;
 
 typedef struct clv_ocl_queue {
@@ -170,6 +172,16 @@ clv_status *clv_ocl_kernel_set_bytes(
  * lacks it. */
 void clv_ocl_module_begin_launch(const clv_ocl_kernel *kernel);
 void clv_ocl_module_end_launch(clv_ocl_kernel *kernel, uint32_t local_size, bool is_done);
+/* Of its source, options, and what the device is. */
+clv_hash clv_ocl_module_key(const clv_ocl_module *module);
+
+/* Around such a launch on PoCL (widen.c tells why): begin() says whether it is the kernel's first
+ * in this process and has to be as wide as launches get; end() is called once that has run. Between
+ * the two there is no other on any device. */
+bool clv_ocl_widen_begin(clv_ocl_kernel *kernel, uint32_t local_size);
+void clv_ocl_widen_end(clv_ocl_kernel *kernel, uint32_t local_size, bool has_widened);
+/* Whether a kernel object that was launched has to go through that again. Any thread. */
+bool clv_ocl_widen_is_due(const clv_ocl_kernel *kernel);
 
 clv_status *clv_ocl_queue_create(clv_device *device, clv_queue_role role, clv_queue **out_queue)
     CLV_CHECKED;

@@ -67,6 +67,10 @@ void clv_ocl_module_end_launch(clv_ocl_kernel *kernel, uint32_t local_size, bool
     pthread_mutex_unlock(&kernel->module->group->lock);
 }
 
+clv_hash clv_ocl_module_key(const clv_ocl_module *module) {
+    return module->key;
+}
+
 static void read_stored(clv_ocl_module *module, const clv_ocl_cached *cached) {
     const char *at = cached->kernels, *end = at + cached->kernels_bytes;
     while (at < end) {

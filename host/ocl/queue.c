@@ -91,38 +91,63 @@ static cl_mem memory_of(clv_buffer *buffer) {
     return ((clv_ocl_buffer *)buffer)->memory;
 }
 
+static cl_int launch(
+    clv_queue *queue, const clv_ocl_kernel *kernel, size_t global, size_t local,
+    const command *now) {
+    clv_ocl_device *device = clv_ocl_device_of(queue->device);
+    cl_int error;
+    if (device->core_lock != NULL) {
+        pthread_mutex_lock(&device->core_lock->mutex);
+    }
+    CLV_CL(
+        error, clEnqueueNDRangeKernel, raw(queue), kernel->kernel, 1, NULL, &global, &local,
+        now->num_waits, now->wait_list, now->event_slot);
+    if (device->core_lock != NULL) {
+        pthread_mutex_unlock(&device->core_lock->mutex);
+    }
+    return error;
+}
+
+/* On PoCL one that is new to the process is as wide as may be, and waited for. */
+static cl_int launch_first(
+    clv_queue *queue, clv_ocl_kernel *kernel, size_t global, size_t local, const command *now) {
+    const clv_ocl_device *device = clv_ocl_device_of(queue->device);
+    const bool is_pocl = device->found->is_pocl;
+    clv_ocl_module_begin_launch(kernel);
+    const bool widens = is_pocl && clv_ocl_widen_begin(kernel, (uint32_t)local);
+    if (widens) {
+        global = (size_t)device->base.info.max_groups / local * local;
+    }
+    cl_int error = launch(queue, kernel, global, local, now);
+    bool has_run = error == CL_SUCCESS;
+    if (widens && has_run && device->core_lock == NULL) {
+        cl_int finish_error;
+        CLV_CL(finish_error, clFinish, raw(queue));
+        has_run = finish_error == CL_SUCCESS; /* else whoever waits for the command is told */
+    }
+    if (is_pocl) {
+        clv_ocl_widen_end(kernel, (uint32_t)local, widens && has_run);
+    }
+    clv_ocl_module_end_launch(kernel, (uint32_t)local, error == CL_SUCCESS);
+    return error;
+}
+
 clv_status *clv_ocl_enqueue_kernel(
     clv_queue *queue, clv_kernel *base, uint64_t global_size, uint32_t local_size,
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     clv_ocl_kernel *kernel = (clv_ocl_kernel *)base;
-    clv_ocl_device *device = clv_ocl_device_of(queue->device);
-    const uint64_t max_groups = device->base.info.max_groups;
+    const uint64_t most = queue->device->info.max_groups;
     command now;
-    if (max_groups != 0 && global_size / local_size > max_groups) {
+    if (most != 0 && global_size > most) {
         return CLV_ERROR(
-            INTERNAL, "kernel '%s': a launch of %llu groups, at most %llu are possible",
-            kernel->entry, (unsigned long long)(global_size / local_size),
-            (unsigned long long)max_groups);
+            INTERNAL, "kernel '%s': a launch of %llu work-items, at most %llu are possible",
+            kernel->entry, (unsigned long long)global_size, (unsigned long long)most);
     }
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
-    const size_t global = (size_t)global_size, local = local_size;
-    const bool is_first = kernel->noted_local_size != local_size;
-    if (is_first) {
-        clv_ocl_module_begin_launch(kernel);
-    }
-    if (device->core_lock != NULL) {
-        pthread_mutex_lock(&device->core_lock->mutex);
-    }
-    cl_int error;
-    CLV_CL(
-        error, clEnqueueNDRangeKernel, raw(queue), kernel->kernel, 1, NULL, &global, &local,
-        now.num_waits, now.wait_list, now.event_slot);
-    if (device->core_lock != NULL) {
-        pthread_mutex_unlock(&device->core_lock->mutex);
-    }
-    if (is_first) {
-        clv_ocl_module_end_launch(kernel, local_size, error == CL_SUCCESS);
-    }
+    const bool is_first = kernel->noted_local_size != local_size || clv_ocl_widen_is_due(kernel);
+    const size_t global = (size_t)global_size;
+    cl_int error = is_first ? launch_first(queue, kernel, global, local_size, &now)
+                            : launch(queue, kernel, global, local_size, &now);
     return end(&now, queue, CLV_OCL_clEnqueueNDRangeKernel, error, out_event);
 }
 
