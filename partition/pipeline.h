@@ -64,6 +64,8 @@ void clv_pipe_add(clv_pipe *pipe, uint32_t atom);
 void clv_pipe_remove(clv_pipe *pipe, uint32_t atom);
 /* Of the set, whose compute on the sort is `compute_us`; INFINITY where memory does not suffice. */
 double clv_pipe_load(const clv_pipe *pipe, uint32_t sort, double compute_us);
+/* That no larger set on the sort goes below: compute, and what is received. */
+double clv_pipe_least_load(const clv_pipe *pipe, uint32_t sort, double compute_us);
 
 /* Down-closed sets by size, from the empty one to all; edges add one atom. */
 typedef struct clv_lattice {

@@ -97,6 +97,15 @@ double clv_pipe_load(const clv_pipe *pipe, uint32_t sort_index, double compute_u
     return fmax(compute_us, sort->half_duplex ? in_us + out_us : fmax(in_us, out_us));
 }
 
+double clv_pipe_least_load(const clv_pipe *pipe, uint32_t sort_index, double compute_us) {
+    const clv_pipe_sort *sort = &pipe->sorts[sort_index];
+    const clv_pipe_set *set = &pipe->set;
+    double count = set->in_count + (sort->is_home ? 0 : set->home_in_count);
+    double bytes = set->in_bytes + (sort->is_home ? 0 : set->home_in_bytes);
+    double in_us = count * sort->in_latency_us + bytes * sort->in_us_per_byte;
+    return sort->overlaps ? fmax(compute_us, in_us) : compute_us + in_us;
+}
+
 clv_status *clv_pipe_cut_init(const clv_pipe *pipe, clv_pipe_cut *out_cut) {
     *out_cut = (clv_pipe_cut){.load_us = (double)INFINITY};
     out_cut->sort = clv_alloc_zeroed((size_t)pipe->max_stages + 1, sizeof *out_cut->sort);

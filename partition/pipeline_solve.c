@@ -3,7 +3,7 @@
  * best[set][used] is the least possible load of the most loaded stage when `set` is done and
  * `used` (a number for each sort of units) are taken. Stages grow from each set by a walk over
  * larger ones that stops where compute alone, on every sort, is no better than the best cut
- * known.
+ * known. What a stage receives only grows with it, so that is counted too.
  * source   Tarnawski et al., Efficient Algorithms for Device Placement of DNN Graph Operators
  *          (NeurIPS 2020), section 5.1; differs: unequal units, bounds
  */
@@ -114,6 +114,14 @@ static bool descend(solver *s, uint32_t start, uint32_t depth) {
         return false;
     }
     clv_pipe_add(s->pipe, atom);
+    is_possible = false;
+    for (uint32_t k = 0; k < sorts; k++) {
+        is_possible = is_possible || clv_pipe_least_load(pipe, k, there[k]) < s->bound_us;
+    }
+    if (!is_possible) {
+        clv_pipe_remove(s->pipe, atom);
+        return false;
+    }
     s->atom[depth + 1] = atom;
     s->node[depth + 1] = to;
     s->edge[depth + 1] = s->lattice->first_edge[to];

@@ -13,9 +13,9 @@
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a pipeline")
 
 enum { MAX_SETS = 100000, MAX_ASSIGNMENTS = 60000 };
-/* Steps of the walk over sets, and atoms looked at while sets are listed, for one step of the
- * budget. */
-enum { WALK_STEPS = 40, SET_STEPS = 20 };
+/* Steps of the walk along orders and over sets, and atoms looked at while sets are listed, for one
+ * step of the budget. */
+enum { ORDER_STEPS = 40, WALK_STEPS = 300, SET_STEPS = 20 };
 
 /* --- accelerators made for one network: every task has its kind of unit --- */
 
@@ -319,7 +319,7 @@ done:
 static clv_status *search_cuts(clv_pipe *pipe, clv_pipe_cut *cut, search *out) {
     clv_lattice lattice = {0};
     bool is_complete;
-    uint64_t steps = pipe->problem->budget * WALK_STEPS;
+    uint64_t steps = pipe->problem->budget * ORDER_STEPS;
     uint64_t limit = pipe->problem->budget * SET_STEPS / pipe->num_atoms + 1;
     *out = (search){0};
     CLV_TRY(search_orders(pipe, &steps, cut, out));
@@ -331,6 +331,7 @@ static clv_status *search_cuts(clv_pipe *pipe, clv_pipe_cut *cut, search *out) {
     if (!is_complete) {
         return NULL;
     }
+    steps = pipe->problem->budget * WALK_STEPS;
     clv_status *status = clv_pipe_solve(pipe, &lattice, &steps, cut, &out->is_exact);
     out->num_sets = lattice.num_sets;
     clv_lattice_deinit(&lattice);

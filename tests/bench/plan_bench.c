@@ -2,6 +2,7 @@
  *
  *     plan_bench        chains of 100 to 10,000 tasks cut over 16 to 1,024 equal units, and
  *                       graphs of as many tasks under `auto` on 64 unequal units
+ *     plan_bench FILE.tasks.json MACHINE [POLICY]      that task graph on that machine
  */
 #include "host/base/memory.h"
 #include "host/base/random.h"
@@ -45,15 +46,14 @@ static char *make_tasks(int count, bool is_chain) {
     return out;
 }
 
-static void measure(int count, bool is_chain, const char *machine_text, const char *policy) {
-    char *json = make_tasks(count, is_chain);
-    clv_workload *workload = NULL;
+/* Takes the workload. */
+static void measure_workload(
+    clv_status *status, clv_workload *workload, const char *machine_text, const char *policy) {
     clv_machine *machine = NULL;
     clv_costs *costs = NULL;
     clv_plan *plan = NULL;
     clv_plan_request request = {.policy = policy, .allow_idle = true};
-    clv_status *status = clv_workload_parse_json("bench", json, strlen(json), &workload);
-    status = status != NULL ? status : clv_machine_parse_text(machine_text, &machine);
+    status = status != NULL ? status : clv_machine_load(machine_text, &machine);
     status = status != NULL ? status : clv_costs_create(workload, machine, &costs);
     double start_us = clv_time_us();
     status = status != NULL ? status : clv_plan_create(costs, &request, &plan);
@@ -63,19 +63,32 @@ static void measure(int count, bool is_chain, const char *machine_text, const ch
     } else {
         printf(
             "%-9s %6d tasks %5u units %9.3f s, %8.1f us a task; period %10.3f us, %s\n", policy,
-            count, machine->num_units, time_us * 1e-6, time_us / count, plan->period_us,
-            plan->method);
+            (int)workload->num_tasks, machine->num_units, time_us * 1e-6,
+            time_us / workload->num_tasks, plan->period_us, plan->method);
     }
     clv_status_destroy(status);
     clv_plan_destroy(plan);
     clv_costs_destroy(costs);
     clv_machine_destroy(machine);
     clv_workload_destroy(workload);
-    clv_free(json);
 }
 
-int main(void) {
+static void measure(int count, bool is_chain, const char *machine, const char *policy) {
+    clv_workload *workload = NULL;
+    char *json = make_tasks(count, is_chain);
+    clv_status *status = clv_workload_parse_json("bench", json, strlen(json), &workload);
+    clv_free(json);
+    measure_workload(status, workload, machine, policy);
+}
+
+int main(int argc, char **argv) {
     clv_text unequal;
+    if (argc > 2) {
+        clv_workload *workload = NULL;
+        clv_status *status = clv_workload_load(argv[1], &workload);
+        measure_workload(status, workload, argv[2], argc > 3 ? argv[3] : "pipeline");
+        return 0;
+    }
     char machine[128];
     clv_text_init(&unequal);
     clv_text_add(&unequal, "core peak=1G; ");
