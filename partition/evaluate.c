@@ -9,6 +9,8 @@
 
 void clv_evaluator_destroy(clv_evaluator *ev) {
     if (ev != NULL) {
+        clv_free(ev->first_reader);
+        clv_free(ev->reader_input);
         clv_free(ev->unit_us);
         clv_free(ev->link_us);
         clv_free(ev->memory_us);
@@ -22,6 +24,31 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
         clv_free(ev->holds);
         clv_free(ev);
     }
+}
+
+/* Consumers of a tensor ascend, so going over the tasks meets them in order. */
+static clv_status *find_reader_inputs(clv_evaluator *ev) {
+    const clv_workload *workload = ev->costs->workload;
+    uint64_t num_reads = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        num_reads += workload->tasks[i].num_inputs;
+    }
+    ev->size = (uint64_t)workload->num_tasks + workload->num_tensors + num_reads;
+    ev->first_reader =
+        clv_alloc_zeroed((size_t)workload->num_tensors + 2, sizeof *ev->first_reader);
+    ev->reader_input = clv_alloc_zeroed((size_t)num_reads + 1, sizeof *ev->reader_input);
+    if (num_reads > UINT32_MAX || ev->first_reader == NULL || ev->reader_input == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t x = 0; x < workload->num_tensors; x++) { /* one behind: the loop below fills */
+        ev->first_reader[x + 2] = ev->first_reader[x + 1] + workload->tensors[x].num_consumers;
+    }
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        for (uint32_t k = 0; k < workload->tasks[i].num_inputs; k++) {
+            ev->reader_input[ev->first_reader[workload->tasks[i].inputs[k] + 1]++] = k;
+        }
+    }
+    return NULL;
 }
 
 clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev) {
@@ -47,6 +74,11 @@ clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev)
         ev->arrived_us == NULL || ev->arrived_bytes == NULL) {
         clv_evaluator_destroy(ev);
         return NO_MEMORY_HERE();
+    }
+    clv_status *status = find_reader_inputs(ev);
+    if (status != NULL) {
+        clv_evaluator_destroy(ev);
+        return status;
     }
     *out_ev = ev;
     return NULL;
@@ -200,14 +232,6 @@ static void forget_hops(clv_evaluator *ev) {
     ev->num_hops = 0;
 }
 
-static uint32_t input_index(const clv_task *task, uint32_t tensor) {
-    uint32_t i = 0;
-    while (task->inputs[i] != tensor) {
-        i++;
-    }
-    return i;
-}
-
 /* From one holder of a tensor (or the workload's input) to all that read it. */
 static clv_status *add_source(
     clv_evaluator *ev, const clv_group *group, uint32_t tensor_index, const clv_piece *source,
@@ -223,7 +247,7 @@ static clv_status *add_source(
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
         uint32_t task = tensor->consumers[i];
         const clv_placement *p = &group->placements[task];
-        uint32_t input = input_index(&workload->tasks[task], tensor_index);
+        uint32_t input = clv_reader_input(ev, tensor_index, i);
         for (uint32_t k = 0; k < p->num_pieces; k++) {
             const clv_piece *piece = &group->pieces[p->first_piece + k];
             d.to_unit = piece->unit;
@@ -406,7 +430,7 @@ static clv_status *push_source(
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
         uint32_t task = tensor->consumers[i];
         const clv_placement *p = &w->group->placements[task];
-        uint32_t input = input_index(&workload->tasks[task], tensor_index);
+        uint32_t input = clv_reader_input(ev, tensor_index, i);
         for (uint32_t k = 0; k < p->num_pieces; k++) {
             uint32_t piece_index = p->first_piece + k;
             const clv_piece *piece = &w->group->pieces[piece_index];

@@ -19,11 +19,14 @@ typedef struct clv_hold {
 
 typedef struct clv_evaluator {
     const clv_costs *costs;
-    double *unit_us;   /* [num_units] a request: compute, launches, transfers that occupy it */
-    double *link_us;   /* [2 * num_links] */
-    double *memory_us; /* [num_memories] traffic over bandwidth */
-    uint64_t *held;    /* [num_units] bytes, of clv_evaluate_memory */
-    double serial_us;  /* of clv_evaluate_loads: everything one after another, once */
+    double *unit_us;        /* [num_units] a request: compute, launches, transfers that occupy it */
+    double *link_us;        /* [2 * num_links] */
+    double *memory_us;      /* [num_memories] traffic over bandwidth */
+    uint64_t *held;         /* [num_units] bytes, of clv_evaluate_memory */
+    double serial_us;       /* of clv_evaluate_loads: everything one after another, once */
+    uint64_t size;          /* tasks, tensors and reads of tensors: about what a look takes */
+    uint32_t *first_reader; /* [num_tensors + 1] into reader_input */
+    uint32_t *reader_input; /* by reader of a tensor: which of the reader's inputs it is */
     /* scratch */
     double *hop_bytes; /* [2 * num_links]: of the tensor at hand */
     uint32_t *hops;    /* those that carry it */
@@ -47,6 +50,11 @@ double clv_piece_time_us(
 double clv_piece_bytes(
     const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
     const clv_piece *piece, const clv_placement *producer, const clv_piece *source);
+
+/* Which input of its reader-th consumer a tensor is. */
+static inline uint32_t clv_reader_input(const clv_evaluator *ev, uint32_t tensor, uint32_t reader) {
+    return ev->reader_input[ev->first_reader[tensor] + reader];
+}
 
 /* Loads of nothing. */
 void clv_evaluate_begin(clv_evaluator *ev);

@@ -51,19 +51,33 @@ static uint32_t smaller(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
+static void find_last_readers(const holding *h, const clv_task_tensor *tensor, double *last) {
+    const clv_machine *machine = h->ev->costs->machine;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+            const clv_placement *p = &h->group->placements[tensor->consumers[i]];
+            double at = pass == 0 ? 0 : position_of(h, tensor->consumers[i]);
+            for (uint32_t k = 0; k < p->num_pieces; k++) {
+                uint32_t unit = h->group->pieces[p->first_piece + k].unit;
+                double *there = &last[machine->units[unit].memory];
+                *there = pass == 0 || at > *there ? at : *there;
+            }
+        }
+    }
+}
+
 /* Readers in other memories: the first unit of each memory holds what its memory needs. */
 static clv_status *add_readers(
-    const holding *h, const clv_task_tensor *tensor, uint32_t input_of, uint32_t home,
-    uint32_t from_stage) {
+    const holding *h, uint32_t tensor_index, uint32_t home, uint32_t from_stage) {
     const clv_costs *costs = h->ev->costs;
     const clv_machine *machine = costs->machine;
+    const clv_task_tensor *tensor = &costs->workload->tensors[tensor_index];
     double *largest = h->ev->arrived_bytes;
+    double *last = h->ev->arrived_us; /* position of the last reader in a memory */
+    find_last_readers(h, tensor, last);
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
-        uint32_t task = tensor->consumers[i], input = 0;
+        uint32_t task = tensor->consumers[i], input = clv_reader_input(h->ev, tensor_index, i);
         const clv_placement *p = &h->group->placements[task];
-        while (costs->workload->tasks[task].inputs[input] != input_of) {
-            input++;
-        }
         for (uint32_t k = 0; k < p->num_pieces; k++) {
             const clv_piece *piece = &h->group->pieces[p->first_piece + k];
             uint32_t memory = machine->units[piece->unit].memory;
@@ -72,17 +86,10 @@ static clv_status *add_readers(
             if (memory == home || share <= largest[memory]) {
                 continue;
             }
-            uint32_t last = position_of(h, task);
-            for (uint32_t c = i; c < tensor->num_consumers; c++) {
-                const clv_placement *other = &h->group->placements[tensor->consumers[c]];
-                uint32_t unit = h->group->pieces[other->first_piece].unit;
-                uint32_t at = position_of(h, tensor->consumers[c]);
-                last = machine->units[unit].memory == memory && at > last ? at : last;
-            }
             uint32_t distance = p->stage > from_stage ? p->stage - from_stage : 1;
             CLV_TRY(add_hold(
                 h, piece->unit, part_of(tensor->resident, share - largest[memory]),
-                position_of(h, task), last, smaller(h->depth - 1, distance)));
+                position_of(h, task), (uint32_t)last[memory], smaller(h->depth - 1, distance)));
             largest[memory] = share;
         }
     }
@@ -105,7 +112,7 @@ static clv_status *add_made(const holding *h, uint32_t tensor_index) {
         return NULL;
     }
     if (tensor->producer == CLV_NO_TASK) {
-        return add_readers(h, tensor, tensor_index, machine->units[0].memory, 0);
+        return add_readers(h, tensor_index, machine->units[0].memory, 0);
     }
     const clv_placement *p = &h->group->placements[tensor->producer];
     for (uint32_t k = 0; k < p->num_pieces; k++) {
@@ -134,8 +141,7 @@ static clv_status *add_made(const holding *h, uint32_t tensor_index) {
             last, leaves ? smaller(h->depth - 1, 1) : 0));
     }
     return add_readers(
-        h, tensor, tensor_index, machine->units[h->group->pieces[p->first_piece].unit].memory,
-        p->stage);
+        h, tensor_index, machine->units[h->group->pieces[p->first_piece].unit].memory, p->stage);
 }
 
 static int compare_holds(const void *left, const void *right) {

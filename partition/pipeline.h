@@ -1,5 +1,6 @@
-/* What the parts of the pipeline policy share: atoms (tasks that must share a stage), sorts of
- * units, the load of a set of atoms kept up to date, lattices of down-closed sets.
+/* What the parts of the pipeline policy share: atoms, sorts of units, the load of a set of atoms
+ * kept up to date, lattices of down-closed sets. An atom is tasks that must share a stage:
+ * colocated ones, those that can run on one unit only, and all that lies between them.
  *
  * The load of a stage on a unit is taken from the unit and the stage alone: compute, and what its
  * memory's only link carries in and out. That is all there is where every memory hangs on one hub,
@@ -44,6 +45,7 @@ typedef struct clv_pipe {
     double *time_us;        /* [num_atoms][num_sorts], launches counted */
     double *weights;        /* [num_atoms] */
     double *least_us;       /* [num_atoms]: on the sort that is fastest for it */
+    double bound_us;        /* the largest of these: no cut has a smaller load */
     clv_pipe_sort *sorts;
     uint32_t *units;
     clv_pipe_tensor *tensors;

@@ -14,7 +14,7 @@ void clv_pipe_destroy(clv_pipe *pipe) {
     }
 }
 
-/* --- atoms: strongly connected parts once tasks that share a unit are joined in a ring --- */
+/* --- atoms: strongly connected parts once tasks that must share a unit are joined in a ring --- */
 
 typedef struct scc {
     const clv_workload *workload;
@@ -86,15 +86,50 @@ static void find_parts(scc *s) {
     }
 }
 
-/* Tasks that share a unit are linked in a ring; false: there are none. */
-static bool link_rings(const clv_problem *problem, uint32_t *ring) {
+/* The only unit that may run the task, or CLV_NO_INDEX. */
+static uint32_t only_unit(const clv_problem *problem, uint32_t task) {
+    uint32_t only = problem->pins[task];
+    for (uint32_t k = 0; k < problem->num_units && problem->pins[task] == CLV_NO_INDEX; k++) {
+        if (clv_problem_allows(problem, task, problem->units[k])) {
+            if (only != CLV_NO_INDEX) {
+                return CLV_NO_INDEX;
+            }
+            only = problem->units[k];
+        }
+    }
+    return only;
+}
+
+static uint32_t find_root(uint32_t *root, uint32_t task) {
+    while (root[task] != task) {
+        task = root[task] = root[root[task]];
+    }
+    return task;
+}
+
+/* Tasks that must share a unit (colocated, or runnable on one unit alone) are linked in a ring;
+ * false: there are none. `first`: of each unit, scratch. */
+static bool link_rings(
+    const clv_problem *problem, uint32_t *ring, uint32_t *root, uint32_t *first) {
     bool is_any = false;
     for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
-        uint32_t first = problem->first_of_colocation[i];
+        uint32_t unit = only_unit(problem, i);
+        root[i] = i;
+        root[i] = find_root(root, problem->first_of_colocation[i]);
+        if (unit != CLV_NO_INDEX && first[unit] > 0) {
+            root[find_root(root, i)] = find_root(root, first[unit] - 1);
+        } else if (unit != CLV_NO_INDEX) {
+            first[unit] = i + 1;
+        }
+    }
+    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
         ring[i] = i;
-        if (first != i) {
-            ring[i] = ring[first];
-            ring[first] = i;
+    }
+    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
+        uint32_t leader = find_root(root, i);
+        if (leader != i) {
+            ring[i] = ring[leader];
+            ring[leader] = i;
             is_any = true;
         }
     }
@@ -104,7 +139,8 @@ static bool link_rings(const clv_problem *problem, uint32_t *ring) {
 static clv_status *make_atoms(clv_pipe *pipe) {
     const clv_workload *workload = pipe->problem->costs->workload;
     size_t count = workload->num_tasks;
-    uint32_t *block = clv_alloc_zeroed(count * 8, sizeof *block);
+    uint32_t num_units = pipe->problem->costs->machine->num_units;
+    uint32_t *block = clv_alloc_zeroed(count * 9 + num_units, sizeof *block);
     pipe->atom_of_task = clv_arena_alloc(&pipe->arena, count, sizeof(uint32_t));
     if (block == NULL || pipe->atom_of_task == NULL) {
         clv_free(block);
@@ -120,7 +156,7 @@ static clv_status *make_atoms(clv_pipe *pipe) {
         .output = block + 5 * count,
         .consumer = block + 6 * count,
         .part = block + 7 * count};
-    bool is_any = link_rings(pipe->problem, s.ring);
+    bool is_any = link_rings(pipe->problem, s.ring, block + 8 * count, block + 9 * count);
     if (is_any) {
         find_parts(&s); /* numbered in the opposite of topological order */
     }
@@ -286,18 +322,6 @@ static clv_status *make_times(clv_pipe *pipe) {
                            : (double)INFINITY;
         }
     }
-    for (size_t atom = 0; atom < atoms; atom++) {
-        double least_us = (double)INFINITY;
-        for (size_t k = 0; k < sorts; k++) {
-            least_us = fmin(least_us, pipe->time_us[atom * sorts + k]);
-        }
-        pipe->least_us[atom] = least_us;
-        if (isinf(least_us)) {
-            return CLV_ERROR(
-                UNSUPPORTED, "no unit can run all tasks that must be in one stage (they share a "
-                             "unit, or lie between such tasks)");
-        }
-    }
     return NULL;
 }
 
@@ -410,6 +434,23 @@ static clv_status *make_lists(clv_pipe *pipe) {
     return NULL;
 }
 
+static clv_status *find_least_times(clv_pipe *pipe) {
+    for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
+        double least_us = (double)INFINITY;
+        for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+            least_us = fmin(least_us, pipe->time_us[(size_t)atom * pipe->num_sorts + k]);
+        }
+        pipe->least_us[atom] = least_us;
+        pipe->bound_us = fmax(pipe->bound_us, least_us);
+        if (isinf(least_us)) {
+            return CLV_ERROR(
+                UNSUPPORTED, "no unit can run all tasks that must be in one stage (they share a "
+                             "unit, or lie between such tasks)");
+        }
+    }
+    return NULL;
+}
+
 clv_status *clv_pipe_create(const clv_problem *problem, clv_pipe **out_pipe) {
     clv_status *status = NULL;
     *out_pipe = NULL;
@@ -423,6 +464,7 @@ clv_status *clv_pipe_create(const clv_problem *problem, clv_pipe **out_pipe) {
     CLV_TRY_DONE(make_sorts(pipe));
     CLV_TRY_DONE(make_times(pipe));
     CLV_TRY_DONE(make_lists(pipe));
+    CLV_TRY_DONE(find_least_times(pipe));
     pipe->set.has = clv_arena_alloc(&pipe->arena, pipe->num_atoms, sizeof(bool));
     pipe->set.left = clv_arena_alloc(&pipe->arena, (size_t)pipe->num_tensors + 1, sizeof(uint32_t));
     pipe->set.seen = clv_arena_alloc(&pipe->arena, (size_t)pipe->num_tensors + 1, sizeof(uint32_t));

@@ -267,6 +267,9 @@ clv_status *clv_pipe_solve(
     }
     bool is_complete = s.steps > 0;
     for (uint32_t set = 0; is_complete && set + 1 < lattice->num_sets; set++) {
+        if (s.bound_us <= pipe->bound_us) {
+            break; /* as good as can be */
+        }
         list_live(&s, set);
         is_complete = s.num_live == 0 || grow_stages(&s, set);
     }

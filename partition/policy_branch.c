@@ -36,6 +36,8 @@ typedef struct branch {
     uint32_t *unit;     /* [num_tasks] */
     uint32_t *position; /* [num_tasks] */
     unit_spans *spans;  /* [num_units of the machine] */
+    /* [num_memories][num_memories] of a tensor's way; NAN: not looked up yet */
+    double *latency_us, *us_per_byte;
     double mean_us_per_byte, mean_latency_us;
     bool has_limits;
 } branch;
@@ -150,18 +152,34 @@ static clv_status *insert_span(unit_spans *u, size_t at, double begin_us, double
     return NULL;
 }
 
+/* From one unit's memory to another's. */
+static clv_status *find_way(
+    const branch *b, uint32_t from, uint32_t to, double bytes, double *out_us) {
+    const clv_machine *machine = b->problem->costs->machine;
+    size_t at =
+        (size_t)machine->units[from].memory * machine->num_memories + machine->units[to].memory;
+    if (isnan(b->latency_us[at])) {
+        const double megabyte = 1 << 20;
+        double some_us;
+        CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, 0, &b->latency_us[at]));
+        CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, megabyte, &some_us));
+        b->us_per_byte[at] =
+            isinf(b->latency_us[at]) ? 0 : (some_us - b->latency_us[at]) / megabyte;
+    }
+    *out_us = b->latency_us[at] + bytes * b->us_per_byte[at];
+    return NULL;
+}
+
 /* When the task's inputs can be at `unit`. */
 static clv_status *find_ready(const branch *b, uint32_t task, uint32_t unit, double *out_us) {
-    const clv_costs *costs = b->problem->costs;
     *out_us = 0;
     for (uint32_t i = 0; i < b->workload->tasks[task].num_inputs; i++) {
         const clv_task_tensor *tensor = &b->workload->tensors[b->workload->tasks[task].inputs[i]];
         bool is_input = tensor->producer == CLV_NO_TASK;
         double way_us = 0;
         if (tensor->bytes > 0) {
-            CLV_TRY(clv_costs_transfer_us(
-                costs, is_input ? 0 : b->unit[tensor->producer], unit, (double)tensor->bytes,
-                &way_us));
+            CLV_TRY(find_way(
+                b, is_input ? 0 : b->unit[tensor->producer], unit, (double)tensor->bytes, &way_us));
         }
         *out_us = fmax(*out_us, way_us + (is_input ? 0 : b->finish_us[tensor->producer]));
     }
@@ -364,7 +382,7 @@ static clv_status *anneal(walk *w, uint64_t steps, double heat) {
 static clv_status *search(branch *b, const clv_draft *simple, clv_draft *out_draft) {
     const clv_problem *problem = b->problem;
     uint32_t count = b->workload->num_tasks;
-    uint64_t cost = 1 + ((uint64_t)count + b->workload->num_tensors) / 4;
+    uint64_t cost = 1 + problem->ev->size / 6;
     uint64_t steps = problem->budget / cost < MAX_SEARCH ? problem->budget / cost : MAX_SEARCH;
     walk w = {.b = b, .best_us = (double)INFINITY};
     uint32_t *best_order = clv_arena_alloc(problem->arena, count, sizeof *best_order);
@@ -433,8 +451,10 @@ clv_status *clv_policy_make_branch(const clv_problem *problem, clv_draft *out_dr
     branch b = {.problem = &part, .workload = problem->costs->workload};
     size_t count = b.workload->num_tasks;
     uint32_t num_units = problem->costs->machine->num_units;
+    size_t pairs = (size_t)problem->costs->machine->num_memories;
     clv_status *status = NULL;
     clv_draft simple;
+    pairs *= pairs;
     if (problem->level.count > 0 && problem->level.count < part.num_units) {
         part.num_units = problem->level.count;
     }
@@ -444,10 +464,15 @@ clv_status *clv_policy_make_branch(const clv_problem *problem, clv_draft *out_dr
     b.unit = clv_arena_alloc(problem->arena, count, sizeof *b.unit);
     b.position = clv_arena_alloc(problem->arena, count, sizeof *b.position);
     b.spans = clv_alloc_zeroed(num_units, sizeof *b.spans);
-    if (b.rank_us == NULL || b.order == NULL || b.unit == NULL || b.position == NULL ||
-        b.spans == NULL) {
+    b.latency_us = clv_alloc_zeroed(pairs * 2, sizeof *b.latency_us);
+    if (b.latency_us == NULL || b.rank_us == NULL || b.order == NULL || b.unit == NULL ||
+        b.position == NULL || b.spans == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
+    }
+    b.us_per_byte = b.latency_us + pairs;
+    for (size_t i = 0; i < pairs; i++) {
+        b.latency_us[i] = (double)NAN;
     }
     b.finish_us = b.rank_us + count;
     b.start_us = b.finish_us + count;
@@ -459,6 +484,7 @@ done:
         clv_free(b.spans[i].spans);
     }
     clv_free(b.spans);
+    clv_free(b.latency_us);
     clv_free(b.rank_us);
     return status;
 }

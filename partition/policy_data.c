@@ -6,9 +6,9 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-/* RUN_STEPS: what an inner policy takes of the budget for each task, about (50 us on 10,000 tasks
- * and 64 units). */
-enum { NUM_DEALS = 2, MAX_PLACEMENTS = 4000000, RUN_STEPS = 100 };
+/* RUN_STEPS: of the budget, what an inner policy takes for each task, tensor and read (50 us a
+ * task on 10,000 tasks and 64 units). */
+enum { NUM_DEALS = 2, MAX_PLACEMENTS = 4000000, RUN_STEPS = 30 };
 
 /* Deals units to groups: neighbours together (0), or each sort of unit round the groups (1), which
  * is how copies of an accelerator's functional units are told apart. */
@@ -132,7 +132,7 @@ static clv_status *try_count(
 /* Numbers of groups from 2 on while the budget lasts; one group where no other works. */
 static clv_status *try_counts(clv_problem *part, clv_draft *best, clv_status **refusal) {
     uint32_t num_units = part->num_units;
-    uint64_t runs = part->budget / (RUN_STEPS * (uint64_t)part->costs->workload->num_tasks) + 4;
+    uint64_t runs = part->budget / (RUN_STEPS * part->ev->size) + 4;
     uint64_t budget = part->budget;
     for (uint32_t k = 2; k <= num_units; k = k < 8 ? k + 1 : k * 2) {
         uint64_t cost = (uint64_t)k * NUM_DEALS;

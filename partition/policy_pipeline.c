@@ -264,6 +264,7 @@ static bool is_small(const clv_pipe *pipe) {
 typedef struct search {
     uint32_t num_sets;   /* of the lattice that was searched whole */
     bool is_exact;       /* over all down-closed sets */
+    bool is_least;       /* the longest of what must be in one stage sets the load */
     bool is_chain_exact; /* over each order */
 } search;
 
@@ -323,7 +324,9 @@ static clv_status *search_cuts(clv_pipe *pipe, clv_pipe_cut *cut, search *out) {
     uint64_t limit = pipe->problem->budget * SET_STEPS / pipe->num_atoms + 1;
     *out = (search){0};
     CLV_TRY(search_orders(pipe, &steps, cut, out));
-    if (out->num_sets > 0) {
+    out->is_least = cut->load_us <= pipe->bound_us;
+    out->is_exact = out->is_exact || out->is_least;
+    if (out->num_sets > 0 || out->is_least) {
         return NULL;
     }
     CLV_TRY(clv_lattice_from_graph(
@@ -374,9 +377,11 @@ static clv_status *describe(
     clv_arena *arena = pipe->problem->arena;
     if (is_whole) {
         draft->method = "exact: every assignment was tried";
+    } else if (is_best && s->is_least) {
+        draft->method = "exact: what must be in one stage takes as long";
     } else if (is_best) {
         draft->method = clv_arena_printf(arena, "exact over %u down-closed cuts", s->num_sets);
-    } else if (s->is_exact) {
+    } else if (s->is_exact && s->num_sets > 0) {
         draft->method = clv_arena_printf(
             arena,
             "best over %u down-closed cuts by the loads of single stages; links or memories "

@@ -244,7 +244,7 @@ static void relabel(serial *s, clv_draft *draft, uint32_t first, uint32_t label)
 /* Moves single tasks, then runs of 2, 4, ... neighbours in order, while that helps. */
 static clv_status *improve(serial *s, const clv_draft *best, clv_draft *draft) {
     uint32_t count = s->workload->num_tasks;
-    uint64_t tries = s->problem->budget / (4 * ((uint64_t)count + s->workload->num_tensors));
+    uint64_t tries = s->problem->budget / (3 * s->problem->ev->size);
     double best_us = 0, us = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t unit = best->groups[0].pieces[i].unit, k = 0;

@@ -375,7 +375,7 @@ static clv_status *search(tensor_search *s, clv_draft *out_draft) {
     }
     find_parents(s);
     for (uint32_t n = most; n >= 1; n = n > 2 ? (n + 1) / 2 : 1) {
-        double cost = (double)s->workload->num_tasks * n * n;
+        double cost = (double)problem->ev->size / 3 * n * n;
         bool is_given = problem->request->tensor_shares != NULL;
         if (cost <= (double)problem->budget || n <= 2) {
             CLV_TRY_DONE(try_units(s, n, is_given, out_draft, &refusal));

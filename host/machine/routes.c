@@ -3,6 +3,7 @@
 #include "host/machine/machine.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* One source's tree of shortest paths, found when it is first asked for. */
@@ -16,8 +17,8 @@ struct clv_routes {
     const clv_machine *machine;
     uint32_t *edge_offsets; /* [num_memories + 1]: hops that leave a memory */
     uint32_t *edges;
-    pthread_mutex_t lock;   /* guards the making of trees */
-    clv_route_tree **trees; /* [num_memories], NULL until asked for */
+    pthread_mutex_t lock;             /* guards the making of trees */
+    _Atomic(clv_route_tree *) *trees; /* [num_memories], NULL until asked for */
 };
 
 static const double reference_bytes = 1024.0 * 1024.0;
@@ -85,7 +86,7 @@ clv_status *clv_routes_create(const clv_machine *machine, clv_routes **out_route
     routes->edge_offsets =
         clv_alloc_zeroed((size_t)machine->num_memories + 2, sizeof *routes->edge_offsets);
     routes->edges = clv_alloc_zeroed((size_t)machine->num_links * 2 + 1, sizeof *routes->edges);
-    routes->trees = clv_alloc_zeroed((size_t)machine->num_memories + 1, sizeof(clv_route_tree *));
+    routes->trees = clv_alloc_zeroed((size_t)machine->num_memories + 1, sizeof *routes->trees);
     if (routes->edge_offsets == NULL || routes->edges == NULL || routes->trees == NULL) {
         clv_routes_destroy(routes);
         return CLV_ERROR(NO_MEMORY, "out of host memory for routes");
@@ -245,12 +246,18 @@ clv_status *clv_routes_path(
     if (from_memory == to_memory) {
         return NULL;
     }
-    pthread_mutex_lock(&routes->lock);
-    if (routes->trees[from_memory] == NULL) {
-        routes->trees[from_memory] = make_tree(routes, from_memory);
+    const clv_route_tree *tree =
+        atomic_load_explicit(&routes->trees[from_memory], memory_order_acquire);
+    if (tree == NULL) {
+        pthread_mutex_lock(&routes->lock);
+        tree = routes->trees[from_memory];
+        if (tree == NULL) {
+            clv_route_tree *made = make_tree(routes, from_memory);
+            atomic_store_explicit(&routes->trees[from_memory], made, memory_order_release);
+            tree = made;
+        }
+        pthread_mutex_unlock(&routes->lock);
     }
-    const clv_route_tree *tree = routes->trees[from_memory];
-    pthread_mutex_unlock(&routes->lock);
     if (tree == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for routes");
     }
