@@ -1,6 +1,7 @@
 #include "kernels_cl/kernel.h"
 
 #include "kernels_cl/clv.h"
+#include "kernels_cl/elementwise/elementwise.h"
 
 static const clv_kernel_family *const families[] = {
 #define FAMILY(name) &clv_kernels_##name,
@@ -83,4 +84,17 @@ uint32_t clv_width(const clv_traits *traits) {
 const char *clv_width_options(const clv_traits *traits) {
     uint32_t width = clv_width(traits);
     return width == 4 ? "-DCLV_WIDTH=4" : width == 8 ? "-DCLV_WIDTH=8" : NULL;
+}
+
+clv_status *clv_variant_emit(
+    const clv_variant *variant, const clv_call *call, const clv_traits *traits,
+    const int32_t *tunables, const clv_emitter *emitter) {
+    bool takes_all = call->epilogue == NULL ||
+                     (variant->takes_epilogue != NULL && variant->takes_epilogue(call, traits));
+    if (takes_all) {
+        return variant->emit(call, traits, tunables, emitter);
+    }
+    const clv_call bare = clv_call_bare(call);
+    CLV_TRY(variant->emit(&bare, traits, tunables, emitter));
+    return clv_epilogue_emit(call, traits, emitter);
 }

@@ -126,12 +126,20 @@ typedef struct clv_variant {
      * gaps at least as large, outputs with any. */
     void (*layouts)(
         const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
+    /* (optional: none) Whether emit() does the call's epilogue too, of a call that fits and has one.
+     * Where it does not, an elementwise launch follows; a variant with layouts must. */
+    bool (*takes_epilogue)(const clv_call *call, const clv_traits *traits);
     /* `tunables`: [num_tunables] values. Must not fail for a call that fits, except for lack of
      * memory or UNSUPPORTED for a type that the device cannot do (float64). */
     clv_status *(*emit)(
         const clv_call *call, const clv_traits *traits, const int32_t *tunables,
         const clv_emitter *emitter);
 } clv_variant;
+
+/* emit(), and what the variant leaves of the call's epilogue. */
+clv_status *clv_variant_emit(
+    const clv_variant *variant, const clv_call *call, const clv_traits *traits,
+    const int32_t *tunables, const clv_emitter *emitter) CLV_CHECKED;
 
 typedef struct clv_kernel_family {
     const char *name;

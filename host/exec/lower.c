@@ -303,7 +303,7 @@ static clv_status *emit_node(lowering *l, const clv_call *plain) {
     l->num_constants = 0;
     const clv_emitter emitter = {
         .context = l, .launch = on_launch, .scratch = on_scratch, .constant = on_constant};
-    return variant->emit(call, &l->options->traits, tunables, &emitter);
+    return clv_variant_emit(variant, call, &l->options->traits, tunables, &emitter);
 }
 
 /* Brings a root to its other layout where a reader wants it; the launch belongs to l->node. */

@@ -31,6 +31,7 @@ clv_status *clv_call_from_node(
         .op = node->op,
         .name = node->name,
         .params = node->params,
+        .epilogue = node->epilogue,
         .num_inputs = node->num_inputs,
         .num_outputs = node->num_outputs,
     };

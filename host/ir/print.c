@@ -4,6 +4,7 @@
  *     input image: float32[1,3,H=?,W=?]
  *     constant w: float32[8,3,3,3]
  *     conv1 = Conv(image, w) {pads={1,1,1,1}} -> float32[1,8,?,?] y
+ *     conv2 = Conv(y, w2, _; y) then ADD, RELU -> float32[1,8,?,?] z from add1, relu1
  *     output y
  *
  * Small integer values that are known are shown: "int64[2] = {3, 4}". Names with other characters
@@ -154,11 +155,15 @@ static void print_node(clv_text *text, const clv_graph *graph, const clv_node *n
     print_name(text, node->name);
     clv_text_add(text, " = %s(", node->op_type);
     for (size_t i = 0; i < node->num_inputs; i++) {
-        clv_text_add(text, "%s", i == 0 ? "" : ", ");
+        bool is_added = node->epilogue != NULL && i == node->epilogue->first_input;
+        clv_text_add(text, "%s", i == 0 ? "" : is_added ? "; " : ", ");
         print_operand(text, graph, node->inputs[i]);
     }
     clv_text_add(text, ")");
     print_attrs(text, node);
+    if (node->epilogue != NULL) {
+        clv_text_add(text, " then %s", node->epilogue->text);
+    }
     clv_text_add(text, " ->");
     for (size_t i = 0; i < node->num_outputs; i++) {
         clv_text_add(text, i == 0 ? " " : ", ");
@@ -171,6 +176,9 @@ static void print_node(clv_text *text, const clv_graph *graph, const clv_node *n
     for (size_t i = 0; i < node->num_origins; i++) {
         clv_text_add(text, i == 0 ? " from " : ", ");
         print_name(text, node->origins[i]);
+    }
+    if (node->note != NULL) {
+        clv_text_add(text, " (%s)", node->note);
     }
     clv_text_add(text, node->removed ? " (removed)\n" : "\n");
 }

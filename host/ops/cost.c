@@ -1,4 +1,5 @@
 #include "host/ops/op.h"
+#include "kernels_cl/elementwise/elementwise.h"
 
 void clv_cost_default(const clv_call *call, clv_cost *out_cost) {
     clv_cost cost = {.flops = 0};
@@ -25,10 +26,28 @@ void clv_cost_default(const clv_call *call, clv_cost *out_cost) {
     *out_cost = cost;
 }
 
-void clv_call_cost(const clv_call *call, clv_cost *out_cost) {
+static void cost_without_epilogue(const clv_call *call, clv_cost *out_cost) {
     if (call->op->cost != NULL) {
         call->op->cost(call, out_cost);
     } else {
         clv_cost_default(call, out_cost);
+    }
+}
+
+void clv_call_cost(const clv_call *call, clv_cost *out_cost) {
+    const clv_call bare = clv_call_bare(call);
+    cost_without_epilogue(&bare, out_cost);
+    if (call->epilogue == NULL) {
+        return;
+    }
+    const clv_ew_expr *expr = call->epilogue->expr;
+    double elements = (double)clv_shape_elements(&call->outputs[0].shape);
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        out_cost->flops += clv_ew_op_find(expr->domain, expr->steps[s].op)->flops * elements;
+    }
+    for (size_t i = bare.num_inputs; i < call->num_inputs; i++) {
+        double bytes = (double)clv_view_bytes(call->inputs[i].dtype, &call->inputs[i].shape);
+        out_cost->read_bytes += bytes;
+        out_cost->weight_bytes += call->inputs[i].data != NULL ? bytes : 0;
     }
 }

@@ -133,6 +133,7 @@ const clv_op_def clv_op_def_Gemm = {
     .since_opset = 1,
     .min_inputs = 2,
     .max_inputs = 3,
+    .flags = CLV_OP_EPILOGUE,
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = gemm_infer,

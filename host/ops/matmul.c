@@ -99,6 +99,7 @@ const clv_op_def clv_op_def_MatMul = {
     .since_opset = 1,
     .min_inputs = 2,
     .max_inputs = 2,
+    .flags = CLV_OP_EPILOGUE,
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = matmul_infer,

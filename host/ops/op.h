@@ -75,6 +75,7 @@ enum {
     CLV_OP_POINTWISE =
         1u
         << 3, /* output element i depends on element i (after broadcasting) of the inputs alone */
+    CLV_OP_EPILOGUE = 1u << 4, /* float32 output 0 may get an epilogue; max_inputs is a number */
 };
 
 struct clv_op_def {
@@ -157,6 +158,12 @@ clv_status *clv_infer_dtype(const clv_infer *infer, size_t index, uint32_t mask)
 void clv_cost_default(const clv_call *call, clv_cost *out_cost);
 /* def->cost or the default. */
 void clv_call_cost(const clv_call *call, clv_cost *out_cost);
+/* def->reference, and the epilogue on what it gives. */
+clv_status *clv_call_reference(const clv_call *call, const clv_mutable_view *outputs) CLV_CHECKED;
+/* def->splits, with what the epilogue's operands must be; an epilogue leaves no sums. Empty where
+ * the operator cannot be cut. */
+clv_status *clv_call_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list)
+    CLV_CHECKED;
 /* A split with every input WHOLE (num and den 1), added to `list`, grain 1. The pointer is good
  * until the next one is added. */
 clv_status *clv_split_add(

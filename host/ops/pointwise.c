@@ -96,6 +96,20 @@ static clv_i64 eval_int(uint32_t op, clv_i64 x, clv_i64 y, clv_i64 z, clv_i64 k)
     return 0;
 }
 
+double clv_pointwise_eval(const clv_ew_expr *expr, const double *operands) {
+    double results[EW_MAX_STEPS] = {0};
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        const clv_ew_expr_step *step = &expr->steps[s];
+        double v[3] = {0};
+        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, step->op)->num_operands; i++) {
+            uint32_t operand = step->operands[i];
+            v[i] = operand >= CLV_EW_RESULT ? results[operand - CLV_EW_RESULT] : operands[operand];
+        }
+        results[s] = eval_float(step->op, v[0], v[1], v[2], (double)step->a, (double)step->b);
+    }
+    return results[expr->num_steps - 1];
+}
+
 /* Where each input stands for one output element. */
 typedef struct cursor {
     int64_t strides[CLV_MAX_RANK]; /* 0 along a broadcast dimension */
@@ -306,6 +320,15 @@ void clv_pointwise_cost(const clv_call *call, clv_cost *out_cost) {
     out_cost->flops = flops * (double)clv_shape_elements(&call->outputs[0].shape);
 }
 
+void clv_pointwise_need(const clv_call *call, size_t index, int axis, clv_split_input *out_need) {
+    const clv_view *input = &call->inputs[index];
+    int from = axis - (call->outputs[0].shape.rank - input->shape.rank);
+    *out_need = (clv_split_input){.need = CLV_NEED_WHOLE, .num = 1, .den = 1};
+    if (input->dtype != CLV_DTYPE_NONE && from >= 0 && input->shape.dims[from] != 1) {
+        *out_need = (clv_split_input){.need = CLV_NEED_SLICE, .axis = from, .num = 1, .den = 1};
+    }
+}
+
 clv_status *clv_pointwise_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
     const clv_shape *shape = &call->outputs[0].shape;
     for (int axis = 0; axis < shape->rank; axis++) {
@@ -317,12 +340,7 @@ clv_status *clv_pointwise_splits(const clv_call *call, clv_arena *arena, clv_spl
             out_list, arena, call, clv_axis_name(axis), CLV_JOIN_PLACE, axis, shape->dims[axis],
             &split));
         for (size_t i = 0; i < call->num_inputs; i++) {
-            const clv_view *input = &call->inputs[i];
-            int from = axis - (shape->rank - input->shape.rank);
-            if (input->dtype != CLV_DTYPE_NONE && from >= 0 && input->shape.dims[from] != 1) {
-                split->inputs[i] =
-                    (clv_split_input){.need = CLV_NEED_SLICE, .axis = from, .num = 1, .den = 1};
-            }
+            clv_pointwise_need(call, i, axis, &split->inputs[i]);
         }
     }
     return NULL;

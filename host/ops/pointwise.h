@@ -38,6 +38,13 @@ clv_status *clv_pointwise_finish(clv_infer *infer, clv_dtype dtype) CLV_CHECKED;
 /* MALFORMED unless input `index` has the type of input 0. */
 clv_status *clv_pointwise_same_dtype(const clv_infer *infer, size_t index) CLV_CHECKED;
 
+/* A float expression for one element, in double: what each operand below CLV_EW_RESULT is. */
+double clv_pointwise_eval(const clv_ew_expr *expr, const double *operands);
+
+/* Any `splits` input `index` to the part of it that pieces along `axis` of the output need, where
+ * it is broadcast to the output. */
+void clv_pointwise_need(const clv_call *call, size_t index, int axis, clv_split_input *out_need);
+
 clv_status *clv_pointwise_reference(const clv_call *call, const clv_mutable_view *outputs)
     CLV_CHECKED;
 /* flops: those of each operation, from elementwise_ops.def, for each output element. */

@@ -100,7 +100,7 @@ clv_status *clv_compute_outputs(
             goto done;
         }
     }
-    CLV_TRY_DONE(call->op->reference(call, outputs));
+    CLV_TRY_DONE(clv_call_reference(call, outputs));
     for (size_t i = 0; i < node->num_outputs; i++) {
         if (is_wanted(node, wanted, i)) {
             clv_tensor *tensor = &graph->tensors[node->outputs[i]];

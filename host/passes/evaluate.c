@@ -79,7 +79,7 @@ static clv_status *run_node(evaluation *e, const clv_node *node, clv_arena *scra
         return CLV_NO_ARENA("the outputs of a node");
     }
     CLV_TRY(allocate_outputs(e, node, &call, outputs));
-    CLV_TRY(node->op->reference(&call, outputs));
+    CLV_TRY(clv_call_reference(&call, outputs));
     return NULL;
 }
 

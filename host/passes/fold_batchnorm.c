@@ -7,6 +7,7 @@
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
+#include "host/passes/rewrite.h"
 #include "kernels_cl/norm/norm.h"
 
 #include <math.h>
@@ -140,27 +141,6 @@ static clv_status *add_filled(
     return status;
 }
 
-static clv_status *add_origin(clv_graph *graph, const match *m) {
-    clv_node *conv = &graph->nodes[m->conv];
-    const clv_node *norm = &graph->nodes[m->norm];
-    size_t count = conv->num_origins + norm->num_origins + 1;
-    const char **names = clv_arena_alloc(&graph->arena, count, sizeof *names);
-    if (names == NULL) {
-        return CLV_NO_ARENA("names of fused nodes");
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < conv->num_origins; i++) {
-        names[at++] = conv->origins[i];
-    }
-    names[at++] = norm->name;
-    for (size_t i = 0; i < norm->num_origins; i++) {
-        names[at++] = norm->origins[i];
-    }
-    conv->origins = names;
-    conv->num_origins = count;
-    return NULL;
-}
-
 /* The convolution gets new weights, a bias, and writes what the normalisation wrote. */
 static clv_status *fold(clv_graph *graph, const match *m) {
     clv_tensor_id weights, bias;
@@ -179,7 +159,7 @@ static clv_status *fold(clv_graph *graph, const match *m) {
     if (inputs == NULL) {
         return CLV_NO_ARENA("the inputs of a node");
     }
-    CLV_TRY(add_origin(graph, m));
+    CLV_TRY(clv_pass_adopt(graph, m->conv, m->norm));
     clv_node *conv = &graph->nodes[m->conv];
     clv_tensor_id output = graph->nodes[m->norm].outputs[0];
     inputs[0] = conv->inputs[0];

@@ -146,7 +146,7 @@ static clv_status *add_splits(
         return NULL;
     }
     clv_arena_init(&scratch, 0);
-    CLV_TRY_DONE(node->op->splits(call, &scratch, &list));
+    CLV_TRY_DONE(clv_call_splits(call, &scratch, &list));
     clv_task_split *splits = clv_arena_alloc(&m->workload->arena, list.num_splits, sizeof *splits);
     if (splits == NULL) {
         status = NO_MEMORY_HERE();

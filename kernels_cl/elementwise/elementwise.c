@@ -321,6 +321,28 @@ static clv_status *emit_ref(
     return emit_plan(&plan, call, traits, emitter);
 }
 
+clv_status *clv_epilogue_emit(
+    const clv_call *call, const clv_traits *traits, const clv_emitter *emitter) {
+    const clv_epilogue *epilogue = call->epilogue;
+    if (clv_shape_elements(&call->outputs[0].shape) == 0) {
+        return NULL;
+    }
+    launch_plan plan = {
+        .expr = *epilogue->expr,
+        .args = {{CLV_ARG_OUTPUT, 0}},
+        .views = {&call->outputs[0]},
+        .num_operands = 1,
+    };
+    for (size_t i = epilogue->first_input; i < call->num_inputs; i++) {
+        if (plan.num_operands == EW_MAX_OPERANDS) {
+            return CLV_ERROR(INTERNAL, "an epilogue reads too many inputs");
+        }
+        plan.args[plan.num_operands] = (clv_arg){CLV_ARG_INPUT, (uint32_t)i};
+        plan.views[plan.num_operands++] = &call->inputs[i];
+    }
+    return emit_plan(&plan, call, traits, emitter);
+}
+
 static const clv_variant variants[] = {
     {.name = "ref",
      .summary = "an interpreter: blocks of elements in registers, one operation at a time",

@@ -26,7 +26,7 @@ typedef struct clv_ew_expr_step {
     clv_i64 k;    /* constant of an integer operation */
 } clv_ew_expr_step;
 
-typedef struct clv_ew_expr {
+struct clv_ew_expr {
     clv_ew_domain domain;
     /* Integer domain: floating types are moved by their bits, not converted. */
     bool moves_bits;
@@ -35,7 +35,7 @@ typedef struct clv_ew_expr {
     bool folds;
     uint32_t num_steps;
     clv_ew_expr_step steps[EW_MAX_STEPS];
-} clv_ew_expr;
+};
 
 /* What there is to know of an operation. */
 typedef struct clv_ew_op {
@@ -50,6 +50,10 @@ const clv_ew_op *clv_ew_op_find(clv_ew_domain domain, uint32_t op);
 /* Adds a step to an expression that starts zeroed; returns its result as an operand. The caller
  * sees to it that there are at most EW_MAX_STEPS; constants are set in the step. */
 uint32_t clv_ew_add(clv_ew_expr *expr, uint32_t op, uint32_t x, uint32_t y, uint32_t z);
+
+/* Launches the epilogue of a call on its output as it stands. */
+clv_status *clv_epilogue_emit(
+    const clv_call *call, const clv_traits *traits, const clv_emitter *emitter) CLV_CHECKED;
 
 /* Whether the expression can be one launch: at most EW_MAX_OPERANDS inputs, and registers for what
  * lives at once. Always so for one step; a fold takes as many launches as it needs. */

@@ -228,7 +228,7 @@ static clv_status *emit(session *s) {
     }
     clv_emitter emitter = {s, take_launch, take_scratch, take_constant};
     const int32_t *tunables = s->run->tunables != NULL ? s->run->tunables : fallbacks;
-    return variant->emit(&s->shown, &s->run->traits, tunables, &emitter);
+    return clv_variant_emit(variant, &s->shown, &s->run->traits, tunables, &emitter);
 }
 
 static operand *find_operand(session *s, clv_arg arg) {

@@ -1,0 +1,461 @@
+#include "host/passes/program.h"
+
+#include "host/passes/rewrite.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+static bool is_float_op(const clv_node *node) {
+    if (node->removed || node->op == NULL || (node->op->flags & CLV_OP_POINTWISE) == 0 ||
+        node->op->kernels != &clv_kernels_elementwise || node->params == NULL) {
+        return false;
+    }
+    return ((const clv_ew_expr *)node->params)->domain == CLV_EW_FLOAT;
+}
+
+static uint32_t num_operands(const clv_ew_expr_step *step) {
+    return clv_ew_op_find(CLV_EW_FLOAT, step->op)->num_operands;
+}
+
+/* A program in the making; `fits` is false once something did not fit. */
+typedef struct builder {
+    clv_pointwise_program program;
+    bool fits;
+} builder;
+
+static uint32_t add_input(builder *b, clv_tensor_id id) {
+    clv_pointwise_program *p = &b->program;
+    for (uint32_t i = 0; i < p->num_inputs; i++) {
+        if (p->inputs[i] == id) {
+            return i;
+        }
+    }
+    if (p->num_inputs == EW_MAX_OPERANDS) {
+        b->fits = false;
+        return 0;
+    }
+    p->inputs[p->num_inputs] = id;
+    return p->num_inputs++;
+}
+
+static uint32_t add_step(builder *b, const clv_ew_expr_step *step) {
+    if (b->program.expr.num_steps == EW_MAX_STEPS) {
+        b->fits = false;
+        return 0;
+    }
+    b->program.expr.steps[b->program.expr.num_steps] = *step;
+    return CLV_EW_RESULT + b->program.expr.num_steps++;
+}
+
+static uint32_t add_unary(builder *b, uint32_t op, uint32_t x, float a, float c) {
+    const clv_ew_expr_step step = {.op = op, .operands = {x}, .a = a, .b = c};
+    return add_step(b, &step);
+}
+
+static bool is_exact_scale(float value) {
+    return isfinite(value) && fabsf(value) >= FLT_MIN;
+}
+
+/* x OP c or, where `is_left`, c OP x, as one step; UINT32_MAX where there is none. */
+static uint32_t add_with_constant(builder *b, uint32_t op, uint32_t x, float c, bool is_left) {
+    switch (op) {
+    case EW_FLOAT_ADD:
+        return add_unary(b, EW_FLOAT_AFFINE, x, 1, c);
+    case EW_FLOAT_SUB:
+        return is_left ? add_unary(b, EW_FLOAT_AFFINE, x, -1, c)
+                       : add_unary(b, EW_FLOAT_AFFINE, x, 1, -c);
+    case EW_FLOAT_MUL:
+        return add_unary(b, EW_FLOAT_AFFINE, x, c, 0);
+    case EW_FLOAT_DIV:
+        if (is_left && c == 1) {
+            return add_unary(b, EW_FLOAT_RECIPROCAL, x, 0, 0);
+        }
+        return !is_left && is_exact_scale(1 / c) ? add_unary(b, EW_FLOAT_AFFINE, x, 1 / c, 0)
+                                                 : UINT32_MAX;
+    case EW_FLOAT_MAX:
+        return isnan(c) ? UINT32_MAX : add_unary(b, EW_FLOAT_CLIP, x, c, INFINITY);
+    case EW_FLOAT_MIN:
+        return isnan(c) ? UINT32_MAX : add_unary(b, EW_FLOAT_CLIP, x, -INFINITY, c);
+    case EW_FLOAT_POW: {
+        if (is_left || (c != 2 && c != 3)) {
+            return UINT32_MAX;
+        }
+        clv_ew_expr_step square = {.op = EW_FLOAT_MUL, .operands = {x, x}};
+        uint32_t result = add_step(b, &square);
+        square.operands[0] = result;
+        return c == 2 ? result : add_step(b, &square);
+    }
+    default:
+        return UINT32_MAX;
+    }
+}
+
+/* Drops steps that the last one does not need. */
+static void drop_unused(clv_ew_expr *expr) {
+    bool used[EW_MAX_STEPS] = {false};
+    uint32_t place_of[EW_MAX_STEPS] = {0}, kept = 0;
+    used[expr->num_steps - 1] = true;
+    for (uint32_t s = expr->num_steps; s-- > 0;) {
+        for (uint32_t i = 0; used[s] && i < num_operands(&expr->steps[s]); i++) {
+            uint32_t at = expr->steps[s].operands[i];
+            if (at >= CLV_EW_RESULT) {
+                used[at - CLV_EW_RESULT] = true;
+            }
+        }
+    }
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        if (!used[s]) {
+            continue;
+        }
+        clv_ew_expr_step step = expr->steps[s];
+        for (uint32_t i = 0; i < num_operands(&step); i++) {
+            uint32_t at = step.operands[i];
+            step.operands[i] =
+                at >= CLV_EW_RESULT ? CLV_EW_RESULT + place_of[at - CLV_EW_RESULT] : at;
+        }
+        place_of[s] = kept;
+        expr->steps[kept++] = step;
+    }
+    expr->num_steps = kept;
+}
+
+/* Copies are left out, unless there is nothing else, and neighbouring clips are one. */
+static void tidy(clv_ew_expr *expr) {
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        clv_ew_expr_step *step = &expr->steps[s];
+        for (uint32_t i = 0; i < num_operands(step); i++) {
+            uint32_t at = step->operands[i];
+            if (at >= CLV_EW_RESULT && expr->steps[at - CLV_EW_RESULT].op == EW_FLOAT_COPY) {
+                step->operands[i] = expr->steps[at - CLV_EW_RESULT].operands[0];
+            }
+        }
+        if (step->op != EW_FLOAT_CLIP || step->operands[0] < CLV_EW_RESULT) {
+            continue;
+        }
+        const clv_ew_expr_step *before = &expr->steps[step->operands[0] - CLV_EW_RESULT];
+        if (before->op == EW_FLOAT_CLIP && before->a <= before->b && step->a <= step->b) {
+            float low = fmaxf(before->a, step->a), high = fminf(before->b, step->b);
+            if (low <= high) {
+                step->operands[0] = before->operands[0];
+                step->a = low;
+                step->b = high;
+            }
+        }
+    }
+    if (expr->num_steps > 1 && expr->steps[expr->num_steps - 1].op == EW_FLOAT_COPY &&
+        expr->steps[expr->num_steps - 1].operands[0] == CLV_EW_RESULT + expr->num_steps - 2) {
+        expr->num_steps--;
+    }
+    drop_unused(expr);
+}
+
+/* --- from a node --- */
+
+typedef struct operand {
+    bool is_constant;
+    float value;
+    clv_tensor_id tensor;
+} operand;
+
+static bool find_operand(
+    const clv_graph *graph, const clv_node *node, uint32_t index, operand *out_operand) {
+    if (index >= node->num_inputs || node->inputs[index] == CLV_NO_ID) {
+        return false;
+    }
+    double value = 0;
+    *out_operand = (operand){.tensor = node->inputs[index]};
+    out_operand->is_constant = clv_pass_scalar(graph, out_operand->tensor, &value);
+    out_operand->value = (float)value;
+    return true;
+}
+
+static uint32_t place(builder *b, const operand *o) {
+    return o->is_constant ? add_unary(b, EW_FLOAT_CONST, 0, o->value, 0) : add_input(b, o->tensor);
+}
+
+/* One step of the node's expression over operands of the program. */
+static uint32_t add_node_step(
+    builder *b, const clv_graph *graph, const clv_node *node, const clv_ew_expr_step *step,
+    const uint32_t *results) {
+    uint32_t count = num_operands(step);
+    operand operands[3] = {{0}};
+    bool is_input[3] = {false};
+    for (uint32_t i = 0; i < count; i++) {
+        is_input[i] = step->operands[i] < CLV_EW_RESULT;
+        if (is_input[i] && !find_operand(graph, node, step->operands[i], &operands[i])) {
+            b->fits = false;
+            return 0;
+        }
+    }
+    for (uint32_t i = 0; count == 2 && i < 2; i++) {
+        uint32_t other = 1 - i;
+        if (operands[i].is_constant && !operands[other].is_constant) {
+            uint32_t x = is_input[other] ? place(b, &operands[other])
+                                         : results[step->operands[other] - CLV_EW_RESULT];
+            uint32_t result = add_with_constant(b, step->op, x, operands[i].value, i == 0);
+            if (result != UINT32_MAX) {
+                return result;
+            }
+        }
+    }
+    clv_ew_expr_step copy = *step;
+    for (uint32_t i = 0; i < count; i++) {
+        copy.operands[i] =
+            is_input[i] ? place(b, &operands[i]) : results[step->operands[i] - CLV_EW_RESULT];
+    }
+    return add_step(b, &copy);
+}
+
+/* A fold over all inputs, then the steps behind it. */
+static void add_fold(builder *b, const clv_graph *graph, const clv_node *node) {
+    const clv_ew_expr *expr = node->params;
+    uint32_t results[EW_MAX_STEPS] = {0};
+    operand first;
+    if (!find_operand(graph, node, 0, &first)) {
+        b->fits = false;
+        return;
+    }
+    results[0] = place(b, &first);
+    for (uint32_t i = 1; i < node->num_inputs && b->fits; i++) {
+        const clv_ew_expr_step step = {
+            .op = expr->steps[0].op, .operands = {CLV_EW_RESULT, i}};
+        results[0] = add_node_step(b, graph, node, &step, results);
+    }
+    if (node->num_inputs == 1) {
+        results[0] = add_unary(b, EW_FLOAT_COPY, results[0], 0, 0);
+    }
+    for (uint32_t s = 1; s < expr->num_steps && b->fits; s++) {
+        results[s] = add_node_step(b, graph, node, &expr->steps[s], results);
+    }
+}
+
+bool clv_program_of_node(
+    const clv_graph *graph, const clv_node *node, clv_pointwise_program *out_program) {
+    if (!is_float_op(node)) {
+        return false;
+    }
+    const clv_ew_expr *expr = node->params;
+    builder b = {.program = {.expr = {.domain = CLV_EW_FLOAT}}, .fits = true};
+    if (expr->folds) {
+        add_fold(&b, graph, node);
+    } else {
+        uint32_t results[EW_MAX_STEPS] = {0};
+        for (uint32_t s = 0; s < expr->num_steps && b.fits; s++) {
+            results[s] = add_node_step(&b, graph, node, &expr->steps[s], results);
+        }
+    }
+    if (!b.fits || b.program.expr.num_steps == 0) {
+        return false;
+    }
+    tidy(&b.program.expr);
+    *out_program = b.program;
+    return b.program.num_inputs > 0 && clv_ew_expr_fits(&b.program.expr);
+}
+
+/* --- programs of programs --- */
+
+/* a * x + b, then c * (a * x + b) + d as one step: only where no two sums meet, whose order of
+ * rounding may be meant. */
+static bool merge_affine(builder *b, const clv_ew_expr_step *step, uint32_t x, uint32_t *out) {
+    if (step->op != EW_FLOAT_AFFINE || x < CLV_EW_RESULT) {
+        return false;
+    }
+    const clv_ew_expr_step *before = &b->program.expr.steps[x - CLV_EW_RESULT];
+    if (before->op != EW_FLOAT_AFFINE || (before->b != 0 && step->b != 0)) {
+        return false;
+    }
+    float scale = before->a * step->a, offset = before->b * step->a + step->b;
+    if (!is_exact_scale(scale) || !isfinite(offset)) {
+        return false;
+    }
+    *out = add_unary(b, EW_FLOAT_AFFINE, before->operands[0], scale, offset);
+    return true;
+}
+
+/* Appends the steps of `from`, whose input i is operand map[i]; returns its result. */
+static uint32_t append(builder *b, const clv_ew_expr *from, const uint32_t *map) {
+    uint32_t results[EW_MAX_STEPS] = {0};
+    for (uint32_t s = 0; s < from->num_steps && b->fits; s++) {
+        clv_ew_expr_step step = from->steps[s];
+        for (uint32_t i = 0; i < num_operands(&step); i++) {
+            uint32_t at = step.operands[i];
+            step.operands[i] = at < CLV_EW_RESULT ? map[at] : results[at - CLV_EW_RESULT];
+        }
+        if (!merge_affine(b, &step, step.operands[0], &results[s])) {
+            results[s] = add_step(b, &step);
+        }
+    }
+    return results[from->num_steps - 1];
+}
+
+bool clv_program_inline(
+    const clv_pointwise_program *outer, uint32_t slot, const clv_pointwise_program *inner,
+    clv_pointwise_program *out_program) {
+    builder b = {.program = {.expr = {.domain = CLV_EW_FLOAT}}, .fits = true};
+    uint32_t map[EW_MAX_OPERANDS] = {0};
+    for (uint32_t i = 0; i < inner->num_inputs; i++) {
+        map[i] = add_input(&b, inner->inputs[i]);
+    }
+    uint32_t result = append(&b, &inner->expr, map);
+    for (uint32_t i = 0; i < outer->num_inputs; i++) {
+        map[i] = i == slot ? result : add_input(&b, outer->inputs[i]);
+    }
+    append(&b, &outer->expr, map);
+    if (!b.fits) {
+        return false;
+    }
+    tidy(&b.program.expr);
+    clv_program_recognise(&b.program);
+    *out_program = b.program;
+    return clv_ew_expr_fits(&b.program.expr);
+}
+
+/* --- functions that have an operation of their own --- */
+
+
+/* What may stand between the value and the function of it beside the operations that name it. With
+ * these alone the function is a quotient of polynomials of low degree in the value and the named
+ * operation's result, so agreement at more points than its degree is identity. */
+static bool is_rational(uint32_t op) {
+    return op == EW_FLOAT_AFFINE || op == EW_FLOAT_ADD || op == EW_FLOAT_SUB ||
+           op == EW_FLOAT_MUL || op == EW_FLOAT_DIV || op == EW_FLOAT_NEG ||
+           op == EW_FLOAT_RECIPROCAL || op == EW_FLOAT_CONST || op == EW_FLOAT_COPY;
+}
+
+typedef struct known_function {
+    uint32_t op;
+    float a;
+    uint32_t atoms[4]; /* operations that must not be rational, one of which is there */
+    uint32_t num_atoms;
+} known_function;
+
+static const known_function known_functions[] = {
+    {EW_FLOAT_GELU, 0, {EW_FLOAT_ERF}, 1},
+    {EW_FLOAT_GELU_TANH, 0, {EW_FLOAT_TANH, EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_SWISH}, 4},
+    {EW_FLOAT_SWISH, 1, {EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_TANH}, 3},
+    {EW_FLOAT_SWISH, 1.702f, {EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_TANH}, 3},
+    {EW_FLOAT_SIGMOID, 0, {EW_FLOAT_EXP, EW_FLOAT_TANH}, 2},
+    {EW_FLOAT_HARD_SWISH, 0, {EW_FLOAT_HARD_SIGMOID, EW_FLOAT_CLIP, EW_FLOAT_RELU}, 3},
+    {EW_FLOAT_MISH, 0, {EW_FLOAT_SOFTPLUS, EW_FLOAT_TANH}, 2},
+};
+
+static bool has_atom(const known_function *f, uint32_t op) {
+    for (uint32_t i = 0; i < f->num_atoms; i++) {
+        if (f->atoms[i] == op) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The part of an expression that leads from value `from` to step `to`, as an expression of one
+ * operand; false where anything else comes in, or nothing but one step is there. */
+static bool cut_out(
+    const clv_ew_expr *expr, uint32_t from, uint32_t to, clv_ew_expr *out_part) {
+    bool needed[EW_MAX_STEPS] = {false};
+    uint32_t place_of[EW_MAX_STEPS] = {0};
+    needed[to] = true;
+    for (uint32_t s = to + 1; s-- > 0;) {
+        for (uint32_t i = 0; needed[s] && i < num_operands(&expr->steps[s]); i++) {
+            uint32_t at = expr->steps[s].operands[i];
+            if (at == from) {
+                continue;
+            }
+            if (at < CLV_EW_RESULT) {
+                return false;
+            }
+            needed[at - CLV_EW_RESULT] = true;
+        }
+    }
+    *out_part = (clv_ew_expr){.domain = CLV_EW_FLOAT};
+    for (uint32_t s = 0; s <= to; s++) {
+        if (!needed[s]) {
+            continue;
+        }
+        clv_ew_expr_step step = expr->steps[s];
+        for (uint32_t i = 0; i < num_operands(&step); i++) {
+            uint32_t at = step.operands[i];
+            step.operands[i] = at == from ? 0 : CLV_EW_RESULT + place_of[at - CLV_EW_RESULT];
+        }
+        place_of[s] = out_part->num_steps;
+        out_part->steps[out_part->num_steps++] = step;
+    }
+    return out_part->num_steps > 1;
+}
+
+static bool is_built_like(const clv_ew_expr *part, const known_function *f) {
+    uint32_t atoms = 0;
+    for (uint32_t s = 0; s < part->num_steps; s++) {
+        uint32_t op = part->steps[s].op;
+        atoms += has_atom(f, op);
+        if (!has_atom(f, op) && !is_rational(op)) {
+            return false;
+        }
+    }
+    return atoms > 0 && atoms <= 2;
+}
+
+/* Agreement at points on both sides of every kink, far out too; exporters write constants with few
+ * digits, so 2e-6 of the larger of value and argument. */
+static bool agrees(const clv_ew_expr *part, const known_function *f) {
+    clv_ew_expr known = {.domain = CLV_EW_FLOAT};
+    clv_ew_add(&known, f->op, 0, 0, 0);
+    known.steps[0].a = f->a;
+    for (int i = -60; i <= 60; i++) {
+        double x = i < -50 || i > 50 ? i * i * i * 2e-4 : i * 0.173 + 0.011;
+        double want = clv_pointwise_eval(&known, &x), got = clv_pointwise_eval(part, &x);
+        double largest = fmax(fabs(want), fmin(fabs(x), 1));
+        if (!(fabs(want - got) <= 2e-6 * largest)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const known_function *find_function(const clv_ew_expr *part) {
+    for (size_t i = 0; i < sizeof known_functions / sizeof *known_functions; i++) {
+        const known_function *f = &known_functions[i];
+        if (is_built_like(part, f) && agrees(part, f)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+static bool recognise_step(clv_pointwise_program *program, uint32_t to) {
+    clv_ew_expr *expr = &program->expr;
+    for (uint32_t v = 0; v < program->num_inputs + to; v++) { /* earliest: longest parts first */
+        uint32_t from =
+            v < program->num_inputs ? v : CLV_EW_RESULT + (v - program->num_inputs);
+        clv_ew_expr part;
+        if (!cut_out(expr, from, to, &part)) {
+            continue;
+        }
+        const known_function *f = find_function(&part);
+        if (f != NULL) {
+            expr->steps[to] =
+                (clv_ew_expr_step){.op = f->op, .operands = {from}, .a = f->a};
+            drop_unused(expr);
+            return true;
+        }
+    }
+    return false;
+}
+
+void clv_program_recognise(clv_pointwise_program *program) {
+    for (uint32_t to = program->expr.num_steps; to-- > 0;) {
+        if (to < program->expr.num_steps && recognise_step(program, to)) {
+            to = program->expr.num_steps;
+        }
+    }
+}
+
+const char *clv_program_text_of(const clv_ew_expr *expr, clv_arena *arena) {
+    const char *text = "";
+    for (uint32_t s = 0; s < expr->num_steps && text != NULL; s++) {
+        const char *name = clv_ew_op_find(expr->domain, expr->steps[s].op)->name;
+        text = clv_arena_printf(arena, "%s%s%s", text, s == 0 ? "" : ", ", name);
+    }
+    return text;
+}

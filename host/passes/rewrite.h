@@ -1,0 +1,13 @@
+/* What passes that join nodes share. */
+#ifndef CLV_PASSES_REWRITE_H
+#define CLV_PASSES_REWRITE_H
+
+#include "host/ir/graph.h"
+
+/* Node `into` answers to the names of `from` as well. */
+clv_status *clv_pass_adopt(clv_graph *graph, clv_node_id into, clv_node_id from) CLV_CHECKED;
+
+/* A constant that holds one element's worth of float32: its value; false for anything else. */
+bool clv_pass_scalar(const clv_graph *graph, clv_tensor_id id, double *out_value);
+
+#endif
