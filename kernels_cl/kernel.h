@@ -126,7 +126,7 @@ typedef struct clv_variant {
      * gaps at least as large, outputs with any. */
     void (*layouts)(
         const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
-    /* (optional: none) Whether emit() does the call's epilogue too, of a call that fits and has one.
+    /* (optional: none) Whether emit() does the call's epilogue too, where it has one and fits.
      * Where it does not, an elementwise launch follows; a variant with layouts must. */
     bool (*takes_epilogue)(const clv_call *call, const clv_traits *traits);
     /* `tunables`: [num_tunables] values. Must not fail for a call that fits, except for lack of

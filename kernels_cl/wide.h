@@ -24,18 +24,20 @@ typedef CLV_PASTE(int, CLV_WIDTH) clv_iv;
 #endif
 #endif
 
-/* clv_fv at any float's address; KEEP: in private memory. */
+/* clv_fv at any float's address; KEEP and TAKE: to and from private memory. */
 #if defined(__clang__)
 typedef float clv_fv_unaligned __attribute__((ext_vector_type(CLV_WIDTH), aligned(4)));
 #define CLV_FV_LOAD(pointer) ((clv_fv)(*(const global clv_fv_unaligned *)(pointer)))
 #define CLV_FV_STORE(pointer, value) (*(global clv_fv_unaligned *)(pointer) = (value))
 #define CLV_FV_KEEP(pointer, value) (*(private clv_fv_unaligned *)(pointer) = (value))
+#define CLV_FV_TAKE(pointer) ((clv_fv)(*(private const clv_fv_unaligned *)(pointer)))
 #else
 #define CLV_FV_LOAD(pointer) CLV_PASTE(vload, CLV_WIDTH)(0, (const global float *)(pointer))
 #define CLV_FV_STORE(pointer, value) \
     CLV_PASTE(vstore, CLV_WIDTH)(value, 0, (global float *)(pointer))
 #define CLV_FV_KEEP(pointer, value) \
     CLV_PASTE(vstore, CLV_WIDTH)(value, 0, (private float *)(pointer))
+#define CLV_FV_TAKE(pointer) CLV_PASTE(vload, CLV_WIDTH)(0, (private const float *)(pointer))
 #endif
 
 #endif

@@ -11,8 +11,8 @@
 
 typedef struct clv_call {
     const clv_op_def *op;
-    const char *name;       /* of the node, for messages */
-    const void *params;     /* the op's own struct */
+    const char *name;             /* of the node, for messages */
+    const void *params;           /* the op's own struct */
     const clv_epilogue *epilogue; /* NULL: none; its operands are the last inputs */
     const clv_view *inputs; /* dtype NONE: left out. `data` only where the value is a constant (or
                                in references) */

@@ -70,7 +70,7 @@ typedef struct clv_attr {
 
 /* What becomes of each element of a node's output 0 before it is stored, so that no tensor in
  * between is written: an elementwise expression whose operand 0 is what the operator itself gives,
- * and whose operands 1, 2, ... are the node's inputs from `first_input` on, broadcast to the output.
+ * and whose operands 1, 2, ... are the node's inputs from `first_input` on, broadcast to it.
  * The operator's own inputs are those before, some of them left out. */
 typedef struct clv_ew_expr clv_ew_expr; /* kernels_cl/elementwise/elementwise.h */
 typedef struct clv_epilogue {
@@ -94,8 +94,9 @@ typedef struct clv_node {
     const void *params;             /* the op's own struct, filled by its infer(); NULL before */
     const clv_shape *output_shapes; /* [num_outputs], also of outputs left out: from infer(); NULL
                                        before */
-    const clv_epilogue *epilogue; /* NULL: none */
-    const char *note; /* for people: why it was not fused with its neighbour; NULL: nothing to say */
+    const clv_epilogue *epilogue;   /* NULL: none */
+    const char
+        *note; /* for people: why it was not fused with its neighbour; NULL: nothing to say */
     const char *
         *origins; /* names of nodes that were fused into this one (its own not among them) */
     size_t num_origins;

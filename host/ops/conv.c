@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "host/ops/conv_reference.h"
 #include "host/ops/window.h"
+#include "kernels_cl/store/store.h"
 #include <string.h>
 
 /* Types and channels of X, W and B. W is [M, C/groups, ...], transposed [C, M/groups, ...]. */
@@ -292,13 +293,18 @@ static void conv_cut(
     }
 }
 
+static bool takes_epilogue(const clv_call *call) {
+    clv_store store;
+    return clv_store_match(call, 1, &store) && store.scale == 1 && store.offset == 0 &&
+           (store.channel_input < 0 || call->inputs[store.channel_input].data != NULL);
+}
+
 const clv_op_def clv_op_def_Conv = {
     .name = "Conv",
     .domain = "",
     .since_opset = 1,
     .min_inputs = 2,
     .max_inputs = 3,
-    .flags = CLV_OP_EPILOGUE,
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = conv_infer,
@@ -307,6 +313,7 @@ const clv_op_def clv_op_def_Conv = {
     .splits = conv_splits,
     .cut = conv_cut,
     .params_bytes = sizeof(clv_conv_params),
+    .takes_epilogue = takes_epilogue,
     .kernels = &clv_kernels_conv,
 };
 
@@ -316,7 +323,6 @@ const clv_op_def clv_op_def_ConvTranspose = {
     .since_opset = 1,
     .min_inputs = 2,
     .max_inputs = 3,
-    .flags = CLV_OP_EPILOGUE,
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = conv_transpose_infer,
@@ -325,5 +331,6 @@ const clv_op_def clv_op_def_ConvTranspose = {
     .splits = conv_splits,
     .cut = conv_cut,
     .params_bytes = sizeof(clv_conv_params),
+    .takes_epilogue = takes_epilogue,
     .kernels = &clv_kernels_conv,
 };

@@ -133,7 +133,6 @@ const clv_op_def clv_op_def_Gemm = {
     .since_opset = 1,
     .min_inputs = 2,
     .max_inputs = 3,
-    .flags = CLV_OP_EPILOGUE,
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = gemm_infer,
@@ -142,5 +141,6 @@ const clv_op_def clv_op_def_Gemm = {
     .splits = gemm_splits,
     .cut = gemm_cut,
     .params_bytes = sizeof(clv_matmul_params),
+    .takes_epilogue = clv_matmul_takes_epilogue,
     .kernels = &clv_kernels_matmul,
 };

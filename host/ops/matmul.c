@@ -99,12 +99,12 @@ const clv_op_def clv_op_def_MatMul = {
     .since_opset = 1,
     .min_inputs = 2,
     .max_inputs = 2,
-    .flags = CLV_OP_EPILOGUE,
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = matmul_infer,
     .reference = clv_matmul_reference,
     .cost = clv_matmul_cost,
     .splits = matmul_splits,
+    .takes_epilogue = clv_matmul_takes_epilogue,
     .kernels = &clv_kernels_matmul,
 };

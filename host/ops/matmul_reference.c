@@ -158,3 +158,7 @@ void clv_matmul_cost(const clv_call *call, clv_cost *out_cost) {
     out_cost->flops += params->alpha != 1.0f ? elements : 0;
     out_cost->flops += shape.has_c ? elements * (params->beta != 1.0f ? 2.0 : 1.0) : 0;
 }
+
+bool clv_matmul_takes_epilogue(const clv_call *call) {
+    return call->outputs[0].dtype == CLV_FLOAT32 && clv_matmul_store_fits(call);
+}

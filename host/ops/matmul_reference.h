@@ -8,5 +8,6 @@
 clv_status *clv_matmul_reference(const clv_call *call, const clv_mutable_view *outputs) CLV_CHECKED;
 /* Two flops a product, and those of alpha, beta and C. */
 void clv_matmul_cost(const clv_call *call, clv_cost *out_cost);
+bool clv_matmul_takes_epilogue(const clv_call *call);
 
 #endif

@@ -75,7 +75,6 @@ enum {
     CLV_OP_POINTWISE =
         1u
         << 3, /* output element i depends on element i (after broadcasting) of the inputs alone */
-    CLV_OP_EPILOGUE = 1u << 4, /* float32 output 0 may get an epilogue; max_inputs is a number */
 };
 
 struct clv_op_def {
@@ -122,6 +121,10 @@ struct clv_op_def {
     void (*cut)(
         const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params);
     size_t params_bytes; /* of the params struct, flat (no pointers to what cut() edits) */
+
+    /* (optional: never) Whether kernels do the epilogue that the call has in their stores, where
+     * their shapes allow; max_inputs is then a number. */
+    bool (*takes_epilogue)(const clv_call *call);
 
     const clv_kernel_family *kernels; /* NULL only for VIEW and FROM_SHAPE */
 };

@@ -1,9 +1,8 @@
 /* An elementwise node goes into the store of the operator that makes one of its inputs, where
  * nothing else reads that input and it has the shape of the node's output: bias, activation,
  * residual sum, scale. Where several inputs could take it, the one made last does. The operator
- * then stands where the node stood, so that the node's other inputs are there before it.
- *
- * A sum with one constant for each channel becomes the bias of a convolution that has none. */
+ * then stands where the node stood, so that the node's other inputs are there before it. What its
+ * kernels' stores cannot do stays a node of its own. */
 #include "host/base/memory.h"
 #include "host/passes/passes.h"
 #include "host/passes/program.h"
@@ -44,15 +43,14 @@ static bool can_take(fuser *f, clv_node_id reader, clv_tensor_id id) {
         return false;
     }
     const clv_node *maker = &graph->nodes[tensor->producer];
-    if ((maker->op->flags & CLV_OP_EPILOGUE) == 0 || !has_one_output(maker)) {
+    if (maker->op->takes_epilogue == NULL || !has_one_output(maker)) {
         return false;
     }
-    const char *why =
-        !is_read_once(f, id, reader)  ? "its result is read elsewhere too"
-        : maker->epilogue != NULL     ? "it has an epilogue already"
-        : !clv_shape_equal(&tensor->shape, &graph->tensors[node->outputs[0]].shape)
-            ? "its result is repeated"
-            : NULL;
+    const char *why = !is_read_once(f, id, reader) ? "its result is read elsewhere too"
+                      : maker->epilogue != NULL    ? "it has an epilogue already"
+                      : !clv_shape_equal(&tensor->shape, &graph->tensors[node->outputs[0]].shape)
+                          ? "its result is repeated"
+                          : NULL;
     f->note = why != NULL ? why : f->note;
     return why == NULL;
 }
@@ -73,8 +71,8 @@ static uint32_t choose_slot(fuser *f, clv_node_id id, const clv_pointwise_progra
     for (uint32_t slot = 0; slot < program->num_inputs; slot++) {
         const clv_tensor *tensors = f->graph->tensors;
         if (can_take(f, id, program->inputs[slot]) &&
-            (best == program->num_inputs || tensors[program->inputs[slot]].producer >
-                                                tensors[program->inputs[best]].producer)) {
+            (best == program->num_inputs ||
+             tensors[program->inputs[slot]].producer > tensors[program->inputs[best]].producer)) {
             best = slot;
         }
     }
@@ -116,31 +114,51 @@ static clv_status *set_inputs(
     return NULL;
 }
 
-static clv_status *fuse(
-    clv_graph *graph, clv_node_id id, const clv_pointwise_program *program, uint32_t slot) {
-    clv_tensor_id between = program->inputs[slot], output = graph->nodes[id].outputs[0];
-    clv_node_id maker_id = graph->tensors[between].producer;
-    CLV_TRY(clv_pass_adopt(graph, maker_id, id));
-    clv_node *maker = &graph->nodes[maker_id];
-    uint32_t own = (uint32_t)maker->op->max_inputs;
+/* The maker of input `slot` with the program as its epilogue, not yet in the graph. */
+static clv_status *make_fused(
+    clv_graph *graph, const clv_pointwise_program *program, uint32_t slot, clv_node *out_node) {
+    clv_node node = graph->nodes[graph->tensors[program->inputs[slot]].producer];
     const clv_ew_expr expr = renumber(program, slot);
-    clv_epilogue epilogue = {
+    const clv_epilogue epilogue = {
         .expr = clv_arena_copy(&graph->arena, &expr, sizeof expr),
-        .first_input = own,
+        .first_input = (uint32_t)node.op->max_inputs,
         .text = clv_program_text_of(&expr, &graph->arena),
     };
-    maker->epilogue = clv_arena_copy(&graph->arena, &epilogue, sizeof epilogue);
-    if (epilogue.expr == NULL || epilogue.text == NULL || maker->epilogue == NULL) {
+    node.epilogue = clv_arena_copy(&graph->arena, &epilogue, sizeof epilogue);
+    if (epilogue.expr == NULL || epilogue.text == NULL || node.epilogue == NULL) {
         return CLV_NO_ARENA("an epilogue");
     }
-    CLV_TRY(set_inputs(graph, maker, program, slot));
+    CLV_TRY(set_inputs(graph, &node, program, slot));
+    *out_node = node;
+    return NULL;
+}
+
+static clv_status *is_taken(const clv_graph *graph, const clv_node *node, bool *out_taken) {
+    clv_arena scratch;
+    clv_call call;
+    clv_arena_init(&scratch, 0);
+    clv_status *status = clv_call_from_node(graph, node, &scratch, &call);
+    *out_taken = status == NULL && node->op->takes_epilogue(&call);
+    clv_arena_deinit(&scratch);
+    return status;
+}
+
+/* The fused node stands where `id` stood. */
+static clv_status *put(fuser *f, clv_node_id id, clv_tensor_id between, const clv_node *fused) {
+    clv_graph *graph = f->graph;
+    clv_node_id maker = graph->tensors[between].producer;
+    clv_tensor_id output = graph->nodes[id].outputs[0];
+    CLV_TRY(clv_pass_adopt(graph, maker, id));
     clv_node old = graph->nodes[id];
-    graph->nodes[id] = *maker;
-    graph->nodes[id].outputs[0] = output;
+    old.removed = true;
+    clv_node node = *fused;
+    node.origins = graph->nodes[maker].origins;
+    node.num_origins = graph->nodes[maker].num_origins;
+    node.outputs[0] = output;
+    graph->nodes[id] = node;
+    graph->nodes[maker] = old;
     graph->tensors[output].producer = id;
     graph->tensors[between].producer = CLV_NO_ID;
-    old.removed = true;
-    *maker = old;
     return NULL;
 }
 
@@ -156,11 +174,18 @@ static clv_status *try_node(fuser *f, clv_node_id id) {
     if (slot < program.num_inputs && !reads_floats(graph, &program)) {
         f->note = "an epilogue reads float32 alone";
     } else if (slot < program.num_inputs) {
-        return fuse(graph, id, &program, slot);
+        clv_node fused;
+        bool taken = false;
+        CLV_TRY(make_fused(graph, &program, slot, &fused));
+        CLV_TRY(is_taken(graph, &fused, &taken));
+        if (taken) {
+            return put(f, id, program.inputs[slot], &fused);
+        }
+        f->note = "its store cannot do that";
     }
     if (f->note != NULL) {
-        graph->nodes[id].note = clv_arena_printf(
-            &graph->arena, "not in the operator before: %s", f->note);
+        graph->nodes[id].note =
+            clv_arena_printf(&graph->arena, "not in the operator before: %s", f->note);
     }
     return NULL;
 }

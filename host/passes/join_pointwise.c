@@ -51,8 +51,7 @@ static clv_status *take_in(joiner *j, clv_node_id reader, bool *out_changed) {
     for (uint32_t slot = 0; slot < program->num_inputs; slot++) {
         clv_node_id inner = find_inner(j, reader, slot);
         clv_pointwise_program joined;
-        if (inner == CLV_NO_ID ||
-            !clv_program_inline(program, slot, j->programs[inner], &joined)) {
+        if (inner == CLV_NO_ID || !clv_program_inline(program, slot, j->programs[inner], &joined)) {
             continue;
         }
         *program = joined;

@@ -218,8 +218,7 @@ static void add_fold(builder *b, const clv_graph *graph, const clv_node *node) {
     }
     results[0] = place(b, &first);
     for (uint32_t i = 1; i < node->num_inputs && b->fits; i++) {
-        const clv_ew_expr_step step = {
-            .op = expr->steps[0].op, .operands = {CLV_EW_RESULT, i}};
+        const clv_ew_expr_step step = {.op = expr->steps[0].op, .operands = {CLV_EW_RESULT, i}};
         results[0] = add_node_step(b, graph, node, &step, results);
     }
     if (node->num_inputs == 1) {
@@ -313,7 +312,6 @@ bool clv_program_inline(
 
 /* --- functions that have an operation of their own --- */
 
-
 /* What may stand between the value and the function of it beside the operations that name it. With
  * these alone the function is a quotient of polynomials of low degree in the value and the named
  * operation's result, so agreement at more points than its degree is identity. */
@@ -351,8 +349,7 @@ static bool has_atom(const known_function *f, uint32_t op) {
 
 /* The part of an expression that leads from value `from` to step `to`, as an expression of one
  * operand; false where anything else comes in, or nothing but one step is there. */
-static bool cut_out(
-    const clv_ew_expr *expr, uint32_t from, uint32_t to, clv_ew_expr *out_part) {
+static bool cut_out(const clv_ew_expr *expr, uint32_t from, uint32_t to, clv_ew_expr *out_part) {
     bool needed[EW_MAX_STEPS] = {false};
     uint32_t place_of[EW_MAX_STEPS] = {0};
     needed[to] = true;
@@ -426,16 +423,14 @@ static const known_function *find_function(const clv_ew_expr *part) {
 static bool recognise_step(clv_pointwise_program *program, uint32_t to) {
     clv_ew_expr *expr = &program->expr;
     for (uint32_t v = 0; v < program->num_inputs + to; v++) { /* earliest: longest parts first */
-        uint32_t from =
-            v < program->num_inputs ? v : CLV_EW_RESULT + (v - program->num_inputs);
+        uint32_t from = v < program->num_inputs ? v : CLV_EW_RESULT + (v - program->num_inputs);
         clv_ew_expr part;
         if (!cut_out(expr, from, to, &part)) {
             continue;
         }
         const known_function *f = find_function(&part);
         if (f != NULL) {
-            expr->steps[to] =
-                (clv_ew_expr_step){.op = f->op, .operands = {from}, .a = f->a};
+            expr->steps[to] = (clv_ew_expr_step){.op = f->op, .operands = {from}, .a = f->a};
             drop_unused(expr);
             return true;
         }

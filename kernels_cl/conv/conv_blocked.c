@@ -57,7 +57,8 @@ bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
             (op->groups == 1 && in >= layout.block / 2) ||
             (in / op->groups % layout.block == 0 && out / op->groups % layout.block == 0)) &&
            clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
-           clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout);
+           clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout) &&
+           clv_conv_store_fits(call, traits);
 }
 
 void clv_conv_blocked_layouts(
@@ -66,6 +67,7 @@ void clv_conv_blocked_layouts(
     inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
     inputs[0].gap_y = (uint8_t)largest(w->pad_begin[Y], largest(w->pad_end[Y], 0));
     inputs[0].gap_x = (uint8_t)largest(w->pad_begin[X], largest(w->pad_end[X], 0));
+    clv_conv_store_layouts(call, traits, inputs);
 }
 
 /* Everything about the operands that the choice of a tile and the params need. */
@@ -96,8 +98,12 @@ static void make_plan(const clv_call *call, blocked_plan *plan) {
     bool is_point = w->kernel[Y] == 1 && w->kernel[X] == 1 && w->stride[Y] == 1 &&
                     w->stride[X] == 1 && plan->in.height == plan->out.height &&
                     plan->in.width == plan->out.width;
-    plan->is_flat = is_point && in->layout.gap_y == 0 && in->layout.gap_x == 0 &&
-                    out->layout.gap_y == 0 && out->layout.gap_x == 0;
+    plan->is_flat = is_point;
+    for (size_t i = 0; i < call->num_inputs; i++) { /* the map that is added as well */
+        const clv_layout *layout = &call->inputs[i].layout;
+        plan->is_flat = plan->is_flat && layout->gap_y == 0 && layout->gap_x == 0;
+    }
+    plan->is_flat = plan->is_flat && out->layout.gap_y == 0 && out->layout.gap_x == 0;
     if (plan->is_flat) {
         flatten(&plan->in);
         flatten(&plan->out);
@@ -162,24 +168,6 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
             }
         }
     }
-}
-
-static void fill_bias(const clv_call *call, const int64_t args[8], void *out_packed) {
-    size_t channels = (size_t)call->outputs[0].shape.dims[1];
-    memset(out_packed, 0, (size_t)args[0] * sizeof(float));
-    memcpy(out_packed, call->inputs[2].data, channels * sizeof(float));
-}
-
-clv_status *clv_conv_emit_bias(
-    const clv_call *call, int64_t channels, const clv_emitter *emitter, clv_arg *out_bias) {
-    *out_bias = (clv_arg){CLV_ARG_NONE, 0};
-    if (!clv_call_has_input(call, 2) || ((const clv_conv_params *)call->params)->skip_bias) {
-        return NULL;
-    }
-    const clv_packing packing = {
-        .bytes = (size_t)channels * sizeof(float), .args = {channels}, .fill = fill_bias};
-    out_bias->kind = CLV_ARG_CONSTANT;
-    return emitter->constant(emitter->context, &packing, &out_bias->index);
 }
 
 static clv_status *emit_weights(
@@ -252,12 +240,9 @@ static void fill_params(
         .blocks = (clv_u32)blocks,
         .is_linear = plan->is_linear,
         .pitch = (clv_u32)plan->pitch,
-        .low = -INFINITY,
-        .high = INFINITY,
     };
     clv_blocked_from_extents(&plan->in, call->inputs[0].layout.gap_y, &p->in);
     clv_blocked_from_extents(&plan->out, call->outputs[0].layout.gap_y, &p->out);
-    p->add = p->out;
     deal_tiles(plan, traits, p);
 }
 
@@ -274,6 +259,12 @@ clv_status *clv_conv_blocked_emit(
     conv_blocked_params p;
     fill_params(call, &plan, traits, t, &p);
     p.has_bias = bias.kind != CLV_ARG_NONE;
+    const clv_conv_store store = clv_conv_store_of(call, &p.out);
+    p.add = store.add;
+    p.has_add = store.has_add;
+    p.low = store.low;
+    p.high = store.high;
+    p.act = store.act;
     char entry[64];
     snprintf(
         entry, sizeof entry, "conv_blocked_%dx%ds%d", (int)t->positions, (int)t->vectors,
@@ -282,7 +273,7 @@ clv_status *clv_conv_blocked_emit(
         .source = &clv_source_conv_blocked,
         .entry = entry,
         .options = clv_width_options(traits),
-        .args = {{CLV_ARG_INPUT, 0}, weights, bias, {CLV_ARG_NONE, 0}, {CLV_ARG_OUTPUT, 0}},
+        .args = {{CLV_ARG_INPUT, 0}, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = &p,
         .params_bytes = sizeof p,

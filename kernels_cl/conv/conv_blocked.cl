@@ -14,6 +14,7 @@
  */
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/conv/conv_blocked_params.h"
+#include "kernels_cl/store/activation.h"
 #include "kernels_cl/wide.h"
 
 #define B CLV_WIDTH
@@ -55,6 +56,24 @@ static void conv_store_slow(
             x = 0;
             y++;
         }
+    }
+}
+
+/* The activation, on a tile that was stored. */
+static void conv_activate(const conv_tile_place *at, const conv_blocked_params *p) {
+    uint y = at->y, x = at->x;
+    for (uint left = at->count; left > 0 && y < p->out.height;) {
+        uint pitch = p->is_linear ? p->pitch : x + left;
+        uint here = min(left, pitch - x);
+        for (uint v = 0; v < at->planes && x < p->out.width; v++) {
+            clv_activate_row(
+                at->out + (ulong)v * p->out.plane + y * p->out.row + x * B,
+                at->add + (ulong)v * p->add.plane + y * p->add.row + x * B,
+                min(here, p->out.width - x), &p->act);
+        }
+        left -= here;
+        x = 0;
+        y++;
     }
 }
 
@@ -153,24 +172,27 @@ static void conv_store_slow(
                         *(private clv_fv *)(saved + i * B) = sums[i];                              \
                     }                                                                              \
                     conv_store_slow(saved, V, &at, &p);                                            \
-                    continue;                                                                      \
-                }                                                                                  \
-                _Pragma("unroll") for (int v = 0; v < V; v++) {                                    \
-                    global float *to =                                                             \
-                        at.out + (ulong)v * p.out.plane + at.y * p.out.row + at.x * B;             \
-                    const global float *from =                                                     \
-                        at.add + (ulong)v * p.add.plane + at.y * p.add.row + at.x * B;             \
-                    if (p.has_add) {                                                               \
+                } else {                                                                           \
+                    _Pragma("unroll") for (int v = 0; v < V; v++) {                                \
+                        global float *to =                                                         \
+                            at.out + (ulong)v * p.out.plane + at.y * p.out.row + at.x * B;         \
+                        const global float *from =                                                 \
+                            at.add + (ulong)v * p.add.plane + at.y * p.add.row + at.x * B;         \
+                        if (p.has_add) {                                                           \
+                            _Pragma("unroll") for (int r = 0; r < R; r++) {                        \
+                                sums[r * V + v] += CLV_FV_LOAD(from + r * B);                      \
+                            }                                                                      \
+                        }                                                                          \
                         _Pragma("unroll") for (int r = 0; r < R; r++) {                            \
-                            sums[r * V + v] += CLV_FV_LOAD(from + r * B);                          \
+                            clv_fv value = sums[r * V + v];                                        \
+                            value = value < p.low ? (clv_fv)(p.low) : value;                       \
+                            value = value > p.high ? (clv_fv)(p.high) : value;                     \
+                            CLV_FV_STORE(to + r * B, value);                                       \
                         }                                                                          \
                     }                                                                              \
-                    _Pragma("unroll") for (int r = 0; r < R; r++) {                                \
-                        clv_fv value = sums[r * V + v];                                            \
-                        value = value < p.low ? (clv_fv)(p.low) : value;                           \
-                        value = value > p.high ? (clv_fv)(p.high) : value;                         \
-                        CLV_FV_STORE(to + r * B, value);                                           \
-                    }                                                                              \
+                }                                                                                  \
+                if (p.act.op != EW_FLOAT_COPY) {                                                   \
+                    conv_activate(&at, &p);                                                        \
                 }                                                                                  \
             }                                                                                      \
             w_chunk += (ulong)(c1 - c0) * p.weight_input;                                          \

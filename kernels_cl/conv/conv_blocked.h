@@ -2,7 +2,8 @@
 #ifndef CLV_KERNELS_CONV_BLOCKED_H
 #define CLV_KERNELS_CONV_BLOCKED_H
 
-#include "kernels_cl/kernel.h"
+#include "kernels_cl/blocked/blocked.h"
+#include "kernels_cl/store/store.h"
 
 bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits);
 void clv_conv_blocked_layouts(
@@ -10,6 +11,21 @@ void clv_conv_blocked_layouts(
 clv_status *clv_conv_blocked_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter);
+
+/* What blocked kernels do with the call's epilogue. */
+bool clv_conv_store_fits(const clv_call *call, const clv_traits *traits);
+void clv_conv_store_layouts(const clv_call *call, const clv_traits *traits, clv_layout *inputs);
+bool clv_conv_takes_epilogue(const clv_call *call, const clv_traits *traits); /* where it fits */
+/* Fields of a kernel's params, and the tensor that is added. */
+typedef struct clv_conv_store {
+    clv_u32 has_add;
+    clv_f32 low, high;
+    clv_act act;
+    clv_blocked add;
+    clv_arg arg;
+} clv_conv_store;
+/* `out`: of the output, for `add` where there is none. */
+clv_conv_store clv_conv_store_of(const clv_call *call, const clv_blocked *out);
 
 /* The bias as `channels` floats with zeros behind it; NONE where there is none. */
 clv_status *clv_conv_emit_bias(

@@ -3,6 +3,7 @@
 #define CLV_KERNELS_CONV_BLOCKED_PARAMS_H
 
 #include "kernels_cl/blocked/blocked_params.h"
+#include "kernels_cl/store/store_params.h"
 
 enum { CONV_BLOCKED_RUN = 8 }; /* tiles of an item at most */
 
@@ -28,6 +29,7 @@ typedef struct conv_blocked_params {
     clv_u32 pitch; /* linear mode: positions of a row with its gap, of the input */
     clv_u32 has_bias, has_add;
     clv_f32 low, high; /* clamp; -inf, inf */
+    clv_act act;       /* where there is one, has_add and the clamp are not used */
 } conv_blocked_params;
 
 #endif

@@ -3,7 +3,6 @@
 #include "kernels_cl/conv/conv.h"
 #include "kernels_cl/conv/conv_blocked.h"
 #include "kernels_cl/conv/conv_light_params.h"
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,7 +26,8 @@ static bool is_light(const clv_call *call, const clv_traits *traits) {
            call->inputs[1].data != NULL &&
            (!clv_call_has_input(call, 2) || call->inputs[2].data != NULL) &&
            clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
-           clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout);
+           clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout) &&
+           clv_conv_store_fits(call, traits);
 }
 
 /* --- depthwise ------------------------------------------------------------------------------- */
@@ -71,10 +71,9 @@ clv_status *clv_conv_depthwise_emit(
     (void)tunables;
     const clv_window *w = window_of(call);
     int64_t taps = w->kernel[Y] * w->kernel[X], block = call->inputs[0].layout.block;
-    conv_depthwise_params p = {.low = -INFINITY, .high = INFINITY};
+    conv_depthwise_params p = {0};
     clv_blocked_from_view(&call->inputs[0], &p.in);
     clv_blocked_from_view(&call->outputs[0], &p.out);
-    p.add = p.out;
     p.kernel_y = (clv_u32)w->kernel[Y];
     p.kernel_x = (clv_u32)w->kernel[X];
     p.tap_row = (clv_u32)w->dilation[Y] * p.in.row;
@@ -95,11 +94,17 @@ clv_status *clv_conv_depthwise_emit(
     CLV_TRY(emitter->constant(emitter->context, &packing, &weights.index));
     CLV_TRY(clv_conv_emit_bias(call, p.out.planes * block, emitter, &bias));
     p.has_bias = bias.kind != CLV_ARG_NONE;
+    const clv_conv_store store = clv_conv_store_of(call, &p.out);
+    p.add = store.add;
+    p.has_add = store.has_add;
+    p.low = store.low;
+    p.high = store.high;
+    p.act = store.act;
     const clv_launch launch = {
         .source = &clv_source_conv_light,
         .entry = "conv_depthwise",
         .options = clv_width_options(traits),
-        .args = {{CLV_ARG_INPUT, 0}, weights, bias, {CLV_ARG_NONE, 0}, {CLV_ARG_OUTPUT, 0}},
+        .args = {{CLV_ARG_INPUT, 0}, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = &p,
         .params_bytes = sizeof p,
@@ -119,9 +124,8 @@ bool clv_conv_planar_fits(const clv_call *call, const clv_traits *traits) {
 
 void clv_conv_planar_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
-    (void)call;
-    (void)inputs;
     outputs[0].block = (uint8_t)clv_width(traits);
+    clv_conv_store_layouts(call, traits, inputs);
 }
 
 /* The register tile whose rounding up of rows and blocks wastes least. */
@@ -214,9 +218,8 @@ clv_status *clv_conv_planar_emit(
     const clv_window *w = window_of(call);
     int64_t block = call->outputs[0].layout.block, positions = 0, vectors = 0;
     int64_t channels = call->inputs[0].shape.dims[1], taps = w->kernel[Y] * w->kernel[X];
-    conv_planar_params p = {.low = -INFINITY, .high = INFINITY};
+    conv_planar_params p = {0};
     clv_blocked_from_view(&call->outputs[0], &p.out);
-    p.add = p.out;
     choose_planar_tile(&p.out, block, &positions, &vectors);
     clv_arg in, weights = {CLV_ARG_CONSTANT, 0}, bias;
     CLV_TRY(emit_planar_pad(call, traits, positions, emitter, &p, &in));
@@ -237,13 +240,19 @@ clv_status *clv_conv_planar_emit(
     CLV_TRY(emitter->constant(emitter->context, &packing, &weights.index));
     CLV_TRY(clv_conv_emit_bias(call, p.out.planes * block, emitter, &bias));
     p.has_bias = bias.kind != CLV_ARG_NONE;
+    const clv_conv_store store = clv_conv_store_of(call, &p.out);
+    p.add = store.add;
+    p.has_add = store.has_add;
+    p.low = store.low;
+    p.high = store.high;
+    p.act = store.act;
     char entry[32];
     snprintf(entry, sizeof entry, "conv_planar_%dx%d", (int)positions, (int)vectors);
     const clv_launch launch = {
         .source = &clv_source_conv_light,
         .entry = entry,
         .options = clv_width_options(traits),
-        .args = {in, weights, bias, {CLV_ARG_NONE, 0}, {CLV_ARG_OUTPUT, 0}},
+        .args = {in, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = &p,
         .params_bytes = sizeof p,

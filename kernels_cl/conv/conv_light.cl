@@ -13,6 +13,7 @@
  */
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/conv/conv_light_params.h"
+#include "kernels_cl/store/activation.h"
 #include "kernels_cl/wide.h"
 
 #define B CLV_WIDTH
@@ -98,6 +99,9 @@ CLV_WIDE kernel void conv_depthwise(
         }
         for (; x < p.out.width; x++) {
             depthwise_one(x_row + x * p.stride_x, w, start, add_row + x * B, row + x * B, &p);
+        }
+        if (p.act.op != EW_FLOAT_COPY) {
+            clv_activate_row(row, add_row, p.out.width, &p.act);
         }
         clv_put_zeros(row, y, image == 0 && plane == 0, &p.out);
     }
@@ -207,6 +211,17 @@ CLV_WIDE kernel void conv_planar_pad(
                 if (x + R >= p.out.width) {                                                       \
                     clv_put_zeros(to, y, image == 0 && plane == 0, &p.out);                       \
                 }                                                                                 \
+            }                                                                                     \
+        }                                                                                         \
+        for (uint v = 0; p.act.op != EW_FLOAT_COPY && v < V; v++) {                               \
+            uint plane = block * V + v;                                                           \
+            if (plane < p.out.planes) {                                                           \
+                clv_activate_row(                                                                 \
+                    CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +      \
+                        (ulong)plane * p.out.plane + y * p.out.row + x * B,                       \
+                    CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +      \
+                        (ulong)plane * p.add.plane + y * p.add.row + x * B,                       \
+                    count, &p.act);                                                               \
             }                                                                                     \
         }                                                                                         \
     }

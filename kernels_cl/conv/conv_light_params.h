@@ -3,6 +3,7 @@
 #define CLV_KERNELS_CONV_LIGHT_PARAMS_H
 
 #include "kernels_cl/blocked/blocked_params.h"
+#include "kernels_cl/store/store_params.h"
 
 /* conv_depthwise: one input channel for each output channel. */
 typedef struct conv_depthwise_params {
@@ -15,6 +16,7 @@ typedef struct conv_depthwise_params {
     clv_u32 rows, row_blocks; /* of an item; of a plane */
     clv_u32 has_bias, has_add;
     clv_f32 low, high;
+    clv_act act; /* where there is one, has_add and the clamp are not used */
 } conv_depthwise_params;
 
 /* conv_planar: few input channels, each a plane of its own with zeros around. */
@@ -31,6 +33,7 @@ typedef struct conv_planar_params {
     clv_u32 blocks; /* blocks of V vectors of output channels */
     clv_u32 has_bias, has_add;
     clv_f32 low, high;
+    clv_act act; /* where there is one, has_add and the clamp are not used */
 } conv_planar_params;
 
 typedef struct conv_planar_pad_params {

@@ -101,8 +101,8 @@ bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits) {
 
 void clv_conv_winograd_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
-    (void)call;
     inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
+    clv_conv_store_layouts(call, traits, inputs);
 }
 
 /* --- weights --------------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
 
 static clv_status *emit_band(
     const clv_call *call, const clv_traits *traits, const winograd_plan *plan,
-    const clv_arg args[3], conv_winograd_params *p, const clv_emitter *emitter) {
+    const clv_arg args[4], conv_winograd_params *p, const clv_emitter *emitter) {
     int64_t groups = divide_up(p->count, plan->tile->tiles);
     p->run = (clv_u32)plan->tile->tiles;
     p->runs = (clv_u32)groups;
@@ -177,7 +177,7 @@ static clv_status *emit_band(
         .source = &clv_source_conv_winograd,
         .entry = entry,
         .options = clv_width_options(traits),
-        .args = {args[0], args[1], args[2], {CLV_ARG_NONE, 0}, {CLV_ARG_OUTPUT, 0}},
+        .args = {args[0], args[1], args[2], args[3], {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = p,
         .params_bytes = sizeof *p,
@@ -222,13 +222,10 @@ clv_status *clv_conv_winograd_emit(
         .blocks = (clv_u32)divide_up(plan.planes_out, plan.tile->vectors),
         .pad_y = (clv_i32)w->pad_begin[Y],
         .pad_x = (clv_i32)w->pad_begin[X],
-        .low = -INFINITY,
-        .high = INFINITY,
     };
     clv_blocked_from_view(&call->inputs[0], &p.in);
     clv_blocked_from_view(&call->outputs[0], &p.out);
-    p.add = p.out;
-    clv_arg args[3] = {{CLV_ARG_SCRATCH, 0}, {CLV_ARG_CONSTANT, 0}, {CLV_ARG_NONE, 0}};
+    clv_arg args[4] = {{CLV_ARG_SCRATCH, 0}, {CLV_ARG_CONSTANT, 0}};
     CLV_TRY(emitter->scratch(
         emitter->context, (size_t)(WINOGRAD_POINTS * p.point) * sizeof(float), &args[0].index));
     const clv_packing packing = {
@@ -238,6 +235,13 @@ clv_status *clv_conv_winograd_emit(
     CLV_TRY(emitter->constant(emitter->context, &packing, &args[1].index));
     CLV_TRY(clv_conv_emit_bias(call, plan.planes_out * plan.block, emitter, &args[2]));
     p.has_bias = args[2].kind != CLV_ARG_NONE;
+    const clv_conv_store store = clv_conv_store_of(call, &p.out);
+    p.add = store.add;
+    p.has_add = store.has_add;
+    p.low = store.low;
+    p.high = store.high;
+    p.act = store.act;
+    args[3] = store.arg;
     for (int64_t first = 0; first < plan.tiles; first += band) {
         p.first = (clv_u32)first;
         p.count = (clv_u32)(plan.tiles - first < band ? plan.tiles - first : band);

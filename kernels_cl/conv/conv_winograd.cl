@@ -17,6 +17,7 @@
  */
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/conv/conv_winograd_params.h"
+#include "kernels_cl/store/activation.h"
 #include "kernels_cl/wide.h"
 
 #define B CLV_WIDTH
@@ -130,6 +131,11 @@ static void finish_tile(
                 clv_put_zeros(to, y + i, is_first_plane, &p->out);
             }
         }
+    }
+    for (uint i = 0; p->act.op != EW_FLOAT_COPY && i < rows; i++) {
+        clv_activate_row(
+            out + (y + i) * p->out.row + x * B, add + (y + i) * p->add.row + x * B, columns,
+            &p->act);
     }
 }
 

@@ -3,6 +3,7 @@
 #define CLV_KERNELS_CONV_WINOGRAD_PARAMS_H
 
 #include "kernels_cl/blocked/blocked_params.h"
+#include "kernels_cl/store/store_params.h"
 
 enum {
     WINOGRAD_OUT = 4, /* outputs of a tile along an axis */
@@ -23,6 +24,7 @@ typedef struct conv_winograd_params {
     clv_i32 pad_y, pad_x;
     clv_u32 has_bias, has_add;
     clv_f32 low, high;
+    clv_act act; /* where there is one, has_add and the clamp are not used */
 } conv_winograd_params;
 
 #endif

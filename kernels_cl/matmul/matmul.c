@@ -1,11 +1,32 @@
 /* The family of MatMul and Gemm. matmul.cl tells how. */
 #include "kernels_cl/matmul/matmul.h"
 
-#include "kernels_cl/kernel.h"
 #include "kernels_cl/matmul/matmul_params.h"
+#include "kernels_cl/store/store.h"
+#include <math.h>
 #include <string.h>
 
 extern const clv_kernel_source clv_source_matmul;
+
+/* A channel is a column, so its value is c; a scale goes into alpha. A vector b makes one column
+ * that has no axis. */
+static bool match_store(const clv_call *call, clv_store *out_store) {
+    const clv_matmul_params *op = call->params;
+    bool has_c = op->is_gemm && clv_call_has_input(call, 2) && op->beta != 0.0f;
+    int axis = call->inputs[1].shape.rank == 1 ? CLV_NO_CHANNELS : -1;
+    return clv_store_match(call, axis, out_store) && out_store->offset == 0 &&
+           (!has_c || (out_store->scale == 1 && out_store->channel_input < 0));
+}
+
+bool clv_matmul_store_fits(const clv_call *call) {
+    clv_store store;
+    return match_store(call, &store);
+}
+
+static bool takes_epilogue(const clv_call *call, const clv_traits *traits) {
+    (void)traits;
+    return clv_matmul_store_fits(call);
+}
 
 static int64_t panel_width(const clv_traits *traits) {
     return MATMUL_VECTORS * (int64_t)clv_width(traits);
@@ -158,6 +179,29 @@ static uint64_t deal_panels(
     return others * p->panel_blocks;
 }
 
+static void set_store(const clv_call *call, matmul_params *p, clv_arg *c, clv_arg *add) {
+    clv_store store;
+    if (!match_store(call, &store)) {
+        return; /* another launch does it */
+    }
+    p->alpha *= store.scale;
+    if (store.channel_input >= 0) {
+        *c = (clv_arg){CLV_ARG_INPUT, (uint32_t)store.channel_input};
+        p->has_c = 1;
+        p->beta = 1;
+        p->c_row = 0;
+        p->c_col = 1;
+    }
+    if (store.add_input >= 0) {
+        *add = (clv_arg){CLV_ARG_INPUT, (uint32_t)store.add_input};
+    }
+    p->act = store.act;
+    p->low = store.low;
+    p->high = store.high;
+    p->finishes = store.act.op != EW_FLOAT_COPY || store.add_input >= 0 || store.low != -INFINITY ||
+                  store.high != INFINITY;
+}
+
 static clv_status *emit_ref(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
@@ -178,16 +222,14 @@ static clv_status *emit_ref(
     } else {
         clv_deal(traits, elements, 256, &p.chunk, &num_items);
     }
+    clv_arg c = {p.has_c ? CLV_ARG_INPUT : CLV_ARG_NONE, 2}, add = {CLV_ARG_NONE, 0};
+    set_store(call, &p, &c, &add);
     clv_launch launch = {
         .source = &clv_source_matmul,
         .entry = is_float ? "matmul" : "matmul_int",
         .options = clv_width_options(traits),
-        .args =
-            {{CLV_ARG_INPUT, 0},
-             b,
-             {p.has_c ? CLV_ARG_INPUT : CLV_ARG_NONE, 2},
-             {CLV_ARG_OUTPUT, 0}},
-        .num_args = 4,
+        .args = {{CLV_ARG_INPUT, 0}, b, c, add, {CLV_ARG_OUTPUT, 0}},
+        .num_args = 5,
         .params = &p,
         .params_bytes = sizeof p,
         .num_items = num_items,
@@ -201,6 +243,7 @@ static const clv_variant variants[] = {
         .name = "ref",
         .summary = "any shape: 8 rows by two vectors of columns in registers; constant weights and "
                    "what has no unit-stride rows is laid out in panels first",
+        .takes_epilogue = takes_epilogue,
         .emit = emit_ref,
     },
 };

@@ -9,6 +9,7 @@
 #include "kernels_cl/clv.h"
 #include "kernels_cl/dtype.h"
 #include "kernels_cl/matmul/matmul_params.h"
+#include "kernels_cl/store/activation.h"
 #include "kernels_cl/wide.h"
 
 #define PANEL (MATMUL_VECTORS * CLV_WIDTH)
@@ -90,6 +91,45 @@ MATMUL_TILE(8)
 MATMUL_TILE(4)
 MATMUL_TILE(1)
 
+/* The rest of the epilogue, on a vector. */
+static clv_fv matmul_finish(clv_fv value, clv_fv add, const matmul_params *p) {
+    value = p->act.add == 1 ? value + add : value;
+    value = clv_activate(value, &p->act);
+    value = p->act.add == 2 ? value + add : value;
+    value = value < p->low ? (clv_fv)(p->low) : value;
+    return value > p->high ? (clv_fv)(p->high) : value;
+}
+
+/* On `count` elements of a row that were just stored. */
+static void matmul_finish_row(
+    global float *row, const global float *add, uint count, const matmul_params *p) {
+    for (uint i = 0; i < count; i += CLV_WIDTH) {
+        uint here = min(count - i, (uint)CLV_WIDTH);
+        float values[CLV_WIDTH], more[CLV_WIDTH];
+        CLV_FV_KEEP(values, (clv_fv)(0.0f));
+        CLV_FV_KEEP(more, (clv_fv)(0.0f));
+        if (here == CLV_WIDTH) {
+            CLV_FV_KEEP(values, CLV_FV_LOAD(row + i));
+        }
+        if (here == CLV_WIDTH && p->act.add != 0) {
+            CLV_FV_KEEP(more, CLV_FV_LOAD(add + i));
+        }
+        for (uint lane = 0; lane < here && here < CLV_WIDTH; lane++) {
+            values[lane] = row[i + lane];
+            more[lane] = p->act.add != 0 ? add[i + lane] : 0.0f;
+        }
+        const clv_fv result = matmul_finish(CLV_FV_TAKE(values), CLV_FV_TAKE(more), p);
+        if (here == CLV_WIDTH) {
+            CLV_FV_STORE(row + i, result);
+        } else {
+            CLV_FV_KEEP(values, result);
+        }
+        for (uint lane = 0; lane < here && here < CLV_WIDTH; lane++) {
+            row[i + lane] = values[lane];
+        }
+    }
+}
+
 /* Offsets of batch `index` in a and b. */
 static void matmul_batch(const matmul_params *p, ulong index, ulong *a, ulong *b) {
     *a = *b = 0;
@@ -104,8 +144,8 @@ static void matmul_batch(const matmul_params *p, ulong index, ulong *a, ulong *b
 /* a, b by strides; c [m][n] by strides; out [batch][m][n].
  * An item does up to MATMUL_ROWS rows by `tiles` panels of one batch. */
 CLV_WIDE kernel void matmul(
-    global float *a, global float *b, global float *c, global float *out, const matmul_params p,
-    const clv_range r) {
+    global float *a, global float *b, global float *c, global float *add, global float *out,
+    const matmul_params p, const clv_range r) {
     ulong item = r.first + get_global_id(0);
     if (item >= r.end) {
         return;
@@ -124,7 +164,8 @@ CLV_WIDE kernel void matmul(
     a = CLV_AT(float, a, r.offset[0]) + a_offset;
     b = CLV_AT(float, b, r.offset[1]) + b_offset;
     c = CLV_AT(float, c, r.offset[2]);
-    out = CLV_AT(float, out, r.offset[3]) + batch * p.m * p.n;
+    out = CLV_AT(float, out, r.offset[4]) + batch * p.m * p.n;
+    const uint begin = panel * PANEL, end = min(last_panel * PANEL, p.n);
     for (; panel < last_panel; panel++) {
         uint first = panel * PANEL;
         uint q = p.moves_back ? min(first, p.n - PANEL) : first;
@@ -144,13 +185,17 @@ CLV_WIDE kernel void matmul(
             }
         }
     }
+    add = CLV_AT(float, add, r.offset[3]) + batch * p.m * p.n + begin;
+    for (uint m = row; p.finishes && m < last_row; m++) {
+        matmul_finish_row(out + (ulong)m * p.n + begin, add + (ulong)m * p.n, end - begin, &p);
+    }
 }
 
 /* The same for int32, int64, uint32 and uint64, wrapping; any strides; an item does `chunk`
  * elements of out. */
 kernel void matmul_int(
-    global uchar *a, global uchar *b, global uchar *c, global uchar *out, const matmul_params p,
-    const clv_range r) {
+    global uchar *a, global uchar *b, global uchar *c, global uchar *add, global uchar *out,
+    const matmul_params p, const clv_range r) {
     ulong item = r.first + get_global_id(0);
     if (item >= r.end) {
         return;
@@ -158,7 +203,7 @@ kernel void matmul_int(
     a = CLV_AT(uchar, a, r.offset[0]);
     b = CLV_AT(uchar, b, r.offset[1]);
     c = CLV_AT(uchar, c, r.offset[2]);
-    out = CLV_AT(uchar, out, r.offset[3]);
+    out = CLV_AT(uchar, out, r.offset[4]);
     ulong matrix = (ulong)p.m * p.n, elements = matrix;
     for (uint i = 0; i < p.num_batch; i++) {
         elements *= p.batch[i];

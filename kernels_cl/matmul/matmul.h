@@ -24,6 +24,9 @@ typedef struct clv_matmul_shape {
     int64_t batch[CLV_MATMUL_BATCH], a_batch[CLV_MATMUL_BATCH], b_batch[CLV_MATMUL_BATCH];
 } clv_matmul_shape;
 
+/* Whether the kernels do the call's epilogue in their stores. */
+bool clv_matmul_store_fits(const clv_call *call);
+
 void clv_matmul_shape_of(const clv_call *call, clv_matmul_shape *out_shape);
 
 #endif

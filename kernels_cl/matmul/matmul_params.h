@@ -2,7 +2,7 @@
 #ifndef CLV_KERNELS_MATMUL_PARAMS_H
 #define CLV_KERNELS_MATMUL_PARAMS_H
 
-#include "kernels_cl/clv.h"
+#include "kernels_cl/store/store_params.h"
 
 enum { MATMUL_BATCH = 6, MATMUL_ROWS = 8, MATMUL_VECTORS = 2 };
 
@@ -23,6 +23,9 @@ typedef struct matmul_params {
     clv_u32 moves_back;    /* b is row-major: the last panel is moved back to end at column n */
     clv_u32 has_c;
     clv_f32 alpha, beta;
+    clv_u32 finishes; /* the epilogue has more than alpha and c: add, activation, clamp */
+    clv_act act;
+    clv_f32 low, high;
     clv_u32 dtype, chunk; /* matmul_int */
 } matmul_params;
 

@@ -68,7 +68,7 @@ static clv_status *run_piece(
     }
     clv_mutable_view *outputs = NULL;
     CLV_TRY(clv_case_outputs(&data->arena, &piece, &outputs));
-    CLV_TRY(piece.op->reference(&piece, outputs));
+    CLV_TRY(clv_call_reference(&piece, outputs));
     for (size_t i = 0; i < piece.num_outputs; i++) {
         if (outputs[i].dtype == CLV_DTYPE_NONE) {
             continue;
@@ -131,7 +131,7 @@ clv_status *clv_case_check_splits(
     if (data->call.op->splits == NULL) {
         return NULL;
     }
-    CLV_TRY(data->call.op->splits(&data->call, &data->arena, &list));
+    CLV_TRY(clv_call_splits(&data->call, &data->arena, &list));
     for (size_t s = 0; s < list.num_splits; s++) {
         for (int repeat = 0; repeat < 3; repeat++) {
             clv_status *status = try_split(data, &list.splits[s], random, whole);

@@ -1,0 +1,59 @@
+/* Activations behind a store: a row of vectors that was just stored goes through one operation. One
+ * copy of this a kernel, outside its unrolled tiles. */
+#ifndef CLV_KERNELS_ACTIVATION_H
+#define CLV_KERNELS_ACTIVATION_H
+
+#include "kernels_cl/elementwise/elementwise_math.h"
+#include "kernels_cl/store/store_params.h"
+
+static clv_fv clv_activate(clv_fv x, const clv_act *act) {
+    const float a = act->a, b = act->b;
+    switch (act->op) {
+    case EW_FLOAT_RELU:
+        return x < ZERO ? ZERO : x;
+    case EW_FLOAT_CLIP:
+        return ew_clamp(x, a, b);
+    case EW_FLOAT_LEAKY_RELU:
+        return x < ZERO ? x * a : x;
+    case EW_FLOAT_SIGMOID:
+        return ONE / (ONE + exp(-x));
+    case EW_FLOAT_TANH:
+        return tanh(x);
+    case EW_FLOAT_SWISH:
+        return x / (ONE + exp(x * -a));
+    case EW_FLOAT_HARD_SWISH:
+        return x * ew_clamp(x / 6.0f + 0.5f, 0.0f, 1.0f);
+    case EW_FLOAT_HARD_SIGMOID:
+        return ew_clamp(x * a + b, 0.0f, 1.0f);
+    case EW_FLOAT_GELU:
+        return ew_gelu(x);
+    case EW_FLOAT_GELU_TANH:
+        return ew_gelu_tanh(x);
+    case EW_FLOAT_ELU:
+        return x < ZERO ? expm1(x) * a : x;
+    case EW_FLOAT_MISH:
+        return ew_mish(x);
+    case EW_FLOAT_SOFTPLUS:
+        return ew_max(x, ZERO) + log1p(exp(-fabs(x)));
+    default:
+        return x;
+    }
+}
+
+/* `count` vectors at `row`, the added tensor's at `add`. */
+static void clv_activate_row(
+    global float *row, const global float *add, uint count, const clv_act *act) {
+    for (uint i = 0; i < count; i++) {
+        clv_fv value = CLV_FV_LOAD(row + i * CLV_WIDTH);
+        if (act->add == 1) {
+            value += CLV_FV_LOAD(add + i * CLV_WIDTH);
+        }
+        value = clv_activate(value, act);
+        if (act->add == 2) {
+            value += CLV_FV_LOAD(add + i * CLV_WIDTH);
+        }
+        CLV_FV_STORE(row + i * CLV_WIDTH, value);
+    }
+}
+
+#endif

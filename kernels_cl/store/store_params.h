@@ -1,0 +1,14 @@
+/* What a kernel does with a result before and after it stores it, where its store does more. */
+#ifndef CLV_KERNELS_STORE_PARAMS_H
+#define CLV_KERNELS_STORE_PARAMS_H
+
+#include "kernels_cl/elementwise/elementwise_params.h"
+
+/* An activation, on values that were just stored and are in the first cache still. */
+typedef struct clv_act {
+    clv_u32 op;   /* EW_FLOAT_x; EW_FLOAT_COPY (0): none */
+    clv_u32 add;  /* 1: the added tensor comes before it, 2: behind it */
+    clv_f32 a, b; /* constants of the operation */
+} clv_act;
+
+#endif
