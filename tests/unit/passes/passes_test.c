@@ -283,22 +283,23 @@ typedef struct simplification {
 } simplification;
 
 static const simplification simplifications[] = {
-    {"input x f32[2,3]\na = Relu(x)\nb = Identity(a)\ny = Neg(b)\noutput y", 2},
-    {"input x f32[2,3]\na = Relu(x)\nb = Dropout(a)\ny = Neg(b)\noutput y", 2},
-    {"input x f32[2,3]\na = Cast(x) to=1\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\ninput z f32[1]\na = CastLike(x, z)\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\na = Max(x)\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\na = Transpose(x) perm=[0,1]\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\na = Concat(x) axis=0\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\na = Flatten(x) axis=1\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\nconstant s i64[2]{2,3}\na = Expand(x, s)\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\nconstant p i64[4]{0}\na = Pad(x, p)\ny = Neg(a)\noutput y", 1},
-    {"input x f32[2,3]\nconstant r i64[2]{1}\na = Tile(x, r)\ny = Neg(a)\noutput y", 1},
+    {"input x f32[2,3]\na = Relu(x)\nb = Identity(a)\ny = Softmax(b)\noutput y", 2},
+    {"input x f32[2,3]\na = Relu(x)\nb = Dropout(a)\ny = Softmax(b)\noutput y", 2},
+    {"input x f32[2,3]\na = Cast(x) to=1\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\ninput z f32[1]\na = CastLike(x, z)\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\na = Max(x)\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\na = Transpose(x) perm=[0,1]\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\na = Concat(x) axis=0\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\na = Flatten(x) axis=1\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\nconstant s i64[2]{2,3}\na = Expand(x, s)\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\nconstant p i64[4]{0}\na = Pad(x, p)\ny = Softmax(a)\noutput y", 1},
+    {"input x f32[2,3]\nconstant r i64[2]{1}\na = Tile(x, r)\ny = Softmax(a)\noutput y", 1},
     /* a chain of nothing */
-    {"input x f32[2,3]\na = Identity(x)\nb = Identity(a)\nc = Identity(b)\ny = Neg(c)\noutput y",
+    {"input x f32[2,3]\na = Identity(x)\nb = Identity(a)\nc = Identity(b)\ny = Softmax(c)\noutput "
+     "y",
      1},
     /* the output keeps its name: who makes the input writes it */
-    {"input x f32[2,3]\na = Relu(x)\ny = Identity(a)\nz = Neg(a)\noutput y z", 2},
+    {"input x f32[2,3]\na = Relu(x)\ny = Identity(a)\nz = Softmax(a)\noutput y z", 2},
     {"input x f32[2,3]\na = Relu(x)\nb = Identity(a)\ny = Identity(b)\noutput y", 1},
     /* where it cannot be: an input or another output under a second name */
     {"input x f32[2,3]\ny = Identity(x)\noutput y", 1},
@@ -306,22 +307,23 @@ static const simplification simplifications[] = {
     {"input x f32[2,3]\na = Relu(x)\ny = Identity(a)\nz = Identity(a)\noutput y z", 2},
     /* views of views; and those that come to nothing */
     {"input x f32[2,3]\nconstant s i64[1]{6}\nconstant t i64[2]{3,2}\na = Reshape(x, s)\n"
-     "b = Reshape(a, t)\ny = Neg(b)\noutput y",
+     "b = Reshape(a, t)\ny = Softmax(b)\noutput y",
      2},
     {"input x f32[2,3]\nconstant s i64[1]{6}\nconstant t i64[2]{2,3}\na = Reshape(x, s)\n"
-     "b = Reshape(a, t)\ny = Neg(b)\noutput y",
+     "b = Reshape(a, t)\ny = Softmax(b)\noutput y",
      1},
-    {"input x f32[2,3,4]\na = Flatten(x) axis=2\nb = Flatten(a) axis=0\ny = Neg(b)\noutput y", 2},
+    {"input x f32[2,3,4]\na = Flatten(x) axis=2\nb = Flatten(a) axis=0\ny = Softmax(b)\noutput y",
+     2},
     /* the one in between is wanted as well */
     {"input x f32[2,3]\nconstant s i64[1]{6}\nconstant t i64[2]{2,3}\na = Reshape(x, s)\n"
-     "b = Reshape(a, t)\ny = Neg(b)\nz = Neg(a)\noutput y z",
+     "b = Reshape(a, t)\ny = Softmax(b)\nz = Softmax(a)\noutput y z",
      3},
     /* what lies below the views is renamed between them */
     {"input x f32[2,3]\nconstant s i64[1]{6}\nconstant t i64[2]{3,2}\na = Relu(x)\n"
-     "b = Reshape(a, s)\ny = Identity(a)\nc = Reshape(b, t)\nz = Neg(c)\noutput y z",
+     "b = Reshape(a, s)\ny = Identity(a)\nc = Reshape(b, t)\nz = Softmax(c)\noutput y z",
      3},
     /* nothing to leave out */
-    {"input x f32[2,3]\na = Transpose(x) perm=[1,0]\nb = Transpose(a) perm=[0,1]\ny = Neg(b)\n"
+    {"input x f32[2,3]\na = Transpose(x) perm=[1,0]\nb = Transpose(a) perm=[0,1]\ny = Softmax(b)\n"
      "output y",
      2},
     {"input x f32[2,3]\na = Cast(x) to=7\ny = Neg(a)\noutput y", 2},
@@ -361,7 +363,7 @@ static void test_merged_views_keep_their_shape(void **state) {
 static void test_dropout_with_its_mask(void **state) {
     (void)state;
     clv_graph *graph = optimise("input x f32[2,3]\na = Relu(x)\nb, mask = Dropout(a)\n"
-                                "y = Neg(b)\noutput y mask\n");
+                                "y = Softmax(b)\noutput y mask\n");
     assert_int_equal(graph->num_nodes, 2);
     const clv_tensor *mask = find(graph, "mask");
     assert_int_equal(mask->kind, CLV_TENSOR_CONSTANT);
@@ -550,7 +552,7 @@ static void test_hook_sees_every_pass(void **state) {
     clv_graph *graph = make(shape_arithmetic);
     seen s = {.stop_after = 99};
     assert_ok(clv_passes_run(graph, note, &s));
-    assert_string_equal(s.names, "infer fold simplify fold_batchnorm dce ");
+    assert_string_equal(s.names, "infer fold simplify fold_batchnorm join_pointwise epilogue dce ");
     clv_graph_destroy(graph);
     graph = make(shape_arithmetic);
     s = (seen){.stop_after = 1};
