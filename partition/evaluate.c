@@ -18,6 +18,8 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
         clv_free(ev->hop_bytes);
         clv_free(ev->hops);
         clv_free(ev->free_us);
+        clv_free(ev->link_free_us);
+        clv_free(ev->position);
         clv_free(ev->ready_us);
         clv_free(ev->arrived_us);
         clv_free(ev->arrived_bytes);
@@ -67,11 +69,14 @@ clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev)
     ev->hop_bytes = clv_alloc_zeroed(hops, sizeof *ev->hop_bytes);
     ev->hops = clv_alloc_zeroed(hops, sizeof *ev->hops);
     ev->free_us = clv_alloc_zeroed(units, sizeof *ev->free_us);
+    ev->link_free_us = clv_alloc_zeroed(hops, sizeof *ev->link_free_us);
+    ev->position = clv_alloc_zeroed((size_t)costs->workload->num_tasks + 1, sizeof *ev->position);
     ev->arrived_us = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_us);
     ev->arrived_bytes = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_bytes);
     if (ev->unit_us == NULL || ev->link_us == NULL || ev->memory_us == NULL || ev->held == NULL ||
         ev->hop_bytes == NULL || ev->hops == NULL || ev->free_us == NULL ||
-        ev->arrived_us == NULL || ev->arrived_bytes == NULL) {
+        ev->link_free_us == NULL || ev->position == NULL || ev->arrived_us == NULL ||
+        ev->arrived_bytes == NULL) {
         clv_evaluator_destroy(ev);
         return NO_MEMORY_HERE();
     }
@@ -405,7 +410,10 @@ static clv_status *carry(
                 *out_arrival_us = fmax(*out_arrival_us, w->ev->free_us[ends[k]]);
             }
         }
-        *out_arrival_us += time_us;
+        const clv_link *link = &costs->machine->links[path[i] / 2];
+        double *link_free_us = &w->ev->link_free_us[link->half_duplex ? path[i] / 2 * 2 : path[i]];
+        *out_arrival_us = fmax(*out_arrival_us, *link_free_us) + time_us;
+        *link_free_us = *out_arrival_us;
         for (int k = 0; k < 2; k++) {
             if (ends[k] != CLV_NO_INDEX && !costs->machine->units[ends[k]].overlaps) {
                 w->ev->free_us[ends[k]] = *out_arrival_us;
@@ -519,9 +527,54 @@ static clv_status *prepare_walk(clock_walk *w) {
     }
     memset(ev->ready_us, 0, w->group->num_pieces * sizeof *ev->ready_us);
     memset(ev->free_us, 0, ev->costs->machine->num_units * sizeof *ev->free_us);
+    memset(
+        ev->link_free_us, 0, (size_t)ev->costs->machine->num_links * 2 * sizeof *ev->link_free_us);
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        ev->position[w->group->order != NULL ? w->group->order[i] : i] = i;
+    }
     for (uint32_t i = 0; i < workload->num_tensors; i++) {
         if (workload->tensors[i].producer == CLV_NO_TASK) {
             CLV_TRY(push_source(w, i, NULL, 0));
+        }
+    }
+    return NULL;
+}
+
+/* The position of the first of a tensor's readers. */
+static uint64_t first_reader(const clv_evaluator *ev, uint32_t tensor) {
+    const clv_task_tensor *t = &ev->costs->workload->tensors[tensor];
+    uint64_t first = UINT32_MAX;
+    for (uint32_t i = 0; i < t->num_consumers; i++) {
+        first = ev->position[t->consumers[i]] < first ? ev->position[t->consumers[i]] : first;
+    }
+    return first;
+}
+
+/* Sends what a task has made: first what is read first, while there are few. */
+static clv_status *push_outputs(clock_walk *w, uint32_t task) {
+    enum { FEW = 32 };
+    const clv_workload *workload = w->ev->costs->workload;
+    const clv_task *t = &workload->tasks[task];
+    const clv_placement *p = &w->group->placements[task];
+    uint32_t order[FEW];
+    uint64_t keys[FEW];
+    bool is_sorted = t->num_outputs > 1 && t->num_outputs <= FEW;
+    for (uint32_t o = 0; is_sorted && o < t->num_outputs; o++) {
+        uint64_t key = first_reader(w->ev, t->outputs[o]);
+        uint32_t at = o;
+        for (; at > 0 && keys[at - 1] > key; at--) {
+            keys[at] = keys[at - 1];
+            order[at] = order[at - 1];
+        }
+        keys[at] = key;
+        order[at] = t->outputs[o];
+    }
+    for (uint32_t o = 0; o < t->num_outputs; o++) {
+        uint32_t tensor = is_sorted ? order[o] : t->outputs[o];
+        for (uint32_t k = 0; k < num_holders(workload, task, p); k++) {
+            CLV_TRY(push_source(
+                w, tensor, &w->group->pieces[p->first_piece + k],
+                w->ev->ready_us[p->first_piece + k]));
         }
     }
     return NULL;
@@ -538,19 +591,12 @@ clv_status *clv_evaluate_latency(
     CLV_TRY(prepare_walk(&w));
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         uint32_t task = group->order != NULL ? group->order[i] : i;
-        const clv_placement *p = &group->placements[task];
         double start_us;
         CLV_TRY(run_task(&w, task, &start_us));
         if (out_start_us != NULL) {
             out_start_us[task] = start_us;
         }
-        for (uint32_t o = 0; o < workload->tasks[task].num_outputs; o++) {
-            for (uint32_t k = 0; k < num_holders(workload, task, p); k++) {
-                CLV_TRY(push_source(
-                    &w, workload->tasks[task].outputs[o], &group->pieces[p->first_piece + k],
-                    ev->ready_us[p->first_piece + k]));
-            }
-        }
+        CLV_TRY(push_outputs(&w, task));
     }
     *out_us = w.end_us;
     return NULL;

@@ -32,6 +32,8 @@ typedef struct clv_evaluator {
     uint32_t *hops;    /* those that carry it */
     uint32_t num_hops;
     double *free_us;                    /* [num_units] */
+    double *link_free_us;               /* [2 * num_links] */
+    uint32_t *position;                 /* [num_tasks]: in the group's order */
     double *arrived_us, *arrived_bytes; /* [num_memories]: of the tensor at hand */
     double *ready_us;                   /* [capacity_pieces]: inputs there, then finished */
     size_t capacity_pieces;
@@ -63,7 +65,7 @@ clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double
 /* The largest load; *out_where (may be NULL) is its index: units, then directions of links, then
  * memories. */
 double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where);
-/* Of one request alone, in the group's order, links not shared; a serial group does one thing after
+/* Of one request alone, in the group's order, on links too; a serial group does one thing after
  * another: what the last clv_evaluate_loads found for it.
  * `out_start_us` [num_tasks] may be NULL. */
 clv_status *clv_evaluate_latency(

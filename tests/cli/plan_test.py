@@ -223,6 +223,23 @@ def simulate_tells_a_person():
             assert word in text, f"{word!r} is not in {text}"
 
 
+@test
+def published_schedule_of_ten_tasks():
+    """The example of the paper on HEFT (IEEE TPDS 2002), whose schedule takes 80; on links that carry one thing at
+    a time, which the paper's do not."""
+    times = {1: (14, 16, 9), 2: (13, 19, 18), 3: (11, 13, 19), 4: (13, 8, 17), 5: (12, 13, 10), 6: (13, 16, 9),
+             7: (7, 15, 11), 8: (5, 11, 14), 9: (18, 12, 20), 10: (21, 7, 16)}
+    edges = {(1, 2): 18, (1, 3): 12, (1, 4): 9, (1, 5): 11, (1, 6): 14, (2, 8): 19, (2, 9): 16, (3, 7): 23,
+             (4, 8): 27, (4, 9): 23, (5, 9): 13, (6, 8): 15, (7, 10): 17, (8, 10): 11, (9, 10): 13}
+    with Folder() as at:
+        path = write_json(at("heft.tasks.json"), {
+            "tasks": [{"name": f"n{i}", "time_us": dict(zip(("p1", "p2", "p3"), t))} for i, t in times.items()],
+            "edges": [{"from": f"n{a}", "to": f"n{b}", "bytes": c} for (a, b), c in edges.items()]})
+        args = (path, "--machine", "p1; p2; p3; link p* p* bw=1M", "--policy", "branch")
+        assert run_json("plan", *args)["predicted_latency_ms"] <= 0.080
+        assert run_json("simulate", *args)["makespan_us"] <= 80
+
+
 # --- pictures ---
 
 
