@@ -24,6 +24,10 @@ typedef CLV_PASTE(int, CLV_WIDTH) clv_iv;
 #endif
 #endif
 
+/* Of kernels for CPUs alone, whose work-items are tiles: compiled as plain functions, also by
+ * compilers that would make vectors of work-items. */
+#define CLV_TILE CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1)))
+
 /* clv_fv at any float's address; KEEP and TAKE: to and from private memory. */
 #if defined(__clang__)
 typedef float clv_fv_unaligned __attribute__((ext_vector_type(CLV_WIDTH), aligned(4)));

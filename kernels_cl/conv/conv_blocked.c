@@ -265,14 +265,15 @@ clv_status *clv_conv_blocked_emit(
     p.low = store.low;
     p.high = store.high;
     p.act = store.act;
-    char entry[64];
+    char options[96];
     snprintf(
-        entry, sizeof entry, "conv_blocked_%dx%ds%d", (int)t->positions, (int)t->vectors,
+        options, sizeof options, "-DCLV_WIDTH=%d -DCONV_R=%d -DCONV_V=%d -DCONV_S=%d",
+        (int)plan.block, (int)t->positions, (int)t->vectors,
         window_of(call)->stride[X] == 2 ? 2 : 1);
     clv_launch launch = {
         .source = &clv_source_conv_blocked,
-        .entry = entry,
-        .options = clv_width_options(traits),
+        .entry = "conv_blocked",
+        .options = options,
         .args = {{CLV_ARG_INPUT, 0}, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = &p,

@@ -19,6 +19,13 @@
 
 #define B CLV_WIDTH
 
+/* The tile, set when the program is built: R, V and the stride along a row. */
+#ifndef CONV_R
+#define CONV_R 14
+#define CONV_V 2
+#define CONV_S 1
+#endif
+
 /* What does not change over a tile. */
 typedef struct conv_tile_place {
     global float *out;       /* plane of its first output block, row 0 */
@@ -77,150 +84,155 @@ static void conv_activate(const conv_tile_place *at, const conv_blocked_params *
     }
 }
 
+#define SUMS (CONV_R * CONV_V)
+
+/* Sums of a tile begin with the bias. */
+static void conv_begin(clv_fv *sums, const global float *bias, uint planes, bool has_bias) {
+#pragma unroll
+    for (int v = 0; v < CONV_V; v++) {
+        clv_fv start = (clv_fv)(0.0f);
+        if (has_bias && v < planes) {
+            start = CLV_FV_LOAD(bias + v * B);
+        }
+#pragma unroll
+        for (int r = 0; r < CONV_R; r++) {
+            sums[r * CONV_V + v] = start;
+        }
+    }
+}
+
+static void conv_save(const clv_fv *sums, float *saved) {
+#pragma unroll
+    for (int i = 0; i < SUMS; i++) {
+        *(private clv_fv *)(saved + i * B) = sums[i];
+    }
+}
+
+static void conv_resume(clv_fv *sums, const float *saved) {
+#pragma unroll
+    for (int i = 0; i < SUMS; i++) {
+        sums[i] = *(const private clv_fv *)(saved + i * B);
+    }
+}
+
+/* One tap of one block of input channels. */
+static void conv_tap(clv_fv *sums, const global float *x, const global float *w) {
+#pragma unroll 2
+    for (int i = 0; i < B; i++) {
+        clv_fv weight[CONV_V];
+#pragma unroll
+        for (int v = 0; v < CONV_V; v++) {
+            weight[v] = CLV_FV_LOAD(w + (i * CONV_V + v) * B);
+        }
+#pragma unroll
+        for (int r = 0; r < CONV_R; r++) {
+            clv_fv value = (clv_fv)(x[r * (CONV_S * B) + i]);
+#pragma unroll
+            for (int v = 0; v < CONV_V; v++) {
+                sums[r * CONV_V + v] = fma(value, weight[v], sums[r * CONV_V + v]);
+            }
+        }
+    }
+}
+
+/* Stores a tile that lies in one row as a whole. */
+static void conv_store(clv_fv *sums, const conv_tile_place *at, const conv_blocked_params *p) {
+#pragma unroll
+    for (int v = 0; v < CONV_V; v++) {
+        global float *to = at->out + (ulong)v * p->out.plane + at->y * p->out.row + at->x * B;
+        const global float *from =
+            at->add + (ulong)v * p->add.plane + at->y * p->add.row + at->x * B;
+        if (p->has_add) {
+#pragma unroll
+            for (int r = 0; r < CONV_R; r++) {
+                sums[r * CONV_V + v] += CLV_FV_LOAD(from + r * B);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < CONV_R; r++) {
+            clv_fv value = sums[r * CONV_V + v];
+            value = value < p->low ? (clv_fv)(p->low) : value;
+            value = value > p->high ? (clv_fv)(p->high) : value;
+            CLV_FV_STORE(to + r * B, value);
+        }
+    }
+}
+
+/* Brings a tile's sums to where they go; `saved` is its memory. */
+static void conv_finish(
+    clv_fv *sums, float *saved, const conv_tile_place *at, const conv_blocked_params *p) {
+    if (at->x + CONV_R >= p->out.width || at->planes != CONV_V || at->count != CONV_R) {
+        conv_save(sums, saved);
+        conv_store_slow(saved, CONV_V, at, p);
+    } else {
+        conv_store(sums, at, p);
+    }
+    if (p->act.op != EW_FLOAT_COPY) {
+        conv_activate(at, p);
+    }
+}
+
 /* An item does `run` tiles of one block of outputs. Where the weights of a block are more than a
  * core's cache holds, they are taken `chunk` blocks of inputs at a time through all of its tiles,
  * whose sums wait in memory meanwhile. */
-#define CONV_BLOCKED(R, V, S)                                                                      \
-    CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1)))                                        \
-    kernel void conv_blocked_##R##x##V##s##S(                                                      \
-        global float *in, global float *weights, global float *bias, global float *add,            \
-        global float *out, const conv_blocked_params p, const clv_range range) {                   \
-        ulong item = range.first + get_global_id(0);                                               \
-        if (item >= range.end) {                                                                   \
-            return;                                                                                \
-        }                                                                                          \
-        uint in_band = (uint)(item % p.band);                                                      \
-        item /= p.band;                                                                            \
-        uint block = (uint)(item % p.blocks);                                                      \
-        item /= p.blocks;                                                                          \
-        uint first = ((uint)(item % p.bands) * p.band + in_band) * p.run;                          \
-        item /= p.bands;                                                                           \
-        uint group = (uint)(item % p.groups), image = (uint)(item / p.groups);                     \
-        uint end = min(first + p.run, p.tiles * p.lines);                                          \
-        uint plane = group * p.group_out + block * V;                                              \
-        conv_tile_place at;                                                                        \
-        at.planes = min((uint)V, p.group_out - block * V);                                         \
-        at.is_first_plane = image == 0 && plane == 0;                                              \
-        at.out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +          \
-                 (ulong)plane * p.out.plane;                                                       \
-        at.add = CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +          \
-                 (ulong)plane * p.add.plane;                                                       \
-        in = CLV_AT(float, in, range.offset[0]) + p.in.lead + image * p.in.image +                 \
-             (ulong)group * p.group_in * p.in.plane;                                               \
-        const global float *w_chunk = CLV_AT(float, weights, range.offset[1]) +                    \
-                                      group * p.weight_group + block * p.weight_block;             \
-        bias = CLV_AT(float, bias, range.offset[2]) + plane * B;                                   \
-        float waiting[CONV_BLOCKED_RUN * R * V * B] __attribute__((aligned(64)));                  \
-        for (uint c0 = 0; c0 < p.group_in; c0 += p.chunk) {                                        \
-            uint c1 = min(c0 + p.chunk, p.group_in);                                               \
-            for (uint tile = first; tile < end; tile++) {                                          \
-                float *saved = waiting + (tile - first) * (R * V * B);                             \
-                uint line = tile / p.tiles, q = tile % p.tiles * R;                                \
-                const global float *x =                                                            \
-                    in + (ulong)c0 * p.in.plane + line * p.stride_row + q * (S * B) - p.lead_taps; \
-                const global float *w = w_chunk;                                                   \
-                clv_fv sums[R * V];                                                                \
-                _Pragma("unroll") for (int v = 0; v < V; v++) {                                    \
-                    clv_fv start = (clv_fv)(0.0f);                                                 \
-                    if (p.has_bias && v < at.planes) {                                             \
-                        start = CLV_FV_LOAD(bias + v * B);                                         \
-                    }                                                                              \
-                    _Pragma("unroll") for (int r = 0; r < R; r++) {                                \
-                        sums[r * V + v] = start;                                                   \
-                    }                                                                              \
-                }                                                                                  \
-                if (c0 != 0) {                                                                     \
-                    _Pragma("unroll") for (int i = 0; i < R * V; i++) {                            \
-                        sums[i] = *(private clv_fv *)(saved + i * B);                              \
-                    }                                                                              \
-                }                                                                                  \
-                for (uint c = c0; c < c1; c++) {                                                   \
-                    const global float *x_row = x;                                                 \
-                    for (uint ky = 0; ky < p.kernel_y; ky++) {                                     \
-                        const global float *x_tap = x_row;                                         \
-                        for (uint kx = 0; kx < p.kernel_x; kx++) {                                 \
-                            _Pragma("unroll") for (int i = 0; i < B; i++) {                        \
-                                clv_fv weight[V];                                                  \
-                                _Pragma("unroll") for (int v = 0; v < V; v++) {                    \
-                                    weight[v] = CLV_FV_LOAD(w + (i * V + v) * B);                  \
-                                }                                                                  \
-                                _Pragma("unroll") for (int r = 0; r < R; r++) {                    \
-                                    clv_fv value = (clv_fv)(x_tap[r * (S * B) + i]);               \
-                                    _Pragma("unroll") for (int v = 0; v < V; v++) {                \
-                                        sums[r * V + v] = fma(value, weight[v], sums[r * V + v]);  \
-                                    }                                                              \
-                                }                                                                  \
-                            }                                                                      \
-                            w += B * B * V;                                                        \
-                            x_tap += p.tap_x;                                                      \
-                        }                                                                          \
-                        x_row += p.tap_row;                                                        \
-                    }                                                                              \
-                    x += p.in.plane;                                                               \
-                }                                                                                  \
-                if (c1 < p.group_in) {                                                             \
-                    _Pragma("unroll") for (int i = 0; i < R * V; i++) {                            \
-                        *(private clv_fv *)(saved + i * B) = sums[i];                              \
-                    }                                                                              \
-                    continue;                                                                      \
-                }                                                                                  \
-                at.y = p.is_linear ? q / p.pitch : line;                                           \
-                at.x = p.is_linear ? q % p.pitch : q;                                              \
-                at.count = min((uint)R, p.line - q);                                               \
-                if (at.x + R >= p.out.width || at.planes != V || at.count != R) {                  \
-                    _Pragma("unroll") for (int i = 0; i < R * V; i++) {                            \
-                        *(private clv_fv *)(saved + i * B) = sums[i];                              \
-                    }                                                                              \
-                    conv_store_slow(saved, V, &at, &p);                                            \
-                } else {                                                                           \
-                    _Pragma("unroll") for (int v = 0; v < V; v++) {                                \
-                        global float *to =                                                         \
-                            at.out + (ulong)v * p.out.plane + at.y * p.out.row + at.x * B;         \
-                        const global float *from =                                                 \
-                            at.add + (ulong)v * p.add.plane + at.y * p.add.row + at.x * B;         \
-                        if (p.has_add) {                                                           \
-                            _Pragma("unroll") for (int r = 0; r < R; r++) {                        \
-                                sums[r * V + v] += CLV_FV_LOAD(from + r * B);                      \
-                            }                                                                      \
-                        }                                                                          \
-                        _Pragma("unroll") for (int r = 0; r < R; r++) {                            \
-                            clv_fv value = sums[r * V + v];                                        \
-                            value = value < p.low ? (clv_fv)(p.low) : value;                       \
-                            value = value > p.high ? (clv_fv)(p.high) : value;                     \
-                            CLV_FV_STORE(to + r * B, value);                                       \
-                        }                                                                          \
-                    }                                                                              \
-                }                                                                                  \
-                if (p.act.op != EW_FLOAT_COPY) {                                                   \
-                    conv_activate(&at, &p);                                                        \
-                }                                                                                  \
-            }                                                                                      \
-            w_chunk += (ulong)(c1 - c0) * p.weight_input;                                          \
-        }                                                                                          \
+CLV_TILE kernel void conv_blocked(
+    global float *in, global float *weights, global float *bias, global float *add,
+    global float *out, const conv_blocked_params p, const clv_range range) {
+    ulong item = range.first + get_global_id(0);
+    if (item >= range.end) {
+        return;
     }
-
-#if CLV_WIDTH == 16
-CONV_BLOCKED(28, 1, 1)
-CONV_BLOCKED(14, 2, 1)
-CONV_BLOCKED(9, 3, 1)
-CONV_BLOCKED(7, 3, 1)
-CONV_BLOCKED(6, 4, 1)
-CONV_BLOCKED(3, 6, 1)
-CONV_BLOCKED(1, 8, 1)
-CONV_BLOCKED(28, 1, 2)
-CONV_BLOCKED(14, 2, 2)
-CONV_BLOCKED(9, 3, 2)
-CONV_BLOCKED(7, 3, 2)
-CONV_BLOCKED(6, 4, 2)
-CONV_BLOCKED(3, 6, 2)
-CONV_BLOCKED(1, 8, 2)
-#else
-CONV_BLOCKED(12, 1, 1)
-CONV_BLOCKED(6, 2, 1)
-CONV_BLOCKED(4, 3, 1)
-CONV_BLOCKED(1, 8, 1)
-CONV_BLOCKED(12, 1, 2)
-CONV_BLOCKED(6, 2, 2)
-CONV_BLOCKED(4, 3, 2)
-CONV_BLOCKED(1, 8, 2)
-#endif
+    uint in_band = (uint)(item % p.band);
+    item /= p.band;
+    uint block = (uint)(item % p.blocks);
+    item /= p.blocks;
+    uint first = ((uint)(item % p.bands) * p.band + in_band) * p.run;
+    item /= p.bands;
+    uint group = (uint)(item % p.groups), image = (uint)(item / p.groups);
+    uint end = min(first + p.run, p.tiles * p.lines);
+    uint plane = group * p.group_out + block * CONV_V;
+    conv_tile_place at;
+    at.planes = min((uint)CONV_V, p.group_out - block * CONV_V);
+    at.is_first_plane = image == 0 && plane == 0;
+    at.out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +
+             (ulong)plane * p.out.plane;
+    at.add = CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +
+             (ulong)plane * p.add.plane;
+    in = CLV_AT(float, in, range.offset[0]) + p.in.lead + image * p.in.image +
+         (ulong)group * p.group_in * p.in.plane;
+    const global float *w_chunk =
+        CLV_AT(float, weights, range.offset[1]) + group * p.weight_group + block * p.weight_block;
+    bias = CLV_AT(float, bias, range.offset[2]) + plane * B;
+    float waiting[CONV_BLOCKED_RUN * SUMS * B] __attribute__((aligned(64)));
+    for (uint c0 = 0; c0 < p.group_in; c0 += p.chunk) {
+        uint c1 = min(c0 + p.chunk, p.group_in);
+        for (uint tile = first; tile < end; tile++) {
+            float *saved = waiting + (tile - first) * (SUMS * B);
+            uint line = tile / p.tiles, q = tile % p.tiles * CONV_R;
+            const global float *w = w_chunk, *x = in + (ulong)c0 * p.in.plane +
+                                                  line * p.stride_row + q * (CONV_S * B) -
+                                                  p.lead_taps;
+            clv_fv sums[SUMS];
+            conv_begin(sums, bias, at.planes, p.has_bias);
+            if (c0 != 0) {
+                conv_resume(sums, saved);
+            }
+            for (uint c = c0; c < c1; c++, x += p.in.plane) {
+                for (uint ky = 0; ky < p.kernel_y; ky++) {
+                    for (uint kx = 0; kx < p.kernel_x; kx++, w += B * B * CONV_V) {
+                        conv_tap(sums, x + ky * p.tap_row + kx * p.tap_x, w);
+                    }
+                }
+            }
+            at.y = p.is_linear ? q / p.pitch : line;
+            at.x = p.is_linear ? q % p.pitch : q;
+            at.count = min((uint)CONV_R, p.line - q);
+            if (c1 < p.group_in) {
+                conv_save(sums, saved);
+            } else {
+                conv_finish(sums, saved, &at, &p);
+            }
+        }
+        w_chunk += (ulong)(c1 - c0) * p.weight_input;
+    }
+}

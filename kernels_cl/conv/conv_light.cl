@@ -59,7 +59,7 @@ DEPTHWISE_RUN(depthwise_some, 4, p->stride_x)
 DEPTHWISE_RUN(depthwise_one, 1, 0)
 
 /* An item does `rows` rows of one block of channels of one image. */
-CLV_WIDE kernel void conv_depthwise(
+CLV_TILE kernel void conv_depthwise(
     global float *in, global float *weights, global float *bias, global float *add,
     global float *out, const conv_depthwise_params p, const clv_range range) {
     ulong item = range.first + get_global_id(0);
@@ -109,7 +109,7 @@ CLV_WIDE kernel void conv_depthwise(
 
 /* in [planes][in_height][in_width], out [planes][out_height][out_width] with zeros around.
  * An item does `rows` rows of one plane of out. */
-CLV_WIDE kernel void conv_planar_pad(
+CLV_TILE kernel void conv_planar_pad(
     global float *in, global float *out, const conv_planar_pad_params p, const clv_range range) {
     ulong item = range.first + get_global_id(0);
     if (item >= range.end) {
@@ -141,7 +141,7 @@ CLV_WIDE kernel void conv_planar_pad(
 
 /* An item does one tile of a row, for one block of V vectors of output channels. */
 #define CONV_PLANAR(R, V)                                                                         \
-    CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1))) kernel void conv_planar_##R##x##V(    \
+    CLV_TILE kernel void conv_planar_##R##x##V(                                                   \
         global float *in, global float *weights, global float *bias, global float *add,           \
         global float *out, const conv_planar_params p, const clv_range range) {                   \
         ulong item = range.first + get_global_id(0);                                              \

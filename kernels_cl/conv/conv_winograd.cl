@@ -80,7 +80,7 @@ static void transform_tile(
 }
 
 /* An item does `run` tiles of one block of input channels. */
-CLV_WIDE kernel void winograd_input(
+CLV_TILE kernel void winograd_input(
     global float *in, global float *points, const conv_winograd_params p, const clv_range range) {
     ulong item = range.first + get_global_id(0);
     if (item >= range.end) {
@@ -141,7 +141,7 @@ static void finish_tile(
 
 /* An item does R tiles of one block of V vectors of output channels. */
 #define WINOGRAD(R, V)                                                                            \
-    CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1))) kernel void winograd_##R##x##V(       \
+    CLV_TILE kernel void winograd_##R##x##V(                                                      \
         global float *points, global float *weights, global float *bias, global float *add,       \
         global float *out, const conv_winograd_params p, const clv_range range) {                 \
         ulong item = range.first + get_global_id(0);                                              \
@@ -160,7 +160,7 @@ static void finish_tile(
                 s[i] = (clv_fv)(0.0f);                                                            \
             }                                                                                     \
             for (uint c = 0; c < p.in.planes; c++) {                                              \
-                _Pragma("unroll") for (int i = 0; i < B; i++) {                                   \
+                _Pragma("unroll 2") for (int i = 0; i < B; i++) {                                 \
                     clv_fv weight[V];                                                             \
                     _Pragma("unroll") for (int v = 0; v < V; v++) {                               \
                         weight[v] = CLV_FV_LOAD(w + (i * V + v) * B);                             \

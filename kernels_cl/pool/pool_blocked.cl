@@ -92,7 +92,7 @@ static void pool_blocked_row(
 }
 
 /* An item does `rows` rows of one block of channels of one image. */
-CLV_WIDE kernel void pool_blocked(
+CLV_TILE kernel void pool_blocked(
     global float *in, global float *out, const pool_blocked_params p, const clv_range r) {
     ulong item = r.first + get_global_id(0);
     if (item >= r.end) {
