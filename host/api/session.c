@@ -22,31 +22,33 @@ static bool wants_plan(const cleave_options *options, size_t num_units) {
 /* Makes the plan that the options ask for, where it is not plain what it is: everything on the one
  * unit. */
 static clv_status *make_plan(
-    cleave_model *model, const cleave_options *options, size_t num_units, char **out_policy) {
+    cleave_model *model, const cleave_options *options, cleave_session *s, cleave_plan **out_plan) {
     cleave_plan *plan = NULL;
-    *out_policy = NULL;
+    *out_plan = NULL;
     if (options->machine != NULL || options->times != NULL) {
         return CLV_ERROR(
             USAGE, "a session runs on devices: --machine and --times are for plan and simulate");
     }
-    if (wants_plan(options, num_units)) {
+    if (wants_plan(options, s->units.num_units)) {
         clv_status *failure = (clv_status *)cleave_plan_create(model, options, &plan);
         CLV_TRY(failure);
+        if (plan->workload->num_tasks != s->graph->num_nodes ||
+            plan->machine->num_units != s->units.num_units) {
+            clv_status *status = CLV_ERROR(
+                INTERNAL, "the plan is of %u operators on %u units, the session of %zu on %zu",
+                plan->workload->num_tasks, plan->machine->num_units, s->graph->num_nodes,
+                s->units.num_units);
+            cleave_plan_destroy(plan);
+            return status;
+        }
     }
-    uint32_t depth = plan != NULL ? plan->plan->depth : 1;
-    *out_policy = clv_strdup(plan != NULL ? plan->plan->policy : "single");
-    cleave_plan_destroy(plan);
-    if (*out_policy == NULL) {
+    s->policy = clv_strdup(plan != NULL ? plan->plan->policy : "single");
+    if (s->policy == NULL) {
+        cleave_plan_destroy(plan);
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
-    if (num_units != 1) {
-        return CLV_ERROR(
-            UNSUPPORTED, "--devices names %zu units: a session runs on one ('cpu' is all cores)",
-            num_units);
-    }
-    return depth == 1
-               ? NULL
-               : CLV_ERROR(UNSUPPORTED, "depth %u: a session has one request in flight", depth);
+    *out_plan = plan;
+    return NULL;
 }
 
 static clv_status *check_schedule(const char *schedule) {
@@ -96,17 +98,23 @@ static clv_status *make_session(
     CLV_TRY(clv_passes_run(s->graph, NULL, NULL));
     s->plan_us = clv_time_us() - start_us;
     CLV_TRY(clv_open_units_init(options->devices, options->profile, &s->units));
-    CLV_TRY(make_plan(model, options, s->units.num_units, &s->policy));
     CLV_TRY(keep_words(options, s));
     const clv_graph *graph = s->graph;
     CLV_TRY(make_infos(graph, graph->inputs, graph->num_inputs, &s->inputs));
     CLV_TRY(make_infos(graph, graph->outputs, graph->num_outputs, &s->outputs));
+    cleave_plan *plan;
+    CLV_TRY(make_plan(model, options, s, &plan));
     clv_session_options exec_options = {
         .profile = options->profile,
         .keep_all = options->keep_tensors,
-        .cancel = clv_cancel_flag()};
-    return clv_session_create(
-        graph, s->units.units, s->units.num_units, &exec_options, &s->session);
+        .cancel = clv_cancel_flag(),
+        .plan = plan != NULL ? plan->plan : NULL,
+        .depth = options->depth,
+    };
+    clv_status *status =
+        clv_session_create(graph, s->units.units, s->units.num_units, &exec_options, &s->session);
+    cleave_plan_destroy(plan);
+    return status;
 }
 
 cleave_status *cleave_session_create(
@@ -366,7 +374,7 @@ static clv_status *fill_report(cleave_session *s, cJSON *report) {
     }
     cJSON_AddStringToObject(report, "policy", s->policy);
     cJSON_AddStringToObject(report, "schedule", s->schedule);
-    cJSON_AddNumberToObject(report, "depth", 1);
+    cJSON_AddNumberToObject(report, "depth", exec->depth);
     cJSON_AddNumberToObject(report, "requests", (double)s->num_requests);
     cJSON_AddNumberToObject(report, "wall_ms", s->wall_us * 1e-3);
     cJSON_AddNumberToObject(report, "plan_ms", s->plan_us * 1e-3);

@@ -21,8 +21,7 @@ typedef struct chooser {
     const clv_variant **blocks; /* [num_nodes]; NULL: none fits */
     clv_layout *inputs;         /* [all operands]: what `blocks` wants */
     clv_layout *outputs;
-    size_t *first_input, *first_output;        /* [num_nodes + 1] */
-    uint32_t *plain_readers, *blocked_readers; /* [num_tensors], of roots; outputs are readers */
+    size_t *first_input, *first_output; /* [num_nodes + 1] */
 } chooser;
 
 static clv_status *no_memory(void) {
@@ -62,6 +61,30 @@ static bool operands_allow(const chooser *c, clv_node_id id) {
     return true;
 }
 
+/* Leaves a node with the one variant that is wanted of it, where that fits. */
+static void keep_wanted(chooser *c, clv_node_id id) {
+    const clv_variant *wanted = c->request->wanted != NULL ? c->request->wanted[id] : NULL;
+    const clv_call *call = c->request->calls[id];
+    if (wanted == NULL || (wanted->fits != NULL && !wanted->fits(call, &c->request->traits))) {
+        return;
+    }
+    if (wanted->layouts == NULL) {
+        c->plain[id] = wanted;
+        c->blocks[id] = NULL;
+        return;
+    }
+    const clv_variant *before = c->blocks[id];
+    c->blocks[id] = wanted;
+    wanted->layouts(
+        call, &c->request->traits, &c->inputs[c->first_input[id]],
+        &c->outputs[c->first_output[id]]);
+    if (operands_allow(c, id)) {
+        c->plain[id] = NULL;
+    } else {
+        c->blocks[id] = before == wanted ? NULL : before;
+    }
+}
+
 static void find_variants(chooser *c, clv_node_id id) {
     const clv_call *call = c->request->calls[id];
     const clv_traits *traits = &c->request->traits;
@@ -75,6 +98,7 @@ static void find_variants(chooser *c, clv_node_id id) {
             call, traits, &c->inputs[c->first_input[id]], &c->outputs[c->first_output[id]]);
         c->blocks[id] = operands_allow(c, id) ? c->blocks[id] : NULL;
     }
+    keep_wanted(c, id);
 }
 
 /* --- what a choice costs --------------------------------------------------------------------- */
@@ -114,7 +138,7 @@ static double reorder_us(const chooser *c, clv_tensor_id root) {
     const clv_tensor *t = &c->graph->tensors[root];
     const clv_layout plain = {0}, some = {.block = (uint8_t)clv_width(&c->request->traits)};
     bool blocked = writes_blocked(c, root);
-    uint32_t others = blocked ? c->plain_readers[root] : c->blocked_readers[root];
+    uint32_t others = blocked ? c->out->plain_readers[root] : c->out->blocked_readers[root];
     if (others == 0 || (blocked && clv_layout_is_same_memory(&t->shape, &plain, &some))) {
         return 0;
     }
@@ -127,7 +151,8 @@ static void count_reads(chooser *c, clv_node_id id, int by) {
     for (size_t i = 0; i < node->num_inputs && c->request->calls[id] != NULL; i++) {
         if (node->inputs[i] != CLV_NO_ID) {
             clv_tensor_id root = c->request->alias[node->inputs[i]];
-            uint32_t *readers = reads_blocked(c, id, i) ? c->blocked_readers : c->plain_readers;
+            uint32_t *readers =
+                reads_blocked(c, id, i) ? c->out->blocked_readers : c->out->plain_readers;
             readers[root] += (uint32_t)by;
         }
     }
@@ -223,15 +248,15 @@ static clv_status *allocate(chooser *c) {
     c->first_output = clv_alloc_zeroed(nodes, sizeof *c->first_output);
     c->plain = clv_alloc_zeroed(nodes, sizeof *c->plain);
     c->blocks = clv_alloc_zeroed(nodes, sizeof *c->blocks);
-    c->plain_readers = clv_alloc_zeroed(tensors, sizeof *c->plain_readers);
-    c->blocked_readers = clv_alloc_zeroed(tensors, sizeof *c->blocked_readers);
+    c->out->plain_readers = clv_alloc_zeroed(tensors, sizeof *c->out->plain_readers);
+    c->out->blocked_readers = clv_alloc_zeroed(tensors, sizeof *c->out->blocked_readers);
     c->out->variants = clv_alloc_zeroed(nodes, sizeof *c->out->variants);
     c->out->reasons = clv_alloc_zeroed(nodes, sizeof *c->out->reasons);
     c->out->is_blocked = clv_alloc_zeroed(nodes, sizeof *c->out->is_blocked);
     c->out->home = clv_alloc_zeroed(tensors, sizeof *c->out->home);
     c->out->blocked = clv_alloc_zeroed(tensors, sizeof *c->out->blocked);
     if (c->first_input == NULL || c->first_output == NULL || c->plain == NULL ||
-        c->blocks == NULL || c->plain_readers == NULL || c->blocked_readers == NULL ||
+        c->blocks == NULL || c->out->plain_readers == NULL || c->out->blocked_readers == NULL ||
         c->out->variants == NULL || c->out->reasons == NULL || c->out->is_blocked == NULL ||
         c->out->home == NULL || c->out->blocked == NULL) {
         return no_memory();
@@ -258,7 +283,7 @@ clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen
             count_reads(&c, (clv_node_id)i, 1);
         }
         for (size_t i = 0; i < c.graph->num_outputs; i++) {
-            c.plain_readers[request->alias[c.graph->outputs[i]]]++;
+            out_chosen->plain_readers[request->alias[c.graph->outputs[i]]]++;
         }
         improve(&c);
         set_layouts(&c);
@@ -268,8 +293,6 @@ clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen
     clv_free(c.first_output);
     clv_free(c.plain);
     clv_free(c.blocks);
-    clv_free(c.plain_readers);
-    clv_free(c.blocked_readers);
     clv_free(c.inputs);
     clv_free(c.outputs);
     if (status != NULL) {
@@ -284,5 +307,7 @@ void clv_chosen_deinit(clv_chosen *chosen) {
     clv_free(chosen->is_blocked);
     clv_free(chosen->home);
     clv_free(chosen->blocked);
+    clv_free(chosen->plain_readers);
+    clv_free(chosen->blocked_readers);
     *chosen = (clv_chosen){0};
 }

@@ -9,6 +9,9 @@ typedef struct clv_choose_request {
     clv_traits traits;
     const clv_tensor_id *alias; /* [num_tensors]: whose bytes a tensor shares, through all views */
     const clv_call *const *calls; /* [num_nodes]; NULL: runs nothing */
+    /* [num_nodes], or NULL: what was chosen for the whole operator that a node is a piece of; it is
+     * taken where it fits the piece. Entries may be NULL. */
+    const clv_variant *const *wanted;
 } clv_choose_request;
 
 typedef struct clv_chosen {
@@ -17,6 +20,7 @@ typedef struct clv_chosen {
     bool *is_blocked;             /* [num_nodes]: the variant has layouts of its own */
     clv_layout *home;             /* [num_tensors], of roots: as its producer leaves it */
     clv_layout *blocked;          /* [num_tensors], of roots: as readers of blocks take it */
+    uint32_t *plain_readers, *blocked_readers; /* [num_tensors], of roots; outputs are readers */
 } clv_chosen;
 
 /* NO_MEMORY. */

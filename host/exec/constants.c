@@ -116,7 +116,7 @@ static clv_status *fill_shared(const clv_prepared *p) {
         const clv_storage *storage = &lowered->storages[i];
         if (storage->kind == CLV_STORAGE_CONSTANT && storage->piece.bytes != 0) {
             uint64_t offset;
-            clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, &offset);
+            clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, 0, &offset);
             char *host = buffer->device->vtable->buffer_host(buffer);
             CLV_TRY_DONE(add_tasks(storage, host + offset, &tasks, &capacity, &count));
         }
@@ -149,7 +149,7 @@ static clv_status *fill_batch(const clv_prepared *p, size_t begin, size_t end, c
             continue;
         }
         uint64_t offset;
-        clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, &offset);
+        clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, 0, &offset);
         CLV_TRY_DONE(clv_buffer_move(buffer, offset, (size_t)storage->piece.bytes, at, true));
         at += room_of(storage);
     }
@@ -194,7 +194,7 @@ done:
 }
 
 clv_status *clv_constants_fill(const clv_prepared *prepared) {
-    const clv_device_info *info = &prepared->unit.devices[0]->info;
+    const clv_device_info *info = &prepared->home->info;
     CLV_TRY(info->shares_host_memory ? fill_shared(prepared) : fill_staged(prepared));
     clv_graph_drop_pages(prepared->lowered->graph);
     return NULL;

@@ -1,36 +1,10 @@
 #include "host/exec/lower.h"
 
 #include "host/base/memory.h"
-#include "host/exec/choose.h"
+#include "host/exec/lower_internal.h"
 #include "host/ir/layout.h"
 #include "kernels_cl/blocked/blocked.h"
 #include <string.h>
-
-/* Nodes are visited last to first: a node is needed when a launch of a later one reads what it
- * writes, which only its emit() can tell (a packed weight is not read as it stands). */
-typedef struct lowering {
-    const clv_graph *graph;
-    const clv_lower_options *options;
-    clv_lowered *out;
-    clv_tensor_id *alias; /* out->tensor_root */
-    bool *needed;         /* [num_tensors]: its bytes are read on the device; of aliases the root */
-    const clv_call **calls; /* [num_nodes]; NULL: runs nothing */
-    clv_chosen chosen;
-    uint32_t *other_storage; /* [num_tensors]: a root in the layout that is not its home's */
-    clv_step *steps;         /* launches: of the last node first, each node's in order */
-    size_t num_steps, capacity_steps;
-    size_t *first_step; /* [num_nodes]: in `steps`; choices[node].num_launches of them */
-    /* of the node that emits */
-    uint32_t node;
-    const clv_call *call;
-    uint32_t num_scratches, num_constants;
-    uint32_t scratches[CLV_MAX_ARGS * 4], constants[CLV_MAX_ARGS * 4];
-    /* where a reorder is emitted: what it reads and what it writes */
-    bool is_reorder, is_input;
-    size_t first_input_step; /* reorders of inputs, in `steps` */
-    uint32_t num_input_steps;
-    uint32_t reorder_from, reorder_to;
-} lowering;
 
 static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for the list of steps");
@@ -104,6 +78,11 @@ static clv_status *on_constant(void *context, const clv_packing *packing, uint32
     return add_storage(l->out, &storage, &l->constants[l->num_constants++]);
 }
 
+static clv_operand whole_of(const lowering *l, uint32_t storage, uint32_t access) {
+    return (clv_operand){
+        .storage = storage, .access = access, .bytes = l->out->storages[storage].piece.bytes};
+}
+
 static clv_status *resolve_argument(lowering *l, const clv_arg *arg, clv_operand *out_operand) {
     const clv_node *node = &l->graph->nodes[l->node];
     clv_tensor_id tensor = CLV_NO_ID;
@@ -122,15 +101,13 @@ static clv_status *resolve_argument(lowering *l, const clv_arg *arg, clv_operand
     }
     case CLV_ARG_SCRATCH:
         if (arg->index < l->num_scratches) {
-            out_operand->storage = l->scratches[arg->index];
-            out_operand->access = CLV_READS | CLV_WRITES;
+            *out_operand = whole_of(l, l->scratches[arg->index], CLV_READS | CLV_WRITES);
             return NULL;
         }
         break;
     case CLV_ARG_CONSTANT:
         if (arg->index < l->num_constants) {
-            out_operand->storage = l->constants[arg->index];
-            out_operand->access = CLV_READS;
+            *out_operand = whole_of(l, l->constants[arg->index], CLV_READS);
             return NULL;
         }
         break;
@@ -153,16 +130,15 @@ static clv_status *resolve_argument(lowering *l, const clv_arg *arg, clv_operand
     if (arg->kind == CLV_ARG_INPUT) {
         l->needed[l->alias[tensor]] = true;
     }
-    return storage_of(l, tensor, layout, &out_operand->storage);
+    CLV_TRY(storage_of(l, tensor, layout, &out_operand->storage));
+    clv_lower_range(l, tensor, layout, out_operand);
+    return NULL;
 }
 
 /* A reorder reads input 0 and writes output 0, whatever tensors these are. */
 static void resolve_reorder(const lowering *l, const clv_arg *arg, clv_operand *out_operand) {
-    bool is_input = arg->kind == CLV_ARG_INPUT;
-    *out_operand = (clv_operand){
-        .storage = is_input ? l->reorder_from : l->reorder_to,
-        .access = is_input ? CLV_READS : CLV_WRITES,
-    };
+    *out_operand = arg->kind == CLV_ARG_INPUT ? whole_of(l, l->reorder_from, CLV_READS)
+                                              : whole_of(l, l->reorder_to, CLV_WRITES);
 }
 
 static clv_status *find_program(lowering *l, const clv_launch *launch, uint32_t *out_index) {
@@ -208,6 +184,10 @@ static clv_status *add_steps(lowering *l, const clv_step *step, uint64_t num_ite
     return NULL;
 }
 
+static uint32_t unit_of(const lowering *l, clv_node_id node) {
+    return l->options->places != NULL ? l->options->places[node].unit : 0;
+}
+
 static clv_status *on_launch(void *context, const clv_launch *launch) {
     lowering *l = context;
     if (launch->num_items == 0) {
@@ -224,6 +204,7 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
         .kind = CLV_STEP_LAUNCH,
         .index = l->node,
         .name = l->graph->nodes[l->node].name,
+        .unit = unit_of(l, l->node),
         .num_operands = launch->num_args,
         .entry = clv_arena_strdup(&l->out->arena, launch->entry),
         .params = clv_arena_copy(&l->out->arena, launch->params, launch->params_bytes),
@@ -269,7 +250,7 @@ static clv_status *set_layouts(lowering *l, const clv_variant *variant, clv_call
     }
     for (size_t i = 0; i < call->num_outputs; i++) {
         if (clv_layout_is_blocked(&out[i]) && node->outputs[i] != CLV_NO_ID) {
-            outputs[i].layout = l->chosen.home[node->outputs[i]];
+            outputs[i].layout = l->chosen.home[l->alias[node->outputs[i]]];
         }
     }
     call->inputs = inputs;
@@ -326,21 +307,29 @@ static clv_status *emit_reorder(lowering *l, clv_tensor_id root) {
     return status;
 }
 
+/* The first node that reads a root; NO_ID: none does. */
+static clv_node_id first_reader(const lowering *l, clv_tensor_id root) {
+    const clv_graph *graph = l->graph;
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        const clv_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->num_inputs && l->calls[i] != NULL; k++) {
+            if (node->inputs[k] != CLV_NO_ID && l->alias[node->inputs[k]] == root) {
+                return (clv_node_id)i;
+            }
+        }
+    }
+    return CLV_NO_ID;
+}
+
 /* Inputs come plain: brings them to the layouts that readers want. Counts for the first reader. */
 static clv_status *emit_input_reorders(lowering *l) {
     const clv_graph *graph = l->graph;
     l->is_input = true;
     l->first_input_step = l->num_steps;
     for (size_t i = 0; i < graph->num_inputs; i++) {
-        clv_tensor_id root = graph->inputs[i];
-        bool found = false;
-        for (size_t k = 0; k < graph->num_nodes && !found; k++) {
-            const clv_node *node = &graph->nodes[k];
-            for (size_t j = 0; j < node->num_inputs && !found; j++) {
-                found = node->inputs[j] != CLV_NO_ID && l->alias[node->inputs[j]] == root;
-                l->node = found ? (uint32_t)k : l->node;
-            }
-        }
+        const clv_tensor_id root = graph->inputs[i];
+        const clv_node_id reader = first_reader(l, root);
+        l->node = reader != CLV_NO_ID ? reader : l->node;
         CLV_TRY(emit_reorder(l, root));
     }
     return NULL;
@@ -375,9 +364,14 @@ static clv_status *lower_node(lowering *l, clv_node_id id) {
     }
     l->node = id;
     l->first_step[id] = l->num_steps;
-    clv_status *status = emit_node(l, l->calls[id]);
+    clv_status *status = NULL;
+    if (l->runs_nothing[id]) {
+        choice->reason = "what it makes lies where it must be already: no data moves";
+    } else {
+        status = emit_node(l, l->calls[id]);
+    }
     for (size_t i = 0; i < node->num_outputs && status == NULL; i++) {
-        if (node->outputs[i] != CLV_NO_ID) {
+        if (node->outputs[i] != CLV_NO_ID && l->alias[node->outputs[i]] == node->outputs[i]) {
             status = emit_reorder(l, node->outputs[i]);
         }
     }
@@ -424,22 +418,31 @@ static void find_aliases(lowering *l) {
 /* --- the list of steps ----------------------------------------------------------------------- */
 
 /* INPUT steps first, then every node's launches; an output leaves right after what makes it. */
-static clv_status *add_transfer(lowering *l, clv_step_kind kind, size_t index, clv_tensor_id id) {
+static clv_status *add_transfer(
+    lowering *l, clv_step_kind kind, size_t index, clv_tensor_id id, uint32_t unit) {
     const clv_tensor *tensor = &l->graph->tensors[id];
     clv_step step = {
         .kind = kind,
         .index = (uint32_t)index,
         .name = tensor->name,
+        .unit = unit,
         .num_operands = 1,
         .bytes = clv_view_bytes(tensor->dtype, &tensor->shape),
     };
     step.operands[0].access = kind == CLV_STEP_INPUT ? CLV_WRITES : CLV_READS;
     const clv_layout plain = {0};
     CLV_TRY(storage_of(l, id, &plain, &step.operands[0].storage));
+    clv_lower_range(l, id, &plain, &step.operands[0]);
     if (step.bytes != 0) {
         l->out->steps[l->out->num_steps++] = step;
     }
     return NULL;
+}
+
+/* An input is brought in by who reads it first; what nobody reads, by whoever takes it out. */
+static uint32_t unit_of_input(const lowering *l, clv_tensor_id input) {
+    const clv_node_id reader = first_reader(l, input);
+    return reader != CLV_NO_ID ? unit_of(l, reader) : l->options->default_unit;
 }
 
 /* Outputs whose bytes `producer` wrote (NO_ID: that are inputs). */
@@ -447,8 +450,11 @@ static clv_status *add_outputs(lowering *l, clv_node_id producer) {
     const clv_graph *graph = l->graph;
     for (size_t i = 0; i < graph->num_outputs; i++) {
         clv_tensor_id id = graph->outputs[i];
-        if (l->out->output_data[i] == NULL && graph->tensors[l->alias[id]].producer == producer) {
-            CLV_TRY(add_transfer(l, CLV_STEP_OUTPUT, i, id));
+        const clv_tensor_id root = l->alias[id];
+        if (l->out->output_data[i] == NULL && graph->tensors[root].producer == producer) {
+            const uint32_t unit =
+                producer != CLV_NO_ID ? unit_of(l, producer) : unit_of_input(l, root);
+            CLV_TRY(add_transfer(l, CLV_STEP_OUTPUT, i, id, unit));
         }
     }
     return NULL;
@@ -474,7 +480,7 @@ static clv_status *order_steps(lowering *l) {
     for (size_t i = 0; i < graph->num_inputs; i++) {
         clv_tensor_id id = graph->inputs[i];
         if (l->needed[id] && !is_known(l, id)) {
-            CLV_TRY_DONE(add_transfer(l, CLV_STEP_INPUT, i, id));
+            CLV_TRY_DONE(add_transfer(l, CLV_STEP_INPUT, i, id, unit_of_input(l, id)));
         }
     }
     for (uint32_t j = 0; j < l->num_input_steps; j++) {
@@ -494,71 +500,6 @@ done:
     return status;
 }
 
-/* --- memory ---------------------------------------------------------------------------------- */
-
-static void find_lifetimes(lowering *l) {
-    clv_lowered *out = l->out;
-    uint32_t last = out->num_steps > 0 ? (uint32_t)out->num_steps - 1 : 0;
-    for (size_t i = 0; i < out->num_storages; i++) {
-        clv_memory_piece *piece = &out->storages[i].piece;
-        piece->first_step = UINT32_MAX;
-        piece->last_step = 0;
-    }
-    for (size_t i = 0; i < out->num_steps; i++) {
-        for (uint32_t j = 0; j < out->steps[i].num_operands; j++) {
-            uint32_t storage = out->steps[i].operands[j].storage;
-            if (storage == CLV_NO_STORAGE) {
-                continue;
-            }
-            clv_memory_piece *piece = &out->storages[storage].piece;
-            piece->first_step = piece->first_step < i ? piece->first_step : (uint32_t)i;
-            piece->last_step = (uint32_t)i;
-        }
-    }
-    for (size_t i = 0; i < out->num_storages; i++) {
-        clv_storage *storage = &out->storages[i];
-        if (storage->piece.first_step == UINT32_MAX) {
-            storage->piece.bytes = 0; /* asked for, and used by no launch */
-            storage->piece.first_step = 0;
-        } else if (storage->kind != CLV_STORAGE_VALUE) {
-            storage->piece.first_step = 0;
-            storage->piece.last_step = last;
-        } else if (l->options->keep_all) {
-            storage->piece.last_step = last;
-        }
-    }
-}
-
-/* Places the storages of one kind. */
-static clv_status *plan_kind(lowering *l, clv_storage_kind kind, clv_memory_plan *out_plan) {
-    clv_lowered *out = l->out;
-    clv_memory_piece *pieces = clv_alloc_zeroed(out->num_storages + 1, sizeof *pieces);
-    if (pieces == NULL) {
-        return no_memory();
-    }
-    size_t count = 0;
-    for (size_t i = 0; i < out->num_storages; i++) {
-        if (out->storages[i].kind == kind) {
-            pieces[count++] = out->storages[i].piece;
-        }
-    }
-    clv_status *status =
-        clv_memory_plan_create(pieces, count, l->options->max_block_bytes, out_plan);
-#ifdef CLEAVE_VERIFY
-    if (status == NULL) {
-        status = clv_memory_plan_verify(pieces, count, out_plan);
-    }
-#endif
-    count = 0;
-    for (size_t i = 0; i < out->num_storages; i++) {
-        if (out->storages[i].kind == kind) {
-            out->storages[i].piece = pieces[count++];
-        }
-    }
-    clv_free(pieces);
-    return status;
-}
-
 /* --- all of it ------------------------------------------------------------------------------- */
 
 static clv_status *allocate(lowering *l) {
@@ -573,10 +514,14 @@ static clv_status *allocate(lowering *l) {
     out->choices = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *out->choices);
     out->tensor_storage = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *out->tensor_storage);
     out->output_data = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *out->output_data);
+    out->tensor_first = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *out->tensor_first);
+    l->first = out->tensor_first;
+    l->runs_nothing = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *l->runs_nothing);
     l->alias = out->tensor_root;
     if (l->calls == NULL || l->needed == NULL || l->other_storage == NULL ||
         l->first_step == NULL || out->tensor_root == NULL || out->tensor_layout == NULL ||
-        out->choices == NULL || out->tensor_storage == NULL || out->output_data == NULL) {
+        out->choices == NULL || out->tensor_storage == NULL || out->output_data == NULL ||
+        l->first == NULL || l->runs_nothing == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < graph->num_tensors; i++) {
@@ -604,29 +549,65 @@ static clv_status *need_outputs(lowering *l) {
     return NULL;
 }
 
-static clv_status *lower(lowering *l) {
-    const clv_graph *graph = l->graph;
-    clv_lowered *out = l->out;
+/* Variants and layouts. */
+static clv_status *choose(lowering *l) {
+    const clv_lower_options *options = l->options;
+    const bool has_wishes = options->whole_variants != NULL && options->places != NULL;
+    const clv_variant **wanted =
+        has_wishes ? clv_alloc_zeroed(l->graph->num_nodes + 1, sizeof *wanted) : NULL;
+    if (has_wishes && wanted == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < l->graph->num_nodes && has_wishes; i++) {
+        const clv_piece_node *place = &options->places[i];
+        wanted[i] = place->is_join ? NULL : options->whole_variants[place->origin];
+    }
+    const clv_choose_request request = {
+        .graph = l->graph,
+        .traits = options->traits,
+        .alias = l->alias,
+        .calls = l->calls,
+        .wanted = wanted,
+    };
+    clv_status *status = clv_choose(&request, &l->chosen);
+    clv_free(wanted);
+    return status;
+}
+
+static clv_status *begin(lowering *l) {
     CLV_TRY(allocate(l));
     find_aliases(l);
     CLV_TRY(make_calls(l));
-    const clv_choose_request request = {
-        .graph = graph, .traits = l->options->traits, .alias = l->alias, .calls = l->calls};
-    CLV_TRY(clv_choose(&request, &l->chosen));
+    return choose(l);
+}
+
+static clv_status *lower(lowering *l) {
+    const clv_graph *graph = l->graph;
+    clv_lowered *out = l->out;
+    CLV_TRY(begin(l));
+    clv_lower_find_runs(l);
     CLV_TRY(need_outputs(l));
     for (size_t i = graph->num_nodes; i-- > 0;) {
         CLV_TRY(lower_node(l, (clv_node_id)i));
     }
     CLV_TRY(emit_input_reorders(l));
     CLV_TRY(order_steps(l));
-    find_lifetimes(l);
-    CLV_TRY(plan_kind(l, CLV_STORAGE_VALUE, &out->values));
-    CLV_TRY(plan_kind(l, CLV_STORAGE_CONSTANT, &out->constants));
+    CLV_TRY(clv_lower_plan_memory(out, l->options));
     for (size_t i = 0; i < graph->num_tensors; i++) { /* views are where their roots are */
         out->tensor_storage[i] = out->tensor_storage[l->alias[i]];
         out->tensor_layout[i] = l->chosen.home[l->alias[i]];
     }
     return NULL;
+}
+
+static void end(lowering *l) {
+    clv_chosen_deinit(&l->chosen);
+    clv_free(l->calls);
+    clv_free(l->other_storage);
+    clv_free(l->needed);
+    clv_free(l->first_step);
+    clv_free(l->runs_nothing);
+    clv_free(l->steps);
 }
 
 clv_status *clv_lower(
@@ -635,14 +616,27 @@ clv_status *clv_lower(
     clv_arena_init(&out_lowered->arena, 0);
     lowering l = {.graph = graph, .options = options, .out = out_lowered};
     clv_status *status = lower(&l);
-    clv_chosen_deinit(&l.chosen);
-    clv_free(l.calls);
-    clv_free(l.other_storage);
-    clv_free(l.needed);
-    clv_free(l.first_step);
-    clv_free(l.steps);
+    end(&l);
     if (status != NULL) {
         clv_lowered_deinit(out_lowered);
+    }
+    return status;
+}
+
+clv_status *clv_lower_choose(
+    const clv_graph *graph, const clv_traits *traits, const clv_variant ***out_variants) {
+    const clv_lower_options options = {.traits = *traits};
+    clv_lowered lowered = {.graph = graph};
+    clv_arena_init(&lowered.arena, 0);
+    lowering l = {.graph = graph, .options = &options, .out = &lowered};
+    clv_status *status = begin(&l);
+    *out_variants = l.chosen.variants;
+    l.chosen.variants = NULL;
+    end(&l);
+    clv_lowered_deinit(&lowered);
+    if (status != NULL) {
+        clv_free(*out_variants);
+        *out_variants = NULL;
     }
     return status;
 }
@@ -657,14 +651,20 @@ void clv_lowered_deinit(clv_lowered *lowered) {
     clv_free(lowered->tensor_storage);
     clv_free(lowered->tensor_root);
     clv_free(lowered->tensor_layout);
+    clv_free(lowered->tensor_first);
     clv_free(lowered->output_data);
+    clv_free(lowered->unit_bytes);
     clv_arena_deinit(&lowered->arena);
     *lowered = (clv_lowered){.graph = NULL};
 }
 
-uint64_t clv_lowered_error_bytes(const clv_lowered *lowered) {
+uint64_t clv_lowered_error_stride(const clv_lowered *lowered) {
     uint64_t bytes = (uint64_t)lowered->num_error_words * sizeof(uint32_t);
     return (bytes / CLV_MEMORY_ALIGN + 1) * CLV_MEMORY_ALIGN;
+}
+
+uint64_t clv_lowered_error_bytes(const clv_lowered *lowered) {
+    return clv_lowered_error_stride(lowered) * lowered->storages[0].slots;
 }
 
 uint64_t clv_lowered_bytes(const clv_lowered *lowered) {

@@ -3,13 +3,16 @@
  * (clv_traits), not on a device.
  *
  * Steps stand in an order in which they may run one after another; what else may overlap follows
- * from what they read and write (host/exec/hazard.h).
+ * from what they read and write (host/exec/hazard.h). Several units of one memory are lowered
+ * together: each step is one unit's, and what only one unit touches shares memory with that
+ * alone.
  */
 #ifndef CLV_EXEC_LOWER_H
 #define CLV_EXEC_LOWER_H
 
 #include "host/base/arena.h"
 #include "host/exec/memory_plan.h"
+#include "host/exec/pieces.h"
 #include "host/ops/op.h"
 
 #define CLV_NO_STORAGE UINT32_MAX
@@ -28,6 +31,9 @@ typedef struct clv_storage {
     const void *data;       /* CONSTANT: its content, row-major, perhaps unaligned; or NULL and */
     clv_packing packing;    /* what makes it, */
     const clv_call *call;   /* from this call */
+    uint32_t slots;  /* copies side by side: request r has number r mod slots; 1 but where more than
+                       one unit is at it, or the executor wants more (error words) */
+    uint64_t stride; /* bytes from one to the next */
 } clv_storage;
 
 typedef enum clv_step_kind {
@@ -39,15 +45,18 @@ typedef enum clv_step_kind {
 enum { CLV_READS = 1, CLV_WRITES = 2 };
 
 typedef struct clv_operand {
-    uint32_t storage; /* NO_STORAGE: an operand that is not there */
-    uint32_t access;  /* CLV_READS | CLV_WRITES; 0 for error words, which order nothing */
-    uint64_t offset;  /* bytes into the storage */
+    uint32_t storage;      /* NO_STORAGE: an operand that is not there */
+    uint32_t access;       /* CLV_READS | CLV_WRITES; 0 for error words, which order nothing */
+    uint64_t offset;       /* bytes into the storage */
+    uint64_t begin, bytes; /* of the storage, that are touched; zeros around blocks, which any
+                              neighbour may write, not counted */
 } clv_operand;
 
 typedef struct clv_step {
     clv_step_kind kind;
     uint32_t index;   /* LAUNCH: node; INPUT, OUTPUT: which graph input or output */
     const char *name; /* of the node or tensor */
+    uint32_t unit;    /* who runs it, as options.places say; 0 without */
     clv_operand
         operands[CLV_MAX_ARGS]; /* LAUNCH: as the kernel takes them; INPUT and OUTPUT: one */
     uint32_t num_operands;
@@ -66,6 +75,15 @@ typedef struct clv_lowered_program {
     const clv_kernel_source *source;
     const char *options; /* never NULL */
 } clv_lowered_program;
+
+/* Device memory that a unit takes. */
+typedef struct clv_unit_bytes {
+    uint64_t values, values_bound, constants, errors;
+} clv_unit_bytes;
+
+static inline uint64_t clv_unit_bytes_sum(const clv_unit_bytes *bytes) {
+    return bytes->values + bytes->constants + bytes->errors;
+}
 
 /* How a node is run, for reports. */
 typedef struct clv_choice {
@@ -86,11 +104,15 @@ typedef struct clv_lowered {
     size_t num_programs, capacity_programs;
     clv_choice *choices;        /* [num_nodes] */
     uint32_t *tensor_storage;   /* [num_tensors]: where a tensor's bytes are; NO_STORAGE: nowhere */
-    clv_tensor_id *tensor_root; /* [num_tensors]: whose bytes a tensor shares, through all views */
+    int64_t *tensor_first;      /* [num_tensors]: element of its root that it begins with */
+    clv_tensor_id *tensor_root; /* [num_tensors]: within whose bytes a tensor lies: through all
+                                   views, slices and concatenations that move nothing */
     clv_layout *tensor_layout;  /* [num_tensors]: how the root lies there */
     const void **output_data;   /* [num_outputs]: the value of an output that is known beforehand;
                                  else NULL */
     uint32_t num_error_words;
+    clv_unit_bytes *unit_bytes; /* [num_units]: by who makes what is in it */
+    uint32_t num_units;
     clv_memory_plan values, constants;
 } clv_lowered;
 
@@ -99,17 +121,28 @@ typedef struct clv_lower_options {
     uint64_t max_block_bytes; /* of one buffer */
     uint64_t max_groups;      /* of one launch; 0: no limit */
     bool keep_all; /* every tensor lives to the end, so that it can be read after a run */
+    const clv_piece_node *places; /* [num_nodes]; NULL: everything on unit 0 */
+    /* [nodes that places' origins are of], or NULL: chosen for whole operators, for their pieces */
+    const clv_variant *const *whole_variants;
+    uint32_t default_unit; /* for what belongs to no node */
+    uint32_t depth;        /* requests in flight; 0 counts as 1 */
 } clv_lower_options;
 
 /* The graph must satisfy clv_graph_verify at level SHAPES and outlive the result.
  * errors  UNSUPPORTED where a node's operator has no kernel for this unit (names it); NO_MEMORY */
 clv_status *clv_lower(
     const clv_graph *graph, const clv_lower_options *options, clv_lowered *out_lowered) CLV_CHECKED;
+/* The variants that the nodes of a whole graph would run with, by its own estimates; entries are
+ * NULL where nothing runs. Free with clv_free. */
+clv_status *clv_lower_choose(
+    const clv_graph *graph, const clv_traits *traits,
+    const clv_variant ***out_variants) CLV_CHECKED;
 void clv_lowered_deinit(clv_lowered *lowered);
 
 /* Bytes of device memory: arena, constants, error words. */
 uint64_t clv_lowered_bytes(const clv_lowered *lowered);
-/* Bytes that the error words take, at least one alignment unit. */
+/* Bytes that the error words of all slots take, and of one; at least one alignment unit. */
 uint64_t clv_lowered_error_bytes(const clv_lowered *lowered);
+uint64_t clv_lowered_error_stride(const clv_lowered *lowered);
 
 #endif

@@ -9,28 +9,69 @@ static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for preparing a run");
 }
 
-static clv_status *check_memory(const clv_lowered *lowered, const clv_exec_unit *unit) {
-    uint64_t needed = clv_lowered_bytes(lowered);
-    uint64_t declared = unit->name.limits.memory_bytes;
-    uint64_t there = unit->devices[0]->info.memory_bytes;
-    uint64_t limit = declared < there ? declared : there;
-    if (needed <= limit) {
-        return NULL;
+/* --- what fits ------------------------------------------------------------------------------- */
+
+static bool has_steps(const clv_lowered *lowered, uint32_t unit) {
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        if (lowered->steps[i].unit == unit) {
+            return true;
+        }
     }
+    return false;
+}
+
+static clv_status *over(
+    const clv_lowered *lowered, const clv_exec_unit *unit, uint32_t index, uint64_t needed,
+    uint64_t limit, bool is_declared) {
+    const clv_unit_bytes *bytes = &lowered->unit_bytes[index];
     char need[32], most[32], values[32], constants[32];
     clv_format_bytes(need, sizeof need, (double)needed);
     clv_format_bytes(most, sizeof most, (double)limit);
-    clv_format_bytes(values, sizeof values, (double)lowered->values.total_bytes);
-    clv_format_bytes(constants, sizeof constants, (double)lowered->constants.total_bytes);
+    clv_format_bytes(values, sizeof values, (double)bytes->values);
+    clv_format_bytes(constants, sizeof constants, (double)bytes->constants);
     return CLV_ERROR(
         NO_MEMORY, "%s: the model needs %s (%s of weights, %s of other tensors), %s %s",
         unit->name.text, need, constants, values,
-        declared < there ? "its declared limit is" : "the device has", most);
+        is_declared ? "its declared limit is" : "the device has", most);
+}
+
+static clv_status *check_memory(const clv_prepared *p) {
+    const clv_lowered *lowered = p->lowered;
+    for (uint32_t i = 0; i < lowered->num_units && i < p->num_units; i++) {
+        const uint64_t limit = p->units[i].name.limits.memory_bytes;
+        const uint64_t needed = clv_unit_bytes_sum(&lowered->unit_bytes[i]);
+        if (needed > limit) {
+            return over(lowered, &p->units[i], i, needed, limit, true);
+        }
+        if (p->first_device[i + 1] > p->first_device[i] &&
+            clv_lowered_bytes(lowered) > p->home->info.memory_bytes) {
+            return over(
+                lowered, &p->units[i], i, clv_lowered_bytes(lowered), p->home->info.memory_bytes,
+                false);
+        }
+    }
+    return NULL;
+}
+
+/* --- making it ------------------------------------------------------------------------------- */
+
+static clv_status *find_devices(clv_prepared *p) {
+    p->first_device = clv_alloc_zeroed((size_t)p->num_units + 1, sizeof *p->first_device);
+    if (p->first_device == NULL) {
+        return no_memory();
+    }
+    for (uint32_t i = 0; i < p->num_units; i++) {
+        const bool takes_part = has_steps(p->lowered, i);
+        const size_t count = takes_part ? p->units[i].num_devices : 0;
+        p->home = p->home == NULL && takes_part ? p->units[i].devices[0] : p->home;
+        p->first_device[i + 1] = p->first_device[i] + (uint32_t)count;
+    }
+    p->home = p->home == NULL && p->num_units > 0 ? p->units[0].devices[0] : p->home;
+    return NULL;
 }
 
 static clv_status *create_buffers(clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
-    clv_device *device = p->unit.devices[0];
     size_t num_values = lowered->values.num_blocks, num_constants = lowered->constants.num_blocks;
     size_t count = num_values + num_constants + 1;
     p->buffers = clv_alloc_zeroed(count, sizeof(clv_buffer *));
@@ -43,7 +84,7 @@ static clv_status *create_buffers(clv_prepared *p) {
                          : i < num_values + num_constants
                              ? lowered->constants.block_bytes[i - num_values]
                              : clv_lowered_error_bytes(lowered);
-        CLV_TRY(device->vtable->buffer_create(device, (size_t)bytes, &p->buffers[i]));
+        CLV_TRY(p->home->vtable->buffer_create(p->home, (size_t)bytes, &p->buffers[i]));
     }
     return NULL;
 }
@@ -53,75 +94,111 @@ clv_buffer *clv_prepared_errors(const clv_prepared *prepared) {
 }
 
 clv_buffer *clv_prepared_place(
-    const clv_prepared *prepared, uint32_t storage, uint64_t *out_offset) {
+    const clv_prepared *prepared, uint32_t storage, uint64_t request, uint64_t *out_offset) {
     *out_offset = 0;
     if (storage == CLV_NO_STORAGE) {
         return clv_prepared_errors(prepared); /* any: the kernel does not use it */
     }
     const clv_storage *s = &prepared->lowered->storages[storage];
-    if (s->kind == CLV_STORAGE_ERRORS || s->piece.bytes == 0) {
+    if (s->kind == CLV_STORAGE_ERRORS) {
+        *out_offset = request % s->slots * s->stride;
+        return clv_prepared_errors(prepared);
+    }
+    if (s->piece.bytes == 0) {
         return clv_prepared_errors(prepared); /* an empty tensor has no block */
     }
-    *out_offset = s->piece.offset;
+    *out_offset = s->piece.offset + request % s->slots * s->stride;
     size_t first = s->kind == CLV_STORAGE_VALUE ? 0 : prepared->lowered->values.num_blocks;
     return prepared->buffers[first + s->piece.block];
 }
 
+static clv_device *device_at(const clv_prepared *p, const clv_step *step, uint32_t lane) {
+    return p->units[step->unit].devices[lane];
+}
+
+static clv_program **program_slot(const clv_prepared *p, const clv_step *step, uint32_t lane) {
+    const uint32_t device = p->first_device[step->unit] + lane;
+    return &p->programs[(size_t)step->program * p->first_device[p->num_units] + device];
+}
+
+/* Programs where steps need them. */
 static clv_status *create_programs(clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
-    p->programs = clv_alloc_zeroed(lowered->num_programs * p->num_lanes + 1, sizeof *p->programs);
+    const size_t num_devices = p->first_device[p->num_units];
+    p->programs = clv_alloc_zeroed(lowered->num_programs * num_devices + 1, sizeof *p->programs);
     if (p->programs == NULL) {
         return no_memory();
     }
-    for (size_t i = 0; i < lowered->num_programs; i++) {
-        const clv_lowered_program *program = &lowered->programs[i];
-        const clv_program_desc desc = {
-            .name = program->source->name,
-            .source = program->source->text,
-            .source_bytes = program->source->bytes,
-            .options = program->options,
-        };
-        for (size_t lane = 0; lane < p->num_lanes; lane++) {
-            clv_device *device = p->unit.devices[lane];
-            CLV_TRY(device->vtable->program_create(
-                device, &desc, &p->programs[i * p->num_lanes + lane]));
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        const clv_step *step = &lowered->steps[i];
+        for (uint32_t lane = 0;
+             step->kind == CLV_STEP_LAUNCH && lane < p->units[step->unit].num_devices; lane++) {
+            const clv_lowered_program *program = &lowered->programs[step->program];
+            const clv_program_desc desc = {
+                .name = program->source->name,
+                .source = program->source->text,
+                .source_bytes = program->source->bytes,
+                .options = program->options,
+            };
+            clv_device *device = device_at(p, step, lane);
+            clv_program **slot = program_slot(p, step, lane);
+            if (*slot == NULL) {
+                CLV_TRY(device->vtable->program_create(device, &desc, slot));
+            }
         }
     }
     return NULL;
 }
 
 /* The kernel of one step and lane, with its arguments. */
-static clv_status *create_kernel(
-    clv_prepared *p, const clv_step *step, size_t lane, clv_kernel **out) {
-    clv_range range = {
-        .first = step->first_item + clv_share(step->num_items, lane, p->num_lanes),
-        .end = step->first_item + clv_share(step->num_items, lane + 1, p->num_lanes),
-    };
-    if (range.first == range.end) {
+static clv_status *create_kernel(clv_prepared *p, uint32_t index, uint32_t lane) {
+    const clv_step *step = &p->lowered->steps[index];
+    const size_t num_lanes = p->units[step->unit].num_devices;
+    clv_kernel **out = &p->kernels[p->first_kernel[index] + lane];
+    clv_range *range = &p->ranges[p->first_kernel[index] + lane];
+    range->first = step->first_item + clv_share(step->num_items, lane, num_lanes);
+    range->end = step->first_item + clv_share(step->num_items, lane + 1, num_lanes);
+    if (range->first == range->end) {
         return NULL;
     }
-    const clv_device_vtable *v = p->unit.devices[lane]->vtable;
-    CLV_TRY(v->kernel_create(p->programs[step->program * p->num_lanes + lane], step->entry, out));
+    const clv_device_vtable *v = device_at(p, step, lane)->vtable;
+    CLV_TRY(v->kernel_create(*program_slot(p, step, lane), step->entry, out));
     for (uint32_t i = 0; i < step->num_operands; i++) {
+        const uint32_t storage = step->operands[i].storage;
         uint64_t offset;
-        clv_buffer *buffer = clv_prepared_place(p, step->operands[i].storage, &offset);
-        range.offset[i] = offset + step->operands[i].offset;
+        clv_buffer *buffer = clv_prepared_place(p, storage, 0, &offset);
+        range->offset[i] = offset + step->operands[i].offset;
+        p->has_slots[index] = p->has_slots[index] || (storage != CLV_NO_STORAGE &&
+                                                      p->lowered->storages[storage].slots > 1);
         CLV_TRY(v->kernel_set_buffer(*out, i, buffer));
     }
     CLV_TRY(v->kernel_set_bytes(*out, step->num_operands, step->params, step->params_bytes));
-    return v->kernel_set_bytes(*out, step->num_operands + 1, &range, sizeof range);
+    return v->kernel_set_bytes(*out, step->num_operands + 1, range, sizeof *range);
 }
 
 static clv_status *create_kernels(clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
-    p->kernels = clv_alloc_zeroed(lowered->num_steps * p->num_lanes + 1, sizeof *p->kernels);
-    if (p->kernels == NULL) {
+    p->first_kernel = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *p->first_kernel);
+    p->has_slots = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *p->has_slots);
+    if (p->first_kernel == NULL || p->has_slots == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < lowered->num_steps; i++) {
         const clv_step *step = &lowered->steps[i];
-        for (size_t lane = 0; lane < p->num_lanes && step->kind == CLV_STEP_LAUNCH; lane++) {
-            clv_status *status = create_kernel(p, step, lane, &p->kernels[i * p->num_lanes + lane]);
+        const bool launches = step->kind == CLV_STEP_LAUNCH;
+        p->first_kernel[i + 1] =
+            p->first_kernel[i] + (launches ? p->units[step->unit].num_devices : 0);
+    }
+    const size_t count = p->first_kernel[lowered->num_steps];
+    p->kernels = clv_alloc_zeroed(count + 1, sizeof *p->kernels);
+    p->ranges = clv_alloc_zeroed(count + 1, sizeof *p->ranges);
+    if (p->kernels == NULL || p->ranges == NULL) {
+        return no_memory();
+    }
+    for (uint32_t i = 0; i < lowered->num_steps; i++) {
+        const clv_step *step = &lowered->steps[i];
+        for (uint32_t lane = 0; p->first_kernel[i] + lane < p->first_kernel[i + 1]; lane++) {
+            clv_status *status = create_kernel(p, i, lane);
             if (status != NULL) {
                 return clv_status_prefix(status, "node '%s'", step->name);
             }
@@ -129,6 +206,29 @@ static clv_status *create_kernels(clv_prepared *p) {
     }
     return NULL;
 }
+
+clv_status *clv_prepared_kernel(
+    const clv_prepared *prepared, uint32_t step_index, uint32_t lane, uint64_t request,
+    clv_kernel **out_kernel) {
+    const size_t at = prepared->first_kernel[step_index] + lane;
+    *out_kernel = prepared->kernels[at];
+    if (*out_kernel == NULL || !prepared->has_slots[step_index]) {
+        return NULL;
+    }
+    const clv_step *step = &prepared->lowered->steps[step_index];
+    clv_range range = prepared->ranges[at];
+    for (uint32_t i = 0; i < step->num_operands; i++) {
+        const uint32_t storage = step->operands[i].storage;
+        if (storage != CLV_NO_STORAGE) {
+            const clv_storage *s = &prepared->lowered->storages[storage];
+            range.offset[i] += request % s->slots * s->stride;
+        }
+    }
+    return device_at(prepared, step, lane)
+        ->vtable->kernel_set_bytes(*out_kernel, step->num_operands + 1, &range, sizeof range);
+}
+
+/* --- moving bytes ---------------------------------------------------------------------------- */
 
 static clv_status *move_by_queue(
     clv_queue *queue, clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, bool write) {
@@ -167,11 +267,12 @@ clv_status *clv_buffer_move(
 }
 
 clv_status *clv_prepare(
-    const clv_lowered *lowered, const clv_exec_unit *unit, clv_prepared *out_prepared) {
-    *out_prepared =
-        (clv_prepared){.lowered = lowered, .unit = *unit, .num_lanes = unit->num_devices};
-    CLV_TRY(check_memory(lowered, unit));
+    const clv_lowered *lowered, const clv_exec_unit *units, uint32_t num_units,
+    clv_prepared *out_prepared) {
+    *out_prepared = (clv_prepared){.lowered = lowered, .units = units, .num_units = num_units};
     clv_status *status = NULL;
+    CLV_TRY_DONE(find_devices(out_prepared));
+    CLV_TRY_DONE(check_memory(out_prepared));
     CLV_TRY_DONE(create_buffers(out_prepared));
     CLV_TRY_DONE(clv_constants_fill(out_prepared));
     CLV_TRY_DONE(create_programs(out_prepared));
@@ -183,28 +284,36 @@ done:
 }
 
 void clv_prepared_deinit(clv_prepared *p) {
-    const clv_device_vtable *v = p->num_lanes != 0 ? p->unit.devices[0]->vtable : NULL;
-    size_t num_kernels = p->kernels != NULL ? p->lowered->num_steps * p->num_lanes : 0;
-    for (size_t i = num_kernels; i-- > 0;) { /* PoCL looks for one from the last made on */
+    const clv_device_vtable *v = p->home != NULL ? p->home->vtable : NULL;
+    size_t num_kernels = p->kernels != NULL ? p->first_kernel[p->lowered->num_steps] : 0;
+    for (size_t i = num_kernels; i-- > 0;) { /* last first: PoCL looks for them from the end */
         v->kernel_destroy(p->kernels[i]);
     }
-    size_t num_programs = p->programs != NULL ? p->lowered->num_programs * p->num_lanes : 0;
+    size_t num_programs =
+        p->programs != NULL ? p->lowered->num_programs * p->first_device[p->num_units] : 0;
     for (size_t i = 0; i < num_programs; i++) {
         v->program_destroy(p->programs[i]);
     }
     for (size_t i = 0; i < p->num_buffers; i++) {
         v->buffer_destroy(p->buffers[i]);
     }
+    clv_free(p->first_device);
+    clv_free(p->first_kernel);
     clv_free(p->kernels);
+    clv_free(p->ranges);
+    clv_free(p->has_slots);
     clv_free(p->programs);
     clv_free(p->buffers);
-    *p = (clv_prepared){.num_lanes = 0};
+    *p = (clv_prepared){.home = NULL};
 }
 
 void clv_prepared_settle(const clv_prepared *prepared) {
-    size_t count = prepared->lowered->num_programs * prepared->num_lanes;
+    const size_t count =
+        prepared->lowered->num_programs * prepared->first_device[prepared->num_units];
     for (size_t i = 0; i < count; i++) {
-        const clv_device *device = prepared->unit.devices[i % prepared->num_lanes];
-        device->vtable->program_settle(prepared->programs[i]);
+        clv_program *program = prepared->programs[i];
+        if (program != NULL) {
+            program->device->vtable->program_settle(program);
+        }
     }
 }

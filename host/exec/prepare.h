@@ -1,37 +1,51 @@
-/* Lowered steps bound to a unit's devices: buffers, filled constants, built programs, and for every
- * step and lane a kernel with all of its arguments set. Running a step is one enqueue.
+/* Lowered steps bound to the devices of their units: buffers, filled constants, built programs, and
+ * for every step and lane a kernel with all of its arguments set. Running a step is one enqueue.
  *
- * A launch's items are dealt to lanes in contiguous shares, the same ones in every run.
+ * A launch's items are dealt to a unit's lanes in contiguous shares, the same ones in every run.
  */
 #ifndef CLV_EXEC_PREPARE_H
 #define CLV_EXEC_PREPARE_H
 
 #include "host/exec/lower.h"
 #include "host/exec/unit.h"
+#include "kernels_cl/clv.h"
 
 typedef struct clv_prepared {
     const clv_lowered *lowered;
-    clv_exec_unit unit;
-    size_t num_lanes;     /* devices that a launch is dealt to */
-    clv_buffer **buffers; /* blocks of values, blocks of constants, error words */
+    const clv_exec_unit *units; /* as steps number them; those that have no steps may be anything */
+    uint32_t num_units;
+    clv_device *home;       /* whose buffers they are; all devices are of its context */
+    uint32_t *first_device; /* [num_units + 1]: into all devices of all units that have steps */
+    clv_buffer **buffers;   /* blocks of values, blocks of constants, error words */
     size_t num_buffers;
-    clv_program **programs; /* [num_programs][num_lanes] */
-    clv_kernel **kernels;   /* [num_steps][num_lanes]; NULL for transfers and lanes without items */
+    clv_program **programs; /* [num_programs][num_devices]; NULL where no step needs it */
+    size_t *first_kernel;   /* [num_steps + 1] */
+    clv_kernel **kernels;   /* of a step, one for each lane; NULL for transfers and lanes without
+                               items */
+    clv_range *ranges;      /* likewise: the last argument; offsets of slot 0 */
+    bool *has_slots;        /* [num_steps]: offsets change from request to request */
 } clv_prepared;
 
-/* `lowered` and the unit's devices are borrowed. Over the unit's declared memory limit, or over
- * what its device has, is NO_MEMORY before anything is allocated. */
+/* `lowered` and the units are borrowed. Over a unit's declared memory limit, or over what its
+ * device has, is NO_MEMORY before anything is allocated. */
 clv_status *clv_prepare(
-    const clv_lowered *lowered, const clv_exec_unit *unit, clv_prepared *out_prepared) CLV_CHECKED;
+    const clv_lowered *lowered, const clv_exec_unit *units, uint32_t num_units,
+    clv_prepared *out_prepared) CLV_CHECKED;
 void clv_prepared_deinit(clv_prepared *prepared);
 
 /* Lets the driver keep what it compiled; once every step has run. */
 void clv_prepared_settle(const clv_prepared *prepared);
 
-/* The buffer of a storage, and where in it the storage begins. */
+/* The buffer of a storage, and where in it the storage's slot for a request begins. */
 clv_buffer *clv_prepared_place(
-    const clv_prepared *prepared, uint32_t storage, uint64_t *out_offset);
+    const clv_prepared *prepared, uint32_t storage, uint64_t request, uint64_t *out_offset);
 clv_buffer *clv_prepared_errors(const clv_prepared *prepared);
+
+/* The kernel of a step and lane with its arguments for a request; NULL where the lane has nothing
+ * to do. By one thread a lane at a time. */
+clv_status *clv_prepared_kernel(
+    const clv_prepared *prepared, uint32_t step, uint32_t lane, uint64_t request,
+    clv_kernel **out_kernel) CLV_CHECKED;
 
 /* Lane `lane` does items [share(lane), share(lane + 1)) of `num_items`; with fewer items than lanes
  * the first lanes have one each. */

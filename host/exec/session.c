@@ -1,97 +1,262 @@
 #include "host/exec/session.h"
 
 #include "host/base/memory.h"
+#include "host/base/text.h"
 #include "host/base/threads.h"
-#include "host/exec/engine.h"
-#include "host/ir/layout.h"
+#include "host/exec/replica.h"
 #include <math.h>
 #include <string.h>
 
 struct clv_session {
     const clv_graph *graph;
     clv_session_options options;
-    clv_lowered lowered;
-    clv_prepared prepared;
-    clv_engine *engine;
-    pthread_mutex_t lock; /* of everything below and the engine */
-    clv_span *spans;      /* [num_steps][num_lanes] with profiling */
-    double *node_us;      /* [num_nodes], sums over profiled requests */
+    clv_exec_unit *units; /* copies; their devices are borrowed */
+    uint32_t num_units;
+    clv_replica *replicas;
+    size_t num_replicas;
+    const void **output_data; /* [num_outputs]: known beforehand; else NULL */
+    pthread_mutex_t lock;     /* of everything below */
+    double *node_us;          /* [num_nodes], sums over profiled requests */
     uint64_t requests, profiled;
     double load_us, first_us;
-    clv_unit_report unit_report;
+    size_t last_replica; /* whose request ended last */
+    clv_unit_report *unit_reports;
     clv_node_report *node_reports;
+    char **node_units; /* [num_nodes]: names */
     clv_session_report report;
 };
 
-/* --- making it ------------------------------------------------------------------------------- */
-
-static clv_status *check_unit(const clv_exec_unit *unit) {
-    const clv_unit_limits *limits = &unit->name.limits;
-    bool lanes = unit->devices[0]->info.kind == CLV_DEVICE_CORE;
-    if (!isinf(limits->link_per_second) || limits->latency_us != 0 ||
-        (!lanes && limits->speed != 1)) {
-        return CLV_ERROR(
-            UNSUPPORTED, "%s: %s cannot be limited yet", unit->name.text,
-            !lanes && limits->speed != 1 ? "the speed of a device with queues" : "a link");
-    }
-    return NULL;
+static clv_status *no_memory(void) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
 }
 
-static clv_status *create_engine(clv_session *session) {
-    const clv_prepared *prepared = &session->prepared;
-    return prepared->unit.devices[0]->info.kind == CLV_DEVICE_CORE
-               ? clv_inline_engine_create(prepared, &session->engine)
-               : clv_queued_engine_create(prepared, &session->engine);
-}
+/* --- the end of a request -------------------------------------------------------------------- */
 
-static clv_status *make(clv_session *session, const clv_exec_unit *unit) {
+static clv_status *end_request(
+    clv_session *session, clv_replica *replica, uint64_t number, const clv_mutable_view *outputs,
+    const clv_item_span *spans, clv_status *status) {
     const clv_graph *graph = session->graph;
-    const clv_device_info *info = &unit->devices[0]->info;
-    const clv_lower_options options = {
-        .traits = clv_exec_unit_traits(unit),
-        .max_block_bytes = info->max_alloc_bytes,
-        .max_groups = info->max_groups,
-        .keep_all = session->options.keep_all,
-    };
-    CLV_TRY(check_unit(unit));
-    clv_status *status = clv_lower(graph, &options, &session->lowered);
-    if (status == NULL) {
-        status = clv_prepare(&session->lowered, unit, &session->prepared);
-    }
+    status = clv_status_join(status, clv_replica_check_errors(replica, number)); /* clears them */
     if (status != NULL) {
         return status;
     }
-    CLV_TRY(create_engine(session));
-    if (session->options.profile) {
-        size_t count = session->lowered.num_steps * session->prepared.num_lanes;
-        session->spans = clv_alloc_zeroed(count + 1, sizeof *session->spans);
+    for (size_t i = 0; i < graph->num_outputs; i++) {
+        const size_t bytes = clv_view_bytes(outputs[i].dtype, &outputs[i].shape);
+        if (session->output_data[i] != NULL && bytes != 0) {
+            memcpy(outputs[i].data, session->output_data[i], bytes);
+        }
     }
-    session->node_us = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_us);
-    session->node_reports = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_reports);
-    if (session->node_us == NULL || session->node_reports == NULL ||
-        (session->options.profile && session->spans == NULL)) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    pthread_mutex_lock(&session->lock);
+    session->requests++;
+    session->last_replica = (size_t)(replica - session->replicas);
+    replica->last_number = number;
+    replica->ended++;
+    if (spans != NULL) {
+        status = clv_replica_add_times(replica, spans, session->node_us);
+        session->profiled++;
+    }
+    pthread_mutex_unlock(&session->lock);
+    return status;
+}
+
+static clv_status *finish(
+    void *context, uint64_t number, const clv_mutable_view *outputs, const clv_item_span *spans,
+    clv_status *status) {
+    clv_replica *replica = context;
+    return end_request(replica->owner, replica, number, outputs, spans, status);
+}
+
+/* --- making it ------------------------------------------------------------------------------- */
+
+/* Lanes of all groups; with more of them than processors, spinning keeps the very lane away that is
+ * waited for. */
+static bool is_crowded(const clv_session *session, const clv_plan *plan) {
+    size_t num_lanes = 0;
+    for (uint32_t u = 0; u < session->num_units; u++) {
+        bool is_used = false;
+        for (uint32_t g = 0; g < plan->num_groups; g++) {
+            for (uint32_t i = 0; i < plan->groups[g].num_pieces; i++) {
+                is_used = is_used || plan->groups[g].pieces[i].unit == u;
+            }
+        }
+        num_lanes += is_used ? session->units[u].num_devices : 0;
+    }
+    return num_lanes > (size_t)clv_num_processors();
+}
+
+/* Requests in flight in a group: its share of what was asked for, or what the plan says. */
+static uint32_t depth_of(const clv_session *session, const clv_group *group) {
+    const uint32_t asked = session->options.depth;
+    uint32_t depth = group->depth;
+    if (asked != 0) {
+        depth = (uint32_t)(asked * group->share + 0.5);
+    }
+    return group->is_serial || depth == 0 ? 1 : depth < CLV_MAX_DEPTH ? depth : CLV_MAX_DEPTH;
+}
+
+static clv_status *check_groups(const clv_session *session, const clv_plan *plan) {
+    uint32_t *group_of = clv_alloc_zeroed(session->num_units, sizeof *group_of);
+    clv_status *status = group_of != NULL ? NULL : no_memory();
+    for (uint32_t g = 0; g < plan->num_groups && status == NULL; g++) {
+        for (uint32_t i = 0; i < plan->groups[g].num_pieces && status == NULL; i++) {
+            const uint32_t unit = plan->groups[g].pieces[i].unit;
+            if (unit >= session->num_units) {
+                status = CLV_ERROR(
+                    MALFORMED, "the plan names unit %u, there are %u", unit, session->num_units);
+            } else if (group_of[unit] != 0 && group_of[unit] != g + 1) {
+                status = CLV_ERROR(
+                    UNSUPPORTED, "%s is in replicas %u and %u of the plan",
+                    session->units[unit].name.text, group_of[unit] - 1, g);
+            } else {
+                group_of[unit] = g + 1;
+            }
+        }
+    }
+    clv_free(group_of);
+    return status;
+}
+
+static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
+    CLV_TRY(check_groups(session, plan));
+    session->replicas = clv_alloc_zeroed(plan->num_groups, sizeof *session->replicas);
+    if (session->replicas == NULL) {
+        return no_memory();
+    }
+    for (uint32_t i = 0; i < plan->num_groups; i++) {
+        const clv_replica_options options = {
+            .graph = session->graph,
+            .group = &plan->groups[i],
+            .units = session->units,
+            .num_units = session->num_units,
+            .depth = depth_of(session, &plan->groups[i]),
+            .keep_all = session->options.keep_all,
+            .has_spans = session->options.profile,
+            .is_crowded = is_crowded(session, plan),
+            .cancel = session->options.cancel,
+            .finish = finish,
+            .owner = session,
+        };
+        CLV_TRY(clv_replica_init(&session->replicas[i], &options));
+        session->num_replicas++;
     }
     return NULL;
+}
+
+/* Outputs that are known once views are looked through, which lowering does. */
+static void find_known_outputs(clv_session *session) {
+    const clv_graph *graph = session->graph;
+    for (size_t i = 0; i < graph->num_outputs; i++) {
+        session->output_data[i] = graph->tensors[graph->outputs[i]].data;
+    }
+    for (size_t r = 0; r < session->num_replicas; r++) {
+        const clv_replica *replica = &session->replicas[r];
+        const clv_piece_graph *g = &replica->pieces.memories[0];
+        for (size_t i = 0; i < g->num_outputs; i++) {
+            if (!g->outputs[i].is_move && replica->lowered.output_data[i] != NULL) {
+                session->output_data[g->outputs[i].index] = replica->lowered.output_data[i];
+            }
+        }
+    }
+}
+
+/* Everything whole on the first unit, one request at a time. */
+static clv_status *make_single(clv_session *session) {
+    const clv_graph *graph = session->graph;
+    clv_placement *placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *placements);
+    clv_piece piece = {.unit = 0};
+    clv_group group = {
+        .placements = placements,
+        .pieces = &piece,
+        .num_pieces = 1,
+        .num_stages = 1,
+        .share = 1,
+        .depth = 1,
+    };
+    const clv_plan plan = {.groups = &group, .num_groups = 1};
+    if (placements == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        placements[i] = (clv_placement){.num_pieces = 1, .split = -1};
+    }
+    clv_status *status = make_replicas(session, &plan);
+    clv_free(placements);
+    return status;
+}
+
+/* Names of the units that run each node. */
+static clv_status *name_units(clv_session *session) {
+    const size_t num_nodes = session->graph->num_nodes;
+    session->node_units = clv_alloc_zeroed(num_nodes + 1, sizeof *session->node_units);
+    bool *is_on = clv_alloc_zeroed(num_nodes * session->num_units + 1, sizeof *is_on);
+    clv_status *status = session->node_units != NULL && is_on != NULL ? NULL : no_memory();
+    for (size_t r = 0; r < session->num_replicas && status == NULL; r++) {
+        const clv_pieces *pieces = &session->replicas[r].pieces;
+        for (uint32_t m = 0; m < pieces->num_memories; m++) {
+            const clv_piece_graph *g = &pieces->memories[m];
+            for (size_t i = 0; i < g->graph->num_nodes; i++) {
+                if (!g->nodes[i].is_join) {
+                    is_on[g->nodes[i].origin * session->num_units + g->nodes[i].unit] = true;
+                }
+            }
+        }
+    }
+    for (size_t i = 0; i < num_nodes && status == NULL; i++) {
+        clv_text text;
+        clv_text_init(&text);
+        for (uint32_t u = 0; u < session->num_units; u++) {
+            if (is_on[i * session->num_units + u]) {
+                clv_text_add(
+                    &text, "%s%s", text.length != 0 ? "," : "", session->units[u].name.text);
+            }
+        }
+        clv_text_add(&text, "%s", text.length != 0 ? "" : session->units[0].name.text);
+        status = clv_text_take(&text, &session->node_units[i]);
+        clv_text_deinit(&text);
+    }
+    clv_free(is_on);
+    return status;
+}
+
+static clv_status *make(clv_session *session, const clv_exec_unit *units) {
+    const clv_graph *graph = session->graph;
+    session->units = clv_alloc_zeroed(session->num_units, sizeof *session->units);
+    session->output_data = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *session->output_data);
+    session->node_us = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_us);
+    session->node_reports = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_reports);
+    session->unit_reports = clv_alloc_zeroed(session->num_units, sizeof *session->unit_reports);
+    if (session->units == NULL || session->output_data == NULL || session->node_us == NULL ||
+        session->node_reports == NULL || session->unit_reports == NULL) {
+        return no_memory();
+    }
+    memcpy(session->units, units, session->num_units * sizeof *units);
+    CLV_TRY(
+        session->options.plan != NULL ? make_replicas(session, session->options.plan)
+                                      : make_single(session));
+    find_known_outputs(session);
+    return name_units(session);
 }
 
 clv_status *clv_session_create(
     const clv_graph *graph, const clv_exec_unit *units, size_t num_units,
     const clv_session_options *options, clv_session **out_session) {
     *out_session = NULL;
-    if (num_units != 1) {
-        return CLV_ERROR(UNSUPPORTED, "a session runs on one unit yet, %zu were given", num_units);
+    if (num_units == 0 || (num_units != 1 && (options == NULL || options->plan == NULL))) {
+        return CLV_ERROR(
+            USAGE, "%zu units are given and no plan that says what runs where", num_units);
     }
     double begin_us = clv_time_us();
     clv_session *session = clv_alloc_zeroed(1, sizeof *session);
     if (session == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+        return no_memory();
     }
     session->graph = graph;
+    session->num_units = (uint32_t)num_units;
     session->options = options != NULL ? *options : (clv_session_options){.profile = false};
     session->first_us = NAN;
     pthread_mutex_init(&session->lock, NULL);
-    clv_status *status = make(session, &units[0]);
+    clv_status *status = make(session, units);
+    session->options.plan = NULL; /* is not needed any more */
     if (status != NULL) {
         clv_session_destroy(session);
         return status;
@@ -105,15 +270,20 @@ void clv_session_destroy(clv_session *session) {
     if (session == NULL) {
         return;
     }
-    if (session->engine != NULL) {
-        session->engine->destroy(session->engine);
+    for (size_t i = 0; i < session->num_replicas; i++) {
+        clv_replica_deinit(&session->replicas[i]);
     }
-    clv_prepared_deinit(&session->prepared);
-    clv_lowered_deinit(&session->lowered);
+    for (size_t i = 0; session->node_units != NULL && i < session->graph->num_nodes; i++) {
+        clv_free(session->node_units[i]);
+    }
     pthread_mutex_destroy(&session->lock);
-    clv_free(session->spans);
+    clv_free(session->replicas);
+    clv_free(session->units);
+    clv_free(session->output_data);
     clv_free(session->node_us);
     clv_free(session->node_reports);
+    clv_free(session->unit_reports);
+    clv_free(session->node_units);
     clv_free(session);
 }
 
@@ -168,126 +338,63 @@ static clv_status *check_operands(
     return NULL;
 }
 
-/* What kernels say of forbidden input values; words are 0 again afterwards. */
-static clv_status *check_errors(clv_session *session) {
-    const clv_lowered *lowered = &session->lowered;
-    size_t bytes = lowered->num_error_words * sizeof(uint32_t);
-    if (bytes == 0) {
-        return NULL;
-    }
-    clv_buffer *buffer = clv_prepared_errors(&session->prepared);
-    uint32_t *words = clv_alloc_zeroed(1, bytes);
-    if (words == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for the error words");
-    }
-    clv_status *status = clv_buffer_move(buffer, 0, bytes, words, false);
-    for (size_t i = 0; i < session->graph->num_nodes && status == NULL; i++) {
-        uint32_t word = lowered->choices[i].error_word;
-        const clv_node *node = &session->graph->nodes[i];
-        if (word != UINT32_MAX && words[word] != 0) {
-            status = CLV_ERROR(
-                MALFORMED, "%s '%s': %s", node->op_type, node->name,
-                clv_kernel_error_meaning(words[word]));
+/* The replica that would be done with a request more first, were all shares kept. */
+static clv_replica *deal(clv_session *session) {
+    clv_replica *best = &session->replicas[0];
+    double least = (double)INFINITY;
+    pthread_mutex_lock(&session->lock);
+    for (size_t i = 0; i < session->num_replicas; i++) {
+        clv_replica *replica = &session->replicas[i];
+        const double when =
+            replica->share > 0 ? ((double)replica->dealt + 1) / replica->share : (double)INFINITY;
+        if (when < least * (1 - 1e-9)) {
+            least = when;
+            best = replica;
         }
     }
-    if (status != NULL) {
-        memset(words, 0, bytes);
-        status = clv_status_join(status, clv_buffer_move(buffer, 0, bytes, words, true));
-    }
-    clv_free(words);
-    return status;
-}
-
-static void add_times(clv_session *session) {
-    size_t lanes = session->prepared.num_lanes;
-    for (size_t i = 0; i < session->lowered.num_steps; i++) {
-        const clv_step *step = &session->lowered.steps[i];
-        uint64_t begin = UINT64_MAX, end = 0;
-        for (size_t j = 0; j < lanes; j++) {
-            const clv_span *span = &session->spans[i * lanes + j];
-            if (span->end_ns != 0) {
-                begin = span->begin_ns < begin ? span->begin_ns : begin;
-                end = span->end_ns > end ? span->end_ns : end;
-            }
-        }
-        if (step->kind == CLV_STEP_LAUNCH && end > begin) {
-            session->node_us[step->index] += (double)(end - begin) * 1e-3;
-        }
-    }
-    session->profiled++;
-}
-
-static clv_status *run_locked(clv_session *session, const clv_request *request) {
-    double begin_us = clv_time_us();
-    clv_status *status = session->engine->run(session->engine, request);
-    if (status != NULL) {
-        return clv_status_join(status, check_errors(session)); /* clears them */
-    }
-    CLV_TRY(check_errors(session));
-    const clv_graph *graph = session->graph;
-    for (size_t i = 0; i < graph->num_outputs; i++) {
-        const clv_mutable_view *view = &request->outputs[i];
-        size_t bytes = clv_view_bytes(view->dtype, &view->shape);
-        if (session->lowered.output_data[i] != NULL && bytes != 0) {
-            memcpy(view->data, session->lowered.output_data[i], bytes);
-        }
-    }
-    if (session->requests++ == 0) {
-        session->first_us = clv_time_us() - begin_us;
-        clv_prepared_settle(&session->prepared);
-    }
-    if (request->spans != NULL) {
-        add_times(session);
-    }
-    return NULL;
+    best->dealt++;
+    pthread_mutex_unlock(&session->lock);
+    return best;
 }
 
 clv_status *clv_session_run(
     clv_session *session, const clv_view *inputs, size_t num_inputs,
     const clv_mutable_view *outputs, size_t num_outputs) {
     CLV_TRY(check_operands(session->graph, inputs, num_inputs, outputs, num_outputs));
+    clv_replica *replica = deal(session);
+    const double begin_us = clv_time_us();
+    CLV_TRY(clv_executor_run(replica->executor, inputs, outputs));
     pthread_mutex_lock(&session->lock);
-    const clv_request request = {
-        .inputs = inputs,
-        .outputs = outputs,
-        .cancel = session->options.cancel,
-        .spans = session->spans,
-    };
-    clv_status *status = run_locked(session, &request);
+    const bool is_first = isnan(session->first_us);
+    session->first_us = is_first ? clv_time_us() - begin_us : session->first_us;
     pthread_mutex_unlock(&session->lock);
-    return status;
+    if (is_first) {
+        clv_prepared_settle(&replica->prepared);
+    }
+    return NULL;
+}
+
+clv_status *clv_session_submit(
+    clv_session *session, const clv_view *inputs, size_t num_inputs,
+    const clv_mutable_view *outputs, size_t num_outputs, clv_done_function done, void *context) {
+    CLV_TRY(check_operands(session->graph, inputs, num_inputs, outputs, num_outputs));
+    clv_executor_submit(deal(session)->executor, inputs, outputs, done, context);
+    return NULL;
+}
+
+uint32_t clv_session_depth(const clv_session *session) {
+    uint32_t depth = 0;
+    for (size_t i = 0; i < session->num_replicas; i++) {
+        depth += session->replicas[i].depth;
+    }
+    return depth;
 }
 
 /* --- looking at it --------------------------------------------------------------------------- */
 
 bool clv_session_has_tensor(const clv_session *session, clv_tensor_id tensor) {
     return session->graph->tensors[tensor].data != NULL ||
-           session->lowered.tensor_storage[tensor] != CLV_NO_STORAGE;
-}
-
-/* The bytes of a tensor, plain, however it lies in memory. */
-static clv_status *read_storage(
-    const clv_session *session, clv_tensor_id tensor, size_t bytes, void *out_plain) {
-    const clv_lowered *lowered = &session->lowered;
-    const clv_tensor *root = &session->graph->tensors[lowered->tensor_root[tensor]];
-    const clv_layout *layout = &lowered->tensor_layout[tensor];
-    uint64_t offset;
-    clv_buffer *buffer =
-        clv_prepared_place(&session->prepared, lowered->tensor_storage[tensor], &offset);
-    if (!clv_layout_is_blocked(layout)) {
-        return clv_buffer_move(buffer, offset, bytes, out_plain, false);
-    }
-    size_t blocked_bytes = clv_layout_bytes(root->dtype, &root->shape, layout);
-    void *blocked = clv_alloc(blocked_bytes);
-    if (blocked == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for tensor '%s'", root->name);
-    }
-    clv_status *status = clv_buffer_move(buffer, offset, blocked_bytes, blocked, false);
-    if (status == NULL) {
-        clv_layout_unpack(&root->shape, layout, blocked, out_plain);
-    }
-    clv_free(blocked);
-    return status;
+           clv_replica_has_tensor(&session->replicas[session->last_replica], tensor);
 }
 
 clv_status *clv_session_read_tensor(
@@ -306,12 +413,12 @@ clv_status *clv_session_read_tensor(
         memcpy(output->data, t->data, bytes);
         return NULL;
     }
-    uint32_t storage = session->lowered.tensor_storage[tensor];
-    if (storage == CLV_NO_STORAGE) {
+    if (!clv_session_has_tensor(session, tensor)) {
         return CLV_ERROR(UNSUPPORTED, "tensor '%s' has no memory: nobody needs it", t->name);
     }
     pthread_mutex_lock(&session->lock);
-    clv_status *status = read_storage(session, tensor, bytes, output->data);
+    clv_status *status =
+        clv_replica_read_tensor(&session->replicas[session->last_replica], tensor, output->data);
     pthread_mutex_unlock(&session->lock);
     return status;
 }
@@ -323,43 +430,83 @@ void clv_session_reset_times(clv_session *session) {
     pthread_mutex_unlock(&session->lock);
 }
 
-const clv_session_report *clv_session_report_get(clv_session *session) {
-    const clv_lowered *lowered = &session->lowered;
-    const clv_engine_stats *stats = &session->engine->stats;
-    pthread_mutex_lock(&session->lock);
-    uint64_t ops = 0;
-    for (size_t i = 0; i < session->graph->num_nodes; i++) {
-        const clv_choice *choice = &lowered->choices[i];
-        ops += choice->num_launches != 0 ? 1 : 0;
+/* How a node runs: what its pieces have in common, launches of all. */
+static void report_nodes(clv_session *session) {
+    const size_t num_nodes = session->graph->num_nodes;
+    for (size_t i = 0; i < num_nodes; i++) {
         session->node_reports[i] = (clv_node_report){
             .node = (clv_node_id)i,
-            .unit = session->prepared.unit.name.text,
-            .variant = choice->variant != NULL ? choice->variant->name : NULL,
-            .reason = choice->reason,
-            .launches = choice->num_launches,
+            .unit = session->node_units[i],
+            .reason = "the result is known before any request",
             .time_us = session->profiled != 0 ? session->node_us[i] / (double)session->profiled
                                               : (double)NAN,
         };
     }
-    session->unit_report = (clv_unit_report){
-        .name = session->prepared.unit.name.text,
-        .ops = ops * session->requests,
-        .busy_us = stats->busy_us,
-        .transfer_us = stats->transfer_us,
-        .bytes_in = stats->bytes_in,
-        .bytes_out = stats->bytes_out,
-        .memory_bytes = clv_lowered_bytes(lowered),
-        .arena_bytes = lowered->values.total_bytes,
-        .arena_lower_bound_bytes = lowered->values.lower_bound,
-        .weight_bytes = lowered->constants.total_bytes,
-    };
+    for (size_t r = 0; r < session->num_replicas; r++) {
+        const clv_replica *replica = &session->replicas[r];
+        const clv_piece_graph *g = &replica->pieces.memories[0];
+        for (size_t i = 0; i < g->graph->num_nodes; i++) {
+            const clv_choice *choice = &replica->lowered.choices[i];
+            clv_node_report *report = &session->node_reports[g->nodes[i].origin];
+            if (!g->nodes[i].is_join) {
+                report->variant = choice->variant != NULL ? choice->variant->name : NULL;
+                report->reason = choice->reason;
+                report->launches += choice->num_launches;
+            }
+        }
+    }
+}
+
+/* Operators of a request that launch something on a unit. */
+static uint64_t count_ops(const clv_replica *replica, uint32_t unit) {
+    const clv_piece_graph *g = &replica->pieces.memories[0];
+    uint64_t ops = 0;
+    for (size_t i = 0; i < g->graph->num_nodes; i++) {
+        ops += g->nodes[i].unit == unit && !g->nodes[i].is_join &&
+                       replica->lowered.choices[i].num_launches != 0
+                   ? 1
+                   : 0;
+    }
+    return ops;
+}
+
+static void report_unit(const clv_session *session, uint32_t unit, clv_unit_report *report) {
+    *report = (clv_unit_report){.name = session->units[unit].name.text};
+    for (size_t r = 0; r < session->num_replicas; r++) {
+        const clv_replica *replica = &session->replicas[r];
+        const clv_lowered *lowered = &replica->lowered;
+        clv_unit_stats stats = {0};
+        clv_executor_stats(replica->executor, unit, &stats);
+        report->ops += count_ops(replica, unit) * replica->ended;
+        report->busy_us += stats.busy_us;
+        report->transfer_us += stats.transfer_us;
+        report->waited_us += stats.waited_us;
+        report->bytes_in += stats.bytes_in;
+        report->bytes_out += stats.bytes_out;
+        if (unit < lowered->num_units) {
+            const clv_unit_bytes *bytes = &lowered->unit_bytes[unit];
+            report->memory_bytes += clv_unit_bytes_sum(bytes);
+            report->arena_bytes += bytes->values;
+            report->arena_lower_bound_bytes += bytes->values_bound;
+            report->weight_bytes += bytes->constants;
+        }
+    }
+}
+
+const clv_session_report *clv_session_report_get(clv_session *session) {
+    pthread_mutex_lock(&session->lock);
+    report_nodes(session);
+    for (uint32_t i = 0; i < session->num_units; i++) {
+        report_unit(session, i, &session->unit_reports[i]);
+    }
     session->report = (clv_session_report){
-        .units = &session->unit_report,
-        .num_units = 1,
+        .units = session->unit_reports,
+        .num_units = session->num_units,
         .nodes = session->node_reports,
         .num_nodes = session->graph->num_nodes,
         .requests = session->requests,
-        .steps = lowered->num_steps,
+        .steps = session->replicas[0].lowered.num_steps,
+        .depth = clv_session_depth(session),
         .load_us = session->load_us,
         .first_us = session->first_us,
     };

@@ -1,22 +1,30 @@
-/* A graph made ready on units, and run any number of times.
+/* A graph made ready on units, as a plan says, and run any number of times: docs/execution.md.
  *
- * Making a session lowers the graph, plans memory, fills weights, builds kernels and sets every
- * argument; running replays that. A session may be used by any number of threads: requests are run
- * one after another, in some order (the caller that has to wait sleeps).
+ * Making a session cuts the graph in pieces, lowers them, plans memory, fills weights, builds
+ * kernels and sets every argument; running replays that. A session may be used by any number
+ * of threads: as many requests as the plan's depth are in flight, whoever comes then waits.
  */
 #ifndef CLV_EXEC_SESSION_H
 #define CLV_EXEC_SESSION_H
 
+#include "host/exec/executor.h"
 #include "host/exec/unit.h"
 #include "host/ops/op.h"
+#include "partition/plan.h"
 #include <stdatomic.h>
 
 typedef struct clv_session clv_session;
+
+enum { CLV_MAX_DEPTH = 1024 };
 
 typedef struct clv_session_options {
     bool profile;  /* times of every step (devices must be opened with profiling): costs a little */
     bool keep_all; /* every tensor stays in memory, for clv_session_read_tensor */
     const atomic_bool *cancel; /* NULL, or: once true, requests end soon with CANCELLED */
+    /* Placements of the graph's nodes, pieces on the session's units by index; used while the
+     * session is made. NULL: everything on the one unit. */
+    const clv_plan *plan;
+    uint32_t depth; /* requests in flight over all replicas; 0: what the plan says */
 } clv_session_options;
 
 /* What a session is and has done. Times in microseconds. */
@@ -25,6 +33,7 @@ typedef struct clv_unit_report {
     uint64_t ops;       /* operators run, over all requests */
     double busy_us;     /* a mean over the unit's lanes */
     double transfer_us; /* of that: inputs and outputs */
+    double waited_us;   /* in requests, for other lanes and units */
     uint64_t bytes_in, bytes_out;
     uint64_t memory_bytes; /* arena, weights and the rest */
     uint64_t arena_bytes, arena_lower_bound_bytes, weight_bytes;
@@ -32,7 +41,7 @@ typedef struct clv_unit_report {
 
 typedef struct clv_node_report {
     clv_node_id node;
-    const char *unit;
+    const char *unit;    /* "core:0"; of several "core:0,core:1" */
     const char *variant; /* NULL: it runs nothing */
     const char *reason;  /* of the variant, or why it runs nothing */
     uint32_t launches;
@@ -45,13 +54,14 @@ typedef struct clv_session_report {
     const clv_node_report *nodes; /* one for each node of the graph, in its order */
     size_t num_nodes;
     uint64_t requests; /* done */
+    uint32_t depth;    /* requests in flight */
     size_t steps;      /* of a request: kernels, inputs, outputs */
     double load_us;    /* making the session */
     double first_us;   /* its first request: drivers compile then. NAN before */
 } clv_session_report;
 
 /* graph    satisfies clv_graph_verify at level SHAPES; borrowed until the session is destroyed
- * units    in order of priority; their devices are borrowed likewise. Today one unit
+ * units    in order of priority; their devices are borrowed likewise
  * options  NULL: none of them
  * errors   UNSUPPORTED naming the node; NO_MEMORY naming the unit, what is needed and the limit;
  *          DEVICE_FAILED */
@@ -71,6 +81,16 @@ void clv_session_destroy(clv_session *session);
 clv_status *clv_session_run(
     clv_session *session, const clv_view *inputs, size_t num_inputs,
     const clv_mutable_view *outputs, size_t num_outputs) CLV_CHECKED;
+
+/* The same without waiting for the end: done() is called then, by a thread of the session, with the
+ * status, which it owns; it may submit. Blocks while as many requests are in flight as may be.
+ * The arrays are copied; data of inputs and outputs is used until the end. */
+clv_status *clv_session_submit(
+    clv_session *session, const clv_view *inputs, size_t num_inputs,
+    const clv_mutable_view *outputs, size_t num_outputs, clv_done_function done,
+    void *context) CLV_CHECKED;
+/* Requests that may be in flight. */
+uint32_t clv_session_depth(const clv_session *session);
 
 /* After a request, with options.keep_all: what a tensor held. UNSUPPORTED for one that has no
  * memory of its own (nobody needs it). */

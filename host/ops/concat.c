@@ -110,6 +110,16 @@ static bool concat_is_identity(const clv_call *call) {
     return call->num_inputs == 1;
 }
 
+static bool concat_places_run(const clv_call *call, size_t input, int64_t *out_first) {
+    const clv_move_op *op = call->params;
+    const clv_shape *out = &call->outputs[0].shape;
+    *out_first = 0;
+    for (size_t i = 0; i < input; i++) {
+        *out_first += clv_shape_elements(&call->inputs[i].shape);
+    }
+    return clv_shape_product(out, 0, op->axis) == 1;
+}
+
 const clv_op_def clv_op_def_Concat = {
     .name = "Concat",
     .domain = "",
@@ -123,6 +133,7 @@ const clv_op_def clv_op_def_Concat = {
     .reference = concat_reference,
     .cost = clv_cost_move,
     .splits = join_splits,
+    .places_run = concat_places_run,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,
 };
@@ -229,6 +240,13 @@ static bool split_is_identity(const clv_call *call) {
     return call->num_outputs == 1;
 }
 
+static bool split_takes_run(const clv_call *call, size_t output, int64_t *out_first) {
+    const clv_move_op *op = call->params;
+    const clv_shape *in = &call->inputs[0].shape;
+    *out_first = op->part_starts[output] * clv_shape_product(in, op->axis + 1, in->rank);
+    return clv_shape_product(in, 0, op->axis) == 1;
+}
+
 const clv_op_def clv_op_def_Split = {
     .name = "Split",
     .domain = "",
@@ -243,6 +261,7 @@ const clv_op_def clv_op_def_Split = {
     .reference = split_reference,
     .cost = clv_cost_move,
     .splits = join_splits,
+    .takes_run = split_takes_run,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,
 };

@@ -120,6 +120,11 @@ struct clv_op_def {
      * [begin, end). */
     void (*cut)(
         const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params);
+    /* (optional: never) Output `output` is a run of the elements of input 0, of both in row-major
+     * order: from which one on. Where that is how they lie, nothing has to move. */
+    bool (*takes_run)(const clv_call *call, size_t output, int64_t *out_first);
+    /* (optional: never) Input `input` is a run of the elements of output 0. */
+    bool (*places_run)(const clv_call *call, size_t input, int64_t *out_first);
     size_t params_bytes; /* of the params struct, flat (no pointers to what cut() edits) */
 
     /* (optional: never) Whether kernels do the epilogue that the call has in their stores, where

@@ -153,6 +153,26 @@ static bool slice_is_identity(const clv_call *call) {
     return true;
 }
 
+/* Whole below some axis, one position above it, steps of 1. */
+static bool slice_takes_run(const clv_call *call, size_t output, int64_t *out_first) {
+    const clv_move_op *op = call->params;
+    const clv_shape *in = &call->inputs[0].shape, *out = &call->outputs[output].shape;
+    int64_t strides[CLV_MAX_RANK];
+    int axis = out->rank;
+    clv_shape_strides(in, strides);
+    *out_first = 0;
+    while (axis > 0 && is_whole_axis(call, axis - 1)) {
+        axis--;
+    }
+    for (int i = 0; i < axis; i++) {
+        if (op->steps[i] != 1 || (i + 1 < axis && out->dims[i] != 1)) {
+            return false;
+        }
+        *out_first += op->starts[i] * strides[i];
+    }
+    return true;
+}
+
 const clv_op_def clv_op_def_Slice = {
     .name = "Slice",
     .domain = "",
@@ -167,6 +187,7 @@ const clv_op_def clv_op_def_Slice = {
     .reference = slice_reference,
     .cost = clv_cost_move,
     .splits = slice_splits,
+    .takes_run = slice_takes_run,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,
 };

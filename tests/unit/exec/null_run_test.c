@@ -2,9 +2,11 @@
  * and queues give the same bytes as going through the nodes one by one; every failure of a driver
  * call or an allocation is reported, leaks nothing, and the next request is right. */
 #include "host/base/memory.h"
+#include "host/base/threads.h"
 #include "host/exec/session.h"
 #include "tests/support/check.h"
 #include "tests/support/hash_op.h"
+#include "tests/support/random_plan.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -144,6 +146,164 @@ static void test_random_graphs(void **state) {
             clv_session_destroy(session);
             close_rig(&r);
         }
+        free_fixture(&f);
+    }
+}
+
+/* --- plans over several units ----------------------------------------------------------------- */
+
+enum { MAX_UNITS = 4, NUM_REQUESTS = 12 };
+
+/* Cores of one memory; the last one may be a gang of two. */
+typedef struct plan_rig {
+    rig rigs[MAX_UNITS];
+    clv_exec_unit units[MAX_UNITS];
+    uint32_t num_units;
+} plan_rig;
+
+static void open_plan_rig(plan_rig *r, uint32_t num_units, bool has_gang) {
+    r->num_units = num_units;
+    for (uint32_t i = 0; i < num_units; i++) {
+        open_rig(&r->rigs[i], has_gang && i + 1 == num_units ? 2 : 1, i);
+        r->units[i] = r->rigs[i].unit;
+        r->units[i].devices = r->rigs[i].devices;
+    }
+}
+
+static void close_plan_rig(plan_rig *r) {
+    for (uint32_t i = 0; i < r->num_units; i++) {
+        close_rig(&r->rigs[i]);
+    }
+}
+
+/* What requests end with, and where they put their outputs. */
+typedef struct burst {
+    _Atomic uint32_t num_ended, num_good, num_failed;
+    clv_signal ended;
+    clv_mutable_view outputs[NUM_REQUESTS][MAX_OPERANDS];
+} burst;
+
+static void on_done(void *context, clv_status *status) {
+    burst *b = context;
+    atomic_fetch_add(status == NULL ? &b->num_good : &b->num_failed, 1);
+    if (status != NULL) {
+        assert_int_equal(clv_status_code(status), CLV_DEVICE_FAILED);
+    }
+    clv_status_destroy(status);
+    clv_signal_add(&b->ended, 1);
+}
+
+static void init_burst(const fixture *f, burst *b) {
+    memset(b, 0, sizeof *b);
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        for (size_t i = 0; i < f->graph->num_outputs; i++) {
+            const clv_tensor *t = &f->graph->tensors[f->graph->outputs[i]];
+            b->outputs[n][i] =
+                (clv_mutable_view){.dtype = t->dtype, .shape = t->shape, .data = bytes_for(t)};
+        }
+    }
+}
+
+static void free_burst(const fixture *f, burst *b) {
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        for (size_t i = 0; i < f->graph->num_outputs; i++) {
+            free(b->outputs[n][i].data);
+        }
+    }
+}
+
+static void run_burst(const fixture *f, clv_session *session, burst *b) {
+    atomic_store(&b->ended.value, 0);
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        assert_ok(clv_session_submit(
+            session, f->inputs, f->graph->num_inputs, b->outputs[n], f->graph->num_outputs, on_done,
+            b));
+    }
+    clv_signal_wait(&b->ended, NUM_REQUESTS, 0);
+}
+
+static void check_burst(const fixture *f, const burst *b, uint64_t seed) {
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        for (size_t i = 0; i < f->graph->num_outputs; i++) {
+            const size_t bytes = clv_view_bytes(f->wanted[i].dtype, &f->wanted[i].shape);
+            if (memcmp(b->outputs[n][i].data, f->wanted[i].data, bytes) != 0) {
+                fail_msg("seed %d: request %d, output %zu differs", (int)seed, n, i);
+            }
+        }
+    }
+}
+
+static clv_status *make_planned(
+    const fixture *f, const plan_rig *r, uint64_t seed, clv_session **out_session) {
+    clv_plan *plan = NULL;
+    const clv_random_plan_options drawn = {
+        .seed = seed,
+        .num_units = r->num_units,
+        .depth = 1 + (uint32_t)(seed % 4),
+        .is_pipeline = seed % 3 == 0,
+    };
+    CLV_TRY(clv_random_plan(f->graph, &drawn, &plan));
+    const clv_session_options options = {.plan = plan, .profile = seed % 5 == 0};
+    clv_status *status =
+        clv_session_create(f->graph, r->units, r->num_units, &options, out_session);
+    clv_plan_destroy(plan);
+    return status;
+}
+
+static void test_random_plans(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        fixture f;
+        plan_rig r;
+        burst b;
+        clv_session *session = NULL;
+        const clv_hash_graph_options graph_options = {
+            .seed = seed,
+            .num_nodes = 1 + (uint32_t)(seed * 7 % 40), /* of these none complains */
+            .max_bytes = 300,
+            .max_items = 12,
+        };
+        make_fixture(&f, &graph_options);
+        open_plan_rig(&r, 2 + (uint32_t)(seed % 3), seed % 4 == 0);
+        init_burst(&f, &b);
+        assert_ok(make_planned(&f, &r, seed, &session));
+        assert_ok(run(&f, session));
+        check_outputs(&f, seed, r.num_units);
+        run_burst(&f, session, &b);
+        assert_int_equal(b.num_failed, 0);
+        check_burst(&f, &b, seed);
+        clv_session_destroy(session);
+        close_plan_rig(&r);
+        free_burst(&f, &b);
+        free_fixture(&f);
+    }
+}
+
+/* A call that fails in the middle of requests in flight: that request fails, the others and those
+ * after them are right. */
+static void test_plan_faults(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        fixture f;
+        plan_rig r;
+        burst b;
+        clv_session *session = NULL;
+        const clv_hash_graph_options graph_options = {
+            .seed = seed + 300, .num_nodes = 20, .max_bytes = 100, .max_items = 8};
+        make_fixture(&f, &graph_options);
+        open_plan_rig(&r, 3, false);
+        init_burst(&f, &b);
+        assert_ok(make_planned(&f, &r, seed, &session));
+        clv_null_fail_call_at(r.rigs[seed % 3].devices[0], (int64_t)seed * 3);
+        run_burst(&f, session, &b);
+        assert_true(b.num_failed <= 1);
+        assert_int_equal(b.num_good + b.num_failed, NUM_REQUESTS);
+        clv_null_fail_call_at(r.rigs[seed % 3].devices[0], -1);
+        run_burst(&f, session, &b);
+        check_burst(&f, &b, seed);
+        clv_session_destroy(session);
+        close_plan_rig(&r);
+        free_burst(&f, &b);
         free_fixture(&f);
     }
 }
@@ -515,7 +675,8 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs),    cmocka_unit_test(test_small_blocks),
+        cmocka_unit_test(test_random_graphs),    cmocka_unit_test(test_random_plans),
+        cmocka_unit_test(test_plan_faults),      cmocka_unit_test(test_small_blocks),
         cmocka_unit_test(test_long_launches),    cmocka_unit_test(test_keep_all),
         cmocka_unit_test(test_forbidden_values), cmocka_unit_test(test_operands),
         cmocka_unit_test(test_limits),           cmocka_unit_test(test_cancel),

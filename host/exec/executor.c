@@ -1,0 +1,392 @@
+#include "host/exec/executor_internal.h"
+
+#include "host/base/memory.h"
+#include <stdio.h>
+#include <string.h>
+
+static clv_status *no_memory(void) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for the executor");
+}
+
+/* --- for runners ----------------------------------------------------------------------------- */
+
+void clv_executor_fail(clv_executor *executor, clv_slot *slot, clv_status *status) {
+    pthread_mutex_lock(&executor->lock);
+    slot->status = clv_status_join(slot->status, status);
+    pthread_mutex_unlock(&executor->lock);
+    atomic_store_explicit(&slot->has_failed, true, memory_order_relaxed);
+}
+
+bool clv_executor_is_cancelled(const clv_executor *executor) {
+    const atomic_bool *cancel = executor->options.cancel;
+    return cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
+static bool has_reached(const clv_signal *signal, uint32_t value) {
+    const uint32_t now = atomic_load_explicit(&signal->value, memory_order_acquire);
+    return (int32_t)(now - value) >= 0;
+}
+
+void clv_runner_wait(clv_runner *runner, clv_signal *signal, uint32_t value) {
+    if (!has_reached(signal, value)) {
+        const double begin_us = clv_time_us();
+        clv_signal_wait(signal, value, runner->executor->step_spin_ns);
+        runner->now.waited_us += clv_time_us() - begin_us;
+    }
+}
+
+const void *clv_executor_input(const clv_executor *executor, const clv_slot *slot, uint32_t index) {
+    const clv_port *ports = executor->options.inputs;
+    return slot->inputs[ports != NULL ? ports[index].index : index].data;
+}
+
+void *clv_executor_output(const clv_executor *executor, const clv_slot *slot, uint32_t index) {
+    const clv_port *ports = executor->options.outputs;
+    return slot->outputs[ports != NULL ? ports[index].index : index].data;
+}
+
+/* The last one through ends the request. What the slot holds is another request's as soon as it is
+ * free. */
+void clv_executor_leave(clv_executor *executor, clv_slot *slot) {
+    if (atomic_fetch_sub(&slot->remaining, 1) != 1) {
+        return;
+    }
+    clv_status *status = slot->status;
+    slot->status = NULL;
+    if (executor->options.finish != NULL) {
+        status = executor->options.finish(
+            executor->options.context, slot->number, slot->outputs, slot->spans, status);
+    }
+    const clv_done_function done = slot->done;
+    void *context = slot->context;
+    const uint32_t number = (uint32_t)slot->number;
+    if (done == NULL) {
+        *slot->out_status = status;
+    }
+    clv_signal_set(&slot->finished, number + 1);
+    pthread_mutex_lock(&executor->lock);
+    slot->is_busy = false;
+    pthread_cond_broadcast(&executor->freed);
+    pthread_mutex_unlock(&executor->lock);
+    if (done != NULL) { /* which may submit the next one */
+        done(context, status);
+    }
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+/* Times as one of `num_lanes` at work at once. */
+static void add_stats(clv_unit_stats *to, const clv_unit_stats *stats, uint32_t num_lanes) {
+    to->busy_us += stats->busy_us / num_lanes;
+    to->transfer_us += stats->transfer_us / num_lanes;
+    to->waited_us += stats->waited_us / num_lanes;
+    to->bytes_in += stats->bytes_in;
+    to->bytes_out += stats->bytes_out;
+}
+
+/* With the seat: requests up to `end`. */
+static void drain(clv_runner *runner, uint64_t end) {
+    clv_executor *executor = runner->executor;
+    while (runner->next < end) {
+        clv_slot *slot = &executor->slots[runner->next % executor->depth];
+        const double begin_us = clv_time_us();
+        runner->now = (clv_unit_stats){0};
+        runner->run(runner, slot);
+        runner->now.busy_us = clv_time_us() - begin_us - runner->now.waited_us;
+        pthread_mutex_lock(&runner->stats_lock);
+        add_stats(&runner->stats, &runner->now, 1);
+        pthread_mutex_unlock(&runner->stats_lock);
+        runner->next++;
+        if (runner->is_last) {
+            clv_executor_leave(executor, slot);
+        }
+    }
+}
+
+static void *runner_thread(void *argument) {
+    clv_runner *runner = argument;
+    clv_executor *executor = runner->executor;
+    for (uint64_t next = 0;;) {
+        clv_signal_wait(&runner->wanted, (uint32_t)next + 1, executor->idle_spin_ns);
+        if (atomic_load(&executor->quit)) {
+            return NULL;
+        }
+        pthread_mutex_lock(&runner->seat);
+        drain(runner, atomic_load(&executor->submitted));
+        next = runner->next;
+        pthread_mutex_unlock(&runner->seat);
+    }
+}
+
+/* Tells a runner's thread of requests below `end`. Several callers may, in any order. */
+static void want(clv_runner *runner, uint64_t end) {
+    pthread_mutex_lock(&runner->executor->lock);
+    const uint32_t now = atomic_load(&runner->wanted.value);
+    if ((int32_t)((uint32_t)end - now) > 0) {
+        clv_signal_set(&runner->wanted, (uint32_t)end);
+    }
+    pthread_mutex_unlock(&runner->executor->lock);
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+typedef struct submission {
+    const clv_view *inputs;
+    const clv_mutable_view *outputs;
+    clv_done_function done;
+    void *context;
+    clv_status **out_status;
+} submission;
+
+/* Takes the next slot when that is free; returns the request's number. */
+static uint64_t submit(clv_executor *executor, const submission *s, uint32_t first_told) {
+    pthread_mutex_lock(&executor->lock);
+    const clv_executor_options *options = &executor->options;
+    uint64_t number = atomic_load(&executor->submitted);
+    while (executor->slots[number % executor->depth].is_busy) {
+        pthread_cond_wait(&executor->freed, &executor->lock);
+        number = atomic_load(&executor->submitted);
+    }
+    clv_slot *slot = &executor->slots[number % executor->depth];
+    slot->is_busy = true;
+    slot->number = number;
+    slot->status = NULL;
+    slot->done = s->done;
+    slot->context = s->context;
+    slot->out_status = s->out_status;
+    atomic_store(&slot->has_failed, false);
+    atomic_store(&slot->remaining, executor->num_last + 1); /* and us */
+    if (options->num_inputs != 0) {
+        memcpy(slot->inputs, s->inputs, options->num_inputs * sizeof *s->inputs);
+    }
+    if (options->num_outputs != 0) {
+        memcpy(slot->outputs, s->outputs, options->num_outputs * sizeof *s->outputs);
+    }
+    atomic_store(&executor->submitted, number + 1);
+    pthread_mutex_unlock(&executor->lock);
+    for (uint32_t i = first_told; i < executor->num_runners; i++) {
+        want(&executor->runners[i], number + 1);
+    }
+    clv_executor_leave(executor, slot);
+    return number;
+}
+
+void clv_executor_submit(
+    clv_executor *executor, const clv_view *inputs, const clv_mutable_view *outputs,
+    clv_done_function done, void *context) {
+    const submission s = {.inputs = inputs, .outputs = outputs, .done = done, .context = context};
+    submit(executor, &s, 0);
+}
+
+/* Does a runner's work for a caller, who must wait for it anyway; or has its thread do it. */
+static void work_as(clv_runner *runner, uint64_t number) {
+    clv_executor *executor = runner->executor;
+    if (pthread_mutex_trylock(&runner->seat) != 0) {
+        want(runner, number + 1);
+        return;
+    }
+    /* on the processor of another lane, which is bound to it, the caller would keep that one away
+     * until the system moves it, which takes milliseconds */
+    clv_thread_move_to(executor->num_last > 1 ? runner->processor : -1);
+    drain(runner, number + 1);
+    pthread_mutex_unlock(&runner->seat);
+    const uint64_t submitted = atomic_load(&executor->submitted);
+    if (submitted > number + 1) { /* others came meanwhile, and may have found the seat taken */
+        want(runner, submitted);
+    }
+}
+
+clv_status *clv_executor_run(
+    clv_executor *executor, const clv_view *inputs, const clv_mutable_view *outputs) {
+    clv_status *status = NULL;
+    const submission s = {.inputs = inputs, .outputs = outputs, .out_status = &status};
+    const uint64_t number = submit(executor, &s, executor->num_own);
+    for (uint32_t i = 0; i < executor->num_own; i++) {
+        work_as(&executor->runners[i], number);
+    }
+    clv_slot *slot = &executor->slots[number % executor->depth];
+    clv_signal_wait(&slot->finished, (uint32_t)number + 1, executor->step_spin_ns);
+    return status;
+}
+
+bool clv_executor_has_room(clv_executor *executor) {
+    pthread_mutex_lock(&executor->lock);
+    const uint64_t number = atomic_load(&executor->submitted);
+    const bool has_room = !executor->slots[number % executor->depth].is_busy;
+    pthread_mutex_unlock(&executor->lock);
+    return has_room;
+}
+
+/* --- looking at it --------------------------------------------------------------------------- */
+
+size_t clv_executor_span(
+    const clv_executor *executor, uint32_t actor, uint32_t item, uint32_t lane) {
+    const clv_actor *a = &executor->program->actors[actor];
+    return executor->first_span[actor] + (size_t)item * a->num_lanes + lane;
+}
+
+void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *stats) {
+    uint32_t num_lanes = 0;
+    for (uint32_t i = 0; i < executor->num_runners; i++) {
+        num_lanes += executor->runners[i].unit == unit && executor->runners[i].is_last ? 1 : 0;
+    }
+    for (uint32_t i = 0; i < executor->num_runners; i++) {
+        clv_runner *runner = &executor->runners[i];
+        if (runner->unit == unit && runner->is_last) {
+            pthread_mutex_lock(&runner->stats_lock);
+            add_stats(stats, &runner->stats, num_lanes);
+            pthread_mutex_unlock(&runner->stats_lock);
+        }
+    }
+}
+
+/* --- making and ending it -------------------------------------------------------------------- */
+
+static clv_status *create_slots(clv_executor *executor) {
+    const clv_executor_options *options = &executor->options;
+    const size_t num_spans = executor->first_span[executor->program->num_actors];
+    executor->slots = clv_alloc_zeroed(executor->depth, sizeof *executor->slots);
+    if (executor->slots == NULL) {
+        return no_memory();
+    }
+    for (uint32_t i = 0; i < executor->depth; i++) {
+        clv_slot *slot = &executor->slots[i];
+        slot->inputs = clv_alloc_zeroed(options->num_inputs + 1, sizeof *slot->inputs);
+        slot->outputs = clv_alloc_zeroed(options->num_outputs + 1, sizeof *slot->outputs);
+        slot->spans =
+            options->has_spans ? clv_alloc_zeroed(num_spans + 1, sizeof *slot->spans) : NULL;
+        if (slot->inputs == NULL || slot->outputs == NULL ||
+            (options->has_spans && slot->spans == NULL)) {
+            return no_memory();
+        }
+    }
+    return NULL;
+}
+
+static clv_status *count_runners(clv_executor *executor) {
+    const clv_step_program *program = executor->program;
+    executor->first_runner = clv_alloc_zeroed(program->num_actors + 1, sizeof(uint32_t));
+    executor->first_span = clv_alloc_zeroed(program->num_actors + 1, sizeof(size_t));
+    if (executor->first_runner == NULL || executor->first_span == NULL) {
+        return no_memory();
+    }
+    for (uint32_t a = 0; a < program->num_actors; a++) {
+        const clv_actor *actor = &program->actors[a];
+        const uint32_t count = actor->role == CLV_ACTOR_ALL      ? actor->num_lanes
+                               : actor->role == CLV_ACTOR_UPLOAD ? 2
+                                                                 : 0;
+        executor->first_runner[a + 1] = executor->first_runner[a] + count;
+        executor->first_span[a + 1] =
+            executor->first_span[a] + (size_t)actor->num_items * actor->num_lanes;
+    }
+    executor->num_runners = executor->first_runner[program->num_actors];
+    executor->runners = clv_alloc_zeroed(executor->num_runners + 1, sizeof *executor->runners);
+    return executor->runners != NULL ? NULL : no_memory();
+}
+
+static clv_status *start(clv_executor *executor) {
+    const clv_step_program *program = executor->program;
+    for (uint32_t i = 0; i < executor->num_runners; i++) {
+        executor->runners[i].executor = executor;
+        executor->runners[i].processor = -1;
+        pthread_mutex_init(&executor->runners[i].seat, NULL);
+        pthread_mutex_init(&executor->runners[i].stats_lock, NULL);
+    }
+    for (uint32_t a = 0; a < program->num_actors; a++) {
+        clv_runner *runners = &executor->runners[executor->first_runner[a]];
+        if (program->actors[a].role == CLV_ACTOR_ALL) {
+            CLV_TRY(clv_lanes_init(executor, a, runners));
+        } else if (program->actors[a].role == CLV_ACTOR_UPLOAD) {
+            CLV_TRY(clv_queues_init(executor, a, runners));
+        }
+    }
+    executor->num_own = program->num_actors == 0                   ? 0
+                        : program->actors[0].role == CLV_ACTOR_ALL ? 1
+                                                                   : 2;
+    for (uint32_t i = 0; i < executor->num_runners; i++) {
+        executor->num_last += executor->runners[i].is_last ? 1 : 0;
+    }
+    for (uint32_t i = 0; i < executor->num_runners; i++) {
+        clv_runner *runner = &executor->runners[i];
+        char name[16];
+        snprintf(name, sizeof name, "clv-lane-%u", i % 10000);
+        CLV_TRY(clv_thread_create(&runner->thread, runner_thread, runner, runner->processor, name));
+        runner->has_thread = true;
+    }
+    return NULL;
+}
+
+clv_status *clv_executor_create(const clv_executor_options *options, clv_executor **out_executor) {
+    *out_executor = NULL;
+    clv_executor *executor = clv_alloc_zeroed(1, sizeof *executor);
+    if (executor == NULL) {
+        return no_memory();
+    }
+    pthread_mutex_init(&executor->lock, NULL);
+    pthread_cond_init(&executor->freed, NULL);
+    executor->options = *options;
+    executor->prepared = options->prepared;
+    executor->program = options->program;
+    executor->depth = options->program->depth;
+    executor->step_spin_ns = options->is_crowded ? CLV_CROWDED_SPIN_NS : CLV_STEP_SPIN_NS;
+    executor->idle_spin_ns = options->is_crowded ? 0 : CLV_IDLE_SPIN_NS;
+    clv_status *status = count_runners(executor);
+    if (status == NULL) {
+        status = create_slots(executor);
+    }
+    if (status == NULL) {
+        status = start(executor);
+    }
+    if (status != NULL) {
+        clv_executor_destroy(executor);
+        return status;
+    }
+    *out_executor = executor;
+    return NULL;
+}
+
+static void wait_until_idle(clv_executor *executor) {
+    pthread_mutex_lock(&executor->lock);
+    for (uint32_t i = 0; executor->slots != NULL && i < executor->depth; i++) {
+        while (executor->slots[i].is_busy) {
+            pthread_cond_wait(&executor->freed, &executor->lock);
+            i = 0; /* a request that ended may have submitted another */
+        }
+    }
+    pthread_mutex_unlock(&executor->lock);
+}
+
+void clv_executor_destroy(clv_executor *executor) {
+    if (executor == NULL) {
+        return;
+    }
+    wait_until_idle(executor);
+    atomic_store(&executor->quit, true);
+    for (uint32_t i = 0; executor->runners != NULL && i < executor->num_runners; i++) {
+        clv_runner *runner = &executor->runners[i];
+        if (runner->has_thread) {
+            want(runner, atomic_load(&executor->submitted) + 1);
+            pthread_join(runner->thread, NULL);
+        }
+    }
+    for (uint32_t i = 0; executor->runners != NULL && i < executor->num_runners; i++) {
+        clv_runner *runner = &executor->runners[i];
+        if (runner->deinit != NULL) {
+            runner->deinit(runner);
+        }
+        pthread_mutex_destroy(&runner->seat);
+        pthread_mutex_destroy(&runner->stats_lock);
+    }
+    for (uint32_t i = 0; executor->slots != NULL && i < executor->depth; i++) {
+        clv_free(executor->slots[i].inputs);
+        clv_free(executor->slots[i].outputs);
+        clv_free(executor->slots[i].spans);
+    }
+    clv_free(executor->slots);
+    clv_free(executor->runners);
+    clv_free(executor->first_runner);
+    clv_free(executor->first_span);
+    pthread_cond_destroy(&executor->freed);
+    pthread_mutex_destroy(&executor->lock);
+    clv_free(executor);
+}

@@ -1,0 +1,74 @@
+/* Runs the program of a group of units, request after request, up to `depth` of them at once.
+ *
+ * Every lane of a core has a thread, every device with queues has two: one enqueues, one waits for
+ * what was enqueued. Each goes through requests in order. A caller that has to wait for its
+ * request anyway does the work of the first lane itself, where nobody is at it.
+ *
+ * A request that fails goes on to its end without doing anything, so nobody waits for it in vain
+ * and its neighbours in flight are not disturbed (but for those behind it in the queues of a
+ * device that failed).
+ */
+#ifndef CLV_EXEC_EXECUTOR_H
+#define CLV_EXEC_EXECUTOR_H
+
+#include "host/exec/prepare.h"
+#include "host/exec/program.h"
+#include <stdatomic.h>
+
+typedef struct clv_executor clv_executor;
+
+/* When an item ran on a lane: host clock for lanes, the device's clock for queues; 0, 0: it has no
+ * time. */
+typedef struct clv_item_span {
+    uint64_t begin_ns, end_ns;
+} clv_item_span;
+
+typedef struct clv_executor_options {
+    const clv_prepared *prepared; /* borrowed, as is the program */
+    const clv_step_program *program;
+    const clv_port *inputs, *outputs; /* whose INPUT and OUTPUT steps are; NULL: as they stand */
+    size_t num_inputs, num_outputs;   /* of the caller */
+    const atomic_bool *cancel;        /* NULL: cannot be interrupted */
+    bool has_spans;                   /* times of every item are wanted */
+    bool is_crowded;                  /* more lanes than processors: nobody spins for long */
+    /* Called when all is done, before anybody is told, by whoever was last; takes `status`, returns
+     * what the request ends with. spans: of clv_executor_span. */
+    clv_status *(*finish)(
+        void *context, uint64_t number, const clv_mutable_view *outputs, const clv_item_span *spans,
+        clv_status *status);
+    void *context;
+} clv_executor_options;
+
+/* What a unit did so far. */
+typedef struct clv_unit_stats {
+    double busy_us;     /* kernels and copies, a mean over lanes */
+    double transfer_us; /* of that, inputs and outputs */
+    double waited_us;   /* for other lanes and units */
+    uint64_t bytes_in, bytes_out;
+} clv_unit_stats;
+
+/* Called once, by a thread of the executor; owns `status`. May submit. */
+typedef void (*clv_done_function)(void *context, clv_status *status);
+
+clv_status *clv_executor_create(const clv_executor_options *options, clv_executor **out_executor)
+    CLV_CHECKED;
+/* Waits for what is in flight. */
+void clv_executor_destroy(clv_executor *executor);
+
+/* Any thread; blocks while `depth` requests are in flight. The arrays are copied, what they point
+ * to is used until the request is done. */
+void clv_executor_submit(
+    clv_executor *executor, const clv_view *inputs, const clv_mutable_view *outputs,
+    clv_done_function done, void *context);
+/* Submits, works, waits. CANCELLED, DEVICE_FAILED naming the node, or what finish() says. */
+clv_status *clv_executor_run(
+    clv_executor *executor, const clv_view *inputs, const clv_mutable_view *outputs) CLV_CHECKED;
+bool clv_executor_has_room(clv_executor *executor);
+
+/* Where an item's times are for a lane: index into spans. */
+size_t clv_executor_span(
+    const clv_executor *executor, uint32_t actor, uint32_t item, uint32_t lane);
+/* Adds what a unit did. */
+void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *stats);
+
+#endif

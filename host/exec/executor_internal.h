@@ -1,0 +1,90 @@
+/* What the executor and its runners share. */
+#ifndef CLV_EXEC_EXECUTOR_INTERNAL_H
+#define CLV_EXEC_EXECUTOR_INTERNAL_H
+
+#include "host/base/threads.h"
+#include "host/exec/executor.h"
+
+/* How long one spins before it sleeps: a sleeper takes some 50 us to wake. Within a request a
+ * neighbour is seldom later than that; between requests a core must not burn for long. */
+enum { CLV_STEP_SPIN_NS = 2000000, CLV_IDLE_SPIN_NS = 50000, CLV_CROWDED_SPIN_NS = 2000 };
+
+/* A request in flight. */
+typedef struct clv_slot {
+    uint64_t number;
+    bool is_busy;     /* guarded by the executor's lock */
+    clv_view *inputs; /* [num_inputs] */
+    clv_mutable_view *outputs;
+    clv_item_span *spans;       /* NULL: not wanted */
+    _Atomic uint32_t remaining; /* runners that are not through */
+    atomic_bool has_failed;
+    clv_status *status; /* guarded by the executor's lock until remaining is 0 */
+    clv_done_function done;
+    void *context;
+    clv_status **out_status; /* of a caller that waits; instead of done */
+    clv_signal finished;     /* low bits of number + 1 */
+} clv_slot;
+
+typedef struct clv_runner clv_runner;
+struct clv_runner {
+    clv_executor *executor;
+    uint32_t unit, actor, lane;
+    bool is_last; /* a request waits for it to be through */
+    void (*run)(clv_runner *runner, clv_slot *slot);
+    void (*deinit)(clv_runner *runner); /* NULL: nothing to do */
+    void *state;
+    int processor;        /* that its thread is bound to; -1: any */
+    pthread_mutex_t seat; /* held by whoever runs it */
+    pthread_t thread;
+    bool has_thread;
+    uint64_t next;      /* request; guarded by the seat */
+    clv_unit_stats now; /* of the request at hand; guarded by the seat */
+    pthread_mutex_t stats_lock;
+    clv_unit_stats stats; /* of all before it; guarded by its lock */
+    clv_signal wanted;    /* low bits of requests that it was told of */
+    char own_line[64];    /* runners do not share cache lines */
+    clv_signal progress;  /* number * (num_items + 1) + items done; of a thread that enqueues:
+                                requests */
+    char other_line[64];
+};
+
+struct clv_executor {
+    clv_executor_options options;
+    const clv_prepared *prepared;
+    const clv_step_program *program;
+    clv_runner *runners;
+    uint32_t num_runners, num_last;
+    uint32_t *first_runner; /* [num_actors + 1]: lanes of an actor */
+    uint32_t num_own;       /* runners from the first on that a waiting caller may do the work of */
+    size_t *first_span;     /* [num_actors + 1] */
+    clv_slot *slots;        /* [depth] */
+    uint32_t depth;
+    uint64_t step_spin_ns, idle_spin_ns;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    _Atomic uint64_t submitted;
+    atomic_bool quit;
+};
+
+/* The request ends with `status` too, which is taken; no step of it does anything from now on. */
+void clv_executor_fail(clv_executor *executor, clv_slot *slot, clv_status *status);
+/* A runner that is_last is through with a request. */
+void clv_executor_leave(clv_executor *executor, clv_slot *slot);
+/* Waits, and counts the time. */
+void clv_runner_wait(clv_runner *runner, clv_signal *signal, uint32_t value);
+bool clv_executor_is_cancelled(const clv_executor *executor);
+/* The caller's memory that a transfer reads or writes. */
+const void *clv_executor_input(const clv_executor *executor, const clv_slot *slot, uint32_t index);
+void *clv_executor_output(const clv_executor *executor, const clv_slot *slot, uint32_t index);
+
+static inline bool clv_slot_has_failed(const clv_slot *slot) {
+    return atomic_load_explicit(&slot->has_failed, memory_order_relaxed);
+}
+
+/* lanes.c: threads of cores. One runner for each lane of actor `actor`. */
+clv_status *clv_lanes_init(clv_executor *executor, uint32_t actor, clv_runner *runners) CLV_CHECKED;
+/* queues.c: a device with queues: two runners, for all three actors from `actor` on. */
+clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *runners)
+    CLV_CHECKED;
+
+#endif

@@ -1,0 +1,159 @@
+/* Lanes: one thread for each core, each with a device that runs a kernel in the thread that
+ * enqueues it. The lanes of a unit go through the same items and each does its share; lanes meet by
+ * counters of what they have done. */
+#include "host/exec/executor_internal.h"
+
+#include "host/base/memory.h"
+#include <string.h>
+
+/* --- one item -------------------------------------------------------------------------------- */
+
+static void copy_share(
+    const clv_runner *lane, uint32_t num_lanes, uint64_t bytes, char *to, const char *from) {
+    uint64_t items = (bytes + CLV_COPY_ITEM_BYTES - 1) / CLV_COPY_ITEM_BYTES;
+    uint64_t begin = clv_share(items, lane->lane, num_lanes) * CLV_COPY_ITEM_BYTES;
+    uint64_t end = clv_share(items, lane->lane + 1, num_lanes) * CLV_COPY_ITEM_BYTES;
+    end = end < bytes ? end : bytes;
+    if (begin < end) {
+        memcpy(to + begin, from + begin, (size_t)(end - begin));
+    }
+}
+
+static void transfer(clv_runner *lane, const clv_step *step, const clv_slot *slot) {
+    const clv_executor *executor = lane->executor;
+    const uint32_t num_lanes = executor->program->actors[lane->actor].num_lanes;
+    uint64_t offset, begin_ns = clv_time_ns();
+    clv_buffer *buffer =
+        clv_prepared_place(executor->prepared, step->operands[0].storage, slot->number, &offset);
+    char *device =
+        (char *)buffer->device->vtable->buffer_host(buffer) + offset + step->operands[0].offset;
+    if (step->kind == CLV_STEP_INPUT) {
+        copy_share(
+            lane, num_lanes, step->bytes, device, clv_executor_input(executor, slot, step->index));
+        lane->now.bytes_in += lane->lane == 0 ? step->bytes : 0;
+    } else {
+        copy_share(
+            lane, num_lanes, step->bytes, clv_executor_output(executor, slot, step->index), device);
+        lane->now.bytes_out += lane->lane == 0 ? step->bytes : 0;
+    }
+    lane->now.transfer_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
+}
+
+static clv_status *launch(clv_runner *lane, const clv_item *item, const clv_slot *slot) {
+    const clv_prepared *prepared = lane->executor->prepared;
+    const clv_step *step = &prepared->lowered->steps[item->step];
+    clv_queue *queue = lane->state;
+    clv_kernel *kernel;
+    clv_status *status =
+        clv_prepared_kernel(prepared, item->step, lane->lane, slot->number, &kernel);
+    if (status == NULL && kernel != NULL) {
+        const clv_range *range = &prepared->ranges[prepared->first_kernel[item->step] + lane->lane];
+        uint64_t groups = (range->end - range->first + step->local_size - 1) / step->local_size;
+        status = queue->device->vtable->enqueue_kernel(
+            queue, kernel, groups * step->local_size, step->local_size, NULL, 0, NULL);
+    }
+    return status == NULL ? NULL : clv_status_prefix(status, "node '%s'", step->name);
+}
+
+/* A unit that is declared slower takes that much longer, which may be very long: the time is kept
+ * as a double, and cancelling ends it. */
+static void stretch(const clv_executor *executor, uint64_t begin_ns, double speed) {
+    double whole_ns = (double)(clv_time_ns() - begin_ns) / speed;
+    while ((double)(clv_time_ns() - begin_ns) < whole_ns && !clv_executor_is_cancelled(executor)) {
+    }
+}
+
+static void do_item(clv_runner *lane, const clv_item *item, uint32_t index, clv_slot *slot) {
+    clv_executor *executor = lane->executor;
+    const clv_step *step = &executor->prepared->lowered->steps[item->step];
+    const double speed = executor->prepared->units[lane->unit].name.limits.speed;
+    const bool is_timed = slot->spans != NULL || speed != 1;
+    const uint64_t begin_ns = is_timed ? clv_time_ns() : 0;
+    if (step->kind != CLV_STEP_LAUNCH) {
+        transfer(lane, step, slot);
+    } else {
+        clv_status *status = launch(lane, item, slot);
+        if (status != NULL) {
+            clv_executor_fail(executor, slot, status);
+            return;
+        }
+        if (speed != 1) {
+            stretch(executor, begin_ns, speed);
+        }
+    }
+    if (slot->spans != NULL) {
+        const size_t at = clv_executor_span(executor, lane->actor, index, lane->lane);
+        const bool is_idle = item->is_first_only && lane->lane != 0;
+        slot->spans[at] = is_idle ? (clv_item_span){0} : (clv_item_span){begin_ns, clv_time_ns()};
+    }
+}
+
+/* --- all items of a request ------------------------------------------------------------------ */
+
+static void wait_for(clv_runner *lane, const clv_item *item, const clv_slot *slot) {
+    const clv_executor *executor = lane->executor;
+    const clv_step_program *program = executor->program;
+    for (uint32_t i = 0; i < item->num_waits; i++) {
+        const clv_item_wait *wait = &program->waits[item->first_wait + i];
+        if (wait->lag > slot->number) {
+            continue; /* there is no such request */
+        }
+        const uint64_t request = slot->number - wait->lag;
+        const uint64_t num_items = program->actors[wait->actor].num_items;
+        const uint32_t value = (uint32_t)(request * (num_items + 1) + wait->item + 1);
+        for (uint32_t k = executor->first_runner[wait->actor];
+             k < executor->first_runner[wait->actor + 1]; k++) {
+            if (&executor->runners[k] != lane) {
+                clv_runner_wait(lane, &executor->runners[k].progress, value);
+            }
+        }
+    }
+}
+
+static void run(clv_runner *lane, clv_slot *slot) {
+    clv_executor *executor = lane->executor;
+    const clv_actor *actor = &executor->program->actors[lane->actor];
+    const uint32_t base = (uint32_t)(slot->number * ((uint64_t)actor->num_items + 1));
+    for (uint32_t i = 0; i < actor->num_items; i++) {
+        const clv_item *item = &actor->items[i];
+        wait_for(lane, item, slot);
+        if (!clv_slot_has_failed(slot)) {
+            if (clv_executor_is_cancelled(executor)) {
+                clv_executor_fail(executor, slot, CLV_ERROR(CANCELLED, "interrupted"));
+            } else {
+                do_item(lane, item, i, slot);
+            }
+        }
+        if (item->is_awaited) {
+            clv_signal_set(&lane->progress, base + i + 1);
+        }
+    }
+}
+
+/* --- making and ending them ------------------------------------------------------------------ */
+
+static void deinit(clv_runner *lane) {
+    clv_queue *queue = lane->state;
+    if (queue != NULL) {
+        queue->device->vtable->queue_destroy(queue);
+    }
+}
+
+clv_status *clv_lanes_init(clv_executor *executor, uint32_t actor, clv_runner *runners) {
+    const clv_actor *a = &executor->program->actors[actor];
+    for (uint32_t i = 0; i < a->num_lanes; i++) {
+        clv_runner *lane = &runners[i];
+        clv_device *device = executor->prepared->units[a->unit].devices[i];
+        lane->unit = a->unit;
+        lane->actor = actor;
+        lane->lane = i;
+        lane->is_last = true;
+        lane->run = run;
+        lane->deinit = deinit;
+        lane->processor = executor->options.is_crowded ? -1 : clv_processor_at(device->info.index);
+        clv_queue *queue = NULL;
+        CLV_TRY(device->vtable->queue_create(device, CLV_QUEUE_COMPUTE, &queue));
+        lane->state = queue;
+    }
+    return NULL;
+}

@@ -1,0 +1,230 @@
+/* Slots, lifetimes and places of storages.
+ *
+ * What one unit alone touches needs one slot, however many requests are in flight: it works on one
+ * at a time, in order; and shares memory with what else that unit alone touches, at other times.
+ * What several units of one stage touch needs one slot too: they work on the same request, more or
+ * less. What crosses stages has a slot for each request that may be between the first and the last
+ * of them, and memory of its own. Everything between one slot and the next stays ordered by what
+ * steps read and write (program.h), so that none of this is a matter of correctness.
+ */
+#include "host/exec/lower_internal.h"
+
+#include "host/base/memory.h"
+
+#define SHARED UINT32_MAX         /* of several units, in one stage */
+#define CROSSING (UINT32_MAX - 1) /* of several stages */
+
+/* Who touches a storage. */
+typedef struct usage {
+    uint32_t unit;  /* the only one; or SHARED or CROSSING */
+    uint32_t maker; /* who touches it first */
+    uint32_t first_stage, last_stage;
+    bool is_used;
+} usage;
+
+static clv_status *no_memory(void) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for planning memory");
+}
+
+static uint32_t depth_of(const clv_lower_options *options) {
+    return options->depth > 1 ? options->depth : 1;
+}
+
+/* --- who and when ---------------------------------------------------------------------------- */
+
+/* The stage of a step: its node's; of a transfer, that of what it moves, which is where its unit
+ * is: unknown here, so it counts for units only. */
+static void note_use(const clv_lower_options *options, const clv_step *step, usage *u) {
+    if (!u->is_used) {
+        *u = (usage){
+            .unit = step->unit, .maker = step->unit, .first_stage = UINT32_MAX, .is_used = true};
+    }
+    u->unit = u->unit == step->unit ? u->unit : SHARED;
+    if (step->kind == CLV_STEP_LAUNCH && options->places != NULL) {
+        const uint32_t stage = options->places[step->index].stage;
+        u->first_stage = stage < u->first_stage ? stage : u->first_stage;
+        u->last_stage = stage > u->last_stage ? stage : u->last_stage;
+    }
+}
+
+static void find_lifetimes(const clv_lower_options *options, clv_lowered *out, usage *usages) {
+    for (size_t i = 0; i < out->num_storages; i++) {
+        clv_memory_piece *piece = &out->storages[i].piece;
+        piece->first_step = UINT32_MAX;
+        piece->last_step = 0;
+    }
+    for (size_t i = 0; i < out->num_steps; i++) {
+        for (uint32_t j = 0; j < out->steps[i].num_operands; j++) {
+            const uint32_t storage = out->steps[i].operands[j].storage;
+            if (storage == CLV_NO_STORAGE) {
+                continue;
+            }
+            clv_memory_piece *piece = &out->storages[storage].piece;
+            piece->first_step = piece->first_step < i ? piece->first_step : (uint32_t)i;
+            piece->last_step = (uint32_t)i;
+            note_use(options, &out->steps[i], &usages[storage]);
+        }
+    }
+}
+
+static void set_slots(
+    const clv_lower_options *options, clv_lowered *out, clv_storage *storage, usage *u) {
+    const uint32_t depth = depth_of(options);
+    const uint32_t last = out->num_steps > 0 ? (uint32_t)out->num_steps - 1 : 0;
+    clv_memory_piece *piece = &storage->piece;
+    storage->slots = storage->kind == CLV_STORAGE_ERRORS ? depth : 1;
+    if (piece->first_step == UINT32_MAX) {
+        piece->bytes = 0; /* asked for, and used by no launch */
+        piece->first_step = 0;
+    } else if (storage->kind != CLV_STORAGE_VALUE || options->keep_all) {
+        piece->first_step = storage->kind != CLV_STORAGE_VALUE ? 0 : piece->first_step;
+        piece->last_step = last;
+    }
+    if (storage->kind == CLV_STORAGE_VALUE && u->unit == SHARED && depth > 1 &&
+        u->last_stage > u->first_stage && u->first_stage != UINT32_MAX) {
+        const uint32_t wanted = u->last_stage - u->first_stage + 1;
+        storage->slots = wanted < depth ? wanted : depth;
+        u->unit = CROSSING;
+        piece->first_step = 0;
+        piece->last_step = last;
+    }
+    storage->stride = (piece->bytes + CLV_MEMORY_ALIGN - 1) / CLV_MEMORY_ALIGN * CLV_MEMORY_ALIGN;
+}
+
+/* --- places ---------------------------------------------------------------------------------- */
+
+/* Adds the blocks of `part` to those of `whole`. */
+static clv_status *append_plan(clv_memory_plan *whole, const clv_memory_plan *part) {
+    size_t capacity = whole->num_blocks;
+    if (part->num_blocks != 0 &&
+        !clv_array_reserve(
+            (void **)&whole->block_bytes, &capacity, whole->num_blocks + part->num_blocks,
+            sizeof *whole->block_bytes)) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < part->num_blocks; i++) {
+        whole->block_bytes[whole->num_blocks++] = part->block_bytes[i];
+    }
+    whole->total_bytes += part->total_bytes;
+    whole->lower_bound += part->lower_bound;
+    return NULL;
+}
+
+static bool is_of(const clv_storage *s, const usage *u, clv_storage_kind kind, uint32_t unit) {
+    return s->kind == kind && (kind == CLV_STORAGE_CONSTANT || u->unit == unit);
+}
+
+/* Places the storages of one kind and unit in blocks of their own. */
+static clv_status *plan_some(
+    clv_lowered *out, const clv_lower_options *options, const usage *usages, clv_storage_kind kind,
+    uint32_t unit, clv_memory_plan *whole) {
+    clv_memory_piece *pieces = clv_alloc_zeroed(out->num_storages + 1, sizeof *pieces);
+    clv_memory_plan plan = {.num_blocks = 0};
+    clv_status *status = NULL;
+    size_t count = 0;
+    if (pieces == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < out->num_storages; i++) {
+        const clv_storage *s = &out->storages[i];
+        if (is_of(s, &usages[i], kind, unit)) {
+            pieces[count] = s->piece;
+            pieces[count++].bytes = s->slots > 1 ? s->stride * s->slots : s->piece.bytes;
+        }
+    }
+    CLV_TRY_DONE(clv_memory_plan_create(pieces, count, options->max_block_bytes, &plan));
+#ifdef CLEAVE_VERIFY
+    CLV_TRY_DONE(clv_memory_plan_verify(pieces, count, &plan));
+#endif
+    count = 0;
+    for (size_t i = 0; i < out->num_storages; i++) {
+        clv_storage *s = &out->storages[i];
+        if (is_of(s, &usages[i], kind, unit)) {
+            s->piece.block = pieces[count].block + (uint32_t)whole->num_blocks;
+            s->piece.offset = pieces[count++].offset;
+        }
+    }
+    CLV_TRY_DONE(append_plan(whole, &plan));
+done:
+    clv_memory_plan_deinit(&plan);
+    clv_free(pieces);
+    return status;
+}
+
+static uint64_t part_of(uint64_t bytes, double part, double whole) {
+    return part >= whole ? bytes : (uint64_t)(part / whole * (double)bytes);
+}
+
+/* Deals the bytes of a plan to those who make what is in it, in proportion to that. */
+static void charge(
+    clv_lowered *out, const usage *usages, clv_storage_kind kind, uint32_t unit,
+    uint64_t total_bytes, uint64_t bound) {
+    double sum = 0;
+    for (size_t i = 0; i < out->num_storages; i++) {
+        const clv_storage *s = &out->storages[i];
+        const bool counts = is_of(s, &usages[i], kind, unit) && usages[i].is_used;
+        sum += counts ? (double)(s->stride * s->slots) : 0;
+    }
+    double before = 0;
+    for (size_t i = 0; i < out->num_storages && sum > 0; i++) {
+        const clv_storage *s = &out->storages[i];
+        if (!is_of(s, &usages[i], kind, unit) || !usages[i].is_used) {
+            continue;
+        }
+        const double after = before + (double)(s->stride * s->slots); /* whole numbers: exact */
+        clv_unit_bytes *bytes = &out->unit_bytes[usages[i].maker];
+        const uint64_t part = part_of(total_bytes, after, sum) - part_of(total_bytes, before, sum);
+        bytes->values += kind == CLV_STORAGE_VALUE ? part : 0;
+        bytes->constants += kind == CLV_STORAGE_CONSTANT ? part : 0;
+        if (kind == CLV_STORAGE_VALUE) {
+            bytes->values_bound += part_of(bound, after, sum) - part_of(bound, before, sum);
+        }
+        before = after;
+    }
+}
+
+static clv_status *plan_class(
+    clv_lowered *out, const clv_lower_options *options, const usage *usages, clv_storage_kind kind,
+    uint32_t unit) {
+    clv_memory_plan *plan = kind == CLV_STORAGE_VALUE ? &out->values : &out->constants;
+    const uint64_t before = plan->total_bytes, bound_before = plan->lower_bound;
+    CLV_TRY(plan_some(out, options, usages, kind, unit, plan));
+    charge(out, usages, kind, unit, plan->total_bytes - before, plan->lower_bound - bound_before);
+    return NULL;
+}
+
+static clv_status *plan_all(
+    clv_lowered *out, const clv_lower_options *options, const usage *usages) {
+    for (size_t i = 0; i < out->num_steps; i++) {
+        const uint32_t unit = out->steps[i].unit;
+        out->num_units = unit >= out->num_units ? unit + 1 : out->num_units;
+    }
+    const uint32_t last = options->default_unit;
+    out->num_units = last >= out->num_units ? last + 1 : out->num_units;
+    out->unit_bytes = clv_alloc_zeroed(out->num_units, sizeof *out->unit_bytes);
+    if (out->unit_bytes == NULL) {
+        return no_memory();
+    }
+    for (uint32_t unit = 0; unit < out->num_units; unit++) {
+        CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, unit));
+    }
+    CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, SHARED));
+    CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, CROSSING));
+    CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_CONSTANT, 0));
+    out->unit_bytes[last].errors = clv_lowered_error_bytes(out);
+    return NULL;
+}
+
+clv_status *clv_lower_plan_memory(clv_lowered *out, const clv_lower_options *options) {
+    usage *usages = clv_alloc_zeroed(out->num_storages + 1, sizeof *usages);
+    if (usages == NULL) {
+        return no_memory();
+    }
+    find_lifetimes(options, out, usages);
+    for (size_t i = 0; i < out->num_storages; i++) {
+        set_slots(options, out, &out->storages[i], &usages[i]);
+    }
+    clv_status *status = plan_all(out, options, usages);
+    clv_free(usages);
+    return status;
+}

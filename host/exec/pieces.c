@@ -1,0 +1,327 @@
+#include "host/exec/pieces.h"
+
+#include "host/base/memory.h"
+#include "host/exec/pieces_build.h"
+#include <string.h>
+
+/* --- one piece ------------------------------------------------------------------------------- */
+
+/* How a node is cut; list from `scratch`. */
+typedef struct cut {
+    clv_call call;
+    const clv_split *split; /* NULL: whole */
+} cut;
+
+static clv_part part_of(const cut *c, const clv_piece *piece, size_t input) {
+    const clv_split_input *need = c->split != NULL ? &c->split->inputs[input] : NULL;
+    clv_part part = {.axis = -1};
+    if (need != NULL && need->need == CLV_NEED_SLICE) {
+        part.axis = need->axis;
+        clv_split_slice(
+            need, piece->begin, piece->end, c->call.inputs[input].shape.dims[need->axis],
+            &part.from, &part.to);
+    }
+    return part;
+}
+
+/* Fills outputs[] with new tensors of the piece. */
+static clv_status *add_piece(
+    clv_piece_builder *b, const clv_piece_reader *reader, const cut *c, const clv_piece *piece,
+    clv_tensor_id *outputs) {
+    clv_graph *graph = b->out->memories[reader->memory].graph;
+    const clv_node *node = &b->graph->nodes[reader->origin];
+    clv_call call = c->call;
+    if (c->split != NULL) {
+        CLV_TRY(clv_call_cut(&c->call, c->split, piece->begin, piece->end, &graph->arena, &call));
+    }
+    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, node->num_inputs, sizeof *inputs);
+    clv_shape *shapes = clv_arena_alloc(&graph->arena, node->num_outputs, sizeof *shapes);
+    const char *name = c->split == NULL ? node->name
+                                        : clv_arena_printf(
+                                              &graph->arena, "%s[%lld:%lld)", node->name,
+                                              (long long)piece->begin, (long long)piece->end);
+    if (inputs == NULL || shapes == NULL || name == NULL) {
+        return clv_pieces_no_memory();
+    }
+    for (size_t i = 0; i < node->num_inputs; i++) {
+        inputs[i] = CLV_NO_ID;
+        if (node->inputs[i] != CLV_NO_ID) {
+            CLV_TRY(clv_pieces_need(b, reader, node->inputs[i], part_of(c, piece, i), &inputs[i]));
+        }
+    }
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        outputs[i] = CLV_NO_ID;
+        shapes[i] = call.outputs[i].shape;
+        if (node->outputs[i] != CLV_NO_ID) {
+            const clv_tensor *t = &b->graph->tensors[node->outputs[i]];
+            const clv_view like = {.dtype = t->dtype, .shape = shapes[i], .data = NULL};
+            CLV_TRY(clv_pieces_add_tensor(
+                b, reader->memory, t->name, &like, CLV_TENSOR_VALUE, &outputs[i]));
+        }
+    }
+    clv_node copy = *node;
+    copy.name = name;
+    copy.inputs = inputs;
+    copy.outputs = outputs;
+    clv_node_id id;
+    CLV_TRY(clv_graph_add_node(graph, &copy, &id));
+    graph->nodes[id].params = call.params;
+    graph->nodes[id].output_shapes = shapes;
+    return clv_pieces_note(b, reader, id, false);
+}
+
+/* --- one operator ---------------------------------------------------------------------------- */
+
+static clv_piece_reader reader_of(
+    const clv_piece_builder *b, clv_node_id node, const clv_placement *p, uint32_t k) {
+    const uint32_t unit = b->group->pieces[p->first_piece + k].unit;
+    return (clv_piece_reader){
+        .memory = b->memory_of_unit[unit], .unit = unit, .stage = p->stage, .origin = node};
+}
+
+/* The outputs of a piece of a node, as sources. */
+static void note_outputs(
+    const clv_node *node, const clv_piece_reader *reader, const clv_piece *piece,
+    const clv_tensor_id *outputs, clv_source *out_sources) {
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        out_sources[i] = (clv_source){
+            .begin = piece->begin,
+            .end = piece->end,
+            .memory = reader->memory,
+            .unit = reader->unit,
+            .stage = reader->stage,
+            .id = outputs[i],
+        };
+    }
+}
+
+/* Adds up what the pieces of a SUM made, on the first one's unit. sources: [pieces][outputs]. */
+static clv_status *add_up(
+    clv_piece_builder *b, const clv_placement *p, clv_node_id id, const clv_source *sources) {
+    const clv_node *node = &b->graph->nodes[id];
+    const clv_piece_reader reader = reader_of(b, id, p, 0);
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        clv_source sum = sources[i];
+        for (uint32_t k = 1; k < p->num_pieces && sum.id != CLV_NO_ID; k++) {
+            const clv_source other = sources[k * node->num_outputs + i];
+            clv_tensor_id here = other.id;
+            if (other.memory != reader.memory) {
+                CLV_TRY(clv_pieces_move(b, &other, &reader, &here));
+            }
+            CLV_TRY(clv_pieces_add(b, &reader, sum.id, here, &sum.id));
+        }
+        if (node->outputs[i] != CLV_NO_ID) {
+            b->made[node->outputs[i]] =
+                (clv_made){.axis = -1, .first = (uint32_t)b->num_sources, .count = 1};
+        }
+        CLV_TRY(clv_pieces_add_source(b, &sum));
+    }
+    return NULL;
+}
+
+/* Pieces lie side by side: those of one output one after another in the list. */
+static clv_status *put_side_by_side(
+    clv_piece_builder *b, const clv_placement *p, clv_node_id id, const cut *c,
+    const clv_source *sources) {
+    const clv_node *node = &b->graph->nodes[id];
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        if (node->outputs[i] == CLV_NO_ID) {
+            continue;
+        }
+        b->made[node->outputs[i]] = (clv_made){
+            .axis = c->split != NULL ? c->split->axis : -1,
+            .first = (uint32_t)b->num_sources,
+            .count = p->num_pieces,
+        };
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            const clv_source source = sources[k * node->num_outputs + i];
+            CLV_TRY(clv_pieces_add_source(b, &source));
+        }
+    }
+    return NULL;
+}
+
+static clv_status *add_pieces(
+    clv_piece_builder *b, clv_node_id id, const cut *c, clv_arena *scratch) {
+    const clv_placement *p = &b->group->placements[id];
+    const size_t num_outputs = b->graph->nodes[id].num_outputs;
+    clv_tensor_id *outputs = clv_arena_alloc(scratch, num_outputs, sizeof *outputs);
+    clv_source *sources = clv_arena_alloc(scratch, num_outputs * p->num_pieces, sizeof *sources);
+    if (outputs == NULL || sources == NULL) {
+        return clv_pieces_no_memory();
+    }
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        const clv_piece *piece = &b->group->pieces[p->first_piece + k];
+        const clv_piece_reader reader = reader_of(b, id, p, k);
+        CLV_TRY(add_piece(b, &reader, c, piece, outputs));
+        note_outputs(&b->graph->nodes[id], &reader, piece, outputs, &sources[k * num_outputs]);
+    }
+    bool is_sum = c->split != NULL && c->split->join == CLV_JOIN_SUM;
+    return is_sum ? add_up(b, p, id, sources) : put_side_by_side(b, p, id, c, sources);
+}
+
+static bool is_known(const clv_graph *graph, const clv_node *node) {
+    for (size_t i = 0; i < node->num_outputs; i++) {
+        if (node->outputs[i] != CLV_NO_ID && graph->tensors[node->outputs[i]].data == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static clv_status *find_cut(
+    const clv_graph *graph, const clv_node *node, const clv_placement *p, clv_arena *scratch,
+    cut *out_cut) {
+    clv_split_list list = {0};
+    *out_cut = (cut){.split = NULL};
+    CLV_TRY(clv_call_from_node(graph, node, scratch, &out_cut->call));
+    if (p->split < 0) {
+        return p->num_pieces == 1
+                   ? NULL
+                   : CLV_ERROR(MALFORMED, "it is whole, and in %u pieces", p->num_pieces);
+    }
+    CLV_TRY(clv_call_splits(&out_cut->call, scratch, &list));
+    if ((size_t)p->split >= list.num_splits) {
+        return CLV_ERROR(
+            MALFORMED, "the plan cuts it by split %d, it has %zu", (int)p->split, list.num_splits);
+    }
+    /* one piece has everything: it is the whole */
+    out_cut->split = p->num_pieces > 1 ? &list.splits[p->split] : NULL;
+    return NULL;
+}
+
+static clv_status *add_node(clv_piece_builder *b, clv_node_id id) {
+    const clv_node *node = &b->graph->nodes[id];
+    if (is_known(b->graph, node)) {
+        return NULL;
+    }
+    clv_arena scratch;
+    clv_arena_init(&scratch, 0);
+    cut c;
+    clv_status *status = find_cut(b->graph, node, &b->group->placements[id], &scratch, &c);
+    if (status == NULL) {
+        status = add_pieces(b, id, &c, &scratch);
+    }
+    clv_arena_deinit(&scratch);
+    return status == NULL ? NULL : clv_status_prefix(status, "%s '%s'", node->op_type, node->name);
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
+/* Outputs leave from where they are made; those in pieces are put together at the first piece. */
+static clv_status *add_outputs(clv_piece_builder *b) {
+    const clv_graph *graph = b->graph;
+    for (size_t i = 0; i < graph->num_outputs; i++) {
+        const clv_tensor_id id = graph->outputs[i];
+        const clv_tensor *t = &graph->tensors[id];
+        const clv_made *made = &b->made[id];
+        clv_piece_reader reader = {.unit = b->group->num_pieces > 0 ? b->group->pieces[0].unit : 0};
+        if (t->data != NULL) {
+            continue;
+        }
+        if (made->count != 0) {
+            const clv_source *source = &b->sources[made->first];
+            reader = (clv_piece_reader){
+                .unit = source->unit, .stage = source->stage, .origin = t->producer};
+        }
+        reader.memory = b->memory_of_unit[reader.unit];
+        clv_tensor_id here;
+        CLV_TRY(clv_pieces_need(b, &reader, id, (clv_part){.axis = -1}, &here));
+        CLV_TRY(clv_pieces_add_output(b, reader.memory, (clv_port){.index = (uint32_t)i}, here));
+    }
+    return NULL;
+}
+
+/* The graph's inputs: its INPUT tensors, in the order in which ports were added. */
+static clv_status *set_inputs(clv_piece_graph *g) {
+    clv_graph *graph = g->graph;
+    graph->inputs = clv_arena_alloc(&graph->arena, g->num_inputs, sizeof *graph->inputs);
+    if (graph->inputs == NULL) {
+        return clv_pieces_no_memory();
+    }
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        if (graph->tensors[i].kind == CLV_TENSOR_INPUT) {
+            graph->inputs[graph->num_inputs++] = (clv_tensor_id)i;
+        }
+    }
+    return NULL;
+}
+
+static void keep_whole(void *graph) {
+    (void)graph; /* borrowed */
+}
+
+static void drop_pages_of(void *graph) {
+    clv_graph_drop_pages(graph);
+}
+
+static clv_status *create_graph(const clv_graph *whole, clv_piece_graph *out) {
+    const clv_resource pages = {
+        .object = (void *)(uintptr_t)whole, .destroy = keep_whole, .drop_pages = drop_pages_of};
+    CLV_TRY(clv_graph_create(&out->graph));
+    out->graph->name = whole->name;
+    return clv_graph_take_resource(out->graph, pages);
+}
+
+static clv_status *build(clv_piece_builder *b, uint32_t num_memories) {
+    const clv_graph *graph = b->graph;
+    clv_pieces *out = b->out;
+    out->memories = clv_alloc_zeroed(num_memories, sizeof *out->memories);
+    b->first_holding = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *b->first_holding);
+    b->made = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *b->made);
+    if (out->memories == NULL || b->first_holding == NULL || b->made == NULL) {
+        return clv_pieces_no_memory();
+    }
+    out->num_memories = num_memories;
+    for (uint32_t i = 0; i < num_memories; i++) {
+        CLV_TRY(create_graph(graph, &out->memories[i]));
+    }
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        b->first_holding[i] = CLV_NO_INDEX;
+    }
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        CLV_TRY(add_node(b, b->group->order != NULL ? b->group->order[i] : (clv_node_id)i));
+    }
+    CLV_TRY(add_outputs(b));
+    for (uint32_t i = 0; i < num_memories; i++) {
+        CLV_TRY(set_inputs(&out->memories[i]));
+#ifdef CLEAVE_VERIFY
+        CLV_TRY(clv_graph_verify(out->memories[i].graph, CLV_VERIFY_SHAPES));
+#endif
+    }
+    return NULL;
+}
+
+clv_status *clv_pieces_create(const clv_pieces_request *request, clv_pieces *out_pieces) {
+    *out_pieces = (clv_pieces){.num_memories = 0};
+    clv_piece_builder b = {
+        .graph = request->graph,
+        .group = request->group,
+        .memory_of_unit = request->memory_of_unit,
+        .out = out_pieces,
+    };
+    clv_status *status = build(&b, request->num_memories);
+    clv_free(b.first_holding);
+    clv_free(b.holdings);
+    out_pieces->made = b.made;
+    out_pieces->sources = b.sources;
+    if (status != NULL) {
+        clv_pieces_deinit(out_pieces);
+    }
+    return status;
+}
+
+void clv_pieces_deinit(clv_pieces *pieces) {
+    for (uint32_t i = 0; i < pieces->num_memories; i++) {
+        clv_piece_graph *g = &pieces->memories[i];
+        clv_graph_destroy(g->graph);
+        clv_free(g->nodes);
+        clv_free(g->inputs);
+        clv_free(g->outputs);
+    }
+    clv_free(pieces->memories);
+    clv_free(pieces->moves);
+    clv_free(pieces->made);
+    clv_free(pieces->sources);
+    *pieces = (clv_pieces){.num_memories = 0};
+}

@@ -1,0 +1,55 @@
+/* A group of a plan made ready: its graph in pieces, lowered, on its devices, with an executor. */
+#ifndef CLV_EXEC_REPLICA_H
+#define CLV_EXEC_REPLICA_H
+
+#include "host/exec/executor.h"
+#include "host/exec/pieces.h"
+
+typedef struct clv_replica {
+    const clv_graph *graph;
+    clv_pieces pieces;
+    clv_lowered lowered;
+    clv_prepared prepared;
+    clv_step_program program;
+    clv_executor *executor;
+    uint32_t depth;
+    double share;                /* of the requests */
+    uint64_t dealt;              /* requests that it was given */
+    uint64_t ended, last_number; /* requests that went well, and the last of them */
+    void *owner;
+} clv_replica;
+
+typedef struct clv_replica_options {
+    const clv_graph *graph; /* borrowed, as are the units */
+    const clv_group *group; /* pieces' units are indices of these */
+    const clv_exec_unit *units;
+    uint32_t num_units, depth;
+    bool keep_all, has_spans, is_crowded;
+    const atomic_bool *cancel;
+    clv_status *(*finish)(
+        void *context, uint64_t number, const clv_mutable_view *outputs, const clv_item_span *spans,
+        clv_status *status);
+    void *owner; /* kept for finish(), whose context is the replica */
+} clv_replica_options;
+
+/* UNSUPPORTED naming the node or unit; NO_MEMORY naming the unit, what is needed and the limit;
+ * DEVICE_FAILED. */
+clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) CLV_CHECKED;
+void clv_replica_deinit(clv_replica *replica);
+
+/* What kernels say of forbidden input values in a request; words are 0 again afterwards. While
+ * nothing of that request runs. */
+clv_status *clv_replica_check_errors(const clv_replica *replica, uint64_t request) CLV_CHECKED;
+
+/* Whether a tensor of the whole graph has memory, and what it held in the last request: with
+ * keep_all, while nothing runs. */
+bool clv_replica_has_tensor(const clv_replica *replica, clv_tensor_id tensor);
+clv_status *clv_replica_read_tensor(
+    const clv_replica *replica, clv_tensor_id tensor, void *out_plain) CLV_CHECKED;
+
+/* Adds the time that each node of the whole graph took in a request: of a node in pieces, the
+ * slowest. */
+clv_status *clv_replica_add_times(
+    const clv_replica *replica, const clv_item_span *spans, double *node_us) CLV_CHECKED;
+
+#endif

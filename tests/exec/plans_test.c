@@ -1,0 +1,188 @@
+/* Random plans on three cores: operators whole and cut in every way they know, stages, one to four
+ * requests in flight, each with its own inputs. Bit by bit what one core computes, unless
+ * something is summed across units; then nearly.
+ *
+ *     TEST [SEED [NUM_PLANS]]      a failure prints its seed */
+#include "host/base/memory.h"
+#include "host/base/threads.h"
+#include "tests/exec/net.h"
+#include "tests/exec/rig.h"
+#include "tests/support/check.h"
+#include "tests/support/random_plan.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_OPERANDS = 8, NUM_CORES = 3, NUM_INPUT_SETS = 5 };
+
+static clv_rig rig;
+static uint64_t first_seed = 1, num_plans = 40;
+static clv_exec_unit cores[NUM_CORES];
+
+/* A graph with several requests and what one core makes of them. */
+typedef struct fixture {
+    clv_graph *graph;
+    clv_view inputs[NUM_INPUT_SETS][MAX_OPERANDS];
+    clv_mutable_view wanted[NUM_INPUT_SETS][MAX_OPERANDS], outputs[NUM_INPUT_SETS][MAX_OPERANDS];
+} fixture;
+
+static void make_fixture(fixture *f, clv_graph *graph) {
+    clv_session *session = NULL;
+    memset(f, 0, sizeof *f);
+    f->graph = graph;
+    assert_ok(clv_session_create(graph, &cores[0], 1, NULL, &session));
+    for (int i = 0; i < NUM_INPUT_SETS; i++) {
+        assert_ok(clv_net_inputs(graph, (uint64_t)i + 1, f->inputs[i]));
+        assert_ok(clv_net_outputs(graph, f->wanted[i]));
+        assert_ok(clv_net_outputs(graph, f->outputs[i]));
+        assert_ok(clv_session_run(
+            session, f->inputs[i], graph->num_inputs, f->wanted[i], graph->num_outputs));
+    }
+    clv_session_destroy(session);
+}
+
+static void free_fixture(fixture *f) {
+    for (int i = 0; i < NUM_INPUT_SETS; i++) {
+        clv_net_free_inputs(f->graph, f->inputs[i]);
+        clv_net_free_outputs(f->graph, f->wanted[i]);
+        clv_net_free_outputs(f->graph, f->outputs[i]);
+    }
+    clv_graph_destroy(f->graph);
+}
+
+static bool is_close(const clv_mutable_view *got, const clv_mutable_view *wanted) {
+    double largest = 0, worst = 0;
+    for (int64_t i = 0; i < clv_shape_elements(&wanted->shape); i++) {
+        const double a = clv_load_double(got->dtype, got->data, i);
+        const double b = clv_load_double(wanted->dtype, wanted->data, i);
+        largest = fabs(b) > largest ? fabs(b) : largest;
+        worst = !(fabs(a - b) <= worst) ? fabs(a - b) : worst;
+    }
+    return worst <= 3e-5 * largest; /* the last operator is tanh of numbers around ten */
+}
+
+static void check(const fixture *f, uint64_t seed, bool exactly) {
+    for (int i = 0; i < NUM_INPUT_SETS; i++) {
+        for (size_t k = 0; k < f->graph->num_outputs; k++) {
+            const clv_mutable_view *got = &f->outputs[i][k], *wanted = &f->wanted[i][k];
+            const size_t bytes = clv_view_bytes(got->dtype, &got->shape);
+            if (exactly ? memcmp(got->data, wanted->data, bytes) != 0 : !is_close(got, wanted)) {
+                fail_msg(
+                    "seed %d: request %d, output %zu differs%s", (int)seed, i, k,
+                    is_close(got, wanted) ? ", in the last bits" : "");
+            }
+            memset(got->data, 0xee, bytes);
+        }
+    }
+}
+
+/* Counts what ended. */
+typedef struct counter {
+    clv_signal ended;
+    _Atomic int num_failed;
+} counter;
+
+static void on_done(void *context, clv_status *status) {
+    counter *c = context;
+    if (status != NULL) {
+        atomic_fetch_add(&c->num_failed, 1);
+        print_error("%s\n", clv_status_message(status));
+        clv_status_destroy(status);
+    }
+    clv_signal_add(&c->ended, 1);
+}
+
+/* All requests one after another, then all at once, as far as the depth allows. */
+static void run_plan(fixture *f, uint64_t seed, const clv_random_plan_options *drawn) {
+    const clv_graph *graph = f->graph;
+    clv_plan *plan = NULL;
+    clv_session *session = NULL;
+    counter c = {0};
+    assert_ok(clv_random_plan(graph, drawn, &plan));
+    const clv_session_options options = {.plan = plan, .profile = seed % 3 == 0};
+    clv_status *status = clv_session_create(graph, cores, NUM_CORES, &options, &session);
+    if (status != NULL) {
+        fail_msg("seed %d: %s", (int)seed, clv_status_message(status));
+    }
+    clv_plan_destroy(plan);
+    for (int i = 0; i < NUM_INPUT_SETS; i++) {
+        assert_ok(clv_session_run(
+            session, f->inputs[i], graph->num_inputs, f->outputs[i], graph->num_outputs));
+    }
+    check(f, seed, !drawn->allows_sums);
+    for (int i = 0; i < NUM_INPUT_SETS; i++) {
+        assert_ok(clv_session_submit(
+            session, f->inputs[i], graph->num_inputs, f->outputs[i], graph->num_outputs, on_done,
+            &c));
+    }
+    clv_signal_wait(&c.ended, NUM_INPUT_SETS, 0);
+    assert_int_equal(c.num_failed, 0);
+    check(f, seed, !drawn->allows_sums);
+    clv_session_destroy(session);
+}
+
+static void run_plans(clv_graph *graph) {
+    fixture f;
+    make_fixture(&f, graph);
+    for (uint64_t seed = first_seed; seed < first_seed + num_plans; seed++) {
+        const clv_random_plan_options drawn = {
+            .seed = seed,
+            .num_units = NUM_CORES,
+            .depth = 1 + (uint32_t)(seed % 4),
+            .split_share = (double)(seed % 5) * 0.25,
+            .allows_sums = seed % 2 == 0,
+            .is_pipeline = seed % 7 == 0,
+        };
+        run_plan(&f, seed, &drawn);
+    }
+    free_fixture(&f);
+}
+
+static void test_small(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    assert_ok(clv_net_small(&graph));
+    run_plans(graph);
+}
+
+static void test_chain(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    assert_ok(clv_net_chain(12, 3000, &graph));
+    run_plans(graph);
+}
+
+static int create(void **state) {
+    (void)state;
+    clv_status *status = clv_rig_init(&rig, NUM_CORES, 0);
+    for (int i = 0; i < NUM_CORES && status == NULL; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "core:%d", i);
+        status = clv_rig_open(&rig, name, false, &cores[i]);
+    }
+    if (status != NULL) {
+        print_error("%s\n", clv_status_message(status));
+        clv_status_destroy(status);
+        return -1;
+    }
+    return 0;
+}
+
+static int destroy(void **state) {
+    (void)state;
+    for (int i = 0; i < NUM_CORES; i++) {
+        clv_rig_close(&cores[i]);
+    }
+    clv_rig_deinit(&rig);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_chain),
+    };
+    first_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : first_seed;
+    num_plans = argc > 2 ? strtoull(argv[2], NULL, 10) : num_plans;
+    return cmocka_run_group_tests(tests, create, destroy);
+}
