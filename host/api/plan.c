@@ -149,24 +149,21 @@ static clv_status *peek_policy(
     return status != NULL ? clv_status_prefix(status, "plan '%s'", what) : NULL;
 }
 
-static clv_status *make_machine(
-    const cleave_options *options, const char *policy, cleave_plan *plan) {
-    clv_machine *machine = NULL;
+/* The machine as described; its units where it is made for the network come with the workload. */
+static clv_status *load_machine(const cleave_options *options, cleave_plan *plan) {
+    CLV_TRY(check_plan_options(options));
     plan->is_real = options->machine == NULL;
-    if (plan->is_real) {
-        CLV_TRY(clv_machine_of_units(options->devices, false, &machine, &plan->traits));
-    } else {
-        CLV_TRY(clv_machine_load(options->machine, &machine));
-    }
-    bool is_one = machine->pattern_count == 0 && machine->num_units == 1;
-    clv_status *status = clv_machine_for_workload(
-        machine, plan->workload,
-        policy != NULL ? policy
-        : is_one       ? "single"
-                       : "auto",
-        &plan->machine);
-    clv_machine_destroy(machine);
-    return status;
+    return plan->is_real
+               ? clv_machine_of_units(options->devices, false, &plan->pattern, &plan->traits)
+               : clv_machine_load(options->machine, &plan->pattern);
+}
+
+static clv_status *make_machine(const char *policy, cleave_plan *plan) {
+    const clv_machine *pattern = plan->pattern;
+    const char *fallback =
+        pattern->pattern_count == 0 && pattern->num_units == 1 ? "single" : "auto";
+    return clv_machine_for_workload(
+        pattern, plan->workload, policy != NULL ? policy : fallback, &plan->machine);
 }
 
 static clv_status *read_plan(
@@ -176,7 +173,7 @@ static clv_status *read_plan(
     clv_arena_init(&arena, 0);
     clv_status *status = peek_policy(options->plan, file, &arena, &policy);
     if (status == NULL) {
-        status = make_machine(options, policy, plan);
+        status = make_machine(policy, plan);
         if (status != NULL && clv_status_code(status) == CLV_USAGE && !plan->is_real) {
             clv_status *usage = status; /* the policy that the file names cannot be */
             status = CLV_ERROR(MALFORMED, "%s", clv_status_message(usage));
@@ -193,7 +190,7 @@ static clv_status *read_plan(
 
 static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan) {
     clv_plan_words words;
-    CLV_TRY(make_machine(options, options->policy, plan));
+    CLV_TRY(make_machine(options->policy, plan));
     CLV_TRY(clv_costs_create(plan->workload, plan->machine, &plan->costs));
     clv_status *status = clv_plan_words_init(options, plan->machine->num_units, &words);
     if (status == NULL) {
@@ -204,7 +201,6 @@ static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan)
 }
 
 static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
-    CLV_TRY(check_plan_options(options));
     CLV_TRY(give_times(plan->workload, options->times));
     if (options->plan == NULL) {
         return choose_plan(options, plan);
@@ -218,8 +214,10 @@ static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
 
 static clv_status *make_from_model(
     cleave_model *model, const cleave_options *options, cleave_plan *plan) {
+    CLV_TRY(load_machine(options, plan));
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &plan->graph));
-    CLV_TRY(clv_passes_run(plan->graph, NULL, NULL));
+    bool is_apart = plan->pattern->pattern_count > 0 || options->times != NULL;
+    CLV_TRY(is_apart ? clv_passes_run_apart(plan->graph) : clv_passes_run(plan->graph, NULL, NULL));
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
     return make_plan(options, plan);
 }
@@ -230,6 +228,7 @@ static clv_status *make_from_tasks(
         return CLV_ERROR(
             USAGE, "'%s' is a task graph: it has no dimensions, shapes or inputs to give", path);
     }
+    CLV_TRY(load_machine(options, plan));
     CLV_TRY(clv_workload_load(path, &plan->workload));
     return make_plan(options, plan);
 }
@@ -270,6 +269,7 @@ void cleave_plan_destroy(cleave_plan *plan) {
     clv_plan_destroy(plan->plan);
     clv_costs_destroy(plan->costs);
     clv_machine_destroy(plan->machine);
+    clv_machine_destroy(plan->pattern);
     clv_free(plan->traits);
     clv_workload_destroy(plan->workload);
     clv_graph_destroy(plan->graph);

@@ -12,7 +12,8 @@
 struct cleave_plan {
     clv_graph *graph; /* after all passes; NULL: a task graph */
     clv_workload *workload;
-    clv_machine *machine;
+    clv_machine *pattern; /* the machine as described */
+    clv_machine *machine; /* with units made for the workload, where it has none */
     clv_costs *costs;
     clv_plan *plan;
     clv_traits *traits; /* [num_units]: what variants may know; NULL unless is_real */

@@ -228,7 +228,7 @@ static void print_verdict(const cJSON *report) {
     double gain = cli_json_number(report, "gain", 0);
     bool worth_it = cli_json_bool(report, "worth_it");
     printf(
-        "%-12s %.3g times the %s of the best single unit: %s\n", "verdict", gain,
+        "%-12s %.2f times the %s of the best single unit: %s\n", "verdict", gain,
         is_latency ? "speed" : "throughput",
         worth_it                         ? "worth it"
         : gain > 0.9999 && gain < 1.0001 ? "not worth it, the same as one unit"

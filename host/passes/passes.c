@@ -3,12 +3,12 @@
 #include "host/base/cancel.h"
 #include "host/ops/op.h"
 
-#define PASS(name, summary) clv_status *clv_pass_##name(clv_graph *graph) CLV_CHECKED;
+#define PASS(name, joins, summary) clv_status *clv_pass_##name(clv_graph *graph) CLV_CHECKED;
 #include "host/passes/passes.def"
 #undef PASS
 
 static const clv_pass passes[] = {
-#define PASS(name, summary) {#name, summary, clv_pass_##name},
+#define PASS(name, joins, summary) {#name, summary, joins, clv_pass_##name},
 #include "host/passes/passes.def"
 #undef PASS
 };
@@ -51,6 +51,16 @@ clv_status *clv_passes_run(clv_graph *graph, clv_pass_hook hook, void *context) 
         CLV_TRY(run_pass(&passes[i], graph));
         if (hook != NULL) {
             CLV_TRY(hook(context, &passes[i], graph));
+        }
+    }
+    return NULL;
+}
+
+clv_status *clv_passes_run_apart(clv_graph *graph) {
+    CLV_TRY(clv_graph_verify(graph, CLV_VERIFY_STRUCTURE));
+    for (size_t i = 0; i < clv_pass_count(); i++) {
+        if (!passes[i].joins) {
+            CLV_TRY(run_pass(&passes[i], graph));
         }
     }
     return NULL;

@@ -8,6 +8,7 @@
 
 typedef struct clv_pass {
     const char *name, *summary;
+    bool joins; /* operators become one */
     clv_status *(*run)(clv_graph *graph);
 } clv_pass;
 
@@ -25,6 +26,9 @@ typedef clv_status *(*clv_pass_hook)(void *context, const clv_pass *pass, const 
  *         but destruction
  */
 clv_status *clv_passes_run(clv_graph *graph, clv_pass_hook hook, void *context) CLV_CHECKED;
+/* Runs those that do not join operators: for machines with a unit for each type, and for times that
+ * are given by operator. */
+clv_status *clv_passes_run_apart(clv_graph *graph) CLV_CHECKED;
 /* The first pass alone. */
 clv_status *clv_passes_infer(clv_graph *graph) CLV_CHECKED;
 

@@ -64,7 +64,7 @@ def plan_shows_a_person_the_verdict():
     with Folder() as at:
         chain = write_chain(at("chain.tasks.json"))
         text = run("plan", chain, "--machine", "core*2", "--policy", "pipeline").stdout
-        for word in ("stage 0 on core:0", "best unit", "1.8 times the throughput", "worth it", "chosen"):
+        for word in ("stage 0 on core:0", "best unit", "1.80 times the throughput", "worth it", "chosen"):
             assert word in text, f"{word!r} is not in {text}"
         text = run("plan", chain, "--machine", "core").stdout
         assert "not worth it" in text and "single" in text
@@ -283,6 +283,20 @@ def times_that_are_given():
             write_json(times, value)
             error(*args, "--times", times, code=3, says=[says, "times.json"])
         error(*args, "--times", at("none.json"), code=9, says=["none.json"])
+
+
+@test
+def a_unit_for_each_type_of_the_model():
+    espcn = os.path.join(os.path.dirname(cli_test.DATA), "..", "models", "espcn_x3.onnx")
+    size = ("--dim", "H=24", "--dim", "W=24")
+    ops = run_json("inspect", espcn, *size)["ops"]
+    args = (espcn, *size, "--machine", "bespoke:type{buffers=inf,peak=10G,bw=10G}", "--policy", "serial")
+    report = run_json("simulate", *args)
+    assert {unit["name"] for unit in report["units"]} == {f"{kind}:0" for kind in ops}
+    with Folder() as at:
+        times = write_json(at("times.json"), {kind: 10 for kind in ops})
+        report = run_json("simulate", *args, "--times", times)
+        assert near(report["makespan_us"], 10 * sum(ops.values())), report["makespan_us"]
 
 
 # --- what is bad ---
