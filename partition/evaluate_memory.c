@@ -2,6 +2,7 @@
 
 #include "host/base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,30 +52,34 @@ static uint32_t smaller(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
-static void find_last_readers(const holding *h, const clv_task_tensor *tensor, double *last) {
+/* Positions of the first (or last) reader in each memory that has one. */
+static void find_readers(
+    const holding *h, const clv_task_tensor *tensor, bool is_last, double *positions) {
     const clv_machine *machine = h->ev->costs->machine;
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < tensor->num_consumers; i++) {
             const clv_placement *p = &h->group->placements[tensor->consumers[i]];
-            double at = pass == 0 ? 0 : position_of(h, tensor->consumers[i]);
+            double at = position_of(h, tensor->consumers[i]);
             for (uint32_t k = 0; k < p->num_pieces; k++) {
                 uint32_t unit = h->group->pieces[p->first_piece + k].unit;
-                double *there = &last[machine->units[unit].memory];
-                *there = pass == 0 || at > *there ? at : *there;
+                double *there = &positions[machine->units[unit].memory];
+                *there = pass == 0 || (is_last ? at > *there : at < *there) ? at : *there;
             }
         }
     }
 }
 
-/* Readers in other memories: the first unit of each memory holds what its memory needs. */
+/* Readers in other memories: the first unit of each memory holds what its memory needs, from when
+ * it is made (it comes at once) to its last reader there. */
 static clv_status *add_readers(
     const holding *h, uint32_t tensor_index, uint32_t home, uint32_t from_stage) {
     const clv_costs *costs = h->ev->costs;
     const clv_machine *machine = costs->machine;
     const clv_task_tensor *tensor = &costs->workload->tensors[tensor_index];
+    uint32_t begin = tensor->producer == CLV_NO_TASK ? 0 : position_of(h, tensor->producer);
     double *largest = h->ev->arrived_bytes;
     double *last = h->ev->arrived_us; /* position of the last reader in a memory */
-    find_last_readers(h, tensor, last);
+    find_readers(h, tensor, true, last);
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
         uint32_t task = tensor->consumers[i], input = clv_reader_input(h->ev, tensor_index, i);
         const clv_placement *p = &h->group->placements[task];
@@ -88,8 +93,8 @@ static clv_status *add_readers(
             }
             uint32_t distance = p->stage > from_stage ? p->stage - from_stage : 1;
             CLV_TRY(add_hold(
-                h, piece->unit, part_of(tensor->resident, share - largest[memory]),
-                position_of(h, task), (uint32_t)last[memory], smaller(h->depth - 1, distance)));
+                h, piece->unit, part_of(tensor->resident, share - largest[memory]), begin,
+                (uint32_t)last[memory], smaller(h->depth - 1, distance)));
             largest[memory] = share;
         }
     }
@@ -102,8 +107,27 @@ static clv_status *add_readers(
     return NULL;
 }
 
-/* Where a tensor is made: held there until its last reader in that memory; what leaves has a second
- * copy while the next request runs. */
+/* Partial sums of other memories come to the first piece, which adds them. */
+static clv_status *add_partial_sums(const holding *h, uint32_t tensor_index) {
+    const clv_workload *workload = h->ev->costs->workload;
+    const clv_machine *machine = h->ev->costs->machine;
+    const clv_task_tensor *tensor = &workload->tensors[tensor_index];
+    const clv_placement *p = &h->group->placements[tensor->producer];
+    const clv_piece *pieces = &h->group->pieces[p->first_piece];
+    uint32_t at = position_of(h, tensor->producer);
+    if (p->split < 0 || workload->tasks[tensor->producer].splits[p->split].join != CLV_TASK_SUM) {
+        return NULL;
+    }
+    for (uint32_t k = 1; k < p->num_pieces; k++) {
+        if (machine->units[pieces[k].unit].memory != machine->units[pieces[0].unit].memory) {
+            CLV_TRY(add_hold(h, pieces[0].unit, tensor->resident, at, at, 0));
+        }
+    }
+    return NULL;
+}
+
+/* Where a tensor is made: held there until its last reader in that memory, and until others have
+ * it; what leaves has a second copy while the next request runs. */
 static clv_status *add_made(const holding *h, uint32_t tensor_index) {
     const clv_workload *workload = h->ev->costs->workload;
     const clv_machine *machine = h->ev->costs->machine;
@@ -115,11 +139,14 @@ static clv_status *add_made(const holding *h, uint32_t tensor_index) {
         return add_readers(h, tensor_index, machine->units[0].memory, 0);
     }
     const clv_placement *p = &h->group->placements[tensor->producer];
+    CLV_TRY(add_partial_sums(h, tensor_index));
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         const clv_piece *piece = &h->group->pieces[p->first_piece + k];
         uint32_t memory = machine->units[piece->unit].memory;
         uint32_t last = position_of(h, tensor->producer);
+        double *first = h->ev->arrived_us, sent = 0;
         bool leaves = tensor->is_output && memory != machine->units[0].memory;
+        find_readers(h, tensor, false, first);
         for (uint32_t c = 0; c < tensor->num_consumers; c++) {
             const clv_placement *reader = &h->group->placements[tensor->consumers[c]];
             uint32_t at = position_of(h, tensor->consumers[c]);
@@ -127,10 +154,12 @@ static clv_status *add_made(const holding *h, uint32_t tensor_index) {
             for (uint32_t q = 0; q < reader->num_pieces; q++) {
                 uint32_t unit = h->group->pieces[reader->first_piece + q].unit;
                 is_here = is_here || machine->units[unit].memory == memory;
+                sent = fmax(sent, first[machine->units[unit].memory]);
             }
             leaves = leaves || !is_here;
             last = is_here && at > last ? at : last;
         }
+        last = leaves && sent > last ? (uint32_t)sent : last;
         const clv_task_split *split =
             p->split >= 0 ? &workload->tasks[tensor->producer].splits[p->split] : NULL;
         double share = split != NULL && split->join == CLV_TASK_PLACE

@@ -3,6 +3,100 @@
 
 #include <math.h>
 
+/* What one resource has to do, and what no step of it can begin before, or end later than. */
+typedef struct load {
+    double work_us, head_us, tail_us;
+} load;
+
+typedef struct bounder {
+    const clv_schedule *schedule;
+    bool is_dynamic;
+    double
+        *head_us; /* [num_steps]: earliest begin, were every resource there for each step alone */
+    double *tail_us; /* [num_steps]: least time from its end to its request's */
+    double *end_us;  /* [num_requests]: earliest end */
+    load *loads;     /* units, directions of links, memories */
+} bounder;
+
+/* With d requests in flight the n-th of a group begins when n - d of them have ended: all of a
+ * group are alike, so that these are as early as the first n - d. */
+static double earliest_begin(
+    const bounder *b, const uint32_t *requests, uint32_t index, uint32_t group) {
+    uint32_t depth = b->schedule->depth_of_group[group];
+    return index >= depth ? b->end_us[requests[index - depth]] : 0;
+}
+
+static double find_heads(bounder *b, uint32_t *requests, uint32_t group) {
+    const clv_schedule *s = b->schedule;
+    uint32_t count = 0;
+    double longest_us = 0;
+    for (uint32_t r = 0; r < s->num_requests; r++) {
+        if (s->group_of_request[r] != group) {
+            continue;
+        }
+        double begin_us = earliest_begin(b, requests, count, group);
+        requests[count++] = r;
+        b->end_us[r] = begin_us;
+        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
+            const clv_schedule_step *step = &s->steps[i];
+            double start_us = begin_us;
+            uint32_t num_waits = clv_schedule_num_waits(s, step, b->is_dynamic);
+            for (uint32_t k = 0; k < num_waits; k++) {
+                uint32_t before = s->waits[step->first_wait + k];
+                start_us = fmax(start_us, b->head_us[before] + s->steps[before].duration_us);
+            }
+            b->head_us[i] = start_us;
+            b->end_us[r] = fmax(b->end_us[r], start_us + step->duration_us);
+        }
+        longest_us = fmax(longest_us, b->end_us[r]);
+    }
+    return longest_us;
+}
+
+static void find_tails(bounder *b) {
+    const clv_schedule *s = b->schedule;
+    for (uint64_t i = s->num_steps; i-- > 0;) {
+        const clv_schedule_step *step = &s->steps[i];
+        double tail_us = b->tail_us[i] + step->duration_us;
+        uint32_t num_waits = clv_schedule_num_waits(s, step, b->is_dynamic);
+        for (uint32_t k = 0; k < num_waits; k++) {
+            double *before = &b->tail_us[s->waits[step->first_wait + k]];
+            *before = fmax(*before, tail_us);
+        }
+    }
+}
+
+static void add_work(bounder *b, uint64_t step, uint32_t where, double work_us) {
+    load *l = &b->loads[where];
+    l->work_us += work_us;
+    l->head_us = fmin(l->head_us, b->head_us[step]);
+    l->tail_us = fmin(l->tail_us, b->tail_us[step]);
+}
+
+static void add_loads(bounder *b) {
+    const clv_schedule *s = b->schedule;
+    const clv_machine *machine = s->costs->machine;
+    for (uint32_t i = 0; i < s->num_resources + machine->num_memories; i++) {
+        b->loads[i] = (load){0, (double)INFINITY, (double)INFINITY};
+    }
+    for (uint64_t i = 0; i < s->num_steps; i++) {
+        const clv_schedule_step *step = &s->steps[i];
+        for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+            uint32_t r = step->resources[k];
+            if (r < machine->num_units && b->is_dynamic) {
+                r = s->crew_of_unit[r];
+                add_work(b, i, r, step->duration_us / s->crew_size[r]);
+            } else if (r != CLV_NO_INDEX) {
+                add_work(b, i, r, step->duration_us);
+            }
+        }
+        if (step->traffic_us > 0) {
+            uint32_t memory = machine->units[step->resources[0]].memory;
+            add_work(b, i, s->num_resources + memory, step->traffic_us);
+        }
+    }
+}
+
 static void consider(clv_bounds *bounds, double *kind, double time_us, const char *where) {
     *kind = fmax(*kind, time_us);
     if (time_us > bounds->best_us) {
@@ -11,68 +105,55 @@ static void consider(clv_bounds *bounds, double *kind, double time_us, const cha
     }
 }
 
-/* Ends of steps if every resource were there for each of them alone; with a depth of 1 a request
- * begins when the one before it in its group has ended. */
-static clv_status *find_critical_path(const clv_schedule *s, clv_bounds *bounds) {
-    double *end_us = clv_alloc_zeroed((size_t)s->num_steps + 1, sizeof *end_us);
-    double *group_us = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *group_us);
-    if (end_us == NULL || group_us == NULL) {
-        clv_free(end_us);
-        clv_free(group_us);
-        return CLV_ERROR(NO_MEMORY, "out of host memory for bounds");
-    }
-    double longest_us = 0;
-    for (uint32_t r = 0; r < s->num_requests; r++) {
-        uint32_t group = s->group_of_request[r];
-        double begin_us = s->depth_of_group[group] == 1 ? group_us[group] : 0;
-        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            const clv_schedule_step *step = &s->steps[i];
-            double start_us = begin_us;
-            for (uint32_t k = 0; k < step->num_waits; k++) {
-                start_us = fmax(start_us, end_us[s->waits[step->first_wait + k]]);
-            }
-            end_us[i] = start_us + step->duration_us;
-            group_us[group] = fmax(group_us[group], end_us[i]);
-            longest_us = fmax(longest_us, end_us[i]);
+static void consider_loads(const bounder *b, clv_bounds *bounds) {
+    const clv_machine *machine = b->schedule->costs->machine;
+    for (uint32_t i = 0; i < b->schedule->num_resources + machine->num_memories; i++) {
+        const load *l = &b->loads[i];
+        double time_us = l->work_us > 0 ? l->head_us + l->work_us + l->tail_us : 0;
+        if (i < machine->num_units) {
+            consider(bounds, &bounds->unit_us, time_us, machine->units[i].name);
+        } else if (i < b->schedule->num_resources) {
+            const clv_link *link = &machine->links[(i - machine->num_units) / 2];
+            consider(bounds, &bounds->link_us, time_us, link->name);
+        } else {
+            const clv_memory *memory = &machine->memories[i - b->schedule->num_resources];
+            consider(bounds, &bounds->memory_us, time_us, memory->name);
         }
     }
-    consider(bounds, &bounds->critical_path_us, longest_us, "critical path");
-    clv_free(end_us);
-    clv_free(group_us);
-    return NULL;
 }
 
-clv_status *clv_schedule_bounds(const clv_schedule *schedule, clv_bounds *out_bounds) {
-    const clv_machine *machine = schedule->costs->machine;
-    size_t count = (size_t)schedule->num_resources + machine->num_memories;
-    double *load_us = clv_alloc_zeroed(count, sizeof *load_us);
+clv_status *clv_schedule_bounds(
+    const clv_schedule *schedule, bool is_dynamic, clv_bounds *out_bounds) {
+    size_t steps = (size_t)schedule->num_steps + 1, requests = schedule->num_requests;
+    size_t count = (size_t)schedule->num_resources + schedule->costs->machine->num_memories;
     *out_bounds = (clv_bounds){.where = "nothing"};
-    if (load_us == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for bounds");
+    bounder b = {
+        .schedule = schedule,
+        .is_dynamic = is_dynamic,
+        .head_us = clv_alloc_zeroed(steps, sizeof *b.head_us),
+        .tail_us = clv_alloc_zeroed(steps, sizeof *b.tail_us),
+        .end_us = clv_alloc_zeroed(requests + 1, sizeof *b.end_us),
+        .loads = clv_alloc_zeroed(count + 1, sizeof *b.loads)};
+    uint32_t *of_group = clv_alloc_zeroed(requests + 1, sizeof *of_group);
+    clv_status *status = NULL;
+    if (b.head_us == NULL || b.tail_us == NULL || b.end_us == NULL || b.loads == NULL ||
+        of_group == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for bounds");
+        goto done;
     }
-    for (uint64_t i = 0; i < schedule->num_steps; i++) {
-        const clv_schedule_step *step = &schedule->steps[i];
-        for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-            if (step->resources[k] != CLV_NO_INDEX) {
-                load_us[step->resources[k]] += step->duration_us;
-            }
-        }
-        if (step->traffic_us > 0) {
-            uint32_t memory = machine->units[step->resources[0]].memory;
-            load_us[schedule->num_resources + memory] += step->traffic_us;
-        }
+    double longest_us = 0;
+    for (uint32_t g = 0; g < schedule->num_groups; g++) {
+        longest_us = fmax(longest_us, find_heads(&b, of_group, g));
     }
-    for (uint32_t i = 0; i < machine->num_units; i++) {
-        consider(out_bounds, &out_bounds->unit_us, load_us[i], machine->units[i].name);
-    }
-    for (uint32_t i = 0; i < 2 * machine->num_links; i++) {
-        double time_us = load_us[machine->num_units + i];
-        consider(out_bounds, &out_bounds->link_us, time_us, machine->links[i / 2].name);
-    }
-    for (uint32_t i = 0; i < machine->num_memories; i++) {
-        double time_us = load_us[schedule->num_resources + i];
-        consider(out_bounds, &out_bounds->memory_us, time_us, machine->memories[i].name);
-    }
-    clv_free(load_us);
-    return find_critical_path(schedule, out_bounds);
+    find_tails(&b);
+    add_loads(&b);
+    consider(out_bounds, &out_bounds->critical_path_us, longest_us, "critical path");
+    consider_loads(&b, out_bounds);
+done:
+    clv_free(b.head_us);
+    clv_free(b.tail_us);
+    clv_free(b.end_us);
+    clv_free(b.loads);
+    clv_free(of_group);
+    return status;
 }

@@ -169,7 +169,7 @@ static bool has_slot(const clv_clock *c, const clv_schedule_step *step) {
 
 static void take_slot(clv_clock *c, uint32_t index) {
     const clv_schedule_step *step = &c->schedule->steps[index];
-    uint32_t unit = step->resources[0];
+    uint32_t unit = c->run->unit[index];
     if (!step->holds_slot) {
         return;
     }
@@ -189,23 +189,56 @@ static bool mark(clv_clock *c, uint32_t resource) {
     return heap_push(&c->marked, resource);
 }
 
+/* Whose ready queue what this unit or link does stands in. */
+static uint32_t queue_of(const clv_clock *c, uint32_t resource) {
+    bool is_crew = c->mode == CLV_CLOCK_DYNAMIC && resource < c->machine->num_units;
+    return is_crew ? c->schedule->crew_of_unit[resource] : resource;
+}
+
 static bool release_slot(clv_clock *c, uint32_t index) {
     const clv_schedule_step *step = &c->schedule->steps[index];
     if (!step->holds_slot) {
         return true;
     }
-    c->held_bytes[step->resources[0]] -= step->bytes;
-    return heap_push(&c->free_slots[step->resources[0]], c->run->slot[index]) &&
-           mark(c, step->resources[0]);
+    uint32_t unit = c->run->unit[index];
+    c->held_bytes[unit] -= step->bytes;
+    return heap_push(&c->free_slots[unit], c->run->slot[index]) && mark(c, queue_of(c, unit));
 }
 
 static bool shares_link(const clv_clock *c, const clv_schedule_step *step) {
     return c->mode == CLV_CLOCK_DYNAMIC && step->kind == CLV_SCHEDULE_SEND;
 }
 
+/* --- crews --- */
+
+static bool become_idle(clv_clock *c, uint32_t unit) {
+    if (c->mode != CLV_CLOCK_DYNAMIC || c->is_idle[unit]) {
+        return true;
+    }
+    c->is_idle[unit] = true;
+    return heap_push(&c->idle[c->schedule->crew_of_unit[unit]], unit);
+}
+
+/* The planned unit where it is free, else the first that is; NONE: none is. */
+static uint32_t find_idle(clv_clock *c, uint32_t planned) {
+    clv_clock_heap *idle = &c->idle[c->schedule->crew_of_unit[planned]];
+    if (c->running[planned] == NONE) {
+        return planned;
+    }
+    while (idle->count > 0 && c->running[idle->items[0]] != NONE) {
+        c->is_idle[heap_pop(idle)] = false;
+    }
+    return idle->count > 0 ? idle->items[0] : NONE;
+}
+
 /* Whether all that the step occupies is free, and in STATIC its turn has come. */
-static bool can_start(const clv_clock *c, uint32_t index) {
+static bool can_start(clv_clock *c, uint32_t index) {
     const clv_schedule_step *step = &c->schedule->steps[index];
+    if (c->mode == CLV_CLOCK_DYNAMIC && step->kind != CLV_SCHEDULE_SEND) {
+        uint32_t unit = find_idle(c, step->resources[0]);
+        c->run->unit[index] = unit != NONE ? unit : step->resources[0];
+        return unit != NONE && has_slot(c, step);
+    }
     for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
         uint32_t r = step->resources[k];
         if (r == NONE) {
@@ -228,7 +261,7 @@ static bool start(clv_clock *c, uint32_t index) {
         duration_us += c->dispatch_us;
     }
     for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-        uint32_t r = step->resources[k];
+        uint32_t r = clv_run_resource(c->schedule, c->run, index, k);
         if (r != NONE) {
             c->running[r] = index;
             c->next_in_order[r]++;
@@ -286,7 +319,7 @@ static bool dispatch(clv_clock *c, uint32_t resource) {
 /* --- running --- */
 
 static bool make_ready(clv_clock *c, uint32_t step) {
-    uint32_t resource = c->schedule->steps[step].resources[0];
+    uint32_t resource = queue_of(c, c->schedule->steps[step].resources[0]);
     c->is_ready[step] = true;
     return heap_push(&c->ready[resource], step) && mark(c, resource);
 }
@@ -300,7 +333,7 @@ static bool admit(clv_clock *c, uint32_t group) {
     }
     c->next_request[group] = c->request_after[request];
     for (uint64_t i = s->first_step[request]; i < s->first_step[request + 1]; i++) {
-        if (s->steps[i].num_waits == 0) {
+        if (clv_schedule_num_waits(s, &s->steps[i], c->mode == CLV_CLOCK_DYNAMIC) == 0) {
             c->pending[i] = 0;
             if (!make_ready(c, (uint32_t)i)) {
                 return false;
@@ -315,10 +348,11 @@ static bool finish(clv_clock *c, uint32_t index) {
     const clv_schedule_step *step = &s->steps[index];
     bool ok = pool_remove(c, index);
     for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-        uint32_t r = step->resources[k];
+        uint32_t r = clv_run_resource(s, c->run, index, k);
         if (r != NONE) {
             c->running[r] = NONE;
-            ok = ok && mark(c, r);
+            ok = ok && mark(c, queue_of(c, r));
+            ok = ok && (r >= c->machine->num_units || become_idle(c, r));
             for (uint32_t l = c->machine->num_units; c->has_joint && l < s->num_resources; l++) {
                 ok = ok && (c->ready[l].count == 0 || mark(c, l));
             }
@@ -361,6 +395,9 @@ static bool dispatch_all(clv_clock *c) {
 
 static bool run_all(clv_clock *c) {
     bool ok = true;
+    for (uint32_t i = 0; ok && i < c->machine->num_units; i++) {
+        ok = become_idle(c, i);
+    }
     for (uint32_t g = 0; ok && g < c->schedule->num_groups; g++) {
         for (uint32_t d = 0; ok && d < c->schedule->depth_of_group[g]; d++) {
             ok = admit(c, g);
@@ -397,6 +434,7 @@ clv_status *clv_clock_run(
         status = clv_clock_deadlock(&clock);
     }
     if (status == NULL) {
+        clock.run->is_dynamic = clock.mode == CLV_CLOCK_DYNAMIC;
         *out_run = clock.run;
         clock.run = NULL;
     }

@@ -11,10 +11,12 @@
 #include "scheduler/schedule.h"
 
 typedef enum clv_clock_mode {
-    CLV_CLOCK_LIST,    /* the first of what is ready, oldest request first */
-    CLV_CLOCK_STATIC,  /* in the order of schedule->order */
-    CLV_CLOCK_DYNAMIC, /* as LIST, but each launch costs a dispatch, and transfers that are ready go
-                          at once and share their link */
+    CLV_CLOCK_LIST,   /* the first of what is ready, oldest request first */
+    CLV_CLOCK_STATIC, /* in the order of schedule->order */
+    /* A ready queue for each crew: whichever of its units is free takes the first of what is ready,
+     * the planned one where it is free too. Each launch costs a dispatch; transfers that are ready
+     * go at once and share their link. */
+    CLV_CLOCK_DYNAMIC,
 } clv_clock_mode;
 
 typedef struct clv_clock_request {

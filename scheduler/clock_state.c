@@ -11,12 +11,15 @@ void clv_clock_deinit(clv_clock *c) {
         c->after,        c->first_after,  c->is_ready,      c->left_us,         c->updated_us,
         c->rate,         c->want,         c->running,       c->next_in_order,   c->is_marked,
         c->held_bytes,   c->next_request, c->request_after, c->left_in_request, c->events,
-        c->marked.items, c->stale.items};
+        c->marked.items, c->stale.items,  c->is_idle};
     for (uint32_t i = 0; c->ready != NULL && i < c->schedule->num_resources; i++) {
         clv_free(c->ready[i].items);
     }
     for (uint32_t i = 0; c->free_slots != NULL && i < c->machine->num_units; i++) {
         clv_free(c->free_slots[i].items);
+    }
+    for (uint32_t i = 0; c->idle != NULL && i < c->machine->num_units; i++) {
+        clv_free(c->idle[i].items);
     }
     for (uint32_t i = 0; c->pools != NULL && i < c->num_pools; i++) {
         clv_free(c->pools[i].members);
@@ -26,6 +29,7 @@ void clv_clock_deinit(clv_clock *c) {
     }
     clv_free(c->ready);
     clv_free(c->free_slots);
+    clv_free(c->idle);
     clv_free(c->pools);
     clv_run_destroy(c->run);
 }
@@ -61,7 +65,8 @@ static bool allocate(clv_clock *c) {
            NEW(c->left_us, steps) && NEW(c->updated_us, steps) && NEW(c->rate, steps) &&
            NEW(c->want, steps) && NEW(c->running, resources) && NEW(c->next_in_order, resources) &&
            NEW(c->ready, resources) && NEW(c->is_marked, resources) &&
-           NEW(c->free_slots, c->machine->num_units) && NEW(c->held_bytes, c->machine->num_units) &&
+           NEW(c->free_slots, c->machine->num_units) && NEW(c->idle, c->machine->num_units) &&
+           NEW(c->is_idle, c->machine->num_units) && NEW(c->held_bytes, c->machine->num_units) &&
            NEW(c->next_request, s->num_groups) && NEW(c->request_after, s->num_requests) &&
            NEW(c->left_in_request, s->num_requests) && NEW(c->pools, c->num_pools) &&
            NEW(c->events, steps);
@@ -72,12 +77,13 @@ static void link_steps(clv_clock *c) {
     const clv_schedule *s = c->schedule;
     for (uint64_t i = 0; i < s->num_steps; i++) {
         const clv_schedule_step *step = &s->steps[i];
-        c->pending[i] = step->num_waits > 0 ? step->num_waits : 1; /* being let in */
+        uint32_t num_waits = clv_schedule_num_waits(s, step, c->mode == CLV_CLOCK_DYNAMIC);
+        c->pending[i] = num_waits > 0 ? num_waits : 1; /* being let in */
         c->run->slot[i] = NONE;
         c->run->unit[i] = step->resources[0];
         c->left_in_request[step->request]++;
         c->has_joint = c->has_joint || step->resources[1] != NONE;
-        for (uint32_t k = 0; k < step->num_waits; k++) {
+        for (uint32_t k = 0; k < num_waits; k++) {
             uint32_t before = s->waits[step->first_wait + k];
             c->first_after[before + 2]++;
             c->readers[before] += k < step->num_reads;
@@ -88,7 +94,8 @@ static void link_steps(clv_clock *c) {
     }
     for (uint64_t i = 0; i < s->num_steps; i++) {
         const clv_schedule_step *step = &s->steps[i];
-        for (uint32_t k = 0; k < step->num_waits; k++) {
+        uint32_t num_waits = clv_schedule_num_waits(s, step, c->mode == CLV_CLOCK_DYNAMIC);
+        for (uint32_t k = 0; k < num_waits; k++) {
             c->after[c->first_after[s->waits[step->first_wait + k] + 1]++] = (uint32_t)i;
         }
     }
@@ -127,7 +134,8 @@ static uint32_t find_blocker(const clv_clock *c, uint32_t index, uint32_t *out_h
     const clv_schedule *s = c->schedule;
     const clv_schedule_step *step = &s->steps[index];
     *out_held = NONE;
-    for (uint32_t k = 0; k < step->num_waits; k++) {
+    uint32_t num_waits = clv_schedule_num_waits(s, step, c->mode == CLV_CLOCK_DYNAMIC);
+    for (uint32_t k = 0; k < num_waits; k++) {
         uint32_t before = s->waits[step->first_wait + k];
         if (!has_started(c, before)) {
             return before;

@@ -37,6 +37,8 @@ typedef struct clv_clock {
     bool *is_marked;
     /* by unit */
     clv_clock_heap *free_slots;
+    clv_clock_heap *idle; /* DYNAMIC, by the first unit of a crew: units that may be free */
+    bool *is_idle;        /* is in `idle` */
     uint64_t *held_bytes;
     /* by group, by request */
     uint32_t *next_request, *request_after;

@@ -50,7 +50,8 @@ static void consider(finder *f, uint32_t step, uint32_t before, clv_cause_kind k
 
 static void consider_dependences(finder *f, uint32_t index) {
     const clv_schedule_step *step = &f->schedule->steps[index];
-    for (uint32_t k = 0; k < step->num_waits; k++) {
+    uint32_t num_waits = clv_schedule_num_waits(f->schedule, step, f->run->is_dynamic);
+    for (uint32_t k = 0; k < num_waits; k++) {
         consider(f, index, f->schedule->waits[step->first_wait + k], CLV_CAUSE_DEPENDENCE, true);
     }
 }
@@ -169,7 +170,7 @@ static void consider_admissions(finder *f, uint32_t group, request_end *ends) {
             continue;
         }
         for (uint64_t i = s->first_step[r]; index >= depth && i < s->first_step[r + 1]; i++) {
-            if (s->steps[i].num_waits == 0) {
+            if (clv_schedule_num_waits(s, &s->steps[i], f->run->is_dynamic) == 0) {
                 consider(f, (uint32_t)i, ends[index - depth].last_step, CLV_CAUSE_DEPTH, false);
             }
         }

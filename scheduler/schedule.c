@@ -32,6 +32,8 @@ void clv_schedule_destroy(clv_schedule *schedule) {
         clv_free(schedule->waits);
         clv_free(schedule->order_offsets);
         clv_free(schedule->order);
+        clv_free(schedule->crew_of_unit);
+        clv_free(schedule->crew_size);
         clv_run_destroy(schedule->predicted);
         clv_free(schedule);
     }
@@ -165,6 +167,38 @@ static clv_status *keep_order(clv_schedule *s) {
     return NULL;
 }
 
+static bool are_a_crew(const clv_costs *costs, uint32_t a, uint32_t b) {
+    const clv_unit *x = &costs->machine->units[a], *y = &costs->machine->units[b];
+    return costs->class_of_unit[a] == costs->class_of_unit[b] && x->launch_us == y->launch_us &&
+           x->overlaps && y->overlaps && x->slots == 0 && y->slots == 0;
+}
+
+static clv_status *find_crews(clv_schedule *s) {
+    const clv_costs *costs = s->costs;
+    uint32_t num_units = costs->machine->num_units;
+    s->crew_of_unit = clv_alloc_zeroed(num_units, sizeof *s->crew_of_unit);
+    s->crew_size = clv_alloc_zeroed(num_units, sizeof *s->crew_size);
+    /* The crews of each memory, the last one first: 1 + its first unit, then the next. */
+    uint32_t *first = clv_alloc_zeroed(costs->machine->num_memories, sizeof *first);
+    uint32_t *next = clv_alloc_zeroed(num_units, sizeof *next);
+    bool is_fine = s->crew_of_unit != NULL && s->crew_size != NULL && first != NULL && next != NULL;
+    for (uint32_t i = 0; is_fine && i < num_units; i++) {
+        uint32_t memory = costs->machine->units[i].memory, crew = first[memory];
+        while (crew > 0 && !are_a_crew(costs, crew - 1, i)) {
+            crew = next[crew - 1];
+        }
+        if (crew == 0) {
+            next[i] = first[memory];
+            crew = first[memory] = i + 1;
+        }
+        s->crew_of_unit[i] = crew - 1;
+        s->crew_size[crew - 1]++;
+    }
+    clv_free(first);
+    clv_free(next);
+    return is_fine ? NULL : NO_MEMORY_HERE();
+}
+
 static clv_status *fill(clv_schedule *s, const clv_schedule_request *request) {
     s->group_of_request = clv_alloc_zeroed(s->num_requests, sizeof *s->group_of_request);
     s->depth_of_group = clv_alloc_zeroed(s->num_groups, sizeof *s->depth_of_group);
@@ -172,6 +206,7 @@ static clv_status *fill(clv_schedule *s, const clv_schedule_request *request) {
     if (s->group_of_request == NULL || s->depth_of_group == NULL || s->first_step == NULL) {
         return NO_MEMORY_HERE();
     }
+    CLV_TRY(find_crews(s));
     CLV_TRY(deal_requests(s));
     set_depths(s, request->depth);
     CLV_TRY(unroll(s, request->num_chunks < UINT16_MAX ? request->num_chunks : UINT16_MAX));

@@ -42,13 +42,14 @@ typedef struct clv_schedule_step {
 /* When a run did what. All by step. */
 typedef struct clv_run {
     double *start_us, *end_us;
-    uint32_t *unit;    /* LAUNCH, JOIN: where; the planned one unless the run was dynamic */
-    uint32_t *slot;    /* of its unit; CLV_NO_INDEX where it holds none */
+    uint32_t *unit; /* LAUNCH, JOIN: where; the planned one, or in a dynamic run one of its crew */
+    uint32_t *slot; /* of its unit; CLV_NO_INDEX where it holds none */
     uint32_t *started; /* steps in the order they began */
     uint64_t num_steps;
     double makespan_us;
     uint32_t *slots_used;   /* [num_units]: output buffers that it took */
     uint64_t *buffer_bytes; /* [num_units]: most that outputs held at once */
+    bool is_dynamic;        /* whoever of a crew was free took what was ready */
 } clv_run;
 
 typedef struct clv_schedule {
@@ -65,6 +66,10 @@ typedef struct clv_schedule {
     uint32_t num_resources;  /* num_units + 2 * num_links */
     uint64_t *order_offsets; /* [num_resources + 1] into `order` */
     uint32_t *order;         /* steps of each resource in the order they run there */
+    /* A crew is units that can do one another's work in a dynamic run: alike, on one memory, with
+     * no output slots and with transfers beside them. */
+    uint32_t *crew_of_unit; /* [num_units]: the first unit of its crew */
+    uint32_t *crew_size;    /* [num_units]: by the first unit */
     clv_run *predicted;
 } clv_schedule;
 
@@ -82,16 +87,31 @@ clv_status *clv_schedule_create(
 void clv_schedule_destroy(clv_schedule *schedule);
 void clv_run_destroy(clv_run *run);
 
+/* The k-th thing that a step occupies in a run: a unit, a direction of a link, or CLV_NO_INDEX. */
+static inline uint32_t clv_run_resource(
+    const clv_schedule *schedule, const clv_run *run, uint64_t step, int k) {
+    const clv_schedule_step *s = &schedule->steps[step];
+    return k == 0 && s->kind != CLV_SCHEDULE_SEND ? run->unit[step] : s->resources[k];
+}
+
 /* Whether outputs of the group that the step belongs to may be blocked by full buffers. */
 static inline bool clv_schedule_blocks(
     const clv_schedule *schedule, const clv_schedule_step *step) {
     return !schedule->plan->groups[schedule->group_of_request[step->request]].is_serial;
 }
 
+/* Waits that count in a run: in a dynamic one the order of a unit's launches is a wish, which the
+ * numbers of steps keep, unless the group is serial. */
+static inline uint32_t clv_schedule_num_waits(
+    const clv_schedule *schedule, const clv_schedule_step *step, bool is_dynamic) {
+    return is_dynamic && clv_schedule_blocks(schedule, step) ? step->num_reads : step->num_waits;
+}
+
 /* Proves of a run of the schedule (NULL: the predicted one): dependences hold; no unit and no
  * direction of a link does two things at once (`shares_links`: but links); no two live outputs
  * share a slot, and units have as many; no more requests are in flight than the depth; every step
- * takes at least its time. INTERNAL names the steps that break a rule. */
+ * takes at least its time. INTERNAL names the steps that break a rule. And that no unit and no
+ * memory holds more than it may: NO_MEMORY says where, and how much is missing. */
 clv_status *clv_schedule_verify(const clv_schedule *schedule, const clv_run *run, bool shares_links)
     CLV_CHECKED;
 /* "conv1 of request 3", "conv1/out to gpu:0-host of request 3"; at most `capacity` bytes. */

@@ -38,7 +38,7 @@ static void name_rows(clv_timeline *t, const clv_schedule *s, const clv_run *run
 static clv_status *fill_spans(clv_timeline *t, const clv_schedule *s, const clv_run *run) {
     for (uint64_t i = 0; i < s->num_steps; i++) {
         for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-            uint32_t r = s->steps[i].resources[k];
+            uint32_t r = clv_run_resource(s, run, i, k);
             if (r != CLV_NO_INDEX) {
                 t->rows[r].num_spans++;
                 t->num_spans++;
@@ -61,7 +61,7 @@ static clv_status *fill_spans(clv_timeline *t, const clv_schedule *s, const clv_
         uint32_t step = run->started[i];
         clv_span span = {run->start_us[step], run->end_us[step], step, run->slot[step]};
         for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-            uint32_t r = s->steps[step].resources[k];
+            uint32_t r = clv_run_resource(s, run, step, k);
             if (r != CLV_NO_INDEX) {
                 clv_timeline_row *row = &t->rows[r];
                 t->spans[row->first_span + row->num_spans++] = span;
@@ -91,12 +91,17 @@ static double find_period(const double *ends_us, uint32_t count, uint32_t num_gr
     return (ends_us[count - 1] - ends_us[count - 1 - window]) / window;
 }
 
-/* What a step has to do on every resource and memory, `share` times. */
+/* What a step has to do on every resource and memory, `share` times; a crew shares its work. */
 static void add_loads(
-    const clv_schedule *s, const clv_schedule_step *step, double share, double *load_us) {
+    const clv_schedule *s, const clv_schedule_step *step, bool is_dynamic, double share,
+    double *load_us) {
     for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-        if (step->resources[k] != CLV_NO_INDEX) {
-            load_us[step->resources[k]] += share * step->duration_us;
+        uint32_t r = step->resources[k];
+        if (r < s->costs->machine->num_units && is_dynamic) {
+            r = s->crew_of_unit[r];
+            load_us[r] += share * step->duration_us / s->crew_size[r];
+        } else if (r != CLV_NO_INDEX) {
+            load_us[r] += share * step->duration_us;
         }
     }
     if (step->traffic_us > 0) {
@@ -107,7 +112,7 @@ static void add_loads(
 
 /* No steady state has a shorter period: the most loaded unit, link or memory has so much to do for
  * a request. Requests go to groups by their shares, and all requests of a group are alike. */
-static clv_status *find_least_period(const clv_schedule *s, double *out_us) {
+static clv_status *find_least_period(const clv_schedule *s, bool is_dynamic, double *out_us) {
     size_t count = (size_t)s->num_resources + s->costs->machine->num_memories;
     double *load_us = clv_alloc_zeroed(count + 1, sizeof *load_us);
     bool *is_seen = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *is_seen);
@@ -116,7 +121,7 @@ static clv_status *find_least_period(const clv_schedule *s, double *out_us) {
     for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
         uint32_t group = s->group_of_request[r];
         for (uint64_t i = s->first_step[r]; !is_seen[group] && i < s->first_step[r + 1]; i++) {
-            add_loads(s, &s->steps[i], s->plan->groups[group].share, load_us);
+            add_loads(s, &s->steps[i], is_dynamic, s->plan->groups[group].share, load_us);
         }
         is_seen[group] = true;
     }
@@ -130,7 +135,7 @@ static clv_status *find_least_period(const clv_schedule *s, double *out_us) {
 
 static clv_status *measure_requests(clv_timeline *t, const clv_schedule *s, const clv_run *run) {
     double least_us;
-    CLV_TRY(find_least_period(s, &least_us));
+    CLV_TRY(find_least_period(s, run->is_dynamic, &least_us));
     double *ends_us = clv_alloc_zeroed((size_t)s->num_requests, sizeof *ends_us);
     if (ends_us == NULL) {
         return NO_MEMORY_HERE();
@@ -177,8 +182,11 @@ static clv_status *fill(clv_timeline *t, const clv_schedule *s, const clv_run *r
     CLV_TRY(fill_spans(t, s, run));
     finish_rows(t, s->num_resources);
     CLV_TRY(measure_requests(t, s, run));
-    CLV_TRY(clv_schedule_bounds(s, &t->bounds));
+    CLV_TRY(clv_schedule_bounds(s, run->is_dynamic, &t->bounds));
     t->distance = t->bounds.best_us > 0 ? t->makespan_us / t->bounds.best_us - 1 : 0;
+    if (fabs(t->distance) < 1e-12) {
+        t->distance = 0; /* sums in another order */
+    }
     return NULL;
 }
 

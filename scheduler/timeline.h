@@ -29,9 +29,11 @@ typedef struct clv_timeline_row {
 typedef struct clv_bounds {
     double critical_path_us; /* the longest chain of dependences, over requests too where the depth
                                 or a serial group makes one wait for another */
-    double unit_us, link_us, memory_us; /* most work, traffic on one of them */
-    double best_us;                     /* the largest */
-    const char *where;                  /* "critical path", or the name of what binds; borrowed */
+    /* Most work, or traffic, on one of them; with the least that must come before its first step,
+     * and the least that must come after its last. */
+    double unit_us, link_us, memory_us;
+    double best_us;    /* the largest */
+    const char *where; /* "critical path", or the name of what binds; borrowed */
 } clv_bounds;
 
 typedef struct clv_timeline {
@@ -56,6 +58,8 @@ typedef struct clv_timeline {
 clv_status *clv_timeline_create(
     const clv_schedule *schedule, const clv_run *run, clv_timeline **out_timeline) CLV_CHECKED;
 void clv_timeline_destroy(clv_timeline *timeline);
-clv_status *clv_schedule_bounds(const clv_schedule *schedule, clv_bounds *out_bounds) CLV_CHECKED;
+/* `is_dynamic`: of runs in which a crew's units take one another's work. */
+clv_status *clv_schedule_bounds(
+    const clv_schedule *schedule, bool is_dynamic, clv_bounds *out_bounds) CLV_CHECKED;
 
 #endif

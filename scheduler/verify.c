@@ -1,6 +1,8 @@
 #include "scheduler/schedule.h"
 
 #include "host/base/memory.h"
+#include "partition/evaluate.h"
+#include "scheduler/run_memory.h"
 
 #include <math.h>
 
@@ -22,7 +24,14 @@ static clv_status *check_steps(const clv_schedule *s, const clv_run *run, double
             !(run->end_us[i] - run->start_us[i] >= step->duration_us - slack)) {
             return broken(s, "a step is faster than it can be", (uint32_t)i, (uint32_t)i);
         }
-        for (uint32_t k = 0; k < step->num_waits; k++) {
+        uint32_t planned = step->resources[0], unit = run->unit[i];
+        bool is_planned = step->kind == CLV_SCHEDULE_SEND || unit == planned;
+        if (!is_planned &&
+            (!run->is_dynamic || s->crew_of_unit[unit] != s->crew_of_unit[planned])) {
+            return broken(s, "a step is on another unit", (uint32_t)i, (uint32_t)i);
+        }
+        uint32_t num_waits = clv_schedule_num_waits(s, step, run->is_dynamic);
+        for (uint32_t k = 0; k < num_waits; k++) {
             uint32_t before = s->waits[step->first_wait + k];
             if (before >= i || run->end_us[before] > run->start_us[i] + slack) {
                 return broken(
@@ -42,7 +51,7 @@ static clv_status *check_exclusive(
     for (uint64_t i = 0; status == NULL && i < s->num_steps; i++) {
         uint32_t step = run->started[i];
         for (int k = 0; status == NULL && k < CLV_STEP_RESOURCES; k++) {
-            uint32_t r = s->steps[step].resources[k];
+            uint32_t r = clv_run_resource(s, run, step, k);
             bool is_link = r >= s->costs->machine->num_units;
             if (r == CLV_NO_INDEX || (is_link && shares_links)) {
                 continue;
@@ -65,7 +74,7 @@ static double end_of_life(const clv_run *run, const double *last_read_us, uint32
 static clv_status *check_slot(
     const clv_schedule *s, const clv_run *run, const double *last_read_us, uint32_t *holder,
     const uint64_t *offsets, uint32_t step, double slack) {
-    uint32_t unit = s->steps[step].resources[0], slot = run->slot[step];
+    uint32_t unit = run->unit[step], slot = run->slot[step];
     uint32_t slots = s->costs->machine->units[unit].slots;
     bool is_limited = slots > 0 && clv_schedule_blocks(s, &s->steps[step]);
     if (slot >= run->slots_used[unit] || (is_limited && slot >= slots)) {
@@ -152,6 +161,29 @@ static clv_status *check_depth(const clv_schedule *s, const clv_run *run, double
     return status;
 }
 
+static bool has_limits(const clv_machine *machine) {
+    bool is_any = false;
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        is_any = is_any || machine->units[i].limit_bytes != CLV_UNLIMITED ||
+                 machine->memories[machine->units[i].memory].capacity_bytes != CLV_UNLIMITED;
+    }
+    return is_any;
+}
+
+static clv_status *check_memory(const clv_schedule *s, const clv_run *run) {
+    clv_evaluator *ev;
+    if (!has_limits(s->costs->machine)) {
+        return NULL;
+    }
+    CLV_TRY(clv_evaluator_create(s->costs, &ev));
+    clv_status *status = clv_run_memory(s, run, ev->held);
+    if (status == NULL) {
+        status = clv_evaluate_limits(ev);
+    }
+    clv_evaluator_destroy(ev);
+    return status;
+}
+
 clv_status *clv_schedule_verify(
     const clv_schedule *schedule, const clv_run *run, bool shares_links) {
     run = run != NULL ? run : schedule->predicted;
@@ -159,5 +191,6 @@ clv_status *clv_schedule_verify(
     CLV_TRY(check_steps(schedule, run, slack));
     CLV_TRY(check_exclusive(schedule, run, shares_links, slack));
     CLV_TRY(check_slots(schedule, run, slack));
-    return check_depth(schedule, run, slack);
+    CLV_TRY(check_depth(schedule, run, slack));
+    return check_memory(schedule, run);
 }

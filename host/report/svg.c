@@ -394,8 +394,8 @@ static void add_way(svg *g) {
     clv_text_add(g->text, "<path class=\"way\" d=\"");
     for (uint64_t i = 1; i < path->num_steps; i++) {
         uint32_t before = path->steps[i - 1], step = path->steps[i];
-        uint32_t from = find_row(g, p->schedule->steps[before].resources[0]);
-        uint32_t to = find_row(g, p->schedule->steps[step].resources[0]);
+        uint32_t from = find_row(g, clv_run_resource(p->schedule, run, before, 0));
+        uint32_t to = find_row(g, clv_run_resource(p->schedule, run, step, 0));
         if (from != to && from != CLV_NO_INDEX && to != CLV_NO_INDEX) {
             double middle = LANE - STRIP / 2.0 - 1;
             clv_text_add(

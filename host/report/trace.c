@@ -120,7 +120,7 @@ static void add_span(tracer *t, uint32_t l, uint32_t row_index, uint64_t index) 
         span->start_us, span->end_us - span->start_us);
     add_args(t, layer, span);
     clv_text_add(t->text, "}");
-    if (p->rows[row_index].resource == step->resources[0]) {
+    if (p->rows[row_index].resource == clv_run_resource(p->schedule, layer->run, span->step, 0)) {
         t->lane_of_step[span->step] = layer->lane[index];
     }
 }
@@ -128,7 +128,8 @@ static void add_span(tracer *t, uint32_t l, uint32_t row_index, uint64_t index) 
 /* --- arrows --- */
 
 static void add_end(tracer *t, uint32_t l, uint32_t step, const char *phase, double time_us) {
-    uint32_t row = t->row_of_resource[t->picture->schedule->steps[step].resources[0]];
+    const clv_picture *p = t->picture;
+    uint32_t row = t->row_of_resource[clv_run_resource(p->schedule, p->layers[l].run, step, 0)];
     begin_event(t);
     clv_text_add(
         t->text,
@@ -147,7 +148,7 @@ static void add_flows(tracer *t, uint32_t l) {
         const clv_schedule_step *step = &s->steps[i];
         for (uint32_t k = 0; k < step->num_reads; k++) {
             uint32_t from = s->waits[step->first_wait + k];
-            if (s->steps[from].resources[0] == step->resources[0]) {
+            if (clv_run_resource(s, run, from, 0) == clv_run_resource(s, run, i, 0)) {
                 continue;
             }
             double duration_us = run->end_us[from] - run->start_us[from];

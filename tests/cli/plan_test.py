@@ -199,13 +199,17 @@ def simulate_has_the_fields_that_scripts_read():
 def schedules_static_and_dynamic():
     with Folder() as at:
         chain = write_chain(at("chain.tasks.json"))
-        args = ("simulate", chain, "--machine", "core*2", "--policy", "pipeline", "--requests", "10")
+        args = ("simulate", chain, "--machine", "p; q", "--policy", "pipeline", "--requests", "10")
         static = run_json(*args)
         dynamic = run_json(*args, "--schedule", "dynamic", "--dispatch", "5")
         assert static["schedule"] == "static" and dynamic["schedule"] == "dynamic"
         assert near(static["makespan_us"], 10 * 50 + 40)
         assert near(dynamic["makespan_us"], 10 * 60 + 50)
         assert near(run_json(*args, "--schedule", "dynamic", "--dispatch", "0")["makespan_us"], 540)
+        # units that are alike take one another's work: both are busy to the end, but for one task
+        alike = run_json("simulate", chain, "--machine", "core*2", "--policy", "pipeline", "--requests", "10",
+                         "--schedule", "dynamic", "--dispatch", "0")
+        assert 10 * 90 / 2 <= alike["makespan_us"] <= 10 * 90 / 2 + 50
         assert run_json(*args, "--depth", "1")["in_flight"] == 1
         assert near(run_json(*args, "--depth", "1")["makespan_us"], 900)
         error(*args, "--schedule", "other", code=2, says=["--schedule 'other'"])

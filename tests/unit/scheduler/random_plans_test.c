@@ -19,6 +19,8 @@ static const char *const machines[] = {
     "core*2 bw=40G; numa*1 bw=50G; gpu*2 bw=2T; link gpu* host bw=2G latency=3us",
     "p1; p2 overlap=no; p3 speed=0.5; link p* p* bw=1G latency=1us",
     "p1; p2; p3; link p* p* bw=1G duplex=half",
+    "p1 mem=60000; p2 mem=90000; p3 mem=40000; link p* host bw=1G",
+    "p*3 mem=50000 overlap=no; link p* host bw=1G latency=2us",
 };
 static const char *const policies[] = {"single", "serial", "pipeline", "tensor",
                                        "data",   "branch", "auto",     "data:2/pipeline"};
@@ -34,10 +36,11 @@ static clv_workload *draw_workload(clv_random *random) {
         clv_text_add(
             &text,
             "%s{\"name\":\"t%u\",\"time_us\":%u,\"traffic_bytes\":%u,\"output_dims\":[64],"
+            "\"memory_bytes\":%u,\"output_bytes\":%u,"
             "\"splits\":[{\"name\":\"rows\",\"axis\":0,\"extent\":64,\"join\":\"%s\"}]}",
             i > 0 ? "," : "", i, 1 + (uint32_t)clv_random_below(random, 100),
-            (uint32_t)clv_random_below(random, 4000000),
-            clv_random_below(random, 3) == 0 ? "sum" : "place");
+            (uint32_t)clv_random_below(random, 4000000), (uint32_t)clv_random_below(random, 10000),
+            1000 * (1 + i), clv_random_below(random, 3) == 0 ? "sum" : "place");
     }
     clv_text_add(&text, "],\"edges\":[");
     for (uint32_t i = 1; i < count; i++) {
@@ -108,6 +111,8 @@ static clv_status *check_run(const clv_schedule *schedule, clv_clock_mode mode) 
     return status;
 }
 
+static uint32_t num_over_limits;
+
 static clv_status *check_plan(const clv_costs *costs, const clv_plan *plan, clv_random *random) {
     clv_schedule_request request = {
         .num_requests = 1 + (uint32_t)clv_random_below(random, 12),
@@ -123,6 +128,11 @@ static clv_status *check_plan(const clv_costs *costs, const clv_plan *plan, clv_
         status = check_run(schedule, CLV_CLOCK_DYNAMIC);
     }
     clv_schedule_destroy(schedule);
+    if (clv_status_code(status) == CLV_NO_MEMORY) { /* more in flight, or in parts, than planned */
+        clv_status_destroy(status);
+        status = NULL;
+        num_over_limits++;
+    }
     return status;
 }
 
@@ -141,7 +151,12 @@ static void check_seed(uint64_t seed) {
     clv_status *status = clv_machine_parse_text(text, &machine);
     status = status != NULL ? status : clv_costs_create(workload, machine, &costs);
     status = status != NULL ? status : clv_plan_create(costs, &request, &plan);
-    status = status != NULL ? status : check_plan(costs, plan, &random);
+    if (clv_status_code(status) == CLV_NO_MEMORY) { /* too little of it, or in the wrong place */
+        clv_status_destroy(status);
+        status = NULL;
+    } else {
+        status = status != NULL ? status : check_plan(costs, plan, &random);
+    }
     if (status != NULL) {
         fail_msg(
             "seed %llu, %s on '%s': %s", (unsigned long long)seed, request.policy, text,
@@ -158,6 +173,7 @@ static void runs_hold_and_beat_no_bound(void **state) {
     for (uint64_t seed = 1; seed <= 2000; seed++) {
         check_seed(seed);
     }
+    assert_true(num_over_limits < 60); /* a plan's memory is close to what its runs hold */
 }
 
 int main(void) {

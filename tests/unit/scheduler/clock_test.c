@@ -1,0 +1,273 @@
+/* The clock on runs small enough to be followed by hand: shared bandwidth, links, dispatches,
+ * crews, chunks; and bounds that are met. */
+#include "scheduler/clock.h"
+#include "scheduler/timeline.h"
+
+#include "tests/support/check.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct rig {
+    clv_workload *workload;
+    clv_machine *machine;
+    clv_costs *costs;
+    clv_plan *plan;
+    clv_schedule *schedule;
+} rig;
+
+typedef struct setting {
+    const char *tasks, *machine, *policy, *pin; /* pin: NULL, or the unit that holds everything */
+    uint32_t num_requests, depth, num_chunks;
+} setting;
+
+static void set_up(rig *r, const setting *s) {
+    clv_pin pin = {".", s->pin};
+    clv_plan_request plan = {
+        .policy = s->policy, .pins = &pin, .num_pins = s->pin != NULL, .allow_idle = true};
+    clv_schedule_request request = {
+        .num_requests = s->num_requests > 0 ? s->num_requests : 1,
+        .depth = s->depth,
+        .num_chunks = s->num_chunks};
+    assert_ok(clv_workload_parse_json("test", s->tasks, strlen(s->tasks), &r->workload));
+    assert_ok(clv_machine_parse_text(s->machine, &r->machine));
+    assert_ok(clv_costs_create(r->workload, r->machine, &r->costs));
+    assert_ok(clv_plan_create(r->costs, &plan, &r->plan));
+    assert_ok(clv_schedule_create(r->costs, r->plan, &request, &r->schedule));
+}
+
+static void tear_down(rig *r) {
+    clv_schedule_destroy(r->schedule);
+    clv_plan_destroy(r->plan);
+    clv_costs_destroy(r->costs);
+    clv_machine_destroy(r->machine);
+    clv_workload_destroy(r->workload);
+}
+
+static clv_run *run(const rig *r, clv_clock_mode mode, double dispatch_us) {
+    clv_run *out;
+    clv_clock_request request = {.mode = mode, .dispatch_us = dispatch_us};
+    assert_ok(clv_clock_run(r->schedule, &request, &out));
+    assert_ok(clv_schedule_verify(r->schedule, out, mode == CLV_CLOCK_DYNAMIC));
+    return out;
+}
+
+/* When the task's last step ended. */
+static double end_of(const rig *r, const clv_run *run, const char *task) {
+    uint32_t index = clv_workload_find(r->workload, task);
+    double end_us = 0;
+    for (uint64_t i = 0; i < r->schedule->num_steps; i++) {
+        const clv_schedule_step *step = &r->schedule->steps[i];
+        if (step->task == index && step->kind != CLV_SCHEDULE_SEND) {
+            end_us = fmax(end_us, run->end_us[i]);
+        }
+    }
+    return end_us;
+}
+
+static void expect_ends(
+    const setting *s, clv_clock_mode mode, double dispatch_us, const char *tasks,
+    const double *ends_us) {
+    rig r;
+    set_up(&r, s);
+    clv_run *out = run(&r, mode, dispatch_us);
+    for (size_t i = 0; tasks[i] != '\0'; i++) {
+        char name[2] = {tasks[i], '\0'};
+        double end_us = end_of(&r, out, name);
+        if (fabs(end_us - ends_us[i]) > 1e-9) {
+            fail_msg("%s ends at %.9g, must end at %.9g", name, end_us, ends_us[i]);
+        }
+    }
+    clv_run_destroy(out);
+    tear_down(&r);
+}
+
+static void memory_bound_tasks_slow_each_other_down(void **state) {
+    (void)state;
+    setting s = {.machine = "core*2; numa*1 bw=1G", .policy = "branch"};
+    /* Each would draw all of the memory's 1000 bytes a microsecond: half the speed. */
+    s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":10,\"traffic_bytes\":10000},"
+              "{\"name\":\"b\",\"time_us\":10,\"traffic_bytes\":10000}]}";
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){20, 20});
+    /* b draws half: both run at 500 until it ends at 10; a has 5 us left, and the memory alone. */
+    s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":10,\"traffic_bytes\":10000},"
+              "{\"name\":\"b\",\"time_us\":10,\"traffic_bytes\":5000}]}";
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){15, 10});
+    /* b draws a quarter and is not slowed down: a at three quarters has done 7.5 us by then. */
+    s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":10,\"traffic_bytes\":10000},"
+              "{\"name\":\"b\",\"time_us\":10,\"traffic_bytes\":2500}]}";
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){12.5, 10});
+}
+
+/* a and b on p (1 us each), their readers c and d on q; 10 us a transfer. */
+static const char *const two_ways =
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":1}},{\"name\":\"b\",\"time_us\":{\"p\":1}},"
+    "{\"name\":\"c\",\"time_us\":{\"q\":1}},{\"name\":\"d\",\"time_us\":{\"q\":1}}],"
+    "\"edges\":[{\"from\":\"a\",\"to\":\"c\",\"bytes\":10},"
+    "{\"from\":\"b\",\"to\":\"d\",\"bytes\":10}]}";
+
+static void transfers_share_a_link(void **state) {
+    (void)state;
+    setting s = {.tasks = two_ways, .machine = "p; q; link p q bw=1M", .policy = "branch"};
+    /* One after the other: 1 to 11, 11 to 21. */
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "abcd", (double[]){1, 2, 12, 22});
+    /* a's has 9 left when b's begins at 2, both at half speed: a's ends at 20, b's at 21. */
+    expect_ends(&s, CLV_CLOCK_DYNAMIC, 0, "abcd", (double[]){1, 2, 21, 22});
+    /* p is busy while it sends: a to 1, b to 2, sends to 12 and 22. */
+    s.machine = "p overlap=no; q; link p q bw=1M";
+    rig r;
+    set_up(&r, &s);
+    clv_run *out = run(&r, CLV_CLOCK_STATIC, 0);
+    assert_true(out->makespan_us == 23); /* whichever comes first, p has 22 us to do, then d 1 */
+    clv_run_destroy(out);
+    tear_down(&r);
+}
+
+/* a on p to c on q, b on q to d on p, at the same time. */
+static void directions_of_a_link(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":1}},{\"name\":\"b\",\"time_us\":{"
+                 "\"q\":1}},{\"name\":\"c\",\"time_us\":{\"q\":1}},{\"name\":\"d\",\"time_us\":{"
+                 "\"p\":1}}],\"edges\":[{\"from\":\"a\",\"to\":\"c\",\"bytes\":10},"
+                 "{\"from\":\"b\",\"to\":\"d\",\"bytes\":10}]}",
+        .machine = "p; q; link p q bw=1M",
+        .policy = "branch"};
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "abcd", (double[]){1, 1, 12, 12});
+    s.machine = "p; q; link p q bw=1M duplex=half";
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "abcd", (double[]){1, 1, 12, 22});
+    expect_ends(&s, CLV_CLOCK_DYNAMIC, 0, "abcd", (double[]){1, 1, 22, 22});
+}
+
+static const char *const four =
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":10},{\"name\":\"b\",\"time_us\":10},"
+    "{\"name\":\"c\",\"time_us\":10},{\"name\":\"d\",\"time_us\":10}]}";
+
+/* Whoever is free takes what is ready, for the price of a dispatch; a pin is the plan's alone. */
+static void crews_take_what_is_ready(void **state) {
+    (void)state;
+    setting s = {.tasks = four, .machine = "core*3", .policy = "branch", .pin = "core:0"};
+    expect_ends(&s, CLV_CLOCK_STATIC, 1, "abcd", (double[]){10, 20, 30, 40});
+    expect_ends(&s, CLV_CLOCK_DYNAMIC, 1, "abcd", (double[]){11, 11, 11, 22});
+    s.machine = "p; q; r"; /* not alike: each for itself */
+    s.pin = "p";
+    expect_ends(&s, CLV_CLOCK_DYNAMIC, 1, "abcd", (double[]){11, 22, 33, 44});
+}
+
+/* 40 us in four chunks on four cores; with a fixed part of a tenth each chunk takes 4 + 9. */
+static void chunks_are_shared_out(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":40,\"output_dims\":[4],\"splits\":[{"
+                 "\"name\":\"rows\",\"axis\":0,\"extent\":4}]}]}",
+        .machine = "core*4",
+        .policy = "branch",
+        .pin = "core:0",
+        .num_chunks = 4};
+    expect_ends(&s, CLV_CLOCK_STATIC, 1, "a", (double[]){40});
+    expect_ends(&s, CLV_CLOCK_DYNAMIC, 1, "a", (double[]){11});
+    s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":40,\"output_dims\":[4],\"splits\":[{"
+              "\"name\":\"rows\",\"axis\":0,\"extent\":4,\"fixed_share\":0.1}]}]}";
+    expect_ends(&s, CLV_CLOCK_DYNAMIC, 1, "a", (double[]){14});
+}
+
+/* The bound of a pipeline counts filling and draining: it is the closed form. */
+static void bounds_are_met(void **state) {
+    (void)state;
+    static const struct {
+        const char *machine, *policy;
+        double bound_us;
+    } cases[] = {
+        {"p; q; r", "pipeline", 5 + 7 * 20 + 3},
+        {"p; q; r", "serial", 7 * 28},
+    };
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":5}},{\"name\":\"b\",\"time_us\":{"
+                 "\"q\":20}},{\"name\":\"c\",\"time_us\":{\"r\":3}}],\"edges\":[{\"from\":\"a\","
+                 "\"to\":\"b\",\"bytes\":1},{\"from\":\"b\",\"to\":\"c\",\"bytes\":1}]}",
+        .num_requests = 7};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rig r;
+        clv_timeline *timeline;
+        s.machine = cases[i].machine;
+        s.policy = cases[i].policy;
+        s.depth = i == 0 ? CLV_DEPTH_UNLIMITED : CLV_DEPTH_OF_PLAN;
+        set_up(&r, &s);
+        assert_ok(clv_timeline_create(r.schedule, NULL, &timeline));
+        assert_true(fabs(timeline->bounds.best_us - cases[i].bound_us) < 1e-9);
+        assert_true(fabs(timeline->distance) < 1e-12);
+        clv_timeline_destroy(timeline);
+        tear_down(&r);
+    }
+}
+
+/* With two in flight every other request waits for the one two before it. */
+static void depth_is_in_the_bound(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":6}},{\"name\":\"b\",\"time_us\":{"
+                 "\"q\":6}},{\"name\":\"c\",\"time_us\":{\"r\":6}}],\"edges\":[{\"from\":\"a\","
+                 "\"to\":\"b\",\"bytes\":1},{\"from\":\"b\",\"to\":\"c\",\"bytes\":1}]}",
+        .machine = "p; q; r",
+        .policy = "pipeline",
+        .num_requests = 6,
+        .depth = 2};
+    rig r;
+    clv_timeline *timeline;
+    set_up(&r, &s);
+    assert_ok(clv_timeline_create(r.schedule, NULL, &timeline));
+    assert_true(timeline->bounds.critical_path_us == 3 * 18);
+    assert_true(timeline->makespan_us == 3 * 18 + 6);
+    clv_timeline_destroy(timeline);
+    tear_down(&r);
+}
+
+/* Requests pile up before a slow task: what they hold is more than there is. */
+static void limits_are_verified(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":10},\"memory_bytes\":100,"
+                 "\"output_bytes\":1000},{\"name\":\"b\",\"time_us\":{\"q\":30}}],"
+                 "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1000}]}",
+        .machine = "p mem=2500; q mem=9000; link p q bw=1G",
+        .policy = "pipeline",
+        .num_requests = 8,
+        .depth = 2};
+    rig r;
+    set_up(&r, &s);
+    assert_ok(clv_schedule_verify(r.schedule, NULL, false));
+    tear_down(&r);
+    s.machine = "p mem=2500; q mem=3500; link p q bw=1G";
+    s.depth = CLV_DEPTH_UNLIMITED;
+    set_up(&r, &s);
+    /* b takes 30 us for each of what comes at 11, 21, ...: at 61 six came, two are done with */
+    assert_failed(NO_MEMORY, "unit 'q' would", clv_schedule_verify(r.schedule, NULL, false));
+    tear_down(&r);
+}
+
+/* A step on a unit that the plan does not have it on, of a run that is not dynamic. */
+static void other_units_are_found(void **state) {
+    (void)state;
+    setting s = {.tasks = four, .machine = "core*3", .policy = "branch", .pin = "core:0"};
+    rig r;
+    set_up(&r, &s);
+    r.schedule->predicted->unit[2] = 1;
+    assert_failed(
+        INTERNAL, "a step is on another unit", clv_schedule_verify(r.schedule, NULL, false));
+    tear_down(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_bound_tasks_slow_each_other_down),
+        cmocka_unit_test(transfers_share_a_link),
+        cmocka_unit_test(directions_of_a_link),
+        cmocka_unit_test(crews_take_what_is_ready),
+        cmocka_unit_test(chunks_are_shared_out),
+        cmocka_unit_test(bounds_are_met),
+        cmocka_unit_test(depth_is_in_the_bound),
+        cmocka_unit_test(limits_are_verified),
+        cmocka_unit_test(other_units_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
