@@ -30,8 +30,9 @@ static clv_status *try_policy(
 }
 
 clv_status *clv_policy_make_auto(const clv_problem *problem, clv_draft *out_draft) {
-    static const char *const candidates[] = {"single",   "serial", "tensor",        "branch",
-                                             "pipeline", "data",   "data/pipeline", "data/tensor"};
+    static const char *const candidates[] = {"single",        "serial",      "tensor",
+                                             "branch",        "pipeline",    "data",
+                                             "data/pipeline", "data/tensor", "data/branch"};
     clv_status *status = NULL, *refusal = NULL;
     bool has_choice = problem->num_units > 1;
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {

@@ -9,6 +9,9 @@
 /* RUN_STEPS: of the budget, what an inner policy takes for each task, tensor and read (50 us a
  * task on 10,000 tasks and 64 units). */
 enum { NUM_DEALS = 2, MAX_PLACEMENTS = 4000000, RUN_STEPS = 30 };
+/* Each group of k gets one in INNER_BUDGET * k of the budget, however many numbers of groups are
+ * tried: so what is asked for by its count is no better than what is found without one. */
+enum { INNER_BUDGET = 32 };
 
 /* Deals units to groups: neighbours together (0), or each sort of unit round the groups (1), which
  * is how copies of an accelerator's functional units are told apart. */
@@ -73,6 +76,8 @@ static clv_status *make_groups(
         status = NO_MEMORY_HERE();
         goto done;
     }
+    clv_problem own = *problem;
+    own.budget = problem->budget / INNER_BUDGET / num_groups + 1;
     deal_units(problem, deal, num_groups, block);
     for (uint32_t g = 0; g < num_groups; g++) {
         uint32_t count = 0;
@@ -81,7 +86,7 @@ static clv_status *make_groups(
                 units[count++] = problem->units[i];
             }
         }
-        CLV_TRY_DONE(make_group(problem, units, count, may_skip, out_draft, &refusal));
+        CLV_TRY_DONE(make_group(&own, units, count, may_skip, out_draft, &refusal));
     }
     if (out_draft->num_groups == 0) {
         status = refusal;
@@ -130,25 +135,21 @@ static clv_status *try_count(
 }
 
 /* Numbers of groups from 2 on while the budget lasts; one group where no other works. */
-static clv_status *try_counts(clv_problem *part, clv_draft *best, clv_status **refusal) {
+static clv_status *try_counts(const clv_problem *part, clv_draft *best, clv_status **refusal) {
     uint32_t num_units = part->num_units;
     uint64_t runs = part->budget / (RUN_STEPS * part->ev->size) + 4;
-    uint64_t budget = part->budget;
     for (uint32_t k = 2; k <= num_units; k = k < 8 ? k + 1 : k * 2) {
         uint64_t cost = (uint64_t)k * NUM_DEALS;
         if (cost > runs) {
             break;
         }
         runs -= cost;
-        part->budget = budget / 16 / k + 1;
         CLV_TRY(try_count(part, k, best, refusal));
     }
-    part->budget = budget / 4 + 1;
     return best->groups != NULL ? NULL : try_count(part, 1, best, refusal);
 }
 
 clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draft) {
-    clv_problem part = *problem;
     clv_status *refusal = NULL, *status = NULL;
     uint32_t num_units = problem->num_units;
     if (problem->level.count > num_units) {
@@ -156,11 +157,11 @@ clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draf
             USAGE, "data:%u needs as many units, there are %u", problem->level.count, num_units);
     }
     if (problem->level.count > 0) {
-        CLV_TRY_DONE(try_count(&part, problem->level.count, out_draft, &refusal));
+        CLV_TRY_DONE(try_count(problem, problem->level.count, out_draft, &refusal));
     } else if (problem->num_inner == 0) {
-        CLV_TRY_DONE(try_count(&part, num_units, out_draft, &refusal));
+        CLV_TRY_DONE(try_count(problem, num_units, out_draft, &refusal));
     } else {
-        CLV_TRY_DONE(try_counts(&part, out_draft, &refusal));
+        CLV_TRY_DONE(try_counts(problem, out_draft, &refusal));
     }
     if (out_draft->groups == NULL) {
         status = refusal;

@@ -131,7 +131,7 @@ bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const c
     bool by_latency = problem->objective == CLV_LATENCY;
     double first_a = by_latency ? a->latency_us : a->period_us;
     double first_b = by_latency ? b->latency_us : b->period_us;
-    if (first_a != first_b) {
+    if (fabs(first_a - first_b) > 1e-12 * fmax(first_a, first_b)) { /* else the same, rounded */
         return first_a < first_b;
     }
     return by_latency ? a->period_us < b->period_us : a->latency_us < b->latency_us;
