@@ -110,8 +110,6 @@ clv_status *clv_workload_verify(const clv_workload *workload) CLV_CHECKED;
 clv_status *clv_workload_parse_json(
     const char *what, const char *json, size_t length, clv_workload **out_workload) CLV_CHECKED;
 clv_status *clv_workload_load(const char *path, clv_workload **out_workload) CLV_CHECKED;
-/* Pretty JSON that parse_json reads back to an equal workload; free with clv_free. */
-clv_status *clv_workload_format_json(const clv_workload *workload, char **out_json) CLV_CHECKED;
 uint32_t clv_workload_find(
     const clv_workload *workload, const char *name); /* task, or CLV_NO_TASK */
 

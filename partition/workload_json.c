@@ -150,12 +150,13 @@ static int compare_edges(const void *a, const void *b) {
 
 static clv_status *read_edges(reader *r, const cJSON *root) {
     static const char *const keys[] = {"from", "to", "bytes"};
-    const cJSON *array, *item;
-    if (clv_json_find(root, "edges") == NULL) {
-        return NULL;
+    const cJSON *array = NULL, *item;
+    bool has_edges = clv_json_find(root, "edges") != NULL;
+    if (has_edges) {
+        CLV_TRY(clv_json_get_array(root, "task graph", "edges", &array));
     }
-    CLV_TRY(clv_json_get_array(root, "task graph", "edges", &array));
-    r->edges = clv_alloc_zeroed((size_t)cJSON_GetArraySize(array) + 1, sizeof *r->edges);
+    size_t count = has_edges ? (size_t)cJSON_GetArraySize(array) : 0;
+    r->edges = clv_alloc_zeroed(count + 1, sizeof *r->edges);
     if (r->edges == NULL) {
         return NO_MEMORY_HERE();
     }
