@@ -1,5 +1,6 @@
 #include "partition/evaluate.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 
 #include <math.h>
@@ -345,6 +346,7 @@ static clv_status *add_task(
 clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double share) {
     const clv_workload *workload = ev->costs->workload;
     ev->serial_us = 0;
+    CLV_TRY(clv_cancel_check()); /* every policy comes by here now and then */
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         CLV_TRY(add_task(ev, group, i, share));
     }

@@ -1,5 +1,6 @@
 #include "partition/plan.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "partition/policy.h"
 
@@ -216,6 +217,20 @@ static clv_status *fill_plan(
     return find_best_single(problem, plan);
 }
 
+/* Policies try much that may fail: that the user has had enough is said by this. */
+static clv_status *run_policy(
+    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
+    clv_status *status = clv_policy_run(
+        problem, spec->levels[0], spec->levels + 1, spec->num_levels - 1, problem->units,
+        problem->num_units, out_draft);
+    clv_status *cancelled = clv_cancel_check();
+    if (cancelled == NULL) {
+        return status;
+    }
+    clv_status_destroy(status);
+    return cancelled;
+}
+
 static clv_status *make_plan(
     const clv_costs *costs, const clv_plan_request *request, clv_evaluator *ev, clv_plan *plan) {
     clv_policy_spec spec;
@@ -236,8 +251,7 @@ static clv_status *make_plan(
         .request = request,
         .budget = request->budget > 0 ? request->budget : DEFAULT_BUDGET};
     CLV_TRY(clv_problem_read_pins(&problem));
-    CLV_TRY(clv_policy_run(
-        &problem, spec.levels[0], spec.levels + 1, spec.num_levels - 1, units, num_units, &draft));
+    CLV_TRY(run_policy(&problem, &spec, &draft));
     CLV_TRY(fill_plan(&problem, &spec, &draft, plan));
     return clv_plan_verify(costs, plan);
 }

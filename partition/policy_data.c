@@ -1,4 +1,5 @@
 /* Copies of the graph on groups of units; requests in proportion to the groups' speeds. */
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "partition/policy.h"
 
@@ -81,6 +82,7 @@ static clv_status *make_groups(
     deal_units(problem, deal, num_groups, block);
     for (uint32_t g = 0; g < num_groups; g++) {
         uint32_t count = 0;
+        CLV_TRY_DONE(clv_cancel_check());
         for (uint32_t i = 0; i < problem->num_units; i++) {
             if (block[i] == g) {
                 units[count++] = problem->units[i];

@@ -1,4 +1,5 @@
 /* What policies share: groups and drafts, their scores, units that are alike. */
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "partition/policy.h"
 
@@ -168,6 +169,7 @@ clv_status *clv_distinct_units(
     *out_count = 0;
     for (uint32_t i = 0; i < problem->num_units; i++) {
         bool is_known = false;
+        CLV_TRY(clv_cancel_check());
         for (uint32_t k = 0; k < *out_count && !is_known; k++) {
             CLV_TRY(are_alike(problem, problem->units[i], out_units[k], &is_known));
         }
@@ -188,5 +190,6 @@ clv_status *clv_policy_run(
     part.units = units;
     part.num_units = num_units;
     *out_draft = (clv_draft){0};
+    CLV_TRY(clv_cancel_check());
     return level.policy->make(&part, out_draft);
 }

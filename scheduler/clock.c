@@ -1,5 +1,6 @@
 #include "scheduler/clock.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "scheduler/clock_state.h"
 
@@ -407,7 +408,7 @@ static bool run_all(clv_clock *c) {
         }
     }
     ok = ok && dispatch_all(c);
-    while (ok && c->num_events > 0) {
+    while (ok && c->num_events > 0 && !clv_cancel_is_set()) {
         c->now_us = c->run->end_us[c->events[0]];
         while (ok && c->num_events > 0 && c->run->end_us[c->events[0]] <= c->now_us) {
             ok = finish(c, event_pop(c));
@@ -429,6 +430,9 @@ clv_status *clv_clock_run(
     clv_status *status = clv_clock_prepare(&clock);
     if (status == NULL && !run_all(&clock)) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for the clock");
+    }
+    if (status == NULL) {
+        status = clv_cancel_check();
     }
     if (status == NULL && clock.num_started < schedule->num_steps) {
         status = clv_clock_deadlock(&clock);

@@ -1,4 +1,5 @@
-/* Plans as a program asks for them and their explanations; no device. Argument: the folder tests/data. */
+/* Plans as a program asks for them, and their explanations; no device. Argument: the folder
+ * tests/data. */
 #include "cleave/cleave.h"
 #include "host/base/memory.h"
 
@@ -158,6 +159,28 @@ static void test_bad_options(void **state) {
     }
 }
 
+static void test_cancelled(void **state) {
+    (void)state;
+    static const char *const policies[] = {"single", "serial", "pipeline",      "tensor",
+                                           "branch", "data",   "data/pipeline", "auto"};
+    cleave_plan *plan = plan_tasks("pipeline"), *other = NULL;
+    cleave_timeline *timeline = NULL;
+    cleave_cancel(true);
+    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        cleave_options options = {.machine = machine, .policy = policies[i]};
+        assert_fails(
+            cleave_plan_create_from_tasks(path_of("a.tasks.json"), &options, &other),
+            CLEAVE_CANCELLED, "interrupted");
+        assert_null(other);
+    }
+    assert_fails(cleave_plan_simulate(plan, NULL, &timeline), CLEAVE_CANCELLED, "interrupted");
+    assert_null(timeline);
+    cleave_cancel(false);
+    assert_ok(cleave_plan_simulate(plan, NULL, &timeline));
+    cleave_timeline_destroy(timeline);
+    cleave_plan_destroy(plan);
+}
+
 /* --- allocations that fail --- */
 
 static cleave_status *explain(const cleave_plan *plan, const char *node) {
@@ -244,6 +267,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_reports),
         cmocka_unit_test(test_files_of_models),
         cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_failing_allocations),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

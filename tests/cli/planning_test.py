@@ -7,10 +7,12 @@ commands that run, as their users run them.
 
 import json
 import os
+import signal
+import subprocess
 import sys
 
 import cli_test
-from cli_test import NUMBER, TESTS, Folder, error, has, model, run, run_json
+from cli_test import BINARY, NUMBER, TESTS, Folder, error, has, model, run, run_json
 from plan_test import near, write_chain, write_json
 
 TESTS.clear()
@@ -202,6 +204,23 @@ def sessions_take_planning_options():
         error("run", *base, "--plan", at("none.json"), code=9, says=["none.json"])
         write_json(at("p.json"), "{")
         error("run", *base, "--plan", at("p.json"), code=3, says=["p.json"])
+
+
+@test
+def planning_and_simulating_can_be_interrupted():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        for args in (["plan", chain, "--machine", "core*65536"],
+                     ["simulate", chain, "--machine", "core*2", "--policy", "pipeline", "--requests", "20000000"]):
+            with subprocess.Popen([BINARY, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+                while True:  # it is at work once it has used some processor time
+                    with open(f"/proc/{child.pid}/stat") as file:
+                        ticks = int(file.read().rsplit(")", 1)[1].split()[11])
+                    if ticks > os.sysconf("SC_CLK_TCK") // 2 or child.poll() is not None:
+                        break
+                child.send_signal(signal.SIGINT)
+                message = child.communicate(timeout=120)[1]
+            assert "interrupted" in message and child.returncode != 0, (args, message)
 
 
 if __name__ == "__main__":
