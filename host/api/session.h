@@ -16,8 +16,9 @@ struct cleave_session {
     double plan_us;       /* reading the graph's sizes and running the passes */
     pthread_mutex_t lock; /* guards what follows */
     uint64_t num_requests;
-    double wall_us;
-    clv_unit_report *base; /* [num_units]: what units had done at the last reset */
+    uint64_t num_in_flight;
+    double wall_us, busy_since_us; /* time with a request in flight; since when there is one */
+    clv_unit_report *base;         /* [num_units]: what units had done at the last reset */
 };
 
 /* The caller's inputs in the graph's order. USAGE names one that is missing, twice, or does not

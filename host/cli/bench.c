@@ -8,13 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
 
 typedef struct samples {
     double *ms;
@@ -79,24 +72,32 @@ static int run_once(cli_io *io) {
         cleave_session_run(io->session, io->inputs, io->num_inputs, io->outputs, io->num_outputs));
 }
 
+/* As many requests in flight as the session takes. */
 static int measure(cli_io *io, const bench_limits *limits, samples *all, double *out_wall_ms) {
-    double begin = now_ms(), end = begin + limits->seconds * 1e3;
-    for (;;) {
-        double start = now_ms();
-        bool is_enough = limits->requests > 0 ? (long)all->count >= limits->requests
-                                              : start >= end && all->count > 0;
-        if (is_enough) {
-            *out_wall_ms = start - begin;
-            return 0;
+    cli_flight flight;
+    int code = cli_flight_open(io, &flight);
+    double begin = cli_now_ms(), end = begin + limits->seconds * 1e3, latency_ms = 0;
+    for (long started = 0; code == 0;) {
+        bool is_enough =
+            limits->requests > 0 ? started >= limits->requests : cli_now_ms() >= end && started > 0;
+        bool has_latency = false;
+        if (is_enough && flight.num_begun == flight.num_ended) {
+            break;
         }
-        int code = run_once(io);
-        if (code != 0) {
-            return code;
+        if (is_enough || cli_flight_is_full(&flight)) {
+            code = cli_flight_end(&flight, &latency_ms);
+            has_latency = true;
+        } else {
+            code = cli_flight_begin(&flight);
+            started++;
         }
-        if (!add_sample(all, now_ms() - start)) {
-            return cli_error(6, "out of host memory for measurements");
+        if (code == 0 && has_latency && !add_sample(all, latency_ms)) {
+            code = cli_error(6, "out of host memory for measurements");
         }
     }
+    *out_wall_ms = cli_now_ms() - begin;
+    cli_flight_close(&flight);
+    return code;
 }
 
 /* Adds what was measured to the session's own report. */
@@ -141,13 +142,13 @@ static int bench_one(const cli_args *args, cJSON **out_report) {
         !cli_count(args, FLAG_REQUESTS, 0, 1, &limits.requests)) {
         return 2;
     }
-    double begin = now_ms();
+    double begin = cli_now_ms();
     int code = cli_io_open(args, false, &io);
-    double load_ms = now_ms() - begin;
+    double load_ms = cli_now_ms() - begin;
     if (code == 0) {
-        double start = now_ms();
+        double start = cli_now_ms();
         code = run_once(&io);
-        first_ms = now_ms() - start;
+        first_ms = cli_now_ms() - start;
     }
     for (long i = 1; code == 0 && i < limits.warmup; i++) {
         code = run_once(&io);

@@ -120,6 +120,31 @@ const char *cli_split_name(
  * NULL. */
 cJSON *cli_describe_tensor(const char *name, const cleave_tensor *tensor, const char *file);
 
+/* --- flight.c: several requests in flight --- */
+
+double cli_now_ms(void); /* monotonic */
+
+/* As many requests as the session's depth, each with room for its outputs; they end in the order
+ * they began. */
+typedef struct cli_flight {
+    cli_io *io;
+    size_t depth;
+    cleave_request **requests; /* [depth]; with a depth of 1 nothing is in flight for long */
+    cleave_binding **outputs;  /* [depth]; the first ones are io's */
+    double *start_ms;          /* [depth] */
+    size_t num_begun, num_ended;
+    double latency_ms; /* of a request that was not left in flight */
+} cli_flight;
+
+/* Exit codes, as for all below; cli_flight_close in any case. */
+int cli_flight_open(cli_io *io, cli_flight *flight);
+void cli_flight_close(cli_flight *flight); /* waits for what is in flight */
+bool cli_flight_is_full(const cli_flight *flight);
+int cli_flight_begin(cli_flight *flight);
+int cli_flight_end(cli_flight *flight, double *out_latency_ms); /* the oldest */
+/* So many requests; the outputs of the last one are io's then. */
+int cli_flight_run(cli_io *io, long requests);
+
 /* --- planning.c: from arguments to a plan --- */
 
 typedef struct cli_planning {

@@ -157,9 +157,8 @@ static int run_requests(const cli_args *args, cli_io *io, targets *files) {
         return 2;
     }
     int code = find_outputs(args, io, files);
-    for (long i = 0; code == 0 && i < requests; i++) {
-        code = cli_fail(cleave_session_run(
-            io->session, io->inputs, io->num_inputs, io->outputs, io->num_outputs));
+    if (code == 0) {
+        code = cli_flight_run(io, requests);
     }
     if (code == 0) {
         code = write_outputs(io, files);

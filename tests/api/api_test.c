@@ -69,6 +69,110 @@ static void test_callers_buffers(void **state) {
     cleave_session_destroy(session);
 }
 
+/* --- several requests in flight --- */
+
+typedef struct flight {
+    float a[6], b[6], sum[6], product[6];
+    cleave_binding inputs[2], outputs[2];
+    cleave_request *request;
+} flight;
+
+static void fill_flight(flight *f, int number) {
+    for (int i = 0; i < 6; i++) {
+        f->a[i] = (float)(number + i);
+        f->b[i] = (float)(number * 2 - i);
+        f->sum[i] = f->product[i] = -1;
+    }
+    f->inputs[0] = (cleave_binding){"a", tensor_of(f->a)};
+    f->inputs[1] = (cleave_binding){"b", tensor_of(f->b)};
+    f->outputs[0] = (cleave_binding){"sum", tensor_of(f->sum)};
+    f->outputs[1] = (cleave_binding){"product", tensor_of(f->product)};
+}
+
+static bool is_right(const flight *f) {
+    for (int i = 0; i < 6; i++) {
+        if (f->sum[i] != f->a[i] + f->b[i] || f->product[i] != f->a[i] * f->b[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What callbacks count; each begins the next request until there were enough. */
+typedef struct callbacks {
+    cleave_session *session;
+    flight flight;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int num_ended, num_right;
+} callbacks;
+
+static void on_end(void *context, cleave_status *status) {
+    callbacks *c = context;
+    bool is_good = status == NULL && is_right(&c->flight);
+    cleave_status_destroy(status);
+    pthread_mutex_lock(&c->lock);
+    c->num_ended++;
+    c->num_right += is_good ? 1 : 0;
+    bool goes_on = c->num_ended < NUM_REQUESTS;
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    if (goes_on) {
+        fill_flight(&c->flight, c->num_ended);
+        assert_ok(
+            cleave_session_call(c->session, c->flight.inputs, 2, c->flight.outputs, 2, on_end, c));
+    }
+}
+
+static void test_requests_in_flight(void **state) {
+    (void)state;
+    enum { DEPTH = 4 };
+    static const char *const policies[] = {"data:2", "pipeline", "branch"};
+    for (size_t p = 0; p < sizeof policies / sizeof policies[0]; p++) {
+        cleave_model *model = load("two");
+        cleave_session *session = NULL;
+        const cleave_options options = {
+            .devices = "core:0,core:1",
+            .policy = policies[p],
+            .allow_idle = true,
+            .depth = DEPTH,
+        };
+        assert_ok(cleave_session_create(model, &options, &session));
+        cleave_model_destroy(model);
+        /* copies do one request after another each */
+        assert_int_equal(cleave_session_depth(session), p == 0 ? 2 : DEPTH);
+        flight flights[DEPTH];
+        memset(flights, 0, sizeof flights);
+        for (int i = 0; i < NUM_REQUESTS + DEPTH; i++) {
+            flight *f = &flights[i % DEPTH];
+            if (f->request != NULL) {
+                assert_ok(cleave_request_wait(f->request));
+                assert_true(is_right(f));
+                f->request = NULL;
+            }
+            if (i < NUM_REQUESTS) {
+                fill_flight(f, i);
+                assert_ok(cleave_session_submit(session, f->inputs, 2, f->outputs, 2, &f->request));
+            }
+        }
+        callbacks c = {.session = session};
+        pthread_mutex_init(&c.lock, NULL);
+        pthread_cond_init(&c.changed, NULL);
+        fill_flight(&c.flight, 0);
+        assert_ok(
+            cleave_session_call(session, c.flight.inputs, 2, c.flight.outputs, 2, on_end, &c));
+        pthread_mutex_lock(&c.lock);
+        while (c.num_ended < NUM_REQUESTS) {
+            pthread_cond_wait(&c.changed, &c.lock);
+        }
+        pthread_mutex_unlock(&c.lock);
+        assert_int_equal(c.num_right, NUM_REQUESTS);
+        cleave_session_destroy(session);
+        pthread_mutex_destroy(&c.lock);
+        pthread_cond_destroy(&c.changed);
+    }
+}
+
 static void test_infos(void **state) {
     (void)state;
     cleave_model *model = load("free");
@@ -272,11 +376,17 @@ int main(int argc, char **argv) {
         return 2;
     }
     data_folder = argv[1];
+    setenv("CLEAVE_CORES", "2", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_callers_buffers), cmocka_unit_test(test_infos),
-        cmocka_unit_test(test_wrong_operands),  cmocka_unit_test(test_many_threads_one_session),
-        cmocka_unit_test(test_many_sessions),   cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_bad_options),     cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_requests_in_flight),
+        cmocka_unit_test(test_callers_buffers),
+        cmocka_unit_test(test_infos),
+        cmocka_unit_test(test_wrong_operands),
+        cmocka_unit_test(test_many_threads_one_session),
+        cmocka_unit_test(test_many_sessions),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

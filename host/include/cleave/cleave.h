@@ -14,8 +14,9 @@
  * destroys. The library never prints, aborts or exits. Ownership  create/load hand over an object,
  * destroy takes it back; destroy(NULL) is fine. What another function returns is borrowed, until
  * the object that it was asked of is destroyed. Threads    Models and sessions may be used by many
- * threads at once; requests of one session are run one after the other. Destroying an object needs
- * it for oneself. A tensor belongs to its caller. Text       Reports are JSON objects, one for each
+ * threads at once; as many
+ * requests of one session as its depth run at once, others wait. Destroying an object needs it for
+ * oneself. A tensor belongs to its caller. Text       Reports are JSON objects, one for each
  * call, whose fields docs/json.md describes; free with cleave_free.
  */
 #ifndef CLEAVE_CLEAVE_H
@@ -251,6 +252,29 @@ CLEAVE_API const cleave_tensor_info *cleave_session_output(
 CLEAVE_API cleave_status *cleave_session_run(
     cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
     const cleave_binding *outputs, size_t num_outputs);
+
+/* Requests that may be in flight: what the plan or the options say. */
+CLEAVE_API uint32_t cleave_session_depth(const cleave_session *session);
+
+/* A request in flight. Any thread, but one at a time. */
+typedef struct cleave_request cleave_request;
+
+/* Begins a request and returns; blocks only while as many are in flight as may be. Tensors' data is
+ * used until the request has ended; the arrays are not. The session must not be destroyed before
+ * every request was waited for. */
+CLEAVE_API cleave_status *cleave_session_submit(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_binding *outputs, size_t num_outputs, cleave_request **out_request);
+CLEAVE_API bool cleave_request_is_done(cleave_request *request);
+/* Waits for the end and gives what it ended with; the request is gone then. */
+CLEAVE_API cleave_status *cleave_request_wait(cleave_request *request);
+
+/* The same, with a call at the end: once, by a thread of the session, with a status that belongs to
+ * the function. It may begin another request; it must not destroy the session. */
+typedef void (*cleave_done)(void *context, cleave_status *status);
+CLEAVE_API cleave_status *cleave_session_call(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_binding *outputs, size_t num_outputs, cleave_done done, void *context);
 
 /* What ran where: devices, units, memory, per-op times; counts since the last call of reset. */
 CLEAVE_API cleave_status *cleave_session_report(cleave_session *session, char **out_json);
