@@ -18,6 +18,7 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
         clv_free(ev->held);
         clv_free(ev->hop_bytes);
         clv_free(ev->hops);
+        clv_free(ev->hop_arrived_us);
         clv_free(ev->free_us);
         clv_free(ev->link_free_us);
         clv_free(ev->position);
@@ -69,15 +70,16 @@ clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev)
     ev->held = clv_alloc_zeroed(units, sizeof *ev->held);
     ev->hop_bytes = clv_alloc_zeroed(hops, sizeof *ev->hop_bytes);
     ev->hops = clv_alloc_zeroed(hops, sizeof *ev->hops);
+    ev->hop_arrived_us = clv_alloc_zeroed(hops, sizeof *ev->hop_arrived_us);
     ev->free_us = clv_alloc_zeroed(units, sizeof *ev->free_us);
     ev->link_free_us = clv_alloc_zeroed(hops, sizeof *ev->link_free_us);
     ev->position = clv_alloc_zeroed((size_t)costs->workload->num_tasks + 1, sizeof *ev->position);
     ev->arrived_us = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_us);
     ev->arrived_bytes = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_bytes);
     if (ev->unit_us == NULL || ev->link_us == NULL || ev->memory_us == NULL || ev->held == NULL ||
-        ev->hop_bytes == NULL || ev->hops == NULL || ev->free_us == NULL ||
-        ev->link_free_us == NULL || ev->position == NULL || ev->arrived_us == NULL ||
-        ev->arrived_bytes == NULL) {
+        ev->hop_bytes == NULL || ev->hops == NULL || ev->hop_arrived_us == NULL ||
+        ev->free_us == NULL || ev->link_free_us == NULL || ev->position == NULL ||
+        ev->arrived_us == NULL || ev->arrived_bytes == NULL) {
         clv_evaluator_destroy(ev);
         return NO_MEMORY_HERE();
     }
@@ -387,6 +389,14 @@ typedef struct clock_walk {
     double end_us; /* of everything so far */
 } clock_walk;
 
+static void note_hop(clv_evaluator *ev, uint32_t hop, double bytes, double arrived_us) {
+    if (ev->hop_bytes[hop] == 0) {
+        ev->hops[ev->num_hops++] = hop;
+    }
+    ev->hop_bytes[hop] = bytes;
+    ev->hop_arrived_us[hop] = arrived_us;
+}
+
 /* When `bytes` that are ready at `ready_us` have come; units that cannot overlap are occupied by
  * their end of it. */
 static clv_status *carry(
@@ -405,6 +415,10 @@ static clv_status *carry(
     }
     for (uint32_t i = 0; i < count; i++) {
         double time_us = clv_link_time_us(&costs->machine->links[path[i] / 2], d->bytes);
+        if (w->ev->hop_bytes[path[i]] >= d->bytes) { /* on the way to another memory */
+            *out_arrival_us = w->ev->hop_arrived_us[path[i]];
+            continue;
+        }
         uint32_t ends[2] = {
             i == 0 ? d->from_unit : CLV_NO_INDEX, i + 1 == count ? d->to_unit : CLV_NO_INDEX};
         for (int k = 0; k < 2; k++) {
@@ -416,6 +430,7 @@ static clv_status *carry(
         double *link_free_us = &w->ev->link_free_us[link->half_duplex ? path[i] / 2 * 2 : path[i]];
         *out_arrival_us = fmax(*out_arrival_us, *link_free_us) + time_us;
         *link_free_us = *out_arrival_us;
+        note_hop(w->ev, path[i], d->bytes, *out_arrival_us);
         for (int k = 0; k < 2; k++) {
             if (ends[k] != CLV_NO_INDEX && !costs->machine->units[ends[k]].overlaps) {
                 w->ev->free_us[ends[k]] = *out_arrival_us;
@@ -476,6 +491,7 @@ static clv_status *push_source(
         CLV_TRY(carry(w, &d, ready_us, &arrival_us));
         w->end_us = fmax(w->end_us, arrival_us);
     }
+    forget_hops(w->ev);
     return NULL;
 }
 
@@ -510,6 +526,7 @@ static clv_status *run_task(clock_walk *w, uint32_t task, double *out_start_us) 
                 .bytes = bytes};
             double arrival_us;
             CLV_TRY(carry(w, &d, ready_us[k], &arrival_us));
+            forget_hops(w->ev);
             ready_us[0] =
                 fmax(ready_us[0], arrival_us) + add_time_us(ev->costs, pieces[0].unit, bytes);
         }

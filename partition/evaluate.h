@@ -28,8 +28,9 @@ typedef struct clv_evaluator {
     uint32_t *first_reader; /* [num_tensors + 1] into reader_input */
     uint32_t *reader_input; /* by reader of a tensor: which of the reader's inputs it is */
     /* scratch */
-    double *hop_bytes; /* [2 * num_links]: of the tensor at hand */
-    uint32_t *hops;    /* those that carry it */
+    double *hop_bytes;      /* [2 * num_links]: of the tensor at hand */
+    uint32_t *hops;         /* those that carry it */
+    double *hop_arrived_us; /* [2 * num_links]: when */
     uint32_t num_hops;
     double *free_us;                    /* [num_units] */
     double *link_free_us;               /* [2 * num_links] */

@@ -188,19 +188,42 @@ static double oracle_pipeline(const drawn *d) {
     }
 }
 
-/* --- latency's oracle: every order and unit, overlapping links that are not shared --- */
+/* --- latency's oracle: every placement and every order, links one thing at a time --- */
 
 typedef struct tree {
     const drawn *d;
-    double finish_us[MAX_TASKS], free_us[MAX_UNITS], best_us;
+    double free_us[MAX_UNITS], link_us[MAX_UNITS][2]; /* to the hub, from it */
+    double arrival_us[MAX_TASKS][MAX_UNITS], best_us;
     int unit[MAX_TASKS];
     bool done[MAX_TASKS];
 } tree;
 
-static double way_us(const drawn *d, int from, int to, int bytes) {
-    return from == to || bytes == 0 ? 0
-                                    : d->latency_us[from] + (double)bytes / d->bandwidth_mb[from] +
-                                          d->latency_us[to] + (double)bytes / d->bandwidth_mb[to];
+/* When what is ready is through a unit's link, one way (0) or the other. */
+static double pass_link(tree *t, int unit, int way, int bytes, double ready_us) {
+    const drawn *d = t->d;
+    double *free_us = &t->link_us[unit][d->half_duplex[unit] ? 0 : way];
+    *free_us =
+        fmax(*free_us, ready_us) + d->latency_us[unit] + (double)bytes / d->bandwidth_mb[unit];
+    return *free_us;
+}
+
+/* To each unit that reads it once, in the order of the readers; to the hub once. */
+static void send_output(tree *t, int task, double end_us) {
+    const drawn *d = t->d;
+    int from = t->unit[task], bytes = d->edge_bytes[task];
+    bool has[MAX_UNITS] = {false};
+    double hub_us = -1;
+    for (int u = 0; u < d->num_units; u++) {
+        t->arrival_us[task][u] = end_us;
+    }
+    for (int k = task + 1; k < d->num_tasks; k++) {
+        int to = t->unit[k];
+        if (d->edge[task][k] && to != from && !has[to] && bytes > 0) {
+            has[to] = true;
+            hub_us = hub_us < 0 ? pass_link(t, from, 0, bytes, end_us) : hub_us;
+            t->arrival_us[task][to] = pass_link(t, to, 1, bytes, hub_us);
+        }
+    }
 }
 
 static void grow(tree *t, int num_done, double end_us) {
@@ -214,34 +237,41 @@ static void grow(tree *t, int num_done, double end_us) {
     }
     for (int i = 0; i < d->num_tasks; i++) {
         bool is_ready = !t->done[i];
+        int u = t->unit[i];
+        double start_us = t->free_us[u];
         for (int k = 0; k < i; k++) {
             is_ready = is_ready && (!d->edge[k][i] || t->done[k]);
+            start_us = d->edge[k][i] ? fmax(start_us, t->arrival_us[k][u]) : start_us;
         }
-        for (int u = 0; is_ready && u < d->num_units; u++) {
-            double start_us = t->free_us[u], old_us = t->free_us[u];
-            if (d->time_us[i][u] < 0) {
-                continue;
-            }
-            for (int k = 0; k < i; k++) {
-                if (d->edge[k][i]) {
-                    start_us = fmax(
-                        start_us, t->finish_us[k] + way_us(d, t->unit[k], u, d->edge_bytes[k]));
-                }
-            }
-            t->finish_us[i] = t->free_us[u] = start_us + d->time_us[i][u];
-            t->unit[i] = u;
-            t->done[i] = true;
-            grow(t, num_done + 1, fmax(end_us, t->finish_us[i]));
-            t->done[i] = false;
-            t->free_us[u] = old_us;
+        if (is_ready) {
+            tree next = *t;
+            next.free_us[u] = start_us + d->time_us[i][u];
+            next.done[i] = true;
+            send_output(&next, i, next.free_us[u]);
+            grow(&next, num_done + 1, fmax(end_us, next.free_us[u]));
+            t->best_us = next.best_us;
         }
     }
 }
 
 static double oracle_latency(const drawn *d) {
     tree t = {.d = d, .best_us = 1e300};
-    grow(&t, 0, 0);
-    return t.best_us;
+    for (;;) {
+        bool is_possible = true;
+        for (int i = 0; i < d->num_tasks; i++) {
+            is_possible = is_possible && d->time_us[i][t.unit[i]] >= 0;
+        }
+        if (is_possible) {
+            grow(&t, 0, 0);
+        }
+        int at = 0;
+        while (at < d->num_tasks && ++t.unit[at] == d->num_units) {
+            t.unit[at++] = 0;
+        }
+        if (at == d->num_tasks) {
+            return t.best_us;
+        }
+    }
 }
 
 /* --- checks --- */
