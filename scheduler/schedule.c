@@ -74,6 +74,14 @@ static void set_depths(clv_schedule *s, uint32_t depth) {
     }
 }
 
+static clv_status *check_steps(uint32_t num_requests, uint64_t num_steps) {
+    return num_steps < INT32_MAX
+               ? NULL
+               : CLV_ERROR(
+                     USAGE, "%u requests are %llu steps, more than a schedule can have (%d)",
+                     num_requests, (unsigned long long)num_steps, INT32_MAX);
+}
+
 static clv_status *count_steps(clv_schedule *s, const clv_unrolled *unrolled) {
     for (uint32_t r = 0; r < s->num_requests; r++) {
         const clv_unrolled *u = &unrolled[s->group_of_request[r]];
@@ -82,12 +90,7 @@ static clv_status *count_steps(clv_schedule *s, const clv_unrolled *unrolled) {
         s->num_waits += u->num_waits;
     }
     s->first_step[s->num_requests] = s->num_steps;
-    if (s->num_steps >= INT32_MAX) {
-        return CLV_ERROR(
-            USAGE, "%u requests are %llu steps, more than a schedule can have (%d)",
-            s->num_requests, (unsigned long long)s->num_steps, INT32_MAX);
-    }
-    return NULL;
+    return check_steps(s->num_requests, s->num_steps);
 }
 
 static clv_status *copy_steps(clv_schedule *s, const clv_unrolled *unrolled) {
@@ -221,6 +224,9 @@ clv_status *clv_schedule_create(
     if (request->num_requests == 0) {
         return CLV_ERROR(USAGE, "a schedule needs at least one request");
     }
+    /* every task is a step at least: known before anything is allocated for so many requests */
+    CLV_TRY(check_steps(
+        request->num_requests, (uint64_t)request->num_requests * costs->workload->num_tasks));
     clv_schedule *s = clv_alloc_zeroed(1, sizeof *s);
     if (s == NULL) {
         return NO_MEMORY_HERE();
