@@ -92,8 +92,12 @@ static clv_status *take_launch(void *context, const clv_launch *launch) {
     clv_launch *copy = &s->launches[s->num_launches++];
     *copy = *launch;
     copy->params = params;
-    copy->entry = clv_strdup(launch->entry); /* emit() may have made it on its stack */
-    return copy->entry != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for a name");
+    /* emit() may have made them on its stack */
+    copy->entry = clv_strdup(launch->entry);
+    copy->options = launch->options != NULL ? clv_strdup(launch->options) : NULL;
+    return copy->entry != NULL && (launch->options == NULL || copy->options != NULL)
+               ? NULL
+               : CLV_ERROR(NO_MEMORY, "out of host memory for a name");
 }
 
 static clv_status *take_scratch(void *context, size_t bytes, uint32_t *out_index) {
@@ -422,6 +426,7 @@ done:
     for (size_t i = 0; i < s->num_launches; i++) {
         clv_free((void *)s->launches[i].params);
         clv_free((void *)s->launches[i].entry);
+        clv_free((void *)s->launches[i].options);
     }
     for (size_t i = 0; i < s->num_operands; i++) {
         if (s->operands[i].buffer != NULL) {
