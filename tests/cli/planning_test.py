@@ -211,7 +211,7 @@ def planning_and_simulating_can_be_interrupted():
     with Folder() as at:
         chain = write_chain(at("chain.tasks.json"))
         for args in (["plan", chain, "--machine", "core*65536"],
-                     ["simulate", chain, "--machine", "core*2", "--policy", "pipeline", "--requests", "20000000"]):
+                     ["simulate", chain, "--machine", "core*2", "--policy", "pipeline", "--requests", "2000000"]):
             with subprocess.Popen([BINARY, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
                 while True:  # it is at work once it has used some processor time
                     with open(f"/proc/{child.pid}/stat") as file:
