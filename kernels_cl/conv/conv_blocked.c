@@ -19,10 +19,6 @@ typedef struct tile {
 static const tile wide_tiles[] = {{28, 1}, {14, 2}, {9, 3}, {7, 3}, {6, 4}, {3, 6}, {1, 8}};
 static const tile narrow_tiles[] = {{12, 1}, {6, 2}, {4, 3}, {1, 8}};
 
-static const clv_window *window_of(const clv_call *call) {
-    return &((const clv_conv_params *)call->params)->window;
-}
-
 static int64_t groups_of(const clv_call *call) {
     return ((const clv_conv_params *)call->params)->groups;
 }
@@ -63,7 +59,7 @@ bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
 
 void clv_conv_blocked_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
     inputs[0].gap_y = (uint8_t)largest(w->pad_begin[Y], largest(w->pad_end[Y], 0));
     inputs[0].gap_x = (uint8_t)largest(w->pad_begin[X], largest(w->pad_end[X], 0));
@@ -85,7 +81,7 @@ static void flatten(clv_layout_extents *e) {
 }
 
 static void make_plan(const clv_call *call, blocked_plan *plan) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     const clv_view *in = &call->inputs[0], *out = &call->outputs[0];
     *plan = (blocked_plan){.block = in->layout.block, .groups = groups_of(call)};
     clv_layout_extents_of(&in->shape, &in->layout, &plan->in);
@@ -141,7 +137,7 @@ static const tile *choose_tile(const blocked_plan *plan) {
 static void fill_weights(const clv_call *call, const int64_t args[8], void *out_packed) {
     blocked_plan plan;
     make_plan(call, &plan);
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t vectors = args[0], block = plan.block, taps = w->kernel[Y] * w->kernel[X];
     int64_t out_channels = call->outputs[0].shape.dims[1];
     int64_t in_channels = call->inputs[0].shape.dims[1];
@@ -173,7 +169,7 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
 static clv_status *emit_weights(
     const clv_call *call, const blocked_plan *plan, int64_t vectors, const clv_emitter *emitter,
     clv_arg *out_weights) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t blocks = (plan->group_out + vectors - 1) / vectors;
     int64_t elements = plan->groups * blocks * vectors * plan->block * plan->group_in *
                        plan->block * w->kernel[Y] * w->kernel[X];
@@ -216,7 +212,7 @@ static void deal_tiles(const blocked_plan *plan, const clv_traits *traits, conv_
 static void fill_params(
     const clv_call *call, const blocked_plan *plan, const clv_traits *traits, const tile *t,
     conv_blocked_params *p) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t tiles = (plan->line + t->positions - 1) / t->positions;
     int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
     int64_t weight_input = t->vectors * plan->block * plan->block * w->kernel[Y] * w->kernel[X];
@@ -269,7 +265,7 @@ clv_status *clv_conv_blocked_emit(
     snprintf(
         options, sizeof options, "-DCLV_WIDTH=%d -DCONV_R=%d -DCONV_V=%d -DCONV_S=%d",
         (int)plan.block, (int)t->positions, (int)t->vectors,
-        window_of(call)->stride[X] == 2 ? 2 : 1);
+        clv_conv_window(call)->stride[X] == 2 ? 2 : 1);
     clv_launch launch = {
         .source = &clv_source_conv_blocked,
         .entry = "conv_blocked",

@@ -3,7 +3,12 @@
 #define CLV_KERNELS_CONV_BLOCKED_H
 
 #include "kernels_cl/blocked/blocked.h"
+#include "kernels_cl/conv/conv.h"
 #include "kernels_cl/store/store.h"
+
+static inline const clv_window *clv_conv_window(const clv_call *call) {
+    return &((const clv_conv_params *)call->params)->window;
+}
 
 bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits);
 void clv_conv_blocked_layouts(

@@ -10,10 +10,6 @@ extern const clv_kernel_source clv_source_conv_light;
 
 enum { Y = 1, X = 2, MAX_PLANAR_CHANNELS = 8 };
 
-static const clv_window *window_of(const clv_call *call) {
-    return &((const clv_conv_params *)call->params)->window;
-}
-
 static int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
@@ -33,7 +29,7 @@ static bool is_light(const clv_call *call, const clv_traits *traits) {
 /* --- depthwise ------------------------------------------------------------------------------- */
 
 bool clv_conv_depthwise_fits(const clv_call *call, const clv_traits *traits) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t groups = ((const clv_conv_params *)call->params)->groups;
     bool is_padded = true;
     for (int a = Y; a <= X; a++) {
@@ -51,7 +47,7 @@ void clv_conv_depthwise_layouts(
 
 /* args: the block. Weights [channels][1][taps] to [blocks][taps][block]. */
 static void fill_depthwise(const clv_call *call, const int64_t args[8], void *out_packed) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t taps = w->kernel[Y] * w->kernel[X], channels = call->outputs[0].shape.dims[1];
     int64_t block = args[0], blocks = (channels + block - 1) / block;
     float *to = out_packed;
@@ -69,7 +65,7 @@ clv_status *clv_conv_depthwise_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
     (void)tunables;
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t taps = w->kernel[Y] * w->kernel[X], block = call->inputs[0].layout.block;
     conv_depthwise_params p = {0};
     clv_blocked_from_view(&call->inputs[0], &p.in);
@@ -151,7 +147,7 @@ static void choose_planar_tile(
 /* args: vectors of a block of outputs, the block. [outputs][channels][taps] to
  * [blocks of outputs][channels][taps][vectors * block]. */
 static void fill_planar(const clv_call *call, const int64_t args[8], void *out_packed) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t taps = w->kernel[Y] * w->kernel[X], width = args[0] * args[1];
     int64_t channels = call->inputs[0].shape.dims[1], outputs = call->outputs[0].shape.dims[1];
     float *to = out_packed;
@@ -172,7 +168,7 @@ static void fill_planar(const clv_call *call, const int64_t args[8], void *out_p
 static clv_status *emit_planar_pad(
     const clv_call *call, const clv_traits *traits, int64_t positions, const clv_emitter *emitter,
     conv_planar_params *out_params, clv_arg *out_arg) {
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     const clv_shape *in = &call->inputs[0].shape;
     const clv_blocked *out = &out_params->out;
     int64_t last_row = (out->height - 1) * w->stride[Y] + (w->kernel[Y] - 1) * w->dilation[Y] + 1;
@@ -215,7 +211,7 @@ clv_status *clv_conv_planar_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
     (void)tunables;
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     int64_t block = call->outputs[0].layout.block, positions = 0, vectors = 0;
     int64_t channels = call->inputs[0].shape.dims[1], taps = w->kernel[Y] * w->kernel[X];
     conv_planar_params p = {0};

@@ -18,10 +18,6 @@ typedef struct winograd_tile {
 static const winograd_tile wide_tiles[] = {{28, 1}, {16, 1}, {14, 2}, {9, 3}, {4, 4}};
 static const winograd_tile narrow_tiles[] = {{12, 1}, {6, 2}};
 
-static const clv_window *window_of(const clv_call *call) {
-    return &((const clv_conv_params *)call->params)->window;
-}
-
 static int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
@@ -152,8 +148,8 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
 /* --- launches -------------------------------------------------------------------------------- */
 
 static clv_status *emit_band(
-    const clv_call *call, const clv_traits *traits, const winograd_plan *plan,
-    const clv_arg args[4], conv_winograd_params *p, const clv_emitter *emitter) {
+    const clv_traits *traits, const winograd_plan *plan, const clv_arg args[4],
+    conv_winograd_params *p, const clv_emitter *emitter) {
     int64_t groups = divide_up(p->count, plan->tile->tiles);
     p->run = (clv_u32)plan->tile->tiles;
     p->runs = (clv_u32)groups;
@@ -168,7 +164,6 @@ static clv_status *emit_band(
         .num_items = (uint64_t)(groups * plan->planes_in),
         .local_size = 1,
     };
-    (void)call;
     CLV_TRY(emitter->launch(emitter->context, &input));
     char entry[32];
     snprintf(
@@ -206,7 +201,7 @@ clv_status *clv_conv_winograd_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
     (void)tunables;
-    const clv_window *w = window_of(call);
+    const clv_window *w = clv_conv_window(call);
     winograd_plan plan;
     make_plan(call, call->inputs[0].layout.block, &plan);
     int64_t band = choose_band(&plan, traits), all = divide_up(plan.tiles, plan.tile->tiles);
@@ -245,7 +240,7 @@ clv_status *clv_conv_winograd_emit(
     for (int64_t first = 0; first < plan.tiles; first += band) {
         p.first = (clv_u32)first;
         p.count = (clv_u32)(plan.tiles - first < band ? plan.tiles - first : band);
-        CLV_TRY(emit_band(call, traits, &plan, args, &p, emitter));
+        CLV_TRY(emit_band(traits, &plan, args, &p, emitter));
     }
     return NULL;
 }
