@@ -140,6 +140,7 @@ static bool take_runs(lowering *l, const clv_node *node, const clv_call *call) {
 static bool can_place(
     lowering *l, const clv_node *node, const clv_call *call, size_t input, bool blocked) {
     int64_t first, before;
+    const uint32_t own_plain_reads = l->chosen.is_blocked[node - l->graph->nodes] ? 0 : 1;
     const clv_tensor_id whole = node->outputs[0];
     const clv_tensor_id root = root_of(l, node->inputs[input], &before);
     const clv_tensor *t = &l->graph->tensors[root];
@@ -157,7 +158,7 @@ static bool can_place(
                l->chosen.blocked_readers[root] == 0;
     }
     return root == node->inputs[input] && clv_layout_is_blocked(&l->chosen.home[root]) &&
-           l->chosen.plain_readers[root] == 1 &&
+           l->chosen.plain_readers[root] == own_plain_reads &&
            is_run_of_blocks(l, root, whole, first, l->chosen.home[root].block);
 }
 

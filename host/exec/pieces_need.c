@@ -25,6 +25,21 @@ static bool find_holding(
     return false;
 }
 
+/* A piece in the reader's memory that is just what is needed. */
+static bool find_piece(
+    const clv_piece_builder *b, const clv_piece_reader *reader, const clv_made *made, clv_part part,
+    clv_tensor_id *out_id) {
+    for (uint32_t i = 0; i < made->count && made->axis >= 0 && made->axis == part.axis; i++) {
+        const clv_source *source = &b->sources[made->first + i];
+        if (source->memory == reader->memory && source->begin == part.from &&
+            source->end == part.to) {
+            *out_id = source->id;
+            return true;
+        }
+    }
+    return false;
+}
+
 static clv_status *keep(
     clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor, clv_part part,
     bool is_shared, clv_tensor_id id) {
@@ -196,7 +211,8 @@ clv_status *clv_pieces_need(
     if (part.axis >= 0 && part.from == 0 && part.to == t->shape.dims[part.axis]) {
         part.axis = -1;
     }
-    if (find_holding(b, reader, tensor, part, out_id)) {
+    if (find_holding(b, reader, tensor, part, out_id) ||
+        find_piece(b, reader, made, part, out_id)) {
         return NULL;
     }
     if (t->data != NULL) {

@@ -180,7 +180,9 @@ static clv_status *split_channels(
     clv_split *split = NULL;
     CLV_TRY(
         clv_split_add(out_list, arena, call, "output channels", CLV_JOIN_PLACE, 1, out, &split));
-    split->grain = params->groups == 1 ? 1 : out / params->groups;
+    enum { BLOCK = 16 }; /* pieces of whole blocks lie side by side in blocked memory too */
+    const int64_t alone = out >= BLOCK ? BLOCK : 1;
+    split->grain = params->groups == 1 ? alone : out / params->groups;
     clv_split_input slice = {.need = CLV_NEED_SLICE, .axis = 0, .num = 1, .den = 1};
     clv_split_input in_channels = {.need = CLV_NEED_SLICE, .axis = 1, .num = in, .den = out};
     if (params->groups > 1) {
@@ -264,14 +266,9 @@ static clv_status *split_sum(const clv_call *call, clv_arena *arena, clv_split_l
 
 static clv_status *conv_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
     CLV_TRY(split_batch(call, arena, out_list));
-    /* where weights outweigh activations, cutting them is what pays */
-    int64_t activations =
-        clv_shape_elements(&call->inputs[0].shape) + clv_shape_elements(&call->outputs[0].shape);
-    bool weights_first = clv_shape_elements(&call->inputs[1].shape) > activations;
-    CLV_TRY(
-        weights_first ? split_channels(call, arena, out_list) : split_rows(call, arena, out_list));
-    CLV_TRY(
-        weights_first ? split_rows(call, arena, out_list) : split_channels(call, arena, out_list));
+    /* pieces of channels lie side by side and need no halos: first where moves cost nothing */
+    CLV_TRY(split_channels(call, arena, out_list));
+    CLV_TRY(split_rows(call, arena, out_list));
     return split_sum(call, arena, out_list);
 }
 

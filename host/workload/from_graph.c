@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "host/ops/op.h"
 
+#include <math.h>
 #include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a workload")
@@ -17,6 +18,20 @@ typedef struct maker {
 
 static bool moves_nothing(const clv_node *node) {
     return (node->op->flags & (CLV_OP_VIEW | CLV_OP_FROM_SHAPE)) != 0;
+}
+
+/* Slices and concatenations of runs of elements: whoever makes them writes in place, whoever reads
+ * them reads there. */
+static bool is_in_place(const clv_call *call) {
+    int64_t first;
+    bool takes = call->op->takes_run != NULL, places = call->op->places_run != NULL;
+    for (size_t i = 0; i < call->num_outputs && takes; i++) {
+        takes = call->outputs[i].dtype == CLV_DTYPE_NONE || call->op->takes_run(call, i, &first);
+    }
+    for (size_t i = 0; i < call->num_inputs && places; i++) {
+        places = call->inputs[i].data == NULL && call->op->places_run(call, i, &first);
+    }
+    return call->epilogue == NULL && (takes || places);
 }
 
 static const clv_task_time no_time[] = {
@@ -101,9 +116,34 @@ static void merge_input(
     }
 }
 
+/* A piece that needs more of an input than others have in one place puts that together first: it
+ * reads and writes it once more; and so does a reader of outputs whose pieces are no runs of
+ * elements. As a share of what the operator does, at ten flops a byte. */
+static double gathering_share(const clv_call *call, const clv_split *split) {
+    clv_cost cost;
+    double bytes = 0;
+    clv_call_cost(call, &cost);
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        const clv_split_input *need = &split->inputs[i];
+        const clv_view *input = &call->inputs[i];
+        const bool has_halo =
+            need->need == CLV_NEED_SLICE && (need->before != 0 || need->after != 0);
+        if (input->dtype != CLV_DTYPE_NONE && input->data == NULL && has_halo &&
+            clv_shape_product(&input->shape, 0, need->axis) > 1) {
+            bytes += 2 * (double)clv_view_bytes(input->dtype, &input->shape);
+        }
+    }
+    if (split->join == CLV_JOIN_PLACE && call->outputs[0].dtype != CLV_DTYPE_NONE &&
+        clv_shape_product(&call->outputs[0].shape, 0, split->axis) > 1) {
+        bytes += 2 * (double)clv_view_bytes(call->outputs[0].dtype, &call->outputs[0].shape);
+    }
+    const double work = fmax(cost.read_bytes + cost.write_bytes, cost.flops / 10);
+    return work > 0 ? fmin(0.5, bytes / work) : 0;
+}
+
 static clv_status *convert_split(
-    maker *m, const clv_node *node, const clv_task *task, const clv_split *split,
-    clv_task_split *out_split) {
+    maker *m, const clv_node *node, const clv_call *call, const clv_task *task,
+    const clv_split *split, clv_task_split *out_split) {
     clv_arena *arena = &m->workload->arena;
     clv_task_split_input *inputs = clv_arena_alloc(arena, task->num_inputs, sizeof *inputs);
     bool *is_set = clv_arena_alloc(arena, task->num_inputs, sizeof *is_set);
@@ -113,6 +153,7 @@ static clv_status *convert_split(
         .axis = split->join == CLV_JOIN_SUM ? -1 : split->axis,
         .extent = split->extent,
         .grain = split->grain,
+        .fixed_share = gathering_share(call, split),
         .inputs = inputs};
     if (inputs == NULL || is_set == NULL || out_split->name == NULL) {
         return NO_MEMORY_HERE();
@@ -154,7 +195,8 @@ static clv_status *add_splits(
     }
     task->splits = splits;
     for (size_t i = 0; i < list.num_splits; i++) {
-        CLV_TRY_DONE(convert_split(m, node, task, &list.splits[i], &splits[task->num_splits]));
+        CLV_TRY_DONE(
+            convert_split(m, node, call, task, &list.splits[i], &splits[task->num_splits]));
         task->num_splits++;
     }
 done:
@@ -216,7 +258,7 @@ static clv_status *fill_task(maker *m, const clv_node *node, clv_arena *scratch,
     CLV_TRY(add_names(m, node, task));
     CLV_TRY(add_operands(m, node, task));
     CLV_TRY(clv_call_from_node(m->graph, node, scratch, &call));
-    if (moves_nothing(node)) {
+    if (moves_nothing(node) || is_in_place(&call)) {
         task->times = no_time;
         task->num_times = 1;
     } else {
@@ -225,7 +267,7 @@ static clv_status *fill_task(maker *m, const clv_node *node, clv_arena *scratch,
         task->traffic_bytes = cost.read_bytes + cost.write_bytes;
         task->weight_bytes = (uint64_t)cost.weight_bytes;
     }
-    return add_splits(m, node, &call, task);
+    return is_in_place(&call) ? NULL : add_splits(m, node, &call, task);
 }
 
 static clv_status *add_tasks(maker *m) {
