@@ -232,13 +232,100 @@ static uint32_t find_idle(clv_clock *c, uint32_t planned) {
     return idle->count > 0 ? idle->items[0] : NONE;
 }
 
+/* --- transfers that occupy units too --- */
+
+/* A unit that cannot overlap does its launches and its transfers in one order, that of their
+ * numbers: what comes first is not passed by what would keep the unit busy for longer than the
+ * first has to wait for its link or its other unit. So no transfer is put off for ever, and no unit
+ * waits for one while there is time for something else. */
+
+static double free_at_us(const clv_clock *c, uint32_t resource) {
+    uint32_t step = c->running[resource];
+    return step != NONE ? fmax(c->run->end_us[step], c->now_us) : c->now_us;
+}
+
+/* When all that a transfer occupies will be free. */
+static double may_start_at_us(const clv_clock *c, uint32_t send) {
+    const clv_schedule_step *step = &c->schedule->steps[send];
+    double when_us = c->now_us;
+    for (int k = shares_link(c, step) ? 1 : 0; k < CLV_STEP_RESOURCES; k++) {
+        if (step->resources[k] != NONE) {
+            when_us = fmax(when_us, free_at_us(c, step->resources[k]));
+        }
+    }
+    return when_us;
+}
+
+/* Whether a launch may go before the transfers that wait for its unit. */
+static bool may_pass(const clv_clock *c, uint32_t index, uint32_t unit, double duration_us) {
+    const clv_clock_heap *joint = &c->joint[unit];
+    if (c->mode == CLV_CLOCK_STATIC || joint->count == 0 || joint->items[0] > index) {
+        return true;
+    }
+    uint32_t first = joint->items[0];
+    uint32_t ahead = c->ready[c->schedule->steps[first].resources[0]].items[0];
+    double when_us = fmax(may_start_at_us(c, first), may_start_at_us(c, ahead));
+    return when_us > c->now_us && c->now_us + duration_us <= when_us;
+}
+
+/* Whether a transfer is the first of all that its units could do. */
+static bool is_first_of_units(const clv_clock *c, uint32_t send) {
+    const clv_schedule_step *step = &c->schedule->steps[send];
+    for (int k = 1; c->mode != CLV_CLOCK_STATIC && k < CLV_STEP_RESOURCES; k++) {
+        uint32_t unit = step->resources[k];
+        if (unit == NONE) {
+            continue;
+        }
+        const clv_clock_heap *ready = &c->ready[unit];
+        bool is_behind = ready->count > 0 && ready->items[0] < send &&
+                         has_slot(c, &c->schedule->steps[ready->items[0]]);
+        if (is_behind || c->joint[unit].items[0] != send) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool join_queues(clv_clock *c, uint32_t send) {
+    const clv_schedule_step *step = &c->schedule->steps[send];
+    bool ok = true;
+    for (int k = 1; c->mode != CLV_CLOCK_STATIC && k < CLV_STEP_RESOURCES; k++) {
+        uint32_t unit = step->resources[k];
+        ok = ok && (unit == NONE || heap_push(&c->joint[unit], send));
+    }
+    return ok;
+}
+
+static void leave_queues(clv_clock *c, uint32_t send) {
+    const clv_schedule_step *step = &c->schedule->steps[send];
+    for (int k = 1; c->mode != CLV_CLOCK_STATIC && k < CLV_STEP_RESOURCES; k++) {
+        if (step->resources[k] != NONE) {
+            heap_pop(&c->joint[step->resources[k]]);
+        }
+    }
+}
+
+/* The units of a link's next transfer may do something else if it has to wait for longer. */
+static bool mark_units(clv_clock *c, uint32_t link) {
+    bool ok = true;
+    if (!c->has_joint || link < c->machine->num_units || c->ready[link].count == 0) {
+        return true;
+    }
+    const clv_schedule_step *step = &c->schedule->steps[c->ready[link].items[0]];
+    for (int k = 1; k < CLV_STEP_RESOURCES; k++) {
+        ok = ok && (step->resources[k] == NONE || mark(c, step->resources[k]));
+    }
+    return ok;
+}
+
 /* Whether all that the step occupies is free, and in STATIC its turn has come. */
 static bool can_start(clv_clock *c, uint32_t index) {
     const clv_schedule_step *step = &c->schedule->steps[index];
     if (c->mode == CLV_CLOCK_DYNAMIC && step->kind != CLV_SCHEDULE_SEND) {
         uint32_t unit = find_idle(c, step->resources[0]);
         c->run->unit[index] = unit != NONE ? unit : step->resources[0];
-        return unit != NONE && has_slot(c, step);
+        return unit != NONE && has_slot(c, step) &&
+               may_pass(c, index, unit, step->duration_us + c->dispatch_us);
     }
     for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
         uint32_t r = step->resources[k];
@@ -252,7 +339,9 @@ static bool can_start(clv_clock *c, uint32_t index) {
             return false;
         }
     }
-    return has_slot(c, step);
+    return step->kind == CLV_SCHEDULE_SEND
+               ? is_first_of_units(c, index)
+               : has_slot(c, step) && may_pass(c, index, step->resources[0], step->duration_us);
 }
 
 static bool start(clv_clock *c, uint32_t index) {
@@ -269,6 +358,7 @@ static bool start(clv_clock *c, uint32_t index) {
         }
     }
     take_slot(c, index);
+    leave_queues(c, index);
     c->is_ready[index] = false;
     c->run->start_us[index] = c->now_us;
     c->run->end_us[index] = c->now_us + duration_us;
@@ -310,7 +400,7 @@ static bool dispatch(clv_clock *c, uint32_t resource) {
         } else {
             heap_pop(ready);
         }
-        if (!start(c, step)) {
+        if (!start(c, step) || !mark_units(c, resource)) {
             return false;
         }
     }
@@ -322,7 +412,7 @@ static bool dispatch(clv_clock *c, uint32_t resource) {
 static bool make_ready(clv_clock *c, uint32_t step) {
     uint32_t resource = queue_of(c, c->schedule->steps[step].resources[0]);
     c->is_ready[step] = true;
-    return heap_push(&c->ready[resource], step) && mark(c, resource);
+    return heap_push(&c->ready[resource], step) && join_queues(c, step) && mark(c, resource);
 }
 
 /* Lets the next request of a group in. */
@@ -344,6 +434,20 @@ static bool admit(clv_clock *c, uint32_t group) {
     return true;
 }
 
+/* A unit that has become free may do its part of a transfer. */
+static bool mark_next_send(clv_clock *c, uint32_t unit) {
+    if (!c->has_joint || unit >= c->machine->num_units) {
+        return true;
+    }
+    if (c->mode == CLV_CLOCK_STATIC) { /* whose turn it is */
+        const clv_schedule *s = c->schedule;
+        uint64_t next = c->next_in_order[unit];
+        return next >= s->order_offsets[unit + 1] || mark(c, s->steps[s->order[next]].resources[0]);
+    }
+    const clv_clock_heap *joint = &c->joint[unit];
+    return joint->count == 0 || mark(c, c->schedule->steps[joint->items[0]].resources[0]);
+}
+
 static bool finish(clv_clock *c, uint32_t index) {
     const clv_schedule *s = c->schedule;
     const clv_schedule_step *step = &s->steps[index];
@@ -354,9 +458,7 @@ static bool finish(clv_clock *c, uint32_t index) {
             c->running[r] = NONE;
             ok = ok && mark(c, queue_of(c, r));
             ok = ok && (r >= c->machine->num_units || become_idle(c, r));
-            for (uint32_t l = c->machine->num_units; c->has_joint && l < s->num_resources; l++) {
-                ok = ok && (c->ready[l].count == 0 || mark(c, l));
-            }
+            ok = ok && mark_next_send(c, r);
         }
     }
     for (uint64_t i = c->first_after[index]; i < c->first_after[index + 1]; i++) {

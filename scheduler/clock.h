@@ -1,9 +1,11 @@
 /* The virtual clock: runs the steps of a schedule on the machine that it was made for.
  *
- * Units and directions of links do one step at a time. Launches on one memory share its bandwidth:
- * each draws what it would alone, until the sum is more than there is; then it is shared out evenly
- * (max-min fair), and those that get less than they would draw slow down in proportion. A step that
- * writes an output buffer starts when its unit has a free one. Same input, same run, to the bit.
+ * Units and directions of links do one step at a time. What is ready goes in the order of its
+ * numbers, transfers that occupy a unit among its launches. Launches on one memory share its
+ * bandwidth: each draws what it would alone, until the sum is more than there is; then it is shared
+ * out evenly (max-min fair), and those that get less than they would draw slow down in proportion.
+ * A step that writes an output buffer starts when its unit has a free one. Same input, same run, to
+ * the bit.
  */
 #ifndef CLV_SCHEDULER_CLOCK_H
 #define CLV_SCHEDULER_CLOCK_H

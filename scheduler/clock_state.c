@@ -21,6 +21,9 @@ void clv_clock_deinit(clv_clock *c) {
     for (uint32_t i = 0; c->idle != NULL && i < c->machine->num_units; i++) {
         clv_free(c->idle[i].items);
     }
+    for (uint32_t i = 0; c->joint != NULL && i < c->machine->num_units; i++) {
+        clv_free(c->joint[i].items);
+    }
     for (uint32_t i = 0; c->pools != NULL && i < c->num_pools; i++) {
         clv_free(c->pools[i].members);
     }
@@ -30,6 +33,7 @@ void clv_clock_deinit(clv_clock *c) {
     clv_free(c->ready);
     clv_free(c->free_slots);
     clv_free(c->idle);
+    clv_free(c->joint);
     clv_free(c->pools);
     clv_run_destroy(c->run);
 }
@@ -66,10 +70,10 @@ static bool allocate(clv_clock *c) {
            NEW(c->want, steps) && NEW(c->running, resources) && NEW(c->next_in_order, resources) &&
            NEW(c->ready, resources) && NEW(c->is_marked, resources) &&
            NEW(c->free_slots, c->machine->num_units) && NEW(c->idle, c->machine->num_units) &&
-           NEW(c->is_idle, c->machine->num_units) && NEW(c->held_bytes, c->machine->num_units) &&
-           NEW(c->next_request, s->num_groups) && NEW(c->request_after, s->num_requests) &&
-           NEW(c->left_in_request, s->num_requests) && NEW(c->pools, c->num_pools) &&
-           NEW(c->events, steps);
+           NEW(c->is_idle, c->machine->num_units) && NEW(c->joint, c->machine->num_units) &&
+           NEW(c->held_bytes, c->machine->num_units) && NEW(c->next_request, s->num_groups) &&
+           NEW(c->request_after, s->num_requests) && NEW(c->left_in_request, s->num_requests) &&
+           NEW(c->pools, c->num_pools) && NEW(c->events, steps);
 }
 
 /* Who waits for each step, from who each step waits for. */

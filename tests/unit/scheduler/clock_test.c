@@ -123,6 +123,46 @@ static void transfers_share_a_link(void **state) {
     tear_down(&r);
 }
 
+/* p has 2 us and a transfer of 4 for each request, q has 10: a transfer is due before what p could
+ * do for later requests, else q would have nothing to do until p has done all of that (100 us). */
+static void transfers_are_not_put_off(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":2}},"
+                 "{\"name\":\"b\",\"time_us\":{\"q\":10}}],"
+                 "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":4}]}",
+        .machine = "p overlap=no; q; link p host bw=1M",
+        .policy = "pipeline",
+        .num_requests = 8,
+        .depth = CLV_DEPTH_UNLIMITED};
+    static const clv_clock_mode modes[] = {CLV_CLOCK_LIST, CLV_CLOCK_STATIC, CLV_CLOCK_DYNAMIC};
+    rig r;
+    set_up(&r, &s);
+    for (int i = 0; i < 3; i++) {
+        clv_run *out = run(&r, modes[i], 0);
+        assert_true(out->makespan_us == 2 + 4 + 8 * 10);
+        clv_run_destroy(out);
+    }
+    tear_down(&r);
+}
+
+/* core:0 and core:1 share the link, which is busy until 11 when core:1's transfer is ready at 2:
+ * core:1 has time for e, but not for f, which would keep it until 22. */
+static void there_is_time_while_a_link_is_busy(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"core:0\":1}},"
+                 "{\"name\":\"b\",\"time_us\":{\"core:1\":2}},"
+                 "{\"name\":\"c\",\"time_us\":{\"q\":1}},{\"name\":\"d\",\"time_us\":{\"q\":1}},"
+                 "{\"name\":\"e\",\"time_us\":{\"core:1\":5}},"
+                 "{\"name\":\"f\",\"time_us\":{\"core:1\":20}}],"
+                 "\"edges\":[{\"from\":\"a\",\"to\":\"c\",\"bytes\":10},"
+                 "{\"from\":\"b\",\"to\":\"d\",\"bytes\":10}]}",
+        .machine = "core*2 overlap=no; q; link host q bw=1M",
+        .policy = "pipeline"};
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "abcdef", (double[]){1, 2, 12, 22, 7, 41});
+}
+
 /* a on p to c on q, b on q to d on p, at the same time. */
 static void directions_of_a_link(void **state) {
     (void)state;
@@ -261,6 +301,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_bound_tasks_slow_each_other_down),
         cmocka_unit_test(transfers_share_a_link),
+        cmocka_unit_test(transfers_are_not_put_off),
+        cmocka_unit_test(there_is_time_while_a_link_is_busy),
         cmocka_unit_test(directions_of_a_link),
         cmocka_unit_test(crews_take_what_is_ready),
         cmocka_unit_test(chunks_are_shared_out),
