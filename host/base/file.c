@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A pipe or device without end must not fill the memory. */
@@ -199,6 +201,46 @@ clv_status *clv_file_replace(const char *path, const void *data, size_t bytes) {
         return write_in_place(path, data, bytes);
     }
     return replace_regular(path, info.st_mode & 0777, data, bytes);
+}
+
+clv_status *clv_file_append(const char *path, const void *data, size_t bytes) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return io_error("write", path, errno);
+    }
+    int error = write_all(fd, data, bytes) ? 0 : errno;
+    if (close(fd) != 0 && error == 0) {
+        error = errno;
+    }
+    return error != 0 ? io_error("write", path, error) : NULL;
+}
+
+clv_status *clv_file_lock(const char *path, int *out_lock) {
+    enum { TRIES = 200 };
+    static const struct timespec pause = {.tv_nsec = 5000000};
+    *out_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*out_lock < 0) {
+        return io_error("lock", path, errno);
+    }
+    int error = EWOULDBLOCK;
+    for (int i = 0; i < TRIES && (error == EWOULDBLOCK || error == EINTR); i++) {
+        if (i != 0) {
+            nanosleep(&pause, NULL);
+        }
+        error = flock(*out_lock, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    }
+    if (error != 0) {
+        close(*out_lock);
+        *out_lock = -1;
+        return io_error("lock", path, error);
+    }
+    return NULL;
+}
+
+void clv_file_unlock(int lock) {
+    if (lock >= 0) {
+        close(lock); /* its lock goes with it */
+    }
 }
 
 static bool is_folder(const char *path) {

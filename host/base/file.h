@@ -20,6 +20,12 @@ void clv_file_drop_pages(const clv_mapped_file *file);
 
 /* Writes beside `path`, then renames: readers see the old file or the new one, never half. */
 clv_status *clv_file_replace(const char *path, const void *data, size_t bytes) CLV_CHECKED;
+/* Adds to the end of `path` in one write; makes the file where there is none. */
+clv_status *clv_file_append(const char *path, const void *data, size_t bytes) CLV_CHECKED;
+/* Holds the lock that the file `path` stands for, which is made, against every other holder, in
+ * this process too, until clv_file_unlock. Waits at most a second or so: IO then. */
+clv_status *clv_file_lock(const char *path, int *out_lock) CLV_CHECKED;
+void clv_file_unlock(int lock);
 /* Makes the folder and its parents. */
 clv_status *clv_folder_create(const char *path) CLV_CHECKED;
 /* The user's cache folder for cleave (CLEAVE_CACHE_DIR, XDG_CACHE_HOME, HOME), not yet made; NULL:

@@ -281,6 +281,29 @@ static int remove_folder(void **state) {
     return system(command);
 }
 
+static void files_grow_at_their_end(void **state) {
+    (void)state;
+    assert_ok(clv_file_append(at("grows"), "one", 3));
+    assert_ok(clv_file_append(at("grows"), " two", 4));
+    assert_content(at("grows"), "one two");
+    assert_failed(IO, "cannot write", clv_file_append(folder, "x", 1));
+    assert_failed(IO, "missing/file': No such", clv_file_append(at("missing/file"), "x", 1));
+}
+
+/* A lock is held against this process too; who waits for one that is not given back is told. */
+static void locks_exclude_each_other(void **state) {
+    (void)state;
+    int lock, other;
+    assert_ok(clv_file_lock(at("lock"), &lock));
+    assert_failed(IO, "cannot lock", clv_file_lock(at("lock"), &other));
+    assert_int_equal(other, -1);
+    clv_file_unlock(other);
+    clv_file_unlock(lock);
+    assert_ok(clv_file_lock(at("lock"), &lock));
+    clv_file_unlock(lock);
+    assert_failed(IO, "missing/lock': No such", clv_file_lock(at("missing/lock"), &lock));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_mapped),
@@ -293,6 +316,8 @@ int main(void) {
         cmocka_unit_test(devices_are_written_in_place),
         cmocka_unit_test(what_cannot_be_written_is_named),
         cmocka_unit_test(readers_never_see_half),
+        cmocka_unit_test(files_grow_at_their_end),
+        cmocka_unit_test(locks_exclude_each_other),
         cmocka_unit_test(folders_are_made_with_parents),
         cmocka_unit_test(the_cache_folder_follows_the_environment),
         cmocka_unit_test(paths_beside),
