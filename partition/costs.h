@@ -5,6 +5,22 @@
 #include "host/machine/machine.h"
 #include "partition/workload.h"
 
+struct clv_costs;
+struct clv_group; /* partition/plan.h */
+
+/* What a group of units does with many requests, by itself. */
+typedef struct clv_steady {
+    double period_us;   /* between results */
+    double latency_us;  /* of one request alone */
+    uint32_t in_flight; /* requests under way at once */
+} clv_steady;
+
+/* Runs a group with at most `depth` requests in flight (0: as many as its buffers allow).
+ * UNSUPPORTED: a deadlock, with its cycle. NO_MEMORY. */
+typedef clv_status *(*clv_ask_clock)(
+    const struct clv_costs *costs, const struct clv_group *group, uint32_t depth,
+    clv_steady *out_steady);
+
 /* Units that are alike for every task (same times, memory bandwidth, ...) share a class: a row for
  * 1,024 equal GPUs. */
 typedef struct clv_costs {
@@ -19,6 +35,10 @@ typedef struct clv_costs {
     double *traffic_us; /* [num_tasks][num_classes]: its memory traffic at the unit's full
                            bandwidth; <= time */
     uint8_t *origin;    /* [num_tasks][num_classes], clv_origin */
+    /* How units whose output buffers are full hold one another up, which no sum of times tells.
+     * Whoever makes the table sets it, to clv_steady_state of the scheduler. NULL: plans are
+     * measured as if there were buffers enough. */
+    clv_ask_clock ask_clock;
 } clv_costs;
 
 /* UNSUPPORTED names a task that no unit can run. */

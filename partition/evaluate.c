@@ -620,3 +620,11 @@ clv_status *clv_evaluate_latency(
     *out_us = w.end_us;
     return NULL;
 }
+
+bool clv_group_blocks(const clv_costs *costs, const clv_group *group) {
+    bool has_slots = false;
+    for (uint32_t i = 0; i < group->num_pieces && !has_slots; i++) {
+        has_slots = costs->machine->units[group->pieces[i].unit].slots > 0;
+    }
+    return has_slots && !group->is_serial && costs->ask_clock != NULL;
+}

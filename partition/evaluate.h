@@ -71,6 +71,8 @@ double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where);
  * `out_start_us` [num_tasks] may be NULL. */
 clv_status *clv_evaluate_latency(
     clv_evaluator *ev, const clv_group *group, double *out_us, double *out_start_us) CLV_CHECKED;
+/* Whether full output buffers may hold the group up, and there is a clock to ask what that does. */
+bool clv_group_blocks(const clv_costs *costs, const clv_group *group);
 /* Adds what the group holds on each unit at `depth` requests in flight to ev->held. */
 clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth)
     CLV_CHECKED;

@@ -33,7 +33,9 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
     if (plan->objective == CLV_LATENCY || bound_us < plan->period_us * (1 - 1e-9)) {
         plan->limit = clv_arena_printf(
             &plan->arena, "%s; most loaded is %s",
-            plan->depth > 1 ? "requests in flight are too few" : "one request at a time",
+            plan->depth <= 1                            ? "one request at a time"
+            : clv_group_blocks(ev->costs, plan->groups) ? "output buffers are full at times"
+                                                        : "requests in flight are too few",
             where < machine->num_units ? machine->units[where].name : "a link or memory");
     } else if (where < machine->num_units) {
         uint32_t stage = 0;
@@ -149,6 +151,20 @@ static clv_status *list_units(const clv_costs *costs, clv_arena *arena, uint32_t
     return *out_units != NULL ? NULL : NO_MEMORY_HERE();
 }
 
+/* The period of a group by itself; where buffers hold units up, its latency too. */
+static clv_status *find_period(
+    const clv_costs *costs, clv_group *group, uint32_t depth, double *out_period_us) {
+    clv_steady steady;
+    if (clv_group_blocks(costs, group)) {
+        CLV_TRY(costs->ask_clock(costs, group, depth, &steady));
+        group->latency_us = steady.latency_us;
+        *out_period_us = fmax(group->bound_us, steady.period_us);
+        return NULL;
+    }
+    *out_period_us = fmax(group->bound_us, group->latency_us / depth);
+    return NULL;
+}
+
 static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan) {
     double slowest_us = 0;
     plan->latency_us = (double)INFINITY;
@@ -158,7 +174,7 @@ static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan) {
         CLV_TRY(clv_evaluate_loads(ev, group, 1));
         group->bound_us = clv_evaluate_bound(ev, NULL);
         CLV_TRY(clv_evaluate_latency(ev, group, &group->latency_us, NULL));
-        group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
+        CLV_TRY(find_period(ev->costs, group, group->depth, &group->period_us));
         plan->latency_us = fmin(plan->latency_us, group->latency_us);
         plan->depth += group->depth;
         slowest_us = fmax(slowest_us, group->share * group->period_us);
@@ -249,7 +265,8 @@ static clv_status *make_plan(
         .num_units = num_units,
         .objective = plan->objective,
         .request = request,
-        .budget = request->budget > 0 ? request->budget : DEFAULT_BUDGET};
+        .budget = request->budget > 0 ? request->budget : DEFAULT_BUDGET,
+        .may_lower_depth = request->depth == 0 && spec.levels[0].policy == clv_policy_find("auto")};
     CLV_TRY(clv_problem_read_pins(&problem));
     CLV_TRY(run_policy(&problem, &spec, &draft));
     CLV_TRY(fill_plan(&problem, &spec, &draft, plan));
@@ -278,6 +295,19 @@ done:
 
 /* --- other depths --- */
 
+/* The period of a group with so many requests in flight: INFINITY where that ends in a deadlock. */
+static clv_status *find_period_at(
+    const clv_costs *costs, const clv_group *group, uint32_t depth, double *out_us) {
+    clv_group copy = *group;
+    clv_status *status = find_period(costs, &copy, depth, out_us);
+    if (clv_status_code(status) == CLV_UNSUPPORTED) {
+        clv_status_destroy(status);
+        *out_us = (double)INFINITY;
+        return NULL;
+    }
+    return status;
+}
+
 clv_status *clv_plan_depths(
     const clv_costs *costs, const clv_plan *plan, uint32_t max_depth, clv_plan_depth *out_rows) {
     clv_evaluator *ev;
@@ -297,7 +327,9 @@ clv_status *clv_plan_depths(
             const clv_group *group = &plan->groups[g];
             uint32_t own = d / plan->num_groups + (g < d % plan->num_groups ? 1 : 0);
             if (own > 0) {
-                rate += 1 / fmax(fmax(group->bound_us, group->latency_us / own), 1e-12);
+                double period_us;
+                CLV_TRY_DONE(find_period_at(costs, group, own, &period_us));
+                rate += 1 / fmax(period_us, 1e-12);
             }
             CLV_TRY_DONE(clv_evaluate_memory(ev, group, own));
         }

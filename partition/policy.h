@@ -53,6 +53,9 @@ struct clv_problem {
     clv_objective objective;
     const clv_plan_request *request;
     uint64_t budget; /* steps */
+    /* Where full buffers deadlock with as many requests as they admit: fewer in flight (auto,
+     * which may choose). Else such a draft is refused. */
+    bool may_lower_depth;
 };
 
 /* USAGE, with the nearest name. */

@@ -120,7 +120,8 @@ static clv_status *try_count(
                           num_groups, count, (unsigned)MAX_PLACEMENTS));
         return NULL;
     }
-    for (uint32_t deal = 0; deal < NUM_DEALS; deal++) {
+    bool is_bespoke = problem->costs->machine->bespoke != CLV_BESPOKE_NO;
+    for (uint32_t deal = is_bespoke ? 1 : 0; deal < NUM_DEALS; deal++) { /* every kind to each */
         clv_draft draft;
         bool may_skip = problem->level.count == 0 && problem->num_inner == 0;
         clv_status *failure = make_groups(problem, num_groups, deal, may_skip, &draft);
@@ -160,7 +161,7 @@ clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draf
     }
     if (problem->level.count > 0) {
         CLV_TRY_DONE(try_count(problem, problem->level.count, out_draft, &refusal));
-    } else if (problem->num_inner == 0) {
+    } else if (problem->num_inner == 0 && problem->costs->machine->bespoke == CLV_BESPOKE_NO) {
         CLV_TRY_DONE(try_count(problem, num_units, out_draft, &refusal));
     } else {
         CLV_TRY_DONE(try_counts(problem, out_draft, &refusal));

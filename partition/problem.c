@@ -66,11 +66,61 @@ static clv_status *measure_group(const clv_problem *problem, clv_group *group) {
     group->bound_us = clv_evaluate_bound(problem->ev, NULL);
     CLV_TRY(clv_evaluate_latency(problem->ev, group, &group->latency_us, NULL));
     group->depth = wanted_depth(problem, group);
+    group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
+    return NULL;
+}
+
+/* As many requests as the buffers admit; where that deadlocks and fewer may be tried, half of
+ * `depth`, a quarter, and so on. *out_depth is 0 where nothing had to be lowered. */
+static clv_status *ask_unlimited(
+    const clv_problem *problem, const clv_group *group, clv_steady *out_steady,
+    uint32_t *out_depth) {
+    const clv_costs *costs = problem->costs;
+    clv_status *status = costs->ask_clock(costs, group, 0, out_steady);
+    *out_depth = 0;
+    for (uint32_t depth = group->depth; problem->may_lower_depth && depth > 0; depth /= 2) {
+        if (clv_status_code(status) != CLV_UNSUPPORTED) {
+            return status;
+        }
+        clv_status_destroy(status);
+        *out_depth = depth;
+        status = costs->ask_clock(costs, group, depth, out_steady);
+    }
+    return status;
+}
+
+/* Period, latency and depth where full buffers hold units up; `depth` 0: the fewest requests in
+ * flight that do as well as all that the buffers admit, by Little's law. */
+static clv_status *measure_blocking(const clv_problem *problem, uint32_t depth, clv_group *group) {
+    const clv_costs *costs = problem->costs;
+    clv_steady steady, fewer;
+    if (!clv_group_blocks(costs, group)) {
+        return NULL;
+    }
+    if (depth > 0) {
+        CLV_TRY(costs->ask_clock(costs, group, depth, &steady));
+    } else {
+        CLV_TRY(ask_unlimited(problem, group, &steady, &depth));
+    }
+    if (depth == 0) {
+        depth = (uint32_t)ceil(steady.latency_us / fmax(steady.period_us, 1e-12) - 1e-9);
+        clv_status *status = costs->ask_clock(costs, group, depth > 0 ? depth : 1, &fewer);
+        bool is_as_good = status == NULL && fewer.period_us <= steady.period_us * (1 + 1e-9);
+        if (clv_status_code(status) != CLV_UNSUPPORTED) {
+            CLV_TRY(status);
+        }
+        clv_status_destroy(status);
+        depth = is_as_good ? depth : steady.in_flight;
+    }
+    group->period_us = fmax(steady.period_us, group->bound_us);
+    group->latency_us = steady.latency_us;
+    group->depth = depth > 0 ? depth : 1;
     return NULL;
 }
 
 /* Lowers depths that were not asked for until memory suffices. */
-static clv_status *fit_depths(const clv_problem *problem, clv_draft *draft) {
+static clv_status *fit_depths(const clv_problem *problem, clv_draft *draft, bool *out_is_lower) {
+    *out_is_lower = false;
     for (;;) {
         bool can_lower = false;
         clv_evaluate_begin(problem->ev);
@@ -82,8 +132,11 @@ static clv_status *fit_depths(const clv_problem *problem, clv_draft *draft) {
             return clv_evaluate_limits(problem->ev);
         }
         for (uint32_t g = 0; g < draft->num_groups; g++) {
-            uint32_t depth = draft->groups[g].depth;
-            draft->groups[g].depth = depth > 8 ? depth - depth / 4 : depth > 1 ? depth - 1 : 1;
+            clv_group *group = &draft->groups[g];
+            uint32_t depth = group->depth;
+            group->depth = depth > 8 ? depth - depth / 4 : depth > 1 ? depth - 1 : 1;
+            group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
+            *out_is_lower = true;
         }
     }
 }
@@ -94,7 +147,6 @@ static clv_status *score_together(const clv_problem *problem, clv_draft *draft) 
     draft->depth = 0;
     for (uint32_t g = 0; g < draft->num_groups; g++) {
         clv_group *group = &draft->groups[g];
-        group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
         draft->latency_us = fmin(draft->latency_us, group->latency_us);
         draft->depth += group->depth;
         rate += 1 / fmax(group->period_us, 1e-12);
@@ -110,21 +162,34 @@ static clv_status *score_together(const clv_problem *problem, clv_draft *draft) 
     return NULL;
 }
 
-clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) {
-    for (uint32_t g = 0; g < draft->num_groups; g++) {
-        CLV_TRY(measure_group(problem, &draft->groups[g]));
-        if (problem->request->depth > 0) {
-            uint32_t depth = problem->request->depth, groups = draft->num_groups;
-            uint32_t own = depth / groups + (g < depth % groups ? 1 : 0);
-            draft->groups[g].depth = own > 0 ? own : 1;
-        }
-        if (!isfinite(draft->groups[g].bound_us) || !isfinite(draft->groups[g].latency_us)) {
-            return CLV_ERROR(
-                UNSUPPORTED, "a task is on a unit that cannot run it, or its times add up to more "
-                             "than can be counted");
-        }
+/* One group by itself; its depth is its part of what was asked for. */
+static clv_status *score_alone(const clv_problem *problem, clv_draft *draft, uint32_t g) {
+    clv_group *group = &draft->groups[g];
+    uint32_t asked = problem->request->depth, groups = draft->num_groups;
+    CLV_TRY(measure_group(problem, group));
+    if (asked > 0) {
+        uint32_t own = asked / groups + (g < asked % groups ? 1 : 0);
+        group->depth = own > 0 ? own : 1;
+        group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
     }
-    CLV_TRY(fit_depths(problem, draft));
+    if (!isfinite(group->bound_us) || !isfinite(group->latency_us)) {
+        return CLV_ERROR(
+            UNSUPPORTED, "a task is on a unit that cannot run it, or its times add up to more "
+                         "than can be counted");
+    }
+    bool is_limited = asked > 0 || problem->objective == CLV_LATENCY;
+    return measure_blocking(problem, is_limited ? group->depth : 0, group);
+}
+
+clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) {
+    bool is_lower;
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        CLV_TRY(score_alone(problem, draft, g));
+    }
+    CLV_TRY(fit_depths(problem, draft, &is_lower));
+    for (uint32_t g = 0; is_lower && g < draft->num_groups; g++) {
+        CLV_TRY(measure_blocking(problem, draft->groups[g].depth, &draft->groups[g]));
+    }
     return score_together(problem, draft);
 }
 

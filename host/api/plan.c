@@ -9,6 +9,7 @@
 #include "host/workload/bespoke.h"
 #include "host/workload/from_graph.h"
 #include "host/workload/times.h"
+#include "scheduler/steady.h"
 
 #include <math.h>
 #include <string.h>
@@ -166,6 +167,12 @@ static clv_status *make_machine(const char *policy, cleave_plan *plan) {
         pattern, plan->workload, policy != NULL ? policy : fallback, &plan->machine);
 }
 
+static clv_status *make_costs(cleave_plan *plan) {
+    CLV_TRY(clv_costs_create(plan->workload, plan->machine, &plan->costs));
+    plan->costs->ask_clock = clv_steady_state;
+    return NULL;
+}
+
 static clv_status *read_plan(
     const cleave_options *options, const clv_mapped_file *file, cleave_plan *plan) {
     clv_arena arena;
@@ -183,7 +190,7 @@ static clv_status *read_plan(
     }
     clv_arena_deinit(&arena);
     CLV_TRY(status);
-    CLV_TRY(clv_costs_create(plan->workload, plan->machine, &plan->costs));
+    CLV_TRY(make_costs(plan));
     return clv_plan_parse_json(
         plan->costs, options->plan, (const char *)file->data, file->bytes, &plan->plan);
 }
@@ -191,7 +198,7 @@ static clv_status *read_plan(
 static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan) {
     clv_plan_words words;
     CLV_TRY(make_machine(options->policy, plan));
-    CLV_TRY(clv_costs_create(plan->workload, plan->machine, &plan->costs));
+    CLV_TRY(make_costs(plan));
     clv_status *status = clv_plan_words_init(options, plan->machine->num_units, &words);
     if (status == NULL) {
         status = clv_plan_create(plan->costs, &words.request, &plan->plan);

@@ -8,9 +8,9 @@
 #include "scheduler/clock.h"
 #include "scheduler/critical.h"
 #include "scheduler/run_memory.h"
+#include "scheduler/steady.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Requests that nobody asked for: enough for a steady state, and steps that take a moment. */
@@ -44,57 +44,6 @@ static uint32_t default_requests(const cleave_plan *plan) {
     double wanted = fmin(fmax(4.0 * p->depth, FEWEST_REQUESTS), MOST_REQUESTS);
     double most = (double)MOST_STEPS / (plan->workload->num_tasks + 1.0);
     return (uint32_t)fmax(fmin(wanted, most), fmin(2.0 * p->depth + 2, MOST_REQUESTS));
-}
-
-typedef struct moment {
-    double time_us;
-    int32_t change;
-} moment;
-
-static int compare_moments(const void *a, const void *b) {
-    const moment *x = a, *y = b;
-    if (x->time_us != y->time_us) {
-        return x->time_us < y->time_us ? -1 : 1;
-    }
-    return x->change - y->change; /* what ends makes room for what begins */
-}
-
-/* How many requests of a group were under way at once. */
-static uint32_t count_in_flight(const cleave_timeline *t, uint32_t group, moment *moments) {
-    const clv_schedule *s = t->schedule;
-    const clv_run *run = run_of(t);
-    size_t count = 0;
-    for (uint32_t r = 0; r < s->num_requests; r++) {
-        double start_us = (double)INFINITY, end_us = 0;
-        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            start_us = fmin(start_us, run->start_us[i]);
-            end_us = fmax(end_us, run->end_us[i]);
-        }
-        if (s->group_of_request[r] == group && start_us < end_us) {
-            moments[count++] = (moment){start_us, 1};
-            moments[count++] = (moment){end_us, -1};
-        }
-    }
-    qsort(moments, count, sizeof *moments, compare_moments);
-    int32_t now = 0, most = 1;
-    for (size_t i = 0; i < count; i++) {
-        now += moments[i].change;
-        most = now > most ? now : most;
-    }
-    return (uint32_t)most;
-}
-
-static clv_status *count_requests(cleave_timeline *t) {
-    moment *moments = clv_alloc_zeroed(2 * (size_t)t->schedule->num_requests, sizeof *moments);
-    if (moments == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for a timeline");
-    }
-    t->in_flight = 0;
-    for (uint32_t g = 0; g < t->schedule->num_groups; g++) {
-        t->in_flight += count_in_flight(t, g, moments);
-    }
-    clv_free(moments);
-    return NULL;
 }
 
 /* NO_MEMORY where the run holds more than there is; *out_fits tells that from other failures. */
@@ -138,13 +87,15 @@ static clv_status *run_at_depth(
         .num_chunks = t->is_dynamic ? options->chunks : 0};
     *out_fits = true;
     drop_run(t);
-    t->depth = depth == CLV_DEPTH_UNLIMITED ? 0 : depth;
+    t->depth = depth == CLV_DEPTH_UNLIMITED ? 0
+               : depth == CLV_DEPTH_OF_PLAN ? t->plan->plan->depth
+                                            : depth;
     CLV_TRY(clv_schedule_create(costs, t->plan->plan, &request, &t->schedule));
     if (t->is_dynamic) {
         clv_clock_request clock = {.mode = CLV_CLOCK_DYNAMIC, .dispatch_us = t->dispatch_us};
         CLV_TRY(clv_clock_run(t->schedule, &clock, &t->run));
     }
-    CLV_TRY(count_requests(t));
+    CLV_TRY(clv_run_in_flight(t->schedule, t->run, &t->in_flight));
     return measure_memory(t, out_fits);
 }
 
@@ -161,9 +112,10 @@ static clv_status *simulate(cleave_timeline *t, const cleave_simulate_options *o
     uint32_t depth = options->depth > 0 ? options->depth : CLV_DEPTH_UNLIMITED;
     bool fits;
     clv_status *status = run_at_depth(t, options, depth, &fits);
-    if (!fits && options->depth == 0) {
-        clv_status_destroy(status); /* as many as memory allows: the plan fits with its own */
-        status = run_at_depth(t, options, t->plan->plan->depth, &fits);
+    bool is_stuck = clv_status_code(status) == CLV_UNSUPPORTED;
+    if ((!fits || is_stuck) && options->depth == 0) {
+        clv_status_destroy(status); /* as many as memory and buffers allow: those of the plan */
+        status = run_at_depth(t, options, CLV_DEPTH_OF_PLAN, &fits);
     }
     CLV_TRY(status);
     CLV_TRY(clv_timeline_create(t->schedule, t->run, &t->timeline));

@@ -7,6 +7,7 @@
 #include "host/passes/bind.h"
 #include "host/passes/passes.h"
 #include "host/workload/from_graph.h"
+#include "scheduler/steady.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,6 +172,7 @@ static clv_status *make(const char *root, settings *s, planned *p) {
     }
     CLV_TRY(make_machine(root, s, p->workload, &p->machine));
     CLV_TRY(clv_costs_create(p->workload, p->machine, &p->costs));
+    p->costs->ask_clock = clv_steady_state;
     CLV_TRY(clv_plan_create(p->costs, &s->plan, &p->plan));
     CLV_TRY(clv_plan_verify(p->costs, p->plan));
     CLV_TRY(clv_schedule_create(p->costs, p->plan, &s->schedule, &p->schedule));

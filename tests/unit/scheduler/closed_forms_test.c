@@ -4,6 +4,7 @@
 #include "host/base/random.h"
 #include "host/base/text.h"
 #include "scheduler/clock.h"
+#include "scheduler/steady.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -256,6 +257,67 @@ static void replicas_run_in_waves(void **state) {
     }
 }
 
+/* A plan's period, or NAN where it is refused for a deadlock. */
+static double planned_period(rig *r, const char *policy) {
+    clv_plan_request request = {.policy = policy, .has_objective = true, .allow_idle = true};
+    clv_plan *plan;
+    r->costs->ask_clock = clv_steady_state;
+    clv_status *status = clv_plan_create(r->costs, &request, &plan);
+    if (status != NULL) {
+        assert_int_equal(clv_status_code(status), CLV_UNSUPPORTED);
+        assert_non_null(strstr(clv_status_message(status), "deadlock after"));
+        clv_status_destroy(status);
+        return (double)NAN;
+    }
+    double result = plan->period_us;
+    clv_schedule_request run = {.num_requests = 60, .depth = CLV_DEPTH_OF_PLAN};
+    clv_schedule *schedule;
+    ok(clv_schedule_create(r->costs, plan, &run, &schedule));
+    clv_schedule_destroy(schedule);
+    clv_plan_destroy(plan);
+    return result;
+}
+
+static void plans_count_what_full_buffers_hold_up(void **state) {
+    (void)state;
+    clv_random random;
+    clv_random_init(&random, 4);
+    for (int round = 0; round < 50; round++) {
+        double times[MAX_TASKS], pair = 0;
+        int count = draw_chain(&random, times);
+        for (int i = 1; i < count; i++) {
+            pair = fmax(pair, times[i - 1] + times[i]);
+        }
+        rig r;
+        set_up(&r, "bespoke:node{buffers=1}", times, types, count, 1, false);
+        assert_true(planned_period(&r, "pipeline") == pair);
+        assert_true(planned_period(&r, "serial") == sum(times, count));
+        assert_true(planned_period(&r, "auto") == pair);
+        tear_down(&r);
+        set_up(&r, "bespoke:node{buffers=2}", times, types, count, 1, false);
+        assert_true(planned_period(&r, "pipeline") == largest(times, count));
+        assert_true(planned_period(&r, "auto") == largest(times, count));
+        tear_down(&r);
+    }
+}
+
+static void plans_do_not_deadlock(void **state) {
+    (void)state;
+    const double times[] = {5, 7, 1};
+    const char *const convs[] = {"Conv", "Conv", "Relu"};
+    rig r;
+    set_up(&r, "bespoke:type{buffers=1}", times, convs, 3, 1, false);
+    assert_true(isnan(planned_period(&r, "pipeline")));
+    assert_true(isnan(planned_period(&r, "branch")));
+    assert_true(planned_period(&r, "serial") == 13);
+    assert_true(planned_period(&r, "auto") == 13);
+    tear_down(&r);
+    set_up(&r, "bespoke:type*2{buffers=1}", times, convs, 3, 1, false); /* a copy each */
+    assert_true(planned_period(&r, "data") == 6.5);
+    assert_true(planned_period(&r, "auto") <= 6.5);
+    tear_down(&r);
+}
+
 static void the_verifier_finds_what_is_broken(void **state) {
     (void)state;
     const double times[] = {5, 3};
@@ -287,6 +349,8 @@ int main(void) {
         cmocka_unit_test(a_unit_for_each_type_runs_at_the_largest_sum_of_a_type),
         cmocka_unit_test(shared_units_with_few_buffers_deadlock),
         cmocka_unit_test(replicas_run_in_waves),
+        cmocka_unit_test(plans_count_what_full_buffers_hold_up),
+        cmocka_unit_test(plans_do_not_deadlock),
         cmocka_unit_test(the_verifier_finds_what_is_broken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
