@@ -111,6 +111,17 @@ static double roofline_us(const clv_unit *unit, const clv_task *task, double ban
     return fmax(compute, memory);
 }
 
+/* Given times say where a task can run at all; what was measured on some units leaves others as
+ * they are. */
+static bool is_restricted(const clv_task *task) {
+    for (uint32_t i = 0; i < task->num_times; i++) {
+        if (task->times[i].origin != CLV_ORIGIN_MEASURED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void fill_cost(clv_costs *costs, uint32_t task_index, uint32_t class) {
     const clv_task *task = &costs->workload->tasks[task_index];
     const clv_machine *machine = costs->machine;
@@ -125,7 +136,7 @@ static void fill_cost(clv_costs *costs, uint32_t task_index, uint32_t class) {
         if (given != NULL) {
             time_us = given->time_us;
             origin = given->origin;
-        } else if (task->num_times == 0 && unit->peak_flops > 0) {
+        } else if (!is_restricted(task) && unit->peak_flops > 0) {
             time_us = roofline_us(unit, task, bandwidth);
             origin = CLV_ORIGIN_ESTIMATED;
         }

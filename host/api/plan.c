@@ -2,6 +2,7 @@
 #include "host/api/plan.h"
 
 #include "host/api/machine.h"
+#include "host/base/env.h"
 #include "host/base/file.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
@@ -219,6 +220,17 @@ static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
     return status;
 }
 
+/* Measured costs, where units are real and nobody has other wishes. */
+static clv_status *calibrate(const cleave_options *options, cleave_plan *plan) {
+    const bool is_off =
+        options->no_calibrate || strcmp(clv_env_get(CLV_ENV_NO_CALIBRATE), "1") == 0;
+    if (!plan->is_real || is_off || options->times != NULL) {
+        return NULL;
+    }
+    return clv_calibrate_workload(
+        options->devices, plan->graph, plan->pattern, plan->workload, &plan->calibration);
+}
+
 static clv_status *make_from_model(
     cleave_model *model, const cleave_options *options, cleave_plan *plan) {
     CLV_TRY(load_machine(options, plan));
@@ -226,6 +238,7 @@ static clv_status *make_from_model(
     bool is_apart = plan->pattern->pattern_count > 0 || options->times != NULL;
     CLV_TRY(is_apart ? clv_passes_run_apart(plan->graph) : clv_passes_run(plan->graph, NULL, NULL));
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
+    CLV_TRY(calibrate(options, plan));
     return make_plan(options, plan);
 }
 

@@ -2,6 +2,7 @@
 #ifndef CLV_API_PLAN_H
 #define CLV_API_PLAN_H
 
+#include "host/api/calibrate.h"
 #include "host/api/internal.h"
 #include "host/base/json_writer.h"
 #include "kernels_cl/kernel.h"
@@ -18,6 +19,7 @@ struct cleave_plan {
     clv_plan *plan;
     clv_traits *traits; /* [num_units]: what variants may know; NULL unless is_real */
     bool is_real;       /* the machine is made of units of this one */
+    clv_calibration calibration;
 };
 
 /* What options say of a plan, in the form that planners take. */

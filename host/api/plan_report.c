@@ -295,6 +295,17 @@ static void write_head(clv_json_writer *w, const cleave_plan *plan) {
     clv_write_memory(w, plan->machine, p->memory_bytes);
 }
 
+static void write_calibration(clv_json_writer *w, const clv_calibration *calibration) {
+    if (calibration->is_on) {
+        clv_json_open_object(w, "calibration");
+        clv_json_add_number(w, "steps", calibration->steps);
+        clv_json_add_number(w, "known", calibration->known);
+        clv_json_add_number(w, "measured", calibration->measured);
+        clv_json_add_number(w, "time_ms", calibration->time_us * 1e-3);
+        clv_json_close(w);
+    }
+}
+
 static void write_replicas(clv_json_writer *w, const clv_plan *plan) {
     clv_json_open_array(w, "replicas");
     for (uint32_t g = 0; g < plan->num_groups; g++) {
@@ -345,6 +356,7 @@ static clv_status *write_depths(clv_json_writer *w, const cleave_plan *plan) {
 
 static clv_status *write_report(clv_json_writer *w, const cleave_plan *plan, bool has_ops) {
     write_head(w, plan);
+    write_calibration(w, &plan->calibration);
     write_replicas(w, plan->plan);
     CLV_TRY(write_depths(w, plan));
     clv_json_open_array(w, "stages");

@@ -35,6 +35,24 @@ static void print_head(const cJSON *report) {
         cli_json_string(report, "objective", ""), cli_json_string(report, "method", ""));
 }
 
+static void print_calibration(const cJSON *report) {
+    const cJSON *calibration = cJSON_GetObjectItemCaseSensitive(report, "calibration");
+    if (calibration == NULL) {
+        return;
+    }
+    const double steps = cli_json_number(calibration, "steps", 0);
+    const double measured = cli_json_number(calibration, "measured", 0);
+    printf(
+        "%-12s %.0f of %.0f steps are measured", "costs",
+        cli_json_number(calibration, "known", 0) + measured, steps);
+    if (measured > 0) {
+        char time[32];
+        cli_format_time(cli_json_number(calibration, "time_ms", 0) * 1e3, time, sizeof time);
+        printf(", %.0f of them now, in %s", measured, time);
+    }
+    printf("\n");
+}
+
 static void add_stage(cli_table *table, const cJSON *stage, bool has_replicas) {
     static const char *const sizes[] = {"bytes_in", "bytes_out", "weight_bytes"};
     char units[TEXT], number[32];
@@ -253,6 +271,7 @@ static int print_report(const cli_args *args, const cleave_plan *plan) {
     code = cli_parse_report(text, &report);
     if (code == 0) {
         print_head(report);
+        print_calibration(report);
         print_stages(report);
         if (has_ops) {
             print_ops(report);

@@ -56,6 +56,7 @@ static int read_plan_options(const cli_args *args, cleave_options *options) {
     options->tensor_split = cli_value(args, FLAG_TENSOR_SPLIT, NULL);
     options->allow_idle = cli_given(args, FLAG_ALLOW_IDLE);
     options->plan = cli_value(args, FLAG_PLAN, NULL);
+    options->no_calibrate = cli_given(args, FLAG_NO_CALIBRATE);
     options->times = cli_value(args, FLAG_TIMES, NULL);
     return 0;
 }

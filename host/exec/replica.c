@@ -110,11 +110,15 @@ static clv_status *make_program(clv_replica *r, const clv_replica_options *optio
     return status;
 }
 
-static clv_status *make(clv_replica *r, const clv_replica_options *options) {
+static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *options) {
     uint32_t home;
     CLV_TRY(check_units(options, &home));
     CLV_TRY(make_pieces(r, options));
-    CLV_TRY(lower(r, options, home));
+    return lower(r, options, home);
+}
+
+static clv_status *make(clv_replica *r, const clv_replica_options *options) {
+    CLV_TRY(lower_pieces(r, options));
     CLV_TRY(clv_prepare(&r->lowered, options->units, options->num_units, &r->prepared));
     CLV_TRY(make_program(r, options));
     const clv_executor_options executor_options = {
@@ -133,13 +137,26 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     return clv_executor_create(&executor_options, &r->executor);
 }
 
-clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) {
+static void begin(clv_replica *replica, const clv_replica_options *options) {
     *replica = (clv_replica){
         .graph = options->graph,
         .depth = options->depth,
         .share = options->group->share,
         .owner = options->owner,
     };
+}
+
+clv_status *clv_replica_lower(clv_replica *replica, const clv_replica_options *options) {
+    begin(replica, options);
+    clv_status *status = lower_pieces(replica, options);
+    if (status != NULL) {
+        clv_replica_deinit(replica);
+    }
+    return status;
+}
+
+clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) {
+    begin(replica, options);
     clv_status *status = make(replica, options);
     if (status != NULL) {
         clv_replica_deinit(replica);

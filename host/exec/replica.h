@@ -32,6 +32,9 @@ typedef struct clv_replica_options {
     void *owner; /* kept for finish(), whose context is the replica */
 } clv_replica_options;
 
+/* As far as lowering, for which devices are only asked for their info: to be looked at. UNSUPPORTED
+ * naming the node or unit; NO_MEMORY. To be deinitialised. */
+clv_status *clv_replica_lower(clv_replica *replica, const clv_replica_options *options) CLV_CHECKED;
 /* UNSUPPORTED naming the node or unit; NO_MEMORY naming the unit, what is needed and the limit;
  * DEVICE_FAILED. */
 clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) CLV_CHECKED;

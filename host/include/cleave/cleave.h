@@ -219,6 +219,9 @@ typedef struct cleave_options {
     uint32_t depth;           /* requests in flight; 0: the plan's choice */
     bool allow_idle;          /* units of `devices` may get no work */
     const char *plan;         /* a plan file, instead of a policy */
+    /* Plans for `devices` go by estimates. Else steps that were never measured on a unit are, which
+     * takes a second or so for each sort of unit, and are kept in the user's cache folder. */
+    bool no_calibrate;
     /* For plans only. */
     const char *machine; /* FILE.json, or one line of text (docs/machines.md), instead of devices */
     const char *times;   /* FILE.json: node or type to microseconds (docs/tasks.md) */

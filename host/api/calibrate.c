@@ -1,0 +1,226 @@
+#include "host/api/calibrate.h"
+
+#include "host/api/machine.h"
+#include "host/base/cancel.h"
+#include "host/base/log.h"
+#include "host/base/memory.h"
+#include "host/tune/calibrate.h"
+#include "host/tune/step_key.h"
+#include "host/workload/measured.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct calibrator {
+    const clv_graph *graph;
+    const clv_machine *machine;
+    clv_workload *workload;
+    clv_calibration *out;
+    clv_unit_table table;
+    clv_unit_name *names; /* of the machine's units, in its order */
+    size_t num_units;
+    clv_cost_db *db;
+    clv_value **values; /* [num_inputs]; NULL until something is measured */
+    clv_view *inputs;
+} calibrator;
+
+static clv_status *no_memory(void) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for measured costs");
+}
+
+/* --- measuring on a unit --------------------------------------------------------------------- */
+
+static clv_status *make_inputs(calibrator *c) {
+    const clv_graph *graph = c->graph;
+    if (c->inputs != NULL) {
+        return NULL;
+    }
+    c->values = clv_alloc_zeroed(graph->num_inputs + 1, sizeof(clv_value *));
+    c->inputs = clv_alloc_zeroed(graph->num_inputs + 1, sizeof *c->inputs);
+    if (c->values == NULL || c->inputs == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < graph->num_inputs; i++) {
+        const clv_tensor *t = &graph->tensors[graph->inputs[i]];
+        const clv_wanted wanted = {.name = t->name, .dtype = t->dtype, .shape = t->shape};
+        if (t->data == NULL) {
+            CLV_TRY(clv_value_fill(&wanted, CLV_FILL_RANDOM, 0, &c->values[i]));
+        }
+        c->inputs[i] = (clv_view){
+            .dtype = t->dtype,
+            .shape = t->shape,
+            .data = t->data != NULL ? t->data : c->values[i]->data,
+        };
+    }
+    return NULL;
+}
+
+static clv_status *measure_on(calibrator *c, const clv_unit_name *name) {
+    clv_open_units units = {.units = NULL};
+    uint32_t num_measured = 0;
+    CLV_TRY(make_inputs(c));
+    CLV_TRY(clv_open_units_init(name->text, true, &units));
+    const clv_calibration_request request = {
+        .graph = c->graph,
+        .unit = &units.units[0],
+        .inputs = c->inputs,
+        .db = c->db,
+        .cancel = clv_cancel_flag(),
+    };
+    clv_status *status = clv_calibrate(&request, &num_measured);
+    c->out->measured += num_measured;
+    clv_open_units_deinit(&units);
+    return status;
+}
+
+/* Estimates will do where a unit cannot be measured; but not for somebody who has had enough. */
+static clv_status *measure(calibrator *c, const clv_unit_name *name) {
+    clv_status *status = measure_on(c, name);
+    if (status == NULL || clv_status_code(status) == CLV_CANCELLED) {
+        return status;
+    }
+    clv_log(
+        CLV_LOG_WARNING, "%s is not measured, its costs are estimates: %s", name->text,
+        clv_status_message(status));
+    clv_status_destroy(status);
+    return NULL;
+}
+
+/* --- giving times to tasks ------------------------------------------------------------------- */
+
+/* The first unit whose devices are like those of unit `index`, and as many. */
+static size_t first_alike(size_t index, const clv_hash *keys) {
+    size_t first = 0;
+    while (keys[first].low != keys[index].low || keys[first].high != keys[index].high) {
+        first++;
+    }
+    return first;
+}
+
+/* What stands for all units that are like unit `index`: their kind, where there are no others of
+ * it, else NULL. */
+static const char *common_kind(const calibrator *c, size_t index, const clv_hash *keys) {
+    const char *kind = c->machine->units[index].kind;
+    for (size_t i = 0; i < c->num_units; i++) {
+        if (strcmp(c->machine->units[i].kind, kind) == 0 &&
+            first_alike(i, keys) != first_alike(index, keys)) {
+            return NULL;
+        }
+    }
+    return kind;
+}
+
+/* A measured launch of a core has the launch itself in it, which the planner adds once for each
+ * task; one of a queue has not. */
+static double task_us(const clv_unit *unit, const clv_unit_costs *costs, size_t node) {
+    const double launches = costs->node_launches[node];
+    if (launches == 0) {
+        return 0;
+    }
+    return unit->overlaps ? costs->node_us[node] + (launches - 1) * unit->launch_us
+                          : fmax(0, costs->node_us[node] - unit->launch_us);
+}
+
+static clv_status *give(
+    calibrator *c, size_t index, const clv_hash *keys, const clv_unit_costs *costs) {
+    const char *kind = common_kind(c, index, keys);
+    double *time_us = clv_alloc_zeroed(c->graph->num_nodes + 1, sizeof *time_us);
+    clv_status *status = time_us != NULL ? NULL : no_memory();
+    for (size_t i = 0; status == NULL && i < c->graph->num_nodes; i++) {
+        time_us[i] = task_us(&c->machine->units[index], costs, i);
+    }
+    for (size_t i = index; status == NULL && i < c->num_units; i++) {
+        if (first_alike(i, keys) == index && (kind == NULL || i == index)) {
+            status = clv_workload_add_measured(
+                c->workload, kind != NULL ? kind : c->machine->units[i].name, time_us);
+        }
+    }
+    clv_free(time_us);
+    return status;
+}
+
+/* --- all units ------------------------------------------------------------------------------- */
+
+static clv_status *find(calibrator *c, size_t index, clv_unit_costs *out_costs) {
+    uint32_t count;
+    const clv_device_info *info = clv_unit_info(&c->table, &c->names[index], &count);
+    return clv_unit_costs_find(c->graph, info, count, c->db, out_costs);
+}
+
+/* A unit that stands for all that are like it. */
+static clv_status *calibrate_unit(calibrator *c, size_t index, const clv_hash *keys) {
+    clv_unit_costs costs;
+    clv_status *status = find(c, index, &costs);
+    if (clv_status_code(status) == CLV_UNSUPPORTED) {
+        clv_log(
+            CLV_LOG_INFO, "%s is not measured: %s", c->names[index].text,
+            clv_status_message(status));
+        clv_status_destroy(status);
+        return NULL;
+    }
+    CLV_TRY(status);
+    c->out->steps += costs.num_steps;
+    c->out->known += costs.num_known;
+    if (costs.num_known < costs.num_steps) {
+        clv_unit_costs_deinit(&costs);
+        CLV_TRY(measure(c, &c->names[index]));
+        CLV_TRY(find(c, index, &costs));
+    }
+    status = give(c, index, keys, &costs);
+    clv_unit_costs_deinit(&costs);
+    return status;
+}
+
+static clv_status *calibrate_units(calibrator *c) {
+    clv_hash *keys = clv_alloc_zeroed(c->num_units + 1, sizeof *keys);
+    clv_status *status = keys != NULL ? NULL : no_memory();
+    for (size_t i = 0; status == NULL && i < c->num_units; i++) {
+        uint32_t count;
+        const clv_device_info *info = clv_unit_info(&c->table, &c->names[i], &count);
+        keys[i] = clv_unit_key(info, count);
+    }
+    for (size_t i = 0; status == NULL && i < c->num_units; i++) {
+        status = first_alike(i, keys) == i ? calibrate_unit(c, i, keys) : NULL;
+    }
+    clv_free(keys);
+    return status;
+}
+
+static clv_status *open_all(calibrator *c, const char *devices) {
+    clv_ocl *ocl = NULL;
+    CLV_TRY(clv_units_ocl(&ocl));
+    CLV_TRY(clv_unit_table_init(ocl, &c->table));
+    CLV_TRY(clv_unit_list_parse(
+        devices != NULL ? devices : clv_default_devices(&c->table), c->table.entries,
+        c->table.num_entries, &c->names, &c->num_units));
+    char *path = clv_cost_db_path_copy();
+    clv_status *status = clv_cost_db_open(path, &c->db);
+    clv_free(path);
+    return status;
+}
+
+clv_status *clv_calibrate_workload(
+    const char *devices, const clv_graph *graph, const clv_machine *machine, clv_workload *workload,
+    clv_calibration *out_calibration) {
+    calibrator c = {
+        .graph = graph, .machine = machine, .workload = workload, .out = out_calibration};
+    const double begin_us = clv_time_us();
+    *out_calibration = (clv_calibration){.is_on = true};
+    clv_status *status = open_all(&c, devices);
+    if (status == NULL && c.num_units != machine->num_units) {
+        status = CLV_ERROR(
+            INTERNAL, "the machine has %u units, the devices %zu", machine->num_units, c.num_units);
+    }
+    if (status == NULL) {
+        status = calibrate_units(&c);
+    }
+    out_calibration->time_us = clv_time_us() - begin_us;
+    for (size_t i = 0; c.values != NULL && i < graph->num_inputs; i++) {
+        clv_value_destroy(c.values[i]);
+    }
+    clv_free(c.values);
+    clv_free(c.inputs);
+    clv_free(c.names);
+    clv_unit_table_deinit(&c.table);
+    clv_cost_db_close(c.db);
+    return status;
+}

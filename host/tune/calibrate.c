@@ -1,0 +1,350 @@
+#include "host/tune/calibrate.h"
+
+#include "host/base/log.h"
+#include "host/base/memory.h"
+#include "host/base/threads.h"
+#include "host/exec/replica.h"
+#include "host/tune/samples.h"
+#include "host/tune/step_key.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Runs before those that count: drivers compile in the first. */
+enum { WARMUP_RUNS = 2, LEAST_RUNS = 5, MOST_RUNS = 30 };
+/* Enough of it, once there are LEAST_RUNS; of long runs three will do. */
+enum { ENOUGH_US = 500000, LONG_US = 3000000, LEAST_LONG_RUNS = 3 };
+
+static clv_status *no_memory(void) {
+    return CLV_ERROR(NO_MEMORY, "out of host memory for measuring steps");
+}
+
+/* --- a graph on one unit --------------------------------------------------------------------- */
+
+typedef struct whole {
+    clv_placement *placements;
+    clv_piece piece;
+    clv_group group;
+    clv_exec_unit unit; /* without limits */
+    clv_replica_options options;
+} whole;
+
+static clv_status *whole_init(const clv_graph *graph, const clv_exec_unit *unit, whole *w) {
+    *w = (whole){
+        .placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof(clv_placement)),
+        .unit = *unit,
+    };
+    if (w->placements == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        w->placements[i] = (clv_placement){.num_pieces = 1, .split = -1};
+    }
+    w->unit.name.limits = (clv_unit_limits){
+        .speed = 1, .memory_bytes = UINT64_MAX, .link_per_second = (double)INFINITY};
+    w->group = (clv_group){
+        .placements = w->placements,
+        .pieces = &w->piece,
+        .num_pieces = 1,
+        .num_stages = 1,
+        .share = 1,
+        .depth = 1,
+    };
+    w->options = (clv_replica_options){
+        .graph = graph,
+        .group = &w->group,
+        .units = &w->unit,
+        .num_units = 1,
+        .depth = 1,
+        .is_crowded = unit->num_devices > (size_t)clv_num_processors(),
+    };
+    return NULL;
+}
+
+static void whole_deinit(whole *w) {
+    clv_free(w->placements);
+}
+
+/* --- looking up ------------------------------------------------------------------------------ */
+
+static int compare_hashes(const void *a, const void *b) {
+    const clv_hash *x = a, *y = b;
+    return x->high != y->high ? (x->high < y->high ? -1 : 1)
+           : x->low != y->low ? (x->low < y->low ? -1 : 1)
+                              : 0;
+}
+
+static void add_nodes(
+    const clv_replica *replica, const clv_cost_db *db, const clv_hash *keys,
+    clv_unit_costs *costs) {
+    const clv_lowered *lowered = &replica->lowered;
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        const clv_step *step = &lowered->steps[i];
+        if (step->kind == CLV_STEP_LAUNCH) {
+            const clv_node_id node = replica->pieces.memories[0].nodes[step->index].origin;
+            clv_measured_cost cost = {.time_us = (double)NAN};
+            clv_cost_db_find(db, keys[i], &cost);
+            costs->node_us[node] += cost.time_us;
+            costs->node_launches[node]++;
+        }
+    }
+}
+
+static void count_steps(
+    const clv_lowered *lowered, const clv_cost_db *db, clv_hash *keys, clv_unit_costs *costs) {
+    size_t num_launches = 0;
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        if (lowered->steps[i].kind == CLV_STEP_LAUNCH) {
+            keys[num_launches++] = keys[i];
+        }
+    }
+    qsort(keys, num_launches, sizeof *keys, compare_hashes);
+    for (size_t i = 0; i < num_launches; i++) {
+        clv_measured_cost cost;
+        if (i == 0 || compare_hashes(&keys[i - 1], &keys[i]) != 0) {
+            costs->num_steps++;
+            costs->num_known += clv_cost_db_find(db, keys[i], &cost) ? 1 : 0;
+        }
+    }
+}
+
+static clv_status *find(
+    const clv_replica *replica, clv_hash unit, const clv_cost_db *db, clv_unit_costs *costs) {
+    const size_t num_nodes = replica->graph->num_nodes;
+    clv_hash *keys = clv_alloc_zeroed(replica->lowered.num_steps + 1, sizeof *keys);
+    costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
+    costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
+    clv_status *status = keys != NULL && costs->node_us != NULL && costs->node_launches != NULL
+                             ? clv_step_keys(unit, &replica->lowered, keys)
+                             : no_memory();
+    if (status == NULL) {
+        add_nodes(replica, db, keys, costs);
+        count_steps(&replica->lowered, db, keys, costs);
+    }
+    clv_free(keys);
+    return status;
+}
+
+clv_status *clv_unit_costs_find(
+    const clv_graph *graph, const clv_device_info *info, size_t num_devices, const clv_cost_db *db,
+    clv_unit_costs *out_costs) {
+    clv_device described = {.info = *info}; /* lowering asks a device for its info alone */
+    clv_device *device = &described;
+    const clv_exec_unit unit = {.devices = &device, .num_devices = num_devices};
+    whole w;
+    clv_replica replica = {.graph = NULL};
+    *out_costs = (clv_unit_costs){.node_us = NULL};
+    clv_status *status = whole_init(graph, &unit, &w);
+    if (status == NULL) {
+        status = clv_replica_lower(&replica, &w.options);
+    }
+    if (status == NULL) {
+        status = find(&replica, clv_unit_key(info, num_devices), db, out_costs);
+    }
+    clv_replica_deinit(&replica);
+    whole_deinit(&w);
+    if (status != NULL) {
+        clv_unit_costs_deinit(out_costs);
+    }
+    return status;
+}
+
+void clv_unit_costs_deinit(clv_unit_costs *costs) {
+    clv_free(costs->node_us);
+    clv_free(costs->node_launches);
+    *costs = (clv_unit_costs){.node_us = NULL};
+}
+
+/* --- measuring ------------------------------------------------------------------------------- */
+
+typedef struct sampler {
+    const clv_calibration_request *request;
+    clv_replica replica;
+    clv_hash *keys;  /* [num_steps] */
+    double *samples; /* [num_steps][MOST_RUNS] */
+    uint32_t num_runs;
+    bool is_warm; /* runs count */
+    clv_mutable_view *outputs;
+} sampler;
+
+static double span_us(const sampler *s, size_t step, const clv_item_span *spans) {
+    const clv_step_program *program = &s->replica.program;
+    const uint32_t actor = program->actor_of_step[step];
+    uint64_t begin_ns = UINT64_MAX, end_ns = 0;
+    for (uint32_t k = 0; k < program->actors[actor].num_lanes; k++) {
+        const clv_item_span *span =
+            &spans[clv_executor_span(s->replica.executor, actor, program->item_of_step[step], k)];
+        if (span->end_ns != 0) {
+            begin_ns = span->begin_ns < begin_ns ? span->begin_ns : begin_ns;
+            end_ns = span->end_ns > end_ns ? span->end_ns : end_ns;
+        }
+    }
+    return end_ns > begin_ns ? (double)(end_ns - begin_ns) * 1e-3 : 0;
+}
+
+/* Random values may be out of an operator's range: what that takes is what it takes. */
+static clv_status *check_values(const clv_replica *replica, uint64_t number) {
+    clv_status *status = clv_replica_check_errors(replica, number);
+    if (clv_status_code(status) == CLV_MALFORMED) {
+        clv_status_destroy(status);
+        status = NULL;
+    }
+    return status;
+}
+
+static clv_status *finish(
+    void *context, uint64_t number, const clv_mutable_view *outputs, const clv_item_span *spans,
+    clv_status *status) {
+    const clv_replica *replica = context;
+    sampler *s = replica->owner;
+    (void)outputs;
+    status = clv_status_join(status, check_values(replica, number));
+    if (status != NULL || !s->is_warm || spans == NULL) {
+        return status;
+    }
+    for (size_t i = 0; i < replica->lowered.num_steps; i++) {
+        s->samples[i * MOST_RUNS + s->num_runs] = span_us(s, i, spans);
+    }
+    s->num_runs++;
+    return NULL;
+}
+
+static clv_status *make_outputs(const clv_graph *graph, clv_mutable_view **out_outputs) {
+    clv_mutable_view *outputs = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *outputs);
+    *out_outputs = outputs;
+    if (outputs == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < graph->num_outputs; i++) {
+        const clv_tensor *t = &graph->tensors[graph->outputs[i]];
+        outputs[i] = (clv_mutable_view){.dtype = t->dtype, .shape = t->shape};
+        outputs[i].data = clv_alloc_aligned(64, clv_view_bytes(t->dtype, &t->shape) + 64);
+        if (outputs[i].data == NULL) {
+            return no_memory();
+        }
+    }
+    return NULL;
+}
+
+static clv_status *sampler_init(sampler *s, whole *w) {
+    const clv_exec_unit *unit = s->request->unit;
+    w->options.has_spans = true;
+    w->options.cancel = s->request->cancel;
+    w->options.finish = finish;
+    w->options.owner = s;
+    CLV_TRY(clv_replica_init(&s->replica, &w->options));
+    const size_t num_steps = s->replica.lowered.num_steps;
+    s->keys = clv_alloc_zeroed(num_steps + 1, sizeof *s->keys);
+    s->samples = clv_alloc_zeroed(num_steps + 1, MOST_RUNS * sizeof *s->samples);
+    if (s->keys == NULL || s->samples == NULL) {
+        return no_memory();
+    }
+    CLV_TRY(make_outputs(s->request->graph, &s->outputs));
+    return clv_step_keys(
+        clv_unit_key(&unit->devices[0]->info, unit->num_devices), &s->replica.lowered, s->keys);
+}
+
+static void sampler_deinit(sampler *s) {
+    clv_replica_deinit(&s->replica);
+    for (size_t i = 0; s->outputs != NULL && i < s->request->graph->num_outputs; i++) {
+        clv_free(s->outputs[i].data);
+    }
+    clv_free(s->outputs);
+    clv_free(s->keys);
+    clv_free(s->samples);
+}
+
+static bool is_enough(uint32_t num_runs, double passed_us) {
+    return num_runs >= MOST_RUNS || (num_runs >= LEAST_RUNS && passed_us >= ENOUGH_US) ||
+           (num_runs >= LEAST_LONG_RUNS && passed_us >= LONG_US);
+}
+
+static clv_status *run(sampler *s) {
+    char what[64];
+    snprintf(what, sizeof what, "measuring %s", s->request->unit->name.text);
+    clv_progress(what, 0, WARMUP_RUNS + LEAST_RUNS);
+    for (uint32_t i = 0; i < WARMUP_RUNS; i++) {
+        CLV_TRY(clv_executor_run(s->replica.executor, s->request->inputs, s->outputs));
+        clv_progress(what, i + 1, WARMUP_RUNS + LEAST_RUNS);
+    }
+    clv_prepared_settle(&s->replica.prepared);
+    s->is_warm = true;
+    const double begin_us = clv_time_us();
+    while (!is_enough(s->num_runs, clv_time_us() - begin_us)) {
+        CLV_TRY(clv_executor_run(s->replica.executor, s->request->inputs, s->outputs));
+        const uint32_t done = s->num_runs < LEAST_RUNS ? s->num_runs : LEAST_RUNS;
+        clv_progress(what, WARMUP_RUNS + done, WARMUP_RUNS + LEAST_RUNS);
+    }
+    return NULL;
+}
+
+typedef struct keyed_step {
+    clv_hash key;
+    size_t step;
+} keyed_step;
+
+static int compare_keyed(const void *a, const void *b) {
+    return compare_hashes(&((const keyed_step *)a)->key, &((const keyed_step *)b)->key);
+}
+
+/* The steps from `first` on that have its key: their samples, together. */
+static clv_status *put_group(
+    sampler *s, const keyed_step *steps, size_t count, double *scratch, uint32_t *num_measured) {
+    clv_measured_cost cost;
+    if (clv_cost_db_find(s->request->db, steps[0].key, &cost)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(
+            scratch + i * s->num_runs, s->samples + steps[i].step * MOST_RUNS,
+            s->num_runs * sizeof *scratch);
+    }
+    cost = clv_cost_of_samples(scratch, count * s->num_runs);
+    CLV_TRY(clv_cost_db_put(s->request->db, steps[0].key, &cost));
+    ++*num_measured;
+    return NULL;
+}
+
+static clv_status *put_all(sampler *s, uint32_t *num_measured) {
+    const clv_lowered *lowered = &s->replica.lowered;
+    keyed_step *steps = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *steps);
+    double *scratch = clv_alloc_zeroed(lowered->num_steps + 1, MOST_RUNS * sizeof *scratch);
+    clv_status *status = steps != NULL && scratch != NULL ? NULL : no_memory();
+    size_t count = 0;
+    for (size_t i = 0; status == NULL && i < lowered->num_steps; i++) {
+        if (lowered->steps[i].kind == CLV_STEP_LAUNCH) {
+            steps[count++] = (keyed_step){.key = s->keys[i], .step = i};
+        }
+    }
+    if (status == NULL) {
+        qsort(steps, count, sizeof *steps, compare_keyed);
+    }
+    for (size_t i = 0, end; status == NULL && i < count; i = end) {
+        for (end = i + 1; end < count && compare_keyed(&steps[i], &steps[end]) == 0; end++) {
+        }
+        status = put_group(s, &steps[i], end - i, scratch, num_measured);
+    }
+    clv_free(scratch);
+    clv_free(steps);
+    return status;
+}
+
+clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_num_measured) {
+    sampler s = {.request = request};
+    whole w;
+    *out_num_measured = 0;
+    clv_status *status = whole_init(request->graph, request->unit, &w);
+    if (status == NULL) {
+        status = sampler_init(&s, &w);
+    }
+    if (status == NULL) {
+        status = run(&s);
+    }
+    if (s.num_runs >= LEAST_LONG_RUNS) {
+        status = clv_status_join(status, put_all(&s, out_num_measured));
+    }
+    sampler_deinit(&s);
+    whole_deinit(&w);
+    return status;
+}

@@ -1,0 +1,50 @@
+/* What the operators of a graph take on a unit: looked up, or measured there.
+ *
+ * The graph is lowered for the one unit, as a session would, and run as it stands several times
+ * over, with nothing else at work: each step is timed by itself, in the state that its
+ * neighbours leave the caches in. Steps that are the same (host/tune/step_key.h) share their
+ * samples; the median of these goes into the database, and an operator takes what its steps do.
+ * Declared limits of the unit play no part.
+ */
+#ifndef CLV_TUNE_CALIBRATE_H
+#define CLV_TUNE_CALIBRATE_H
+
+#include "host/exec/unit.h"
+#include "host/ir/graph.h"
+#include "host/tune/cost_db.h"
+#include <stdatomic.h>
+
+typedef struct clv_unit_costs {
+    double *node_us;         /* [num_nodes]: sum of its launches; NAN: not all of them are known */
+    uint32_t *node_launches; /* [num_nodes]; 0: it runs nothing */
+    uint32_t num_steps;      /* distinct launches */
+    uint32_t num_known;      /* of them, in the database */
+} clv_unit_costs;
+
+/* Needs no device but what is said of it.
+ *
+ * graph  satisfies clv_graph_verify at level SHAPES
+ * info   of the unit's devices, which are alike
+ * errors UNSUPPORTED naming a node that has no kernel for the unit; NO_MEMORY */
+clv_status *clv_unit_costs_find(
+    const clv_graph *graph, const clv_device_info *info, size_t num_devices, const clv_cost_db *db,
+    clv_unit_costs *out_costs) CLV_CHECKED;
+void clv_unit_costs_deinit(clv_unit_costs *costs);
+
+typedef struct clv_calibration_request {
+    const clv_graph *graph;
+    const clv_exec_unit *unit; /* open; one of queues with profiling */
+    const clv_view *inputs;    /* [graph->num_inputs]; values that operators forbid do no harm */
+    clv_cost_db *db;           /* gets what it has not yet */
+    const atomic_bool *cancel; /* NULL: cannot be interrupted */
+} clv_calibration_request;
+
+/* Tells clv_progress how far it is.
+ *
+ * out_num_measured  distinct steps that went into the database, also where it fails
+ * errors            as clv_session_create and clv_session_run; CANCELLED, with what was measured
+ *                   by then in the database */
+clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_num_measured)
+    CLV_CHECKED;
+
+#endif

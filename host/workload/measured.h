@@ -1,0 +1,16 @@
+/* Times that were measured, for the tasks of a workload. */
+#ifndef CLV_WORKLOAD_MEASURED_H
+#define CLV_WORKLOAD_MEASURED_H
+
+#include "partition/workload.h"
+
+/* Adds a time to every task that has one: its time on a unit or kind of unit. Tasks whose time is
+ * given keep to that; units that are not named keep their estimates.
+ *
+ * where    name or kind of a unit; copied
+ * time_us  [num_tasks]; NAN: not known
+ * errors   NO_MEMORY */
+clv_status *clv_workload_add_measured(
+    clv_workload *workload, const char *where, const double *time_us) CLV_CHECKED;
+
+#endif

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Measured costs: when plans measure, when they do not, and what they say of it.
+
+    calibrate_test.py BINARY DATA [PATTERN]     as cli_test.py
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+import cli_test
+from cli_test import BINARY, NUMBER, TESTS, Folder, has, model, run, run_json
+
+TESTS.clear()
+test = cli_test.test
+
+ESPCN = os.path.join(cli_test.DATA, "..", "..", "models", "espcn_x3.onnx")
+UNITS = ["--devices", "core:0,core:1"]
+SHAPE = ["--shape", "input=1x3x24x32"]
+ARGS = [ESPCN, *SHAPE, *UNITS]
+
+
+def env_at(folder, **more):
+    return {"CLEAVE_CACHE_DIR": folder, "CLEAVE_NO_CALIBRATE": "0", "CLEAVE_NO_CACHE": "0", "CLEAVE_CORES": "2",
+            **more}
+
+
+def plan(folder, *args, **env):
+    return run_json("plan", *ARGS, *args, env=env_at(folder, **env))
+
+
+def origins(report):
+    return {op["origin"] for op in report["ops"] if op["op"] == "Conv"}
+
+
+def costs(report):
+    return {op["node"]: op["cost_us"] for op in report["ops"]}
+
+
+@test
+def the_second_plan_measures_nothing():
+    with Folder() as at:
+        first = plan(at("cache"), "--policy", "pipeline")
+        has(first["calibration"], steps=int, known=int, measured=int, time_ms=NUMBER)
+        assert first["calibration"]["measured"] == first["calibration"]["steps"] > 0
+        assert first["calibration"]["known"] == 0 and origins(first) == {"measured"}
+        second = plan(at("cache"), "--policy", "pipeline")
+        assert second["calibration"]["measured"] == 0
+        assert second["calibration"]["known"] == second["calibration"]["steps"] == first["calibration"]["steps"]
+        assert second["ops"] == first["ops"], "the same costs give the same plan"
+        # another policy, another unit of the same sort and a limit ask for nothing new
+        for args in [["--policy", "tensor"], ["--policy", "data"], ["--devices", "core:1", "--policy", "single"],
+                     ["--devices", "core:0,core:1{speed=0.5}", "--policy", "pipeline"]]:
+            assert plan(at("cache"), *args)["calibration"]["measured"] == 0, args
+        # another shape has steps of its own
+        other = run_json("plan", ESPCN, "--shape", "input=1x3x24x40", *UNITS, "--policy", "pipeline",
+                         env=env_at(at("cache")))
+        assert other["calibration"]["measured"] > 0
+
+
+@test
+def a_damaged_database_is_measured_again():
+    with Folder() as at:
+        steps = plan(at("cache"), "--policy", "pipeline")["calibration"]["steps"]
+        path = at("cache/costs.bin")
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) - 5)
+        mended = plan(at("cache"), "--policy", "pipeline")
+        assert mended["calibration"]["measured"] == 1 and mended["calibration"]["known"] == steps - 1
+        with open(path, "wb") as file:
+            file.write(b"something else")
+        assert plan(at("cache"), "--policy", "pipeline")["calibration"]["measured"] == steps
+        assert plan(at("cache"), "--policy", "pipeline")["calibration"]["measured"] == 0
+
+
+@test
+def estimates_are_the_same_always():
+    with Folder() as at:
+        plan(at("cache"), "--policy", "pipeline")
+        size = os.path.getsize(at("cache/costs.bin"))
+        reports = [plan(at("cache"), "--policy", "pipeline", "--no-calibrate"),
+                   plan(at("other"), "--policy", "pipeline", "--no-calibrate"),
+                   plan(at("other"), "--policy", "pipeline", CLEAVE_NO_CALIBRATE="1")]
+        for report in reports:
+            assert "calibration" not in report and origins(report) == {"estimated"}
+            assert len(report["ops"]) == len(reports[0]["ops"])
+        assert os.path.getsize(at("cache/costs.bin")) == size and not os.path.exists(at("other/costs.bin"))
+
+
+@test
+def limits_are_on_top_of_what_was_measured():
+    with Folder() as at:
+        fast = plan(at("cache"), "--devices", "core:0", "--policy", "single")
+        slow = plan(at("cache"), "--devices", "core:0{speed=0.5}", "--policy", "single")
+        a, b = costs(fast), costs(slow)
+        conv = max(a, key=a.get)
+        assert 1.9 < b[conv] / a[conv] < 2.1, (a[conv], b[conv])
+
+
+@test
+def without_a_cache_folder_costs_are_measured_all_the_same():
+    with Folder() as at:
+        for _ in range(2):
+            report = plan(at("cache"), "--policy", "pipeline", CLEAVE_NO_CACHE="1")
+            assert report["calibration"]["measured"] == report["calibration"]["steps"] > 0
+            assert origins(report) == {"measured"}
+        assert not os.path.exists(at("cache"))
+
+
+@test
+def people_are_told():
+    with Folder() as at:
+        args = ["plan", *ARGS, "--policy", "pipeline"]
+        text = run(*args, env=env_at(at("cache")))
+        assert "steps are measured, " in text.stdout and " of them now, in " in text.stdout
+        assert text.stderr == "", "progress is for terminals"
+        text = run(*args, env=env_at(at("cache"))).stdout
+        assert "steps are measured\n" in text
+        node = next(iter(costs(plan(at("cache"), "--policy", "pipeline"))))
+        report = run_json("explain", ESPCN, node, *ARGS[1:], "--policy", "pipeline", env=env_at(at("cache")))
+        assert {cost["origin"] for cost in report["costs"]} == {"measured"}
+
+
+@test
+def runs_measure_for_their_plans():
+    with Folder() as at:
+        args = [*ARGS, "--policy", "pipeline"]
+        run("verify", *args, env=env_at(at("cache")))
+        assert plan(at("cache"), "--policy", "pipeline")["calibration"]["measured"] == 0
+        # no plan is made for one unit
+        run("verify", ESPCN, *SHAPE, "--devices", "core:0", env=env_at(at("single")))
+        assert not os.path.exists(at("single/costs.bin"))
+
+
+@test
+def an_interrupt_ends_it():
+    with Folder() as at:
+        process = subprocess.Popen(
+            [BINARY, "plan", ESPCN, *UNITS, "--policy", "pipeline", "--shape", "input=1x3x2000x2000"],
+            env=dict(os.environ, **env_at(at("cache"))), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while not os.path.exists(at("cache/kernels")) and process.poll() is None:
+            pass  # it has begun to build what it will measure
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=300)
+        assert process.returncode != 0 and "interrupted" in stderr, (process.returncode, stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(cli_test.main())

@@ -1,0 +1,66 @@
+/* Measured times beside given ones and estimates. */
+#include "host/workload/measured.h"
+
+#include "partition/costs.h"
+#include "tests/support/check.h"
+#include <math.h>
+
+static const char *const tasks = "{\"tasks\":["
+                                 "{\"name\":\"a\",\"type\":\"Conv\",\"flops\":1000000},"
+                                 "{\"name\":\"b\",\"type\":\"Relu\",\"time_us\":9},"
+                                 "{\"name\":\"c\",\"type\":\"Conv\",\"flops\":2000000}]}";
+
+static clv_workload *parse(void) {
+    clv_workload *workload;
+    assert_ok(clv_workload_parse_json("tasks", tasks, strlen(tasks), &workload));
+    return workload;
+}
+
+static void check(const clv_costs *costs, uint32_t task, uint32_t unit, double us, clv_origin o) {
+    const size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[unit];
+    assert_true(fabs(clv_costs_time_us(costs, task, unit) - us) <= 1e-9 * us);
+    assert_int_equal(costs->origin[at], o);
+}
+
+/* core:0 at half speed, core:1, gpu:0: cores were measured, but not task c. */
+static void units_that_were_not_measured_keep_estimates(void **state) {
+    (void)state;
+    static const double core_us[] = {40, 50, (double)NAN};
+    clv_workload *workload = parse();
+    clv_machine *machine;
+    clv_costs *costs;
+    assert_ok(clv_machine_parse_text(
+        "core peak=1G speed=0.5; core peak=1G; gpu peak=10G; link gpu host bw=1G", &machine));
+    assert_ok(clv_workload_add_measured(workload, "core", core_us));
+    assert_ok(clv_workload_verify(workload));
+    assert_ok(clv_costs_create(workload, machine, &costs));
+    check(costs, 0, 0, 80, CLV_ORIGIN_MEASURED);
+    check(costs, 0, 1, 40, CLV_ORIGIN_MEASURED);
+    check(costs, 0, 2, 100, CLV_ORIGIN_ESTIMATED);
+    for (uint32_t unit = 1; unit < 3; unit++) {
+        check(costs, 1, unit, 9, CLV_ORIGIN_GIVEN);
+    }
+    check(costs, 2, 1, 2000, CLV_ORIGIN_ESTIMATED);
+    check(costs, 2, 2, 200, CLV_ORIGIN_ESTIMATED);
+    clv_costs_destroy(costs);
+
+    static const double gpu_us[] = {4, 5, 6};
+    assert_ok(clv_workload_add_measured(workload, "gpu:0", gpu_us));
+    assert_ok(clv_workload_verify(workload));
+    assert_ok(clv_costs_create(workload, machine, &costs));
+    check(costs, 0, 1, 40, CLV_ORIGIN_MEASURED);
+    check(costs, 0, 2, 4, CLV_ORIGIN_MEASURED);
+    check(costs, 1, 2, 9, CLV_ORIGIN_GIVEN);
+    check(costs, 2, 1, 2000, CLV_ORIGIN_ESTIMATED);
+    check(costs, 2, 2, 6, CLV_ORIGIN_MEASURED);
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    clv_workload_destroy(workload);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(units_that_were_not_measured_keep_estimates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
