@@ -45,19 +45,18 @@ static void plan_axis(conv_plan *plan, int a) {
     if (!plan->op->is_transposed) {
         plan->in_step[a] = stride;
         plan->phase_step[a] = gcd(stride, dilation);
-        plan->in_phases[a] = kernel == 1 ? 1 : stride / plan->phase_step[a];
+        /* those that a tap reads */
+        int64_t phases = stride / plan->phase_step[a];
+        int64_t read = (kernel - 1) * (dilation / plan->phase_step[a]) + 1;
+        plan->in_phases[a] = phases < read ? phases : read;
         plan->lead[a] = window->pad_begin[a];
         plan->pitch[a] = plan->out[a] + (kernel - 1) * dilation / stride;
         plan->out_phases[a] = plan->out_step[a] = 1;
         return;
     }
-    int64_t low = INT64_MAX, high = INT64_MIN;
-    for (int64_t k = 0; k < kernel; k++) {
-        int64_t phase, shift;
-        transposed_tap(window, a, k, &phase, &shift);
-        low = shift < low ? shift : low;
-        high = shift > high ? shift : high;
-    }
+    int64_t low, high, phase; /* shifts fall from tap to tap */
+    transposed_tap(window, a, 0, &phase, &high);
+    transposed_tap(window, a, kernel - 1, &phase, &low);
     plan->in_step[a] = plan->phase_step[a] = plan->in_phases[a] = 1;
     plan->lead[a] = -low;
     plan->pitch[a] = (plan->out[a] + stride - 1) / stride + high - low;
@@ -76,7 +75,7 @@ static void make_plan(const clv_call *call, conv_plan *plan) {
         plan->out[a] = axis < 2 ? 1 : out->dims[axis];
         plan_axis(plan, a);
     }
-    plan->num_taps = product(plan->op->window.kernel);
+    plan->num_taps = plan->group_in == 0 ? 0 : product(plan->op->window.kernel);
 }
 
 /* Offset of tap k (z, y, x) in an input plane, and the output phase that it belongs to; -1: it

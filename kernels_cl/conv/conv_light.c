@@ -8,7 +8,13 @@
 
 extern const clv_kernel_source clv_source_conv_light;
 
-enum { Y = 1, X = 2, MAX_PLANAR_CHANNELS = 8 };
+enum {
+    Y = 1,
+    X = 2,
+    MAX_PLANAR_CHANNELS = 8,
+    MAX_PLANAR_POSITIONS = 14,  /* of a row in a tile */
+    MAX_PLANAR_EXTRA = 1 << 20, /* elements of padding beyond four times the input */
+};
 
 static int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
@@ -112,10 +118,34 @@ clv_status *clv_conv_depthwise_emit(
 
 /* --- planar ---------------------------------------------------------------------------------- */
 
+/* Extents of a padded plane, Y and X, whose rows are read as if outputs were `wide` across.
+ * Kernels, dilations, strides and pads are at most 2^30 and extents 2^31 - 1: these fit. */
+static void planar_extents(const clv_call *call, int64_t wide, int64_t out_extents[3]) {
+    const clv_window *w = clv_conv_window(call);
+    const clv_shape *in = &call->inputs[0].shape, *out = &call->outputs[0].shape;
+    for (int a = Y; a <= X; a++) {
+        int axis = in->rank - 1 - (X - a);
+        int64_t extent = axis < 2 ? 1 : in->dims[axis];
+        int64_t positions = a == X ? wide : axis < 2 ? 1 : out->dims[axis];
+        int64_t last = (positions - 1) * w->stride[a] + (w->kernel[a] - 1) * w->dilation[a] + 1;
+        out_extents[a] = larger(last, extent + larger(w->pad_begin[a], 0));
+    }
+}
+
 bool clv_conv_planar_fits(const clv_call *call, const clv_traits *traits) {
     const clv_conv_params *op = call->params;
-    return is_light(call, traits) && op->groups == 1 &&
-           call->inputs[0].shape.dims[1] < MAX_PLANAR_CHANNELS;
+    const clv_shape *in = &call->inputs[0].shape;
+    if (!is_light(call, traits) || op->groups != 1 || in->dims[1] >= MAX_PLANAR_CHANNELS) {
+        return false;
+    }
+    /* the copy with its padding: indices of 32 bits, and not many times the input */
+    int64_t extents[3];
+    planar_extents(
+        call, call->outputs[0].shape.dims[in->rank - 1] + MAX_PLANAR_POSITIONS - 1, extents);
+    double elements =
+        (double)in->dims[0] * (double)in->dims[1] * (double)extents[Y] * (double)extents[X];
+    double most = 4.0 * (double)clv_shape_elements(in) + MAX_PLANAR_EXTRA;
+    return elements <= most && elements <= (double)CLV_MAX_ELEMENTS;
 }
 
 void clv_conv_planar_layouts(
@@ -170,18 +200,16 @@ static clv_status *emit_planar_pad(
     conv_planar_params *out_params, clv_arg *out_arg) {
     const clv_window *w = clv_conv_window(call);
     const clv_shape *in = &call->inputs[0].shape;
-    const clv_blocked *out = &out_params->out;
-    int64_t last_row = (out->height - 1) * w->stride[Y] + (w->kernel[Y] - 1) * w->dilation[Y] + 1;
-    int64_t wide = (out->width + positions - 1) / positions * positions;
-    int64_t last_x = (wide - 1) * w->stride[X] + (w->kernel[X] - 1) * w->dilation[X] + 1;
+    int64_t wide = (out_params->out.width + positions - 1) / positions * positions, extents[3];
+    planar_extents(call, wide, extents);
     conv_planar_pad_params p = {
         .in_height = (clv_u32)(in->rank == 4 ? in->dims[2] : 1),
         .in_width = (clv_u32)in->dims[in->rank - 1],
         .pad_y = (clv_u32)larger(w->pad_begin[Y], 0),
         .pad_x = (clv_u32)larger(w->pad_begin[X], 0),
+        .out_height = (clv_u32)extents[Y],
+        .out_width = (clv_u32)extents[X],
     };
-    p.out_height = (clv_u32)larger(last_row, p.in_height + p.pad_y);
-    p.out_width = (clv_u32)larger(last_x, p.in_width + p.pad_x);
     out_params->in_row = p.out_width;
     out_params->in_plane = p.out_width * p.out_height;
     out_params->in_image = (clv_u64)out_params->in_plane * (clv_u64)in->dims[1];

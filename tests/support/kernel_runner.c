@@ -13,7 +13,13 @@ enum {
     MAX_PIECES = 3,
     GUARD_BYTES = 256,
     GUARD = 0xa5,
-    UNDEFINED = 0xff, /* a NaN in every float type: results must not depend on it */
+    /* what is there before it is written; results must not depend on it. A NaN in every float type,
+     * and with seeds that are even a number: what is never written differs from run to run */
+    UNDEFINED = 0xff,
+    UNDEFINED_TOO = 0x7e,
+    /* bytes that a variant may keep besides its operands: so many times theirs, and so many more */
+    MAX_PRIVATE_FACTOR = 64,
+    MAX_PRIVATE_EXTRA = 64 << 20,
 };
 
 /* One buffer: guard bytes, the operand, guard bytes. */
@@ -59,7 +65,7 @@ static clv_status *add_operand(
         return CLV_ERROR(NO_MEMORY, "out of host memory for an operand of %zu bytes", bytes);
     }
     memset(o->host, GUARD, o->buffer_bytes);
-    memset(o->host + o->offset, UNDEFINED, bytes);
+    memset(o->host + o->offset, s->run->seed % 2 != 0 ? UNDEFINED : UNDEFINED_TOO, bytes);
     if (content != NULL && bytes > 0) {
         memcpy(o->host + o->offset, content, bytes);
     }
@@ -100,14 +106,34 @@ static clv_status *take_launch(void *context, const clv_launch *launch) {
                : CLV_ERROR(NO_MEMORY, "out of host memory for a name");
 }
 
+/* What a variant keeps or needs besides its operands stays within a multiple of them: attributes of
+ * a few bytes must not ask for gigabytes. */
+static clv_status *check_size(const session *s, const char *what, size_t bytes) {
+    const clv_call *call = s->run->call;
+    size_t operands = 0;
+    for (uint32_t i = 0; i < call->num_inputs; i++) {
+        operands += clv_view_bytes(call->inputs[i].dtype, &call->inputs[i].shape);
+    }
+    for (uint32_t i = 0; i < call->num_outputs; i++) {
+        operands += clv_view_bytes(call->outputs[i].dtype, &call->outputs[i].shape);
+    }
+    const size_t most = MAX_PRIVATE_FACTOR * operands + MAX_PRIVATE_EXTRA;
+    return bytes <= most ? NULL
+                         : CLV_ERROR(
+                               INTERNAL, "%s of %zu bytes, inputs and outputs have %zu", what,
+                               bytes, operands);
+}
+
 static clv_status *take_scratch(void *context, size_t bytes, uint32_t *out_index) {
     session *s = context;
+    CLV_TRY(check_size(s, "scratch", bytes));
     *out_index = s->num_scratch++;
     return add_operand(s, (clv_arg){CLV_ARG_SCRATCH, *out_index}, "scratch", bytes, 64, NULL, NULL);
 }
 
 static clv_status *take_constant(void *context, const clv_packing *packing, uint32_t *out_index) {
     session *s = context;
+    CLV_TRY(check_size(s, "constant", packing->bytes));
     *out_index = s->num_constants++;
     operand *o = NULL;
     CLV_TRY(add_operand(

@@ -99,6 +99,21 @@ static const clv_case cases[] = {
     /* nothing to do, nothing to add up */
     {.op = "Conv", .inputs = "f32[0,3,8,8] f32[4,3,3,3]"},
     {.op = "Conv", .inputs = "f32[1,0,8,8] f32[4,0,3,3] f32[4]"},
+    {.op = "Conv", .inputs = "f32[1,0,67108864] f32[1,0,67108864]", .want = "f32[1,1,1]{0}"},
+    /* strides and padding far beyond the input: no copy of it may grow with them */
+    {.op = "Conv",
+     .inputs = "f32[1,3,8,8] f32[16,3,8,8]",
+     .attrs = "strides=[1073741824,1073741824]"},
+    {.op = "Conv", .inputs = "f32[1,3,8,8] f32[16,3,8,8]", .attrs = "strides=[1048576,1048576]"},
+    {.op = "Conv",
+     .inputs = "f32[1,3,8,8] f32[16,3,3,3] f32[16]",
+     .attrs = "strides=[1,1073741824] pads=[0,536870912,1,536870920]"},
+    {.op = "Conv",
+     .inputs = "f32[1,3,8,8] f32[16,3,3,3] f32[16]",
+     .attrs = "strides=[300000000,1073741823] pads=[536870912,1,536870912,1073741824]"},
+    {.op = "Conv",
+     .inputs = "f32[1,2,9,40] f32[16,2,2,3] f32[16]",
+     .attrs = "strides=[7,11] dilations=[2,3] pads=[1,2,3,4]"},
     /* refused */
     {.op = "Conv",
      .inputs = "f32[1,3,8,8] f32[4,2,3,3]",
