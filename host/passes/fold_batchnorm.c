@@ -96,8 +96,8 @@ static bool find_match(const clv_graph *graph, const clv_uses *uses, clv_node_id
     const clv_batch_norm_params *params = node->params;
     m->epsilon = (double)params->epsilon;
     bool has_bias = conv->num_inputs > 2 && conv->inputs[2] != CLV_NO_ID;
-    return m->weights != NULL && (!has_bias || m->bias != NULL) && has_norm_constants(graph, m) &&
-           has_finite_factors(graph, m);
+    return m->num_channels > 0 && m->weights != NULL && (!has_bias || m->bias != NULL) &&
+           has_norm_constants(graph, m) && has_finite_factors(graph, m);
 }
 
 static void fill_weights(const clv_graph *graph, const match *m, float *out) {

@@ -406,6 +406,10 @@ static const norm_case norm_cases[] = {
     {NORM "input x f32[1,3,5,5]\ninput q f32[4]\nconstant w f32[4,3,3,3]\nc = Conv(x, w)\n"
           "y = BatchNormalization(c, s, b, q, v)\noutput y",
      1},
+    /* no channels */
+    {"constant s f32[0]\ninput x f32[1,4,5,5]\nconstant w f32[4,0,3,3]\nc = ConvTranspose(x, w)\n"
+     "y = BatchNormalization(c, s, s, s, s)\noutput y",
+     1},
     /* a variance that gives no finite factor */
     {NORM "input x f32[1,3,5,5]\nconstant w f32[4,3,3,3]\nconstant u f32[4]{-1}\nc = Conv(x, w)\n"
           "y = BatchNormalization(c, s, b, m, u)\noutput y",
