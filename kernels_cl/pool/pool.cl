@@ -141,6 +141,10 @@ static bool pool_is_more(const global uchar *in, uint dtype, ulong a, ulong b) {
     return clv_load_long(in, dtype, (uint)a) > clv_load_long(in, dtype, (uint)b);
 }
 
+static bool pool_is_nan(const global uchar *in, uint dtype, ulong at) {
+    return dtype == CLV_FLOAT32 && isnan(((const global float *)in)[at]);
+}
+
 /* Maximum of float32, int8 or uint8, and where it lies: `index` counts elements of the whole input,
  * its planes in row-major or column-major order. An item does `rows` elements of the output. */
 kernel void pool_any(
@@ -170,7 +174,8 @@ kernel void pool_any(
                     ulong z = start[0] + kz * p.dilation[0], y = start[1] + ky * p.dilation[1];
                     ulong x = start[2] + kx * p.dilation[2];
                     ulong at = rest * in_plane + (z * p.in[1] + y) * p.in[2] + x;
-                    if (!is_found || pool_is_more(in, p.dtype, at, best)) {
+                    if (is_found ? pool_is_more(in, p.dtype, at, best)
+                                 : !pool_is_nan(in, p.dtype, at)) {
                         is_found = true;
                         best = at;
                         best_z = z;
