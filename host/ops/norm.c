@@ -157,8 +157,9 @@ static void normalise_row(
     const clv_norm_shape *shape = &work->shape;
     double mean = 0.0, square = 0.0;
     for (int64_t i = 0; i < shape->n && shape->subtracts_mean; i++) {
-        mean += (double)x[i] / (double)shape->n;
+        mean += (double)x[i];
     }
+    mean = shape->subtracts_mean ? mean / (double)shape->n : 0.0;
     for (int64_t i = 0; i < shape->n; i++) {
         square += ((double)x[i] - mean) * ((double)x[i] - mean);
     }
@@ -187,7 +188,7 @@ static clv_status *norm_reference(const clv_call *call, const clv_mutable_view *
     work.scale = scale.data;
     work.bias = bias.data;
     float *y = outputs[0].data;
-    for (int64_t row = 0; row < work.shape.rows && work.shape.n > 0; row++) {
+    for (int64_t row = 0; row < work.shape.rows; row++) {
         double mean, inverse;
         normalise_row(
             &work, x.data + row * work.shape.n, y != NULL ? y + row * work.shape.n : NULL, row,

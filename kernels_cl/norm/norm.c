@@ -102,10 +102,11 @@ static clv_status *emit_ref(
     clv_norm_shape shape;
     norm_params p;
     clv_norm_shape_of(call, &shape);
-    if (shape.rows == 0 || shape.n == 0) {
+    fill_params(call, &shape, &p);
+    /* rows of no elements have a mean all the same: NaN, as 0 / 0 is */
+    if (shape.rows == 0 || (shape.n == 0 && !p.has_mean && !p.has_inverse)) {
         return NULL;
     }
-    fill_params(call, &shape, &p);
     clv_launch launch = {
         .source = &clv_source_norm,
         .entry = "norm",
