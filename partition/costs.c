@@ -202,11 +202,11 @@ clv_status *clv_costs_transfer_us(
     const clv_costs *costs, uint32_t from_unit, uint32_t to_unit, double bytes, double *out_us) {
     const clv_machine *machine = costs->machine;
     const uint32_t *hops;
-    uint32_t count;
+    uint32_t scratch[CLV_SHORT_PATH], count;
     *out_us = 0;
     CLV_TRY(clv_routes_path(
-        costs->routes, machine->units[from_unit].memory, machine->units[to_unit].memory, &hops,
-        &count));
+        costs->routes, machine->units[from_unit].memory, machine->units[to_unit].memory, scratch,
+        &hops, &count));
     if (count == CLV_NO_INDEX) {
         *out_us = (double)INFINITY;
         return NULL;

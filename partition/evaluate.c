@@ -12,15 +12,16 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
     if (ev != NULL) {
         clv_free(ev->first_reader);
         clv_free(ev->reader_input);
-        clv_free(ev->unit_us);
-        clv_free(ev->link_us);
-        clv_free(ev->memory_us);
+        clv_free(ev->load_us);
+        clv_free(ev->loaded);
         clv_free(ev->held);
+        clv_free(ev->holders);
+        clv_free(ev->memory_held);
         clv_free(ev->hop_bytes);
         clv_free(ev->hops);
         clv_free(ev->hop_arrived_us);
         clv_free(ev->free_us);
-        clv_free(ev->link_free_us);
+        clv_free(ev->busy);
         clv_free(ev->position);
         clv_free(ev->ready_us);
         clv_free(ev->arrived_us);
@@ -55,31 +56,44 @@ static clv_status *find_reader_inputs(clv_evaluator *ev) {
     return NULL;
 }
 
+static bool make_scratch(clv_evaluator *ev) {
+    const clv_machine *machine = ev->costs->machine;
+    size_t units = machine->num_units, memories = machine->num_memories;
+    size_t hops = (size_t)machine->num_links * 2, loads = units + hops + memories;
+    ev->load_us = clv_alloc_zeroed(loads, sizeof *ev->load_us);
+    ev->loaded = clv_alloc_zeroed(loads, sizeof *ev->loaded);
+    ev->held = clv_alloc_zeroed(units, sizeof *ev->held);
+    ev->holders = clv_alloc_zeroed(units, sizeof *ev->holders);
+    ev->memory_held = clv_alloc_zeroed(memories, sizeof *ev->memory_held);
+    ev->hop_bytes = clv_alloc_zeroed(hops + 1, sizeof *ev->hop_bytes);
+    ev->hops = clv_alloc_zeroed(hops + 1, sizeof *ev->hops);
+    ev->hop_arrived_us = clv_alloc_zeroed(hops + 1, sizeof *ev->hop_arrived_us);
+    ev->free_us = clv_alloc_zeroed(units + hops, sizeof *ev->free_us);
+    ev->busy = clv_alloc_zeroed(units + hops, sizeof *ev->busy);
+    ev->position =
+        clv_alloc_zeroed((size_t)ev->costs->workload->num_tasks + 1, sizeof *ev->position);
+    ev->arrived_us = clv_alloc_zeroed(memories, sizeof *ev->arrived_us);
+    ev->arrived_bytes = clv_alloc_zeroed(memories, sizeof *ev->arrived_bytes);
+    if (ev->load_us == NULL || ev->loaded == NULL || ev->held == NULL || ev->holders == NULL ||
+        ev->memory_held == NULL || ev->hop_bytes == NULL || ev->hops == NULL ||
+        ev->hop_arrived_us == NULL || ev->free_us == NULL || ev->busy == NULL ||
+        ev->position == NULL || ev->arrived_us == NULL || ev->arrived_bytes == NULL) {
+        return false;
+    }
+    ev->unit_us = ev->load_us;
+    ev->link_us = ev->unit_us + units;
+    ev->memory_us = ev->link_us + hops;
+    return true;
+}
+
 clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev) {
-    const clv_machine *machine = costs->machine;
-    size_t units = machine->num_units, hops = (size_t)machine->num_links * 2 + 1;
     *out_ev = NULL;
     clv_evaluator *ev = clv_alloc_zeroed(1, sizeof *ev);
     if (ev == NULL) {
         return NO_MEMORY_HERE();
     }
     ev->costs = costs;
-    ev->unit_us = clv_alloc_zeroed(units, sizeof *ev->unit_us);
-    ev->link_us = clv_alloc_zeroed(hops, sizeof *ev->link_us);
-    ev->memory_us = clv_alloc_zeroed(machine->num_memories, sizeof *ev->memory_us);
-    ev->held = clv_alloc_zeroed(units, sizeof *ev->held);
-    ev->hop_bytes = clv_alloc_zeroed(hops, sizeof *ev->hop_bytes);
-    ev->hops = clv_alloc_zeroed(hops, sizeof *ev->hops);
-    ev->hop_arrived_us = clv_alloc_zeroed(hops, sizeof *ev->hop_arrived_us);
-    ev->free_us = clv_alloc_zeroed(units, sizeof *ev->free_us);
-    ev->link_free_us = clv_alloc_zeroed(hops, sizeof *ev->link_free_us);
-    ev->position = clv_alloc_zeroed((size_t)costs->workload->num_tasks + 1, sizeof *ev->position);
-    ev->arrived_us = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_us);
-    ev->arrived_bytes = clv_alloc_zeroed(machine->num_memories, sizeof *ev->arrived_bytes);
-    if (ev->unit_us == NULL || ev->link_us == NULL || ev->memory_us == NULL || ev->held == NULL ||
-        ev->hop_bytes == NULL || ev->hops == NULL || ev->hop_arrived_us == NULL ||
-        ev->free_us == NULL || ev->link_free_us == NULL || ev->position == NULL ||
-        ev->arrived_us == NULL || ev->arrived_bytes == NULL) {
+    if (!make_scratch(ev)) {
         clv_evaluator_destroy(ev);
         return NO_MEMORY_HERE();
     }
@@ -170,11 +184,21 @@ static uint32_t num_holders(const clv_workload *workload, uint32_t task, const c
 /* --- loads --- */
 
 void clv_evaluate_begin(clv_evaluator *ev) {
-    const clv_machine *machine = ev->costs->machine;
-    memset(ev->unit_us, 0, machine->num_units * sizeof *ev->unit_us);
-    memset(ev->link_us, 0, (size_t)machine->num_links * 2 * sizeof *ev->link_us);
-    memset(ev->memory_us, 0, machine->num_memories * sizeof *ev->memory_us);
-    memset(ev->held, 0, machine->num_units * sizeof *ev->held);
+    for (uint32_t i = 0; i < ev->num_loaded; i++) {
+        ev->load_us[ev->loaded[i]] = 0;
+    }
+    for (uint32_t i = 0; i < ev->num_holders; i++) {
+        ev->held[ev->holders[i]] = 0;
+    }
+    ev->num_loaded = ev->num_holders = 0;
+}
+
+/* `load`: a member of ev->unit_us, ev->link_us or ev->memory_us. */
+static void add_load(clv_evaluator *ev, double *load, double time_us) {
+    if (*load == 0 && time_us > 0) {
+        ev->loaded[ev->num_loaded++] = (uint32_t)(load - ev->load_us);
+    }
+    *load += time_us;
 }
 
 /* A delivery from one memory to another; units CLV_NO_INDEX where only a memory is meant. */
@@ -190,7 +214,7 @@ static double hop_time_us(const clv_machine *machine, uint32_t hop, double alrea
 
 static void occupy(clv_evaluator *ev, uint32_t unit, double time_us) {
     if (unit != CLV_NO_INDEX && !ev->costs->machine->units[unit].overlaps) {
-        ev->unit_us[unit] += time_us;
+        add_load(ev, &ev->unit_us[unit], time_us);
     }
 }
 
@@ -198,13 +222,14 @@ static void occupy(clv_evaluator *ev, uint32_t unit, double time_us) {
 static clv_status *add_delivery(clv_evaluator *ev, const delivery *d, double share) {
     const clv_machine *machine = ev->costs->machine;
     const uint32_t *path;
-    uint32_t count;
+    uint32_t scratch[CLV_SHORT_PATH], count;
     if (d->from_memory == d->to_memory || d->bytes <= 0) {
         return NULL;
     }
-    CLV_TRY(clv_routes_path(ev->costs->routes, d->from_memory, d->to_memory, &path, &count));
+    CLV_TRY(
+        clv_routes_path(ev->costs->routes, d->from_memory, d->to_memory, scratch, &path, &count));
     if (count == CLV_NO_INDEX) {
-        ev->unit_us[0] = (double)INFINITY;
+        add_load(ev, &ev->unit_us[0], (double)INFINITY);
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -219,9 +244,9 @@ static clv_status *add_delivery(clv_evaluator *ev, const delivery *d, double sha
         double time_us = share * hop_time_us(machine, hop, already, d->bytes);
         ev->hop_bytes[hop] = d->bytes;
         ev->serial_us += time_us / share;
-        ev->link_us[hop] += time_us;
+        add_load(ev, &ev->link_us[hop], time_us);
         if (machine->links[hop / 2].half_duplex) {
-            ev->link_us[hop ^ 1] += time_us;
+            add_load(ev, &ev->link_us[hop ^ 1], time_us);
         }
         if (i == 0) {
             occupy(ev, d->from_unit, time_us);
@@ -252,7 +277,8 @@ static clv_status *add_source(
     delivery d = {
         .from_memory = source != NULL ? machine->units[source->unit].memory : home,
         .from_unit = source != NULL ? source->unit : CLV_NO_INDEX};
-    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
+    uint32_t num_readers = d.from_memory == ev->only_memory ? 0 : tensor->num_consumers;
+    for (uint32_t i = 0; i < num_readers; i++) {
         uint32_t task = tensor->consumers[i];
         const clv_placement *p = &group->placements[task];
         uint32_t input = clv_reader_input(ev, tensor_index, i);
@@ -305,7 +331,7 @@ static clv_status *add_partial_sums(
             CLV_TRY(add_delivery(ev, &d, share));
             forget_hops(ev);
             double add_us = add_time_us(ev->costs, pieces[0].unit, bytes);
-            ev->unit_us[pieces[0].unit] += share * add_us;
+            add_load(ev, &ev->unit_us[pieces[0].unit], share * add_us);
             ev->serial_us += add_us;
         }
     }
@@ -324,10 +350,11 @@ static clv_status *add_task(
         double bandwidth = costs->machine->memories[unit->memory].bandwidth;
         double time_us = clv_piece_time_us(costs, task, p, piece);
         longest_us = fmax(longest_us, time_us);
-        ev->unit_us[piece->unit] += share * time_us;
+        add_load(ev, &ev->unit_us[piece->unit], share * time_us);
         if (!isinf(bandwidth)) {
-            ev->memory_us[unit->memory] += share * piece_share(costs, task, p, piece) *
-                                           workload->tasks[task].traffic_bytes / bandwidth * 1e6;
+            double traffic_us = share * piece_share(costs, task, p, piece) *
+                                workload->tasks[task].traffic_bytes / bandwidth * 1e6;
+            add_load(ev, &ev->memory_us[unit->memory], traffic_us);
         }
     }
     ev->serial_us += longest_us;
@@ -345,9 +372,26 @@ static clv_status *add_task(
     return NULL;
 }
 
+static uint32_t find_only_memory(const clv_evaluator *ev, const clv_group *group) {
+    uint32_t only = CLV_NO_INDEX;
+    for (uint32_t i = 0; i < ev->costs->workload->num_tasks; i++) {
+        const clv_placement *p = &group->placements[i];
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            uint32_t unit = group->pieces[p->first_piece + k].unit;
+            uint32_t memory = ev->costs->machine->units[unit].memory;
+            if (only != CLV_NO_INDEX && memory != only) {
+                return CLV_NO_INDEX;
+            }
+            only = memory;
+        }
+    }
+    return only;
+}
+
 clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double share) {
     const clv_workload *workload = ev->costs->workload;
     ev->serial_us = 0;
+    ev->only_memory = find_only_memory(ev, group);
     CLV_TRY(clv_cancel_check()); /* every policy comes by here now and then */
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         CLV_TRY(add_task(ev, group, i, share));
@@ -361,19 +405,14 @@ clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double
 }
 
 double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where) {
-    const clv_machine *machine = ev->costs->machine;
-    const double *loads[] = {ev->unit_us, ev->link_us, ev->memory_us};
-    const uint32_t counts[] = {machine->num_units, 2 * machine->num_links, machine->num_memories};
     double bound = 0;
-    uint32_t first = 0, where = 0;
-    for (size_t k = 0; k < 3; k++) {
-        for (uint32_t i = 0; i < counts[k]; i++) {
-            if (loads[k][i] > bound) {
-                bound = loads[k][i];
-                where = first + i;
-            }
+    uint32_t where = 0;
+    for (uint32_t i = 0; i < ev->num_loaded; i++) {
+        uint32_t at = ev->loaded[i];
+        if (ev->load_us[at] > bound || (ev->load_us[at] == bound && at < where)) {
+            bound = ev->load_us[at];
+            where = at;
         }
-        first += counts[k];
     }
     if (out_where != NULL) {
         *out_where = where;
@@ -397,18 +436,26 @@ static void note_hop(clv_evaluator *ev, uint32_t hop, double bytes, double arriv
     ev->hop_arrived_us[hop] = arrived_us;
 }
 
+/* A unit, or num_units + a hop. */
+static void occupy_until(clv_evaluator *ev, uint32_t at, double time_us) {
+    if (ev->free_us[at] == 0 && time_us > 0) {
+        ev->busy[ev->num_busy++] = at;
+    }
+    ev->free_us[at] = time_us;
+}
+
 /* When `bytes` that are ready at `ready_us` have come; units that cannot overlap are occupied by
  * their end of it. */
 static clv_status *carry(
     clock_walk *w, const delivery *d, double ready_us, double *out_arrival_us) {
     const clv_costs *costs = w->ev->costs;
     const uint32_t *path;
-    uint32_t count;
+    uint32_t scratch[CLV_SHORT_PATH], count;
     *out_arrival_us = ready_us;
     if (d->from_memory == d->to_memory || d->bytes <= 0) {
         return NULL;
     }
-    CLV_TRY(clv_routes_path(costs->routes, d->from_memory, d->to_memory, &path, &count));
+    CLV_TRY(clv_routes_path(costs->routes, d->from_memory, d->to_memory, scratch, &path, &count));
     if (count == CLV_NO_INDEX) {
         *out_arrival_us = (double)INFINITY;
         return NULL;
@@ -427,13 +474,14 @@ static clv_status *carry(
             }
         }
         const clv_link *link = &costs->machine->links[path[i] / 2];
-        double *link_free_us = &w->ev->link_free_us[link->half_duplex ? path[i] / 2 * 2 : path[i]];
-        *out_arrival_us = fmax(*out_arrival_us, *link_free_us) + time_us;
-        *link_free_us = *out_arrival_us;
+        uint32_t link_at =
+            costs->machine->num_units + (link->half_duplex ? path[i] / 2 * 2 : path[i]);
+        *out_arrival_us = fmax(*out_arrival_us, w->ev->free_us[link_at]) + time_us;
+        occupy_until(w->ev, link_at, *out_arrival_us);
         note_hop(w->ev, path[i], d->bytes, *out_arrival_us);
         for (int k = 0; k < 2; k++) {
             if (ends[k] != CLV_NO_INDEX && !costs->machine->units[ends[k]].overlaps) {
-                w->ev->free_us[ends[k]] = *out_arrival_us;
+                occupy_until(w->ev, ends[k], *out_arrival_us);
             }
         }
     }
@@ -498,7 +546,7 @@ static clv_status *push_source(
 /* Runs the pieces of a task; finish times of pieces into ev->ready_us. With SUM the first piece's
  * is that of the sum. */
 static clv_status *run_task(clock_walk *w, uint32_t task, double *out_start_us) {
-    const clv_evaluator *ev = w->ev;
+    clv_evaluator *ev = w->ev;
     const clv_workload *workload = ev->costs->workload;
     const clv_machine *machine = ev->costs->machine;
     const clv_placement *p = &w->group->placements[task];
@@ -509,7 +557,7 @@ static clv_status *run_task(clock_walk *w, uint32_t task, double *out_start_us) 
         double start_us = fmax(ready_us[k], ev->free_us[pieces[k].unit]);
         *out_start_us = fmin(*out_start_us, start_us);
         ready_us[k] = start_us + clv_piece_time_us(ev->costs, task, p, &pieces[k]);
-        ev->free_us[pieces[k].unit] = ready_us[k];
+        occupy_until(ev, pieces[k].unit, ready_us[k]);
         w->end_us = fmax(w->end_us, ready_us[k]);
     }
     if (num_holders(workload, task, p) == p->num_pieces) {
@@ -531,7 +579,7 @@ static clv_status *run_task(clock_walk *w, uint32_t task, double *out_start_us) 
                 fmax(ready_us[0], arrival_us) + add_time_us(ev->costs, pieces[0].unit, bytes);
         }
     }
-    ev->free_us[pieces[0].unit] = fmax(ev->free_us[pieces[0].unit], ready_us[0]);
+    occupy_until(ev, pieces[0].unit, fmax(ev->free_us[pieces[0].unit], ready_us[0]));
     w->end_us = fmax(w->end_us, ready_us[0]);
     return NULL;
 }
@@ -545,9 +593,10 @@ static clv_status *prepare_walk(clock_walk *w) {
         return NO_MEMORY_HERE();
     }
     memset(ev->ready_us, 0, w->group->num_pieces * sizeof *ev->ready_us);
-    memset(ev->free_us, 0, ev->costs->machine->num_units * sizeof *ev->free_us);
-    memset(
-        ev->link_free_us, 0, (size_t)ev->costs->machine->num_links * 2 * sizeof *ev->link_free_us);
+    for (uint32_t i = 0; i < ev->num_busy; i++) {
+        ev->free_us[ev->busy[i]] = 0;
+    }
+    ev->num_busy = 0;
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         ev->position[w->group->order != NULL ? w->group->order[i] : i] = i;
     }

@@ -19,10 +19,18 @@ typedef struct clv_hold {
 
 typedef struct clv_evaluator {
     const clv_costs *costs;
-    double *unit_us;        /* [num_units] a request: compute, launches, transfers that occupy it */
-    double *link_us;        /* [2 * num_links] */
-    double *memory_us;      /* [num_memories] traffic over bandwidth */
-    uint64_t *held;         /* [num_units] bytes, of clv_evaluate_memory */
+    /* Loads of units, directions of links and memories, one behind the other, and those that are
+     * not 0: groups of few units on machines of many are measured by what they touch. */
+    double *load_us;
+    uint32_t *loaded, num_loaded;
+    double *unit_us;   /* [num_units] a request: compute, launches, transfers that occupy it */
+    double *link_us;   /* [2 * num_links] */
+    double *memory_us; /* [num_memories] traffic over bandwidth */
+    uint64_t *held;    /* [num_units] bytes, of clv_evaluate_memory */
+    uint32_t *holders, num_holders; /* units whose `held` is not 0 */
+    /* That every piece of the group at hand is on: tensors then move only from and to the first
+     * unit's. CLV_NO_INDEX: several. */
+    uint32_t only_memory;
     double serial_us;       /* of clv_evaluate_loads: everything one after another, once */
     uint64_t size;          /* tasks, tensors and reads of tensors: about what a look takes */
     uint32_t *first_reader; /* [num_tensors + 1] into reader_input */
@@ -32,8 +40,9 @@ typedef struct clv_evaluator {
     uint32_t *hops;         /* those that carry it */
     double *hop_arrived_us; /* [2 * num_links]: when */
     uint32_t num_hops;
-    double *free_us;                    /* [num_units] */
-    double *link_free_us;               /* [2 * num_links] */
+    double *free_us;                    /* [num_units], then [2 * num_links]: 0 but for `busy` */
+    uint32_t *busy, num_busy;           /* indices of free_us */
+    uint64_t *memory_held;              /* [num_memories]: 0 */
     uint32_t *position;                 /* [num_tasks]: in the group's order */
     double *arrived_us, *arrived_bytes; /* [num_memories]: of the tensor at hand */
     double *ready_us;                   /* [capacity_pieces]: inputs there, then finished */
@@ -76,6 +85,8 @@ bool clv_group_blocks(const clv_costs *costs, const clv_group *group);
 /* Adds what the group holds on each unit at `depth` requests in flight to ev->held. */
 clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth)
     CLV_CHECKED;
+/* Adds bytes to ev->held. */
+void clv_evaluate_hold(clv_evaluator *ev, uint32_t unit, uint64_t bytes);
 /* NO_MEMORY where ev->held is over a unit's limit or a memory's capacity. */
 clv_status *clv_evaluate_limits(const clv_evaluator *ev) CLV_CHECKED;
 bool clv_evaluate_fits(const clv_evaluator *ev);

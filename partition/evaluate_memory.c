@@ -25,6 +25,13 @@ static uint64_t add_capped(uint64_t a, uint64_t b) {
     return a > (uint64_t)INT64_MAX - b ? (uint64_t)INT64_MAX : a + b;
 }
 
+void clv_evaluate_hold(clv_evaluator *ev, uint32_t unit, uint64_t bytes) {
+    if (ev->held[unit] == 0 && bytes > 0) {
+        ev->holders[ev->num_holders++] = unit;
+    }
+    ev->held[unit] = add_capped(ev->held[unit], bytes);
+}
+
 /* Bytes of a tensor's part on a unit from one position to another; and its copies in flight. */
 static clv_status *add_hold(
     const holding *h, uint32_t unit, uint64_t bytes, uint32_t begin, uint32_t end,
@@ -43,7 +50,7 @@ static clv_status *add_hold(
     ev->holds[ev->num_holds++] = (clv_hold){unit, 2 * (uint64_t)begin, (int64_t)bytes};
     ev->holds[ev->num_holds++] = (clv_hold){unit, 2 * (uint64_t)end + 1, -(int64_t)bytes};
     for (uint32_t i = 0; i < copies; i++) {
-        ev->held[unit] = add_capped(ev->held[unit], bytes);
+        clv_evaluate_hold(ev, unit, bytes);
     }
     return NULL;
 }
@@ -196,7 +203,7 @@ static void add_peaks(clv_evaluator *ev) {
             now = bytes < 0 ? now - (uint64_t)-bytes : add_capped(now, (uint64_t)bytes);
             peak = now > peak ? now : peak;
         }
-        ev->held[unit] = add_capped(ev->held[unit], peak);
+        clv_evaluate_hold(ev, unit, peak);
     }
 }
 
@@ -210,8 +217,7 @@ static void add_weights(clv_evaluator *ev, const clv_group *group, uint32_t task
                            ? (double)(piece->end - piece->begin) / (double)split->extent
                            : 1;
         uint64_t bytes = part_of(task->weight_bytes, share);
-        ev->held[piece->unit] = add_capped(
-            ev->held[piece->unit], bytes > (uint64_t)INT64_MAX / 4 ? INT64_MAX / 4 : bytes);
+        clv_evaluate_hold(ev, piece->unit, bytes > (uint64_t)INT64_MAX / 4 ? INT64_MAX / 4 : bytes);
     }
 }
 
@@ -257,32 +263,49 @@ static clv_status *over_limit(const char *what, const char *name, uint64_t held,
         (unsigned long long)held, (unsigned long long)limit, (unsigned long long)(held - limit));
 }
 
+/* The first unit that holds too much, then the first memory; CLV_NO_INDEX: none. */
+static void find_over(const clv_evaluator *ev, uint32_t *out_unit, uint32_t *out_memory) {
+    const clv_machine *machine = ev->costs->machine;
+    *out_unit = *out_memory = CLV_NO_INDEX;
+    for (uint32_t i = 0; i < ev->num_holders; i++) {
+        uint32_t unit = ev->holders[i], memory = machine->units[unit].memory;
+        ev->memory_held[memory] = add_capped(ev->memory_held[memory], ev->held[unit]);
+        if (ev->held[unit] > unit_limit(machine, unit) && unit < *out_unit) {
+            *out_unit = unit;
+        }
+        if (ev->memory_held[memory] > machine->memories[memory].capacity_bytes &&
+            memory < *out_memory) {
+            *out_memory = memory;
+        }
+    }
+}
+
+static void forget_memories(const clv_evaluator *ev) {
+    for (uint32_t i = 0; i < ev->num_holders; i++) {
+        ev->memory_held[ev->costs->machine->units[ev->holders[i]].memory] = 0;
+    }
+}
+
 clv_status *clv_evaluate_limits(const clv_evaluator *ev) {
     const clv_machine *machine = ev->costs->machine;
-    for (uint32_t i = 0; i < machine->num_units; i++) {
-        if (ev->held[i] > unit_limit(machine, i)) {
-            return over_limit("unit", machine->units[i].name, ev->held[i], unit_limit(machine, i));
-        }
+    clv_status *status = NULL;
+    uint32_t unit, memory;
+    find_over(ev, &unit, &memory);
+    if (unit != CLV_NO_INDEX) {
+        status = over_limit(
+            "unit", machine->units[unit].name, ev->held[unit], unit_limit(machine, unit));
+    } else if (memory != CLV_NO_INDEX) {
+        status = over_limit(
+            "memory", machine->memories[memory].name, ev->memory_held[memory],
+            machine->memories[memory].capacity_bytes);
     }
-    uint64_t *sums = clv_alloc_zeroed(machine->num_memories, sizeof *sums);
-    clv_status *status = sums != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for sums");
-    for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
-        uint32_t memory = machine->units[i].memory;
-        sums[memory] = add_capped(sums[memory], ev->held[i]);
-    }
-    for (uint32_t i = 0; status == NULL && i < machine->num_memories; i++) {
-        if (sums[i] > machine->memories[i].capacity_bytes) {
-            status = over_limit(
-                "memory", machine->memories[i].name, sums[i], machine->memories[i].capacity_bytes);
-        }
-    }
-    clv_free(sums);
+    forget_memories(ev);
     return status;
 }
 
 bool clv_evaluate_fits(const clv_evaluator *ev) {
-    clv_status *status = clv_evaluate_limits(ev);
-    bool fits = status == NULL;
-    clv_status_destroy(status);
-    return fits;
+    uint32_t unit, memory;
+    find_over(ev, &unit, &memory);
+    forget_memories(ev);
+    return unit == CLV_NO_INDEX && memory == CLV_NO_INDEX;
 }

@@ -172,24 +172,18 @@ static clv_status *make_atoms(clv_pipe *pipe) {
 
 /* The link by which a unit's memory is reached; CLV_NO_INDEX for a hub in the middle, whose links
  * belong to the memories at their other ends. */
-static uint32_t own_link(const clv_machine *machine, uint32_t memory, bool *is_bound) {
-    uint32_t count = 0, best = CLV_NO_INDEX;
+static uint32_t own_link(const clv_costs *costs, uint32_t memory, bool *is_bound) {
+    const clv_machine *machine = costs->machine;
+    const uint32_t *hops, *others;
+    uint32_t count = clv_routes_leaving(costs->routes, memory, &hops), best = CLV_NO_INDEX;
     bool is_mesh = false;
-    for (uint32_t i = 0; i < machine->num_links; i++) {
-        const clv_link *link = &machine->links[i];
-        if (link->ends[0] != memory && link->ends[1] != memory) {
-            continue;
-        }
-        uint32_t other = link->ends[0] == memory ? link->ends[1] : link->ends[0];
-        uint32_t others = 0;
-        for (uint32_t k = 0; k < machine->num_links && others < 2; k++) {
-            others += machine->links[k].ends[0] == other || machine->links[k].ends[1] == other;
-        }
-        count++;
-        is_mesh = is_mesh || others > 1;
+    for (uint32_t i = 0; i < count; i++) {
+        const clv_link *link = &machine->links[hops[i] / 2];
+        uint32_t other = link->ends[1 - hops[i] % 2];
+        is_mesh = is_mesh || clv_routes_leaving(costs->routes, other, &others) > 1;
         if (best == CLV_NO_INDEX ||
             clv_link_time_us(link, 1 << 20) < clv_link_time_us(&machine->links[best], 1 << 20)) {
-            best = i;
+            best = hops[i] / 2;
         }
     }
     if (count > 1 && !is_mesh) {
@@ -270,7 +264,7 @@ static clv_status *make_sorts(clv_pipe *pipe) {
     bool has_pins = problem->request->num_pins > 0;
     pipe->is_bound = true;
     for (uint32_t i = 0; i < num_units; i++) {
-        uint32_t link = own_link(machine, machine->units[units[i]].memory, &pipe->is_bound);
+        uint32_t link = own_link(problem->costs, machine->units[units[i]].memory, &pipe->is_bound);
         clv_pipe_sort sort = make_sort(pipe, units[i], link);
         bool alone = has_pins && is_pinned_to(problem, units[i]);
         uint32_t k = alone ? pipe->num_sorts : 0;

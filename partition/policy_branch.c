@@ -15,7 +15,7 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-enum { MAX_SEARCH = 20000, MAX_UNITS_TRIED = 256 };
+enum { MAX_SEARCH = 20000, MAX_UNITS_TRIED = 256, MAX_PLACES = 512 };
 
 typedef struct span {
     double begin_us, end_us;
@@ -36,8 +36,10 @@ typedef struct branch {
     uint32_t *unit;     /* [num_tasks] */
     uint32_t *position; /* [num_tasks] */
     unit_spans *spans;  /* [num_units of the machine] */
-    /* [num_memories][num_memories] of a tensor's way; NAN: not looked up yet */
+    /* [num_places][num_places] of a tensor's way; NAN: not looked up yet */
     double *latency_us, *us_per_byte;
+    uint32_t *place; /* [num_memories] in those tables, in the order they are met; CLV_NO_INDEX */
+    uint32_t num_places, places_met;
     double mean_us_per_byte, mean_latency_us;
     bool has_limits;
 } branch;
@@ -152,26 +154,48 @@ static clv_status *insert_span(unit_spans *u, size_t at, double begin_us, double
     return NULL;
 }
 
-/* From one unit's memory to another's. */
-static clv_status *find_way(
-    const branch *b, uint32_t from, uint32_t to, double bytes, double *out_us) {
-    const clv_machine *machine = b->problem->costs->machine;
-    size_t at =
-        (size_t)machine->units[from].memory * machine->num_memories + machine->units[to].memory;
-    if (isnan(b->latency_us[at])) {
-        const double megabyte = 1 << 20;
-        double some_us;
-        CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, 0, &b->latency_us[at]));
-        CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, megabyte, &some_us));
-        b->us_per_byte[at] =
-            isinf(b->latency_us[at]) ? 0 : (some_us - b->latency_us[at]) / megabyte;
+static clv_status *measure_way(
+    const branch *b, uint32_t from, uint32_t to, double *out_latency_us, double *out_us_per_byte) {
+    const double megabyte = 1 << 20;
+    double some_us;
+    CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, 0, out_latency_us));
+    CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, megabyte, &some_us));
+    *out_us_per_byte = isinf(*out_latency_us) ? 0 : (some_us - *out_latency_us) / megabyte;
+    return NULL;
+}
+
+/* CLV_NO_INDEX where the tables are full. */
+static uint32_t find_place(branch *b, uint32_t unit) {
+    uint32_t *place = &b->place[b->problem->costs->machine->units[unit].memory];
+    if (*place == CLV_NO_INDEX && b->places_met < b->num_places) {
+        *place = b->places_met++;
     }
-    *out_us = b->latency_us[at] + bytes * b->us_per_byte[at];
+    return *place;
+}
+
+/* From one unit's memory to another's. */
+static clv_status *find_way(branch *b, uint32_t from, uint32_t to, double bytes, double *out_us) {
+    uint32_t from_place = find_place(b, from), to_place = find_place(b, to);
+    double latency_us = (double)NAN, us_per_byte = 0;
+    bool is_kept = from_place != CLV_NO_INDEX && to_place != CLV_NO_INDEX;
+    size_t at = is_kept ? (size_t)from_place * b->num_places + to_place : 0;
+    if (is_kept) {
+        latency_us = b->latency_us[at];
+        us_per_byte = b->us_per_byte[at];
+    }
+    if (isnan(latency_us)) {
+        CLV_TRY(measure_way(b, from, to, &latency_us, &us_per_byte));
+        if (is_kept) {
+            b->latency_us[at] = latency_us;
+            b->us_per_byte[at] = us_per_byte;
+        }
+    }
+    *out_us = latency_us + bytes * us_per_byte;
     return NULL;
 }
 
 /* When the task's inputs can be at `unit`. */
-static clv_status *find_ready(const branch *b, uint32_t task, uint32_t unit, double *out_us) {
+static clv_status *find_ready(branch *b, uint32_t task, uint32_t unit, double *out_us) {
     *out_us = 0;
     for (uint32_t i = 0; i < b->workload->tasks[task].num_inputs; i++) {
         const clv_task_tensor *tensor = &b->workload->tensors[b->workload->tasks[task].inputs[i]];
@@ -451,10 +475,11 @@ clv_status *clv_policy_make_branch(const clv_problem *problem, clv_draft *out_dr
     branch b = {.problem = &part, .workload = problem->costs->workload};
     size_t count = b.workload->num_tasks;
     uint32_t num_units = problem->costs->machine->num_units;
-    size_t pairs = (size_t)problem->costs->machine->num_memories;
+    uint32_t num_memories = problem->costs->machine->num_memories;
     clv_status *status = NULL;
     clv_draft simple;
-    pairs *= pairs;
+    b.num_places = num_memories < MAX_PLACES ? num_memories : MAX_PLACES;
+    size_t pairs = (size_t)b.num_places * b.num_places;
     if (problem->level.count > 0 && problem->level.count < part.num_units) {
         part.num_units = problem->level.count;
     }
@@ -465,8 +490,9 @@ clv_status *clv_policy_make_branch(const clv_problem *problem, clv_draft *out_dr
     b.position = clv_arena_alloc(problem->arena, count, sizeof *b.position);
     b.spans = clv_alloc_zeroed(num_units, sizeof *b.spans);
     b.latency_us = clv_alloc_zeroed(pairs * 2, sizeof *b.latency_us);
-    if (b.latency_us == NULL || b.rank_us == NULL || b.order == NULL || b.unit == NULL ||
-        b.position == NULL || b.spans == NULL) {
+    b.place = clv_alloc_zeroed(num_memories, sizeof *b.place);
+    if (b.latency_us == NULL || b.place == NULL || b.rank_us == NULL || b.order == NULL ||
+        b.unit == NULL || b.position == NULL || b.spans == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
@@ -474,6 +500,7 @@ clv_status *clv_policy_make_branch(const clv_problem *problem, clv_draft *out_dr
     for (size_t i = 0; i < pairs; i++) {
         b.latency_us[i] = (double)NAN;
     }
+    memset(b.place, 0xff, num_memories * sizeof *b.place);
     b.finish_us = b.rank_us + count;
     b.start_us = b.finish_us + count;
     find_simple(&part, &simple);
@@ -485,6 +512,7 @@ done:
     }
     clv_free(b.spans);
     clv_free(b.latency_us);
+    clv_free(b.place);
     clv_free(b.rank_us);
     return status;
 }

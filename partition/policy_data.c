@@ -1,6 +1,7 @@
 /* Copies of the graph on groups of units; requests in proportion to the groups' speeds. */
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
+#include "host/base/name_map.h"
 #include "partition/policy.h"
 
 #include <string.h>
@@ -16,23 +17,42 @@ enum { INNER_BUDGET = 32 };
 
 /* Deals units to groups: neighbours together (0), or each sort of unit round the groups (1), which
  * is how copies of an accelerator's functional units are told apart. */
-static void deal_units(
+static clv_status *deal_units(
     const clv_problem *problem, uint32_t deal, uint32_t num_groups, uint32_t *group_of) {
-    const clv_costs *costs = problem->costs;
+    clv_name_map counts; /* units of a kind so far */
+    clv_status *status = NULL;
+    clv_name_map_init(&counts);
     for (uint32_t i = 0; i < problem->num_units; i++) {
+        const char *kind = problem->costs->machine->units[problem->units[i]].kind;
         if (deal == 0) {
             group_of[i] = (uint32_t)((uint64_t)i * num_groups / problem->num_units);
             continue;
         }
-        uint32_t before = 0;
-        for (uint32_t k = 0; k < i; k++) {
-            before += strcmp(
-                          costs->machine->units[problem->units[k]].kind,
-                          costs->machine->units[problem->units[i]].kind) == 0
-                          ? 1
-                          : 0;
-        }
+        const uint32_t *known = clv_name_map_find(&counts, kind);
+        uint32_t before = known != NULL ? *known : 0;
         group_of[i] = before % num_groups;
+        if (!clv_name_map_set(&counts, kind, before + 1)) {
+            status = NO_MEMORY_HERE();
+            break;
+        }
+    }
+    clv_name_map_deinit(&counts);
+    return status;
+}
+
+/* Positions of units by group, each group's in order: those of group g are out_units[k] with k from
+ * out_first[g] to out_first[g + 1]. */
+static void sort_by_group(
+    const clv_problem *problem, const uint32_t *group_of, uint32_t num_groups, uint32_t *out_first,
+    uint32_t *out_units) {
+    for (uint32_t i = 0; i < problem->num_units; i++) {
+        out_first[group_of[i] + 2]++;
+    }
+    for (uint32_t g = 2; g < num_groups + 2; g++) {
+        out_first[g] += out_first[g - 1];
+    }
+    for (uint32_t i = 0; i < problem->num_units; i++) {
+        out_units[out_first[group_of[i] + 1]++] = problem->units[i];
     }
 }
 
@@ -69,8 +89,9 @@ static clv_status *make_groups(
     const clv_problem *problem, uint32_t num_groups, uint32_t deal, bool may_skip,
     clv_draft *out_draft) {
     clv_status *status = NULL, *refusal = NULL;
-    uint32_t *block = clv_alloc_zeroed((size_t)problem->num_units * 2, sizeof *block);
-    uint32_t *units = block + problem->num_units;
+    uint32_t *block =
+        clv_alloc_zeroed((size_t)problem->num_units * 2 + num_groups + 2, sizeof *block);
+    uint32_t *units = block + problem->num_units, *first = units + problem->num_units;
     *out_draft = (clv_draft){0};
     out_draft->groups = clv_arena_alloc(problem->arena, num_groups, sizeof(clv_group));
     if (block == NULL || out_draft->groups == NULL) {
@@ -79,16 +100,12 @@ static clv_status *make_groups(
     }
     clv_problem own = *problem;
     own.budget = problem->budget / INNER_BUDGET / num_groups + 1;
-    deal_units(problem, deal, num_groups, block);
+    CLV_TRY_DONE(deal_units(problem, deal, num_groups, block));
+    sort_by_group(problem, block, num_groups, first, units);
     for (uint32_t g = 0; g < num_groups; g++) {
-        uint32_t count = 0;
         CLV_TRY_DONE(clv_cancel_check());
-        for (uint32_t i = 0; i < problem->num_units; i++) {
-            if (block[i] == g) {
-                units[count++] = problem->units[i];
-            }
-        }
-        CLV_TRY_DONE(make_group(&own, units, count, may_skip, out_draft, &refusal));
+        CLV_TRY_DONE(make_group(
+            &own, units + first[g], first[g + 1] - first[g], may_skip, out_draft, &refusal));
     }
     if (out_draft->num_groups == 0) {
         status = refusal;

@@ -157,12 +157,13 @@ static clv_status *find_send(
 static clv_status *bring(unroller *u, const route *r, uint32_t *out_step) {
     const clv_machine *machine = u->costs->machine;
     const uint32_t *path;
-    uint32_t count, before = r->source;
+    uint32_t scratch[CLV_SHORT_PATH], count, before = r->source;
     *out_step = r->source;
     if (r->from_memory == r->to_memory || r->bytes <= 0) {
         return NULL;
     }
-    CLV_TRY(clv_routes_path(u->costs->routes, r->from_memory, r->to_memory, &path, &count));
+    CLV_TRY(
+        clv_routes_path(u->costs->routes, r->from_memory, r->to_memory, scratch, &path, &count));
     if (count == CLV_NO_INDEX) {
         return CLV_ERROR(
             UNSUPPORTED, "no link leads from memory '%s' to '%s'",

@@ -171,16 +171,25 @@ static bool has_limits(const clv_machine *machine) {
 }
 
 static clv_status *check_memory(const clv_schedule *s, const clv_run *run) {
-    clv_evaluator *ev;
+    uint32_t num_units = s->costs->machine->num_units;
+    clv_evaluator *ev = NULL;
+    clv_status *status = NULL;
     if (!has_limits(s->costs->machine)) {
         return NULL;
     }
-    CLV_TRY(clv_evaluator_create(s->costs, &ev));
-    clv_status *status = clv_run_memory(s, run, ev->held);
-    if (status == NULL) {
-        status = clv_evaluate_limits(ev);
+    uint64_t *held = clv_alloc_zeroed(num_units, sizeof *held);
+    if (held == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for checking a schedule");
     }
+    CLV_TRY_DONE(clv_evaluator_create(s->costs, &ev));
+    CLV_TRY_DONE(clv_run_memory(s, run, held));
+    for (uint32_t i = 0; i < num_units; i++) {
+        clv_evaluate_hold(ev, i, held[i]);
+    }
+    status = clv_evaluate_limits(ev);
+done:
     clv_evaluator_destroy(ev);
+    clv_free(held);
     return status;
 }
 

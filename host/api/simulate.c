@@ -60,7 +60,9 @@ static clv_status *measure_memory(cleave_timeline *t, bool *out_fits) {
     }
     CLV_TRY(clv_run_memory(t->schedule, t->run, t->memory_bytes));
     CLV_TRY(clv_evaluator_create(costs, &ev));
-    memcpy(ev->held, t->memory_bytes, num_units * sizeof *ev->held);
+    for (uint32_t i = 0; i < num_units; i++) {
+        clv_evaluate_hold(ev, i, t->memory_bytes[i]);
+    }
     *out_fits = clv_evaluate_fits(ev);
     status = clv_evaluate_limits(ev);
     clv_evaluator_destroy(ev);

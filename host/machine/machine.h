@@ -101,10 +101,13 @@ clv_status *clv_routes_create(const clv_machine *machine, clv_routes **out_route
 void clv_routes_destroy(clv_routes *routes);
 /* Hops from one memory to another in order: 2 * link + direction (0: from ends[0] to ends[1]).
  * *out_count is 0 where both are the same, CLV_NO_INDEX where there is no path. *out_hops is
- * borrowed. Thread-safe. Error: NO_MEMORY. */
+ * borrowed of `routes` or lies in `scratch`. Thread-safe. Error: NO_MEMORY. */
+enum { CLV_SHORT_PATH = 16 };
 clv_status *clv_routes_path(
-    clv_routes *routes, uint32_t from_memory, uint32_t to_memory, const uint32_t **out_hops,
-    uint32_t *out_count) CLV_CHECKED;
+    clv_routes *routes, uint32_t from_memory, uint32_t to_memory, uint32_t scratch[CLV_SHORT_PATH],
+    const uint32_t **out_hops, uint32_t *out_count) CLV_CHECKED;
+/* Hops that leave a memory, links in order; *out_hops is borrowed of `routes`. */
+uint32_t clv_routes_leaving(const clv_routes *routes, uint32_t memory, const uint32_t **out_hops);
 /* Time of one hop for so many bytes, alone on the link, in microseconds. */
 double clv_link_time_us(const clv_link *link, double bytes);
 

@@ -17,6 +17,8 @@ struct clv_routes {
     const clv_machine *machine;
     uint32_t *edge_offsets; /* [num_memories + 1]: hops that leave a memory */
     uint32_t *edges;
+    double *least_us;                 /* [num_memories]: the fastest hop that leaves it */
+    uint32_t num_linked;              /* memories that a link leads to */
     pthread_mutex_t lock;             /* guards the making of trees */
     _Atomic(clv_route_tree *) *trees; /* [num_memories], NULL until asked for */
 };
@@ -50,6 +52,7 @@ void clv_routes_destroy(clv_routes *routes) {
     clv_free(routes->trees);
     clv_free(routes->edge_offsets);
     clv_free(routes->edges);
+    clv_free(routes->least_us);
     pthread_mutex_destroy(&routes->lock);
     clv_free(routes);
 }
@@ -73,6 +76,15 @@ static void fill_edges(clv_routes *routes) {
         offsets[i] = offsets[i - 1];
     }
     offsets[0] = 0;
+    for (uint32_t i = 0; i < machine->num_memories; i++) {
+        routes->least_us[i] = (double)INFINITY;
+        routes->num_linked += offsets[i + 1] > offsets[i] ? 1 : 0;
+        for (uint32_t e = offsets[i]; e < offsets[i + 1]; e++) {
+            const clv_link *link = &machine->links[routes->edges[e] / 2];
+            routes->least_us[i] =
+                fmin(routes->least_us[i], clv_link_time_us(link, reference_bytes));
+        }
+    }
 }
 
 clv_status *clv_routes_create(const clv_machine *machine, clv_routes **out_routes) {
@@ -86,8 +98,11 @@ clv_status *clv_routes_create(const clv_machine *machine, clv_routes **out_route
     routes->edge_offsets =
         clv_alloc_zeroed((size_t)machine->num_memories + 2, sizeof *routes->edge_offsets);
     routes->edges = clv_alloc_zeroed((size_t)machine->num_links * 2 + 1, sizeof *routes->edges);
+    routes->least_us =
+        clv_alloc_zeroed((size_t)machine->num_memories + 1, sizeof *routes->least_us);
     routes->trees = clv_alloc_zeroed((size_t)machine->num_memories + 1, sizeof *routes->trees);
-    if (routes->edge_offsets == NULL || routes->edges == NULL || routes->trees == NULL) {
+    if (routes->edge_offsets == NULL || routes->edges == NULL || routes->least_us == NULL ||
+        routes->trees == NULL) {
         clv_routes_destroy(routes);
         return CLV_ERROR(NO_MEMORY, "out of host memory for routes");
     }
@@ -103,7 +118,10 @@ typedef struct search {
     uint32_t *num_hops;        /* [num_memories] */
     uint32_t *via;             /* [num_memories]: hop that reaches it */
     uint32_t *heap, *position; /* position CLV_NO_INDEX: not in the heap */
-    uint32_t heap_size;
+    uint32_t heap_size, num_reached;
+    /* Once all that have links are reached: none is later, or as late with more hops, than these. */
+    double worst_us;
+    uint32_t worst_hops;
 } search;
 
 static bool is_before(const search *s, uint32_t a, uint32_t b) {
@@ -155,6 +173,7 @@ static void relax(search *s, uint32_t from, uint32_t hop) {
     if (!is_better) {
         return;
     }
+    s->num_reached += s->num_hops[to] == UINT32_MAX ? 1 : 0;
     s->time_us[to] = time_us;
     s->num_hops[to] = num_hops;
     s->via[to] = hop;
@@ -164,18 +183,45 @@ static void relax(search *s, uint32_t from, uint32_t hop) {
     heap_up(s, s->position[to]);
 }
 
+static void find_worst(search *s) {
+    for (uint32_t i = 0; i < s->routes->machine->num_memories; i++) {
+        if (s->num_hops[i] == UINT32_MAX) {
+            continue;
+        }
+        s->worst_us = fmax(s->worst_us, s->time_us[i]);
+        s->worst_hops = s->num_hops[i] > s->worst_hops ? s->num_hops[i] : s->worst_hops;
+    }
+}
+
+/* Whether hops that leave a memory may still improve another: where all memories are linked to each
+ * other the source's own links settle nearly everything. */
+static bool is_promising(const search *s, uint32_t memory) {
+    double us = s->time_us[memory] + s->routes->least_us[memory];
+    return us < s->worst_us || (us == s->worst_us && s->num_hops[memory] + 1 < s->worst_hops);
+}
+
 static void run_search(search *s, uint32_t source) {
     const clv_routes *routes = s->routes;
-    for (uint32_t i = 0; i < routes->machine->num_memories; i++) {
+    uint32_t num_memories = routes->machine->num_memories;
+    bool is_complete = false;
+    for (uint32_t i = 0; i < num_memories; i++) {
         s->time_us[i] = (double)INFINITY;
         s->num_hops[i] = UINT32_MAX;
         s->position[i] = CLV_NO_INDEX;
     }
     s->time_us[source] = 0;
     s->num_hops[source] = 0;
+    s->num_reached = 1;
     heap_set(s, s->heap_size++, source);
     while (s->heap_size > 0) {
         uint32_t from = heap_pop(s);
+        if (!is_complete && s->num_reached == routes->num_linked) {
+            find_worst(s);
+            is_complete = true;
+        }
+        if (is_complete && !is_promising(s, from)) {
+            continue;
+        }
         for (uint32_t e = routes->edge_offsets[from]; e < routes->edge_offsets[from + 1]; e++) {
             relax(s, from, routes->edges[e]);
         }
@@ -238,34 +284,72 @@ static clv_route_tree *make_tree(const clv_routes *routes, uint32_t source) {
     return tree;
 }
 
+uint32_t clv_routes_leaving(const clv_routes *routes, uint32_t memory, const uint32_t **out_hops) {
+    *out_hops = routes->edges + routes->edge_offsets[memory];
+    return routes->edge_offsets[memory + 1] - routes->edge_offsets[memory];
+}
+
+/* The tree of a memory, made when it is first asked for; NULL: out of memory. */
+static const clv_route_tree *find_tree(clv_routes *routes, uint32_t source) {
+    clv_route_tree *tree = atomic_load_explicit(&routes->trees[source], memory_order_acquire);
+    if (tree == NULL) {
+        pthread_mutex_lock(&routes->lock);
+        tree = routes->trees[source];
+        if (tree == NULL) {
+            tree = make_tree(routes, source);
+            atomic_store_explicit(&routes->trees[source], tree, memory_order_release);
+        }
+        pthread_mutex_unlock(&routes->lock);
+    }
+    return tree;
+}
+
+/* A memory with one link has the paths of its neighbour, which many such memories may share. */
+static bool has_one_link(const clv_routes *routes, uint32_t memory) {
+    return routes->edge_offsets[memory + 1] - routes->edge_offsets[memory] == 1;
+}
+
 clv_status *clv_routes_path(
-    clv_routes *routes, uint32_t from_memory, uint32_t to_memory, const uint32_t **out_hops,
-    uint32_t *out_count) {
+    clv_routes *routes, uint32_t from_memory, uint32_t to_memory, uint32_t scratch[CLV_SHORT_PATH],
+    const uint32_t **out_hops, uint32_t *out_count) {
     *out_hops = NULL;
     *out_count = 0;
     if (from_memory == to_memory) {
         return NULL;
     }
-    const clv_route_tree *tree =
-        atomic_load_explicit(&routes->trees[from_memory], memory_order_acquire);
-    if (tree == NULL) {
-        pthread_mutex_lock(&routes->lock);
-        tree = routes->trees[from_memory];
-        if (tree == NULL) {
-            clv_route_tree *made = make_tree(routes, from_memory);
-            atomic_store_explicit(&routes->trees[from_memory], made, memory_order_release);
-            tree = made;
+    uint32_t source = from_memory, num_own = 0;
+    if (has_one_link(routes, from_memory)) {
+        scratch[num_own++] = routes->edges[routes->edge_offsets[from_memory]];
+        source = hop_target(routes->machine, scratch[0]);
+        if (source == to_memory) {
+            *out_hops = scratch;
+            *out_count = 1;
+            return NULL;
         }
-        pthread_mutex_unlock(&routes->lock);
     }
-    if (tree == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for routes");
+    for (;;) {
+        const clv_route_tree *tree = find_tree(routes, source);
+        if (tree == NULL) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for routes");
+        }
+        if (!tree->reached[to_memory]) {
+            *out_count = CLV_NO_INDEX;
+            return NULL;
+        }
+        const uint32_t *hops = tree->hops + tree->offsets[to_memory];
+        uint32_t count = tree->offsets[to_memory + 1] - tree->offsets[to_memory];
+        if (num_own == 0) {
+            *out_hops = hops;
+            *out_count = count;
+            return NULL;
+        }
+        if (count < CLV_SHORT_PATH) {
+            memcpy(scratch + 1, hops, count * sizeof *hops);
+            *out_hops = scratch;
+            *out_count = count + 1;
+            return NULL;
+        }
+        source = from_memory; /* a long path: of its own tree */
+        num_own = 0;
     }
-    if (!tree->reached[to_memory]) {
-        *out_count = CLV_NO_INDEX;
-        return NULL;
-    }
-    *out_hops = tree->hops + tree->offsets[to_memory];
-    *out_count = tree->offsets[to_memory + 1] - tree->offsets[to_memory];
-    return NULL;
 }

@@ -421,20 +421,36 @@ static clv_status *add_pair(parser *p, uint32_t from, uint32_t to, const params 
     return clv_machine_add_link(&p->builder, &link);
 }
 
+/* Of `left` and `right` [num_memories], where marked. */
 static clv_status *add_pairs(
     parser *p, const bool *left, const bool *right, size_t position, const params *values) {
-    uint32_t count = p->builder.machine->num_memories;
+    uint32_t count = p->builder.machine->num_memories, num_right = 0;
     size_t num_added = 0;
+    clv_status *status = NULL;
+    uint32_t *rights = clv_alloc_zeroed(count, sizeof *rights);
+    if (rights == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for links");
+    }
     for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = 0; k < count; k++) {
+        rights[num_right] = i;
+        num_right += right[i] ? 1 : 0;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t r = 0; left[i] && r < num_right; r++) {
+            uint32_t k = rights[r];
             bool is_twice = left[k] && right[i] && k < i; /* that pair has had its turn */
-            if (left[i] && right[k] && i != k && !is_twice) {
-                CLV_TRY(add_pair(p, i, k, values));
+            if (i != k && !is_twice) {
+                CLV_TRY_DONE(add_pair(p, i, k, values));
                 num_added++;
             }
         }
     }
-    return num_added > 0 ? NULL : FAIL_AT(position, "link: both ends are the same memory");
+    if (num_added == 0) {
+        status = FAIL_AT(position, "link: both ends are the same memory");
+    }
+done:
+    clv_free(rights);
+    return status;
 }
 
 static clv_status *parse_link(parser *p, const scope *in) {

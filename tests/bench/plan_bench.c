@@ -2,7 +2,8 @@
  *
  *     plan_bench           chains of 100 to 10,000 tasks cut over 16 to 1,024 equal units; networks
  *                          of operators with down-closed sets by the thousand; graphs of many
- *                          shapes, up to 10,000 tasks, under `auto` on 64 unequal units
+ *                          shapes, up to 10,000 tasks, under `auto` on 64 unequal units; `auto` on
+ *                          machines of up to 65,536 units, equal or one for each operator
  *     plan_bench FILE.tasks.json MACHINE [POLICY]      that task graph on that machine
  */
 #include "host/base/memory.h"
@@ -16,14 +17,17 @@
 
 typedef enum shape {
     CHAIN,
+    LINE,     /* a chain that runs on any unit */
     NEAR,     /* each task reads two of the thirty before it */
     PARALLEL, /* no edges */
     WIDE,     /* layers of a hundred, each task reads three of the layer before */
     DENSE,    /* each task reads all before it */
+    STAR,     /* each task reads the first */
     SPLIT,    /* as WIDE, every task can be cut in four ways */
 } shape;
 
-static const char *const shape_names[] = {"chain", "near", "parallel", "wide", "dense", "split"};
+static const char *const shape_names[] = {"chain", "line",  "near", "parallel",
+                                          "wide",  "dense", "star", "split"};
 
 static clv_text begin_json(void) {
     clv_text text;
@@ -43,7 +47,7 @@ static void add_edges(clv_random *random, clv_text *text, int count, shape which
     bool is_any = false;
     for (int i = 1; i < count; i++) {
         int near = i < 30 ? i : 30;
-        if (which == CHAIN) {
+        if (which == CHAIN || which == LINE) {
             add_edge(text, &is_any, i - 1, i);
         } else if (which == NEAR) {
             int a = i - 1 - (int)clv_random_below(random, (uint64_t)near);
@@ -57,6 +61,8 @@ static void add_edges(clv_random *random, clv_text *text, int count, shape which
             for (int k = 0; k < 3; k++) {
                 add_edge(text, &is_any, first + (a + k * 31) % 100, i);
             }
+        } else if (which == STAR) {
+            add_edge(text, &is_any, 0, i);
         } else if (which == DENSE) {
             for (int k = 0; k < i; k++) {
                 add_edge(text, &is_any, k, i);
@@ -78,8 +84,9 @@ static char *make_tasks(int count, shape which) {
     clv_random_init(&random, 1);
     for (int i = 0; i < count; i++) {
         clv_text_add(
-            &text, "%s{\"name\":\"t%d\",\"time_us\":{\"gpu\":%g},\"memory_bytes\":1000%s}",
-            i > 0 ? "," : "", i, 1 + 19 * clv_random_unit(&random), which == SPLIT ? splits : "");
+            &text, "%s{\"name\":\"t%d\",\"time_us\":{\"%s\":%g},\"memory_bytes\":1000%s}",
+            i > 0 ? "," : "", i, which == LINE ? "*" : "gpu", 1 + 19 * clv_random_unit(&random),
+            which == SPLIT ? splits : "");
     }
     clv_text_add(&text, "],\"edges\":[");
     add_edges(&random, &text, count, which);
@@ -214,6 +221,14 @@ static void measure_shapes(const char *machine) {
     }
 }
 
+static void measure_machines(void) {
+    static const char *const machines[] = {
+        "core*65536", "gpu*65535; link gpu* host bw=10G", "gpu*1000; link gpu* gpu* bw=100G"};
+    for (size_t i = 0; i < sizeof machines / sizeof machines[0]; i++) {
+        measure(make_tasks(50, LINE), "line", machines[i], "auto");
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc > 2) {
         clv_workload *workload = NULL;
@@ -245,6 +260,7 @@ int main(int argc, char **argv) {
     clv_text_add(&unequal, "link gpu* host bw=10G");
     measure_shapes(unequal.data);
     clv_text_deinit(&unequal);
+    measure_machines();
     printf("peak memory %.0f MiB\n", (double)clv_peak_resident_bytes() / (1 << 20));
     return 0;
 }

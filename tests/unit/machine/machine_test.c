@@ -104,18 +104,18 @@ static void test_routes(void **state) {
         "core; gpu*3; link gpu* host bw=10G latency=10us; link gpu:0 gpu:1 bw=100G latency=1us");
     clv_routes *routes = NULL;
     const uint32_t *hops;
-    uint32_t count;
+    uint32_t scratch[CLV_SHORT_PATH], count;
     assert_null(clv_routes_create(machine, &routes));
-    assert_null(
-        clv_routes_path(routes, machine->units[1].memory, machine->units[2].memory, &hops, &count));
+    assert_null(clv_routes_path(
+        routes, machine->units[1].memory, machine->units[2].memory, scratch, &hops, &count));
     assert_int_equal(count, 1);
     assert_int_equal(hops[0] / 2, 3);
-    assert_null(
-        clv_routes_path(routes, machine->units[3].memory, machine->units[1].memory, &hops, &count));
+    assert_null(clv_routes_path(
+        routes, machine->units[3].memory, machine->units[1].memory, scratch, &hops, &count));
     assert_int_equal(count, 2);
     assert_int_equal(hops[0] / 2, 2); /* out of gpu:2 first */
     assert_int_equal(hops[1] / 2, 0);
-    assert_null(clv_routes_path(routes, 0, 0, &hops, &count));
+    assert_null(clv_routes_path(routes, 0, 0, scratch, &hops, &count));
     assert_int_equal(count, 0);
     clv_routes_destroy(routes);
     clv_machine_destroy(machine);

@@ -261,11 +261,35 @@ static void test_bad_files(void **state) {
     tear_down(&s);
 }
 
+/* Work is by what a group touches, not by all there is: a machine of many equal units took minutes. */
+static void test_many_equal_units(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":10},{\"name\":\"b\",\"time_us\":30}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1000}]}";
+    static const char *const machines[] = {
+        "core*65536", "gpu*32768; link gpu* host bw=10G", "gpu*500; link gpu* gpu* bw=10G"};
+    static const uint32_t counts[] = {65536, 32768, 500};
+    for (size_t i = 0; i < sizeof machines / sizeof machines[0]; i++) {
+        setting s;
+        set_up(&s, json, machines[i]);
+        clv_plan *p = plan(&s, "auto", CLV_THROUGHPUT);
+        assert_int_equal(p->num_groups, counts[i]);
+        assert_float_equal(p->period_us * counts[i], 40, 1e-6);
+        clv_plan_destroy(p);
+        tear_down(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heft),      cmocka_unit_test(test_serial),
-        cmocka_unit_test(test_data),      cmocka_unit_test(test_tensor),
-        cmocka_unit_test(test_bespoke),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_many_equal_units),
+        cmocka_unit_test(test_heft),
+        cmocka_unit_test(test_serial),
+        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_bespoke),
+        cmocka_unit_test(test_files),
         cmocka_unit_test(test_bad_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
