@@ -15,7 +15,7 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-enum { MAX_SEARCH = 20000, MAX_UNITS_TRIED = 256, MAX_PLACES = 512 };
+enum { MAX_SEARCH = 20000, MAX_UNITS_TRIED = 256 };
 
 typedef struct span {
     double begin_us, end_us;
@@ -34,12 +34,13 @@ typedef struct branch {
     double *start_us;   /* [num_tasks] */
     uint32_t *order;    /* [num_tasks] */
     uint32_t *unit;     /* [num_tasks] */
+    uint32_t *seat;     /* [num_tasks]: index of `seats`; CLV_NO_INDEX: not placed yet */
     uint32_t *position; /* [num_tasks] */
-    unit_spans *spans;  /* [num_units of the machine] */
-    /* [num_places][num_places] of a tensor's way; NAN: not looked up yet */
+    /* Units at hand: those that tasks are tried on, then the first one and those that pins name. */
+    uint32_t *seats, num_seats, num_tried;
+    unit_spans *spans; /* [num_seats] */
+    /* [num_seats][num_seats] of a tensor's way; NAN: not looked up yet */
     double *latency_us, *us_per_byte;
-    uint32_t *place; /* [num_memories] in those tables, in the order they are met; CLV_NO_INDEX */
-    uint32_t num_places, places_met;
     double mean_us_per_byte, mean_latency_us;
     bool has_limits;
 } branch;
@@ -71,9 +72,9 @@ static clv_status *find_mean_way(branch *b) {
 static double mean_time_us(const branch *b, uint32_t task) {
     double sum_us = 0;
     uint32_t count = 0;
-    for (uint32_t k = 0; k < b->problem->num_units && k < MAX_UNITS_TRIED; k++) {
-        if (clv_problem_allows(b->problem, task, b->problem->units[k])) {
-            sum_us += clv_costs_time_us(b->problem->costs, task, b->problem->units[k]);
+    for (uint32_t k = 0; k < b->num_tried; k++) {
+        if (clv_problem_allows(b->problem, task, b->seats[k])) {
+            sum_us += clv_costs_time_us(b->problem->costs, task, b->seats[k]);
             count++;
         }
     }
@@ -154,48 +155,51 @@ static clv_status *insert_span(unit_spans *u, size_t at, double begin_us, double
     return NULL;
 }
 
-static clv_status *measure_way(
-    const branch *b, uint32_t from, uint32_t to, double *out_latency_us, double *out_us_per_byte) {
-    const double megabyte = 1 << 20;
-    double some_us;
-    CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, 0, out_latency_us));
-    CLV_TRY(clv_costs_transfer_us(b->problem->costs, from, to, megabyte, &some_us));
-    *out_us_per_byte = isinf(*out_latency_us) ? 0 : (some_us - *out_latency_us) / megabyte;
+/* From one unit's memory to another's; units by their seats. */
+static clv_status *find_way(
+    const branch *b, uint32_t from, uint32_t to, double bytes, double *out_us) {
+    const clv_costs *costs = b->problem->costs;
+    size_t at = (size_t)from * b->num_seats + to;
+    if (isnan(b->latency_us[at])) {
+        const double megabyte = 1 << 20;
+        uint32_t source = b->seats[from], target = b->seats[to];
+        double some_us;
+        CLV_TRY(clv_costs_transfer_us(costs, source, target, 0, &b->latency_us[at]));
+        CLV_TRY(clv_costs_transfer_us(costs, source, target, megabyte, &some_us));
+        b->us_per_byte[at] =
+            isinf(b->latency_us[at]) ? 0 : (some_us - b->latency_us[at]) / megabyte;
+    }
+    *out_us = b->latency_us[at] + bytes * b->us_per_byte[at];
     return NULL;
 }
 
-/* CLV_NO_INDEX where the tables are full. */
-static uint32_t find_place(branch *b, uint32_t unit) {
-    uint32_t *place = &b->place[b->problem->costs->machine->units[unit].memory];
-    if (*place == CLV_NO_INDEX && b->places_met < b->num_places) {
-        *place = b->places_met++;
+static uint32_t find_seat(const branch *b, uint32_t unit) {
+    uint32_t seat = 0;
+    while (seat < b->num_seats && b->seats[seat] != unit) {
+        seat++;
     }
-    return *place;
+    return seat;
 }
 
-/* From one unit's memory to another's. */
-static clv_status *find_way(branch *b, uint32_t from, uint32_t to, double bytes, double *out_us) {
-    uint32_t from_place = find_place(b, from), to_place = find_place(b, to);
-    double latency_us = (double)NAN, us_per_byte = 0;
-    bool is_kept = from_place != CLV_NO_INDEX && to_place != CLV_NO_INDEX;
-    size_t at = is_kept ? (size_t)from_place * b->num_places + to_place : 0;
-    if (is_kept) {
-        latency_us = b->latency_us[at];
-        us_per_byte = b->us_per_byte[at];
+/* `seats` has room for all. */
+static void list_seats(branch *b) {
+    const clv_problem *problem = b->problem;
+    b->num_tried = problem->num_units < MAX_UNITS_TRIED ? problem->num_units : MAX_UNITS_TRIED;
+    memcpy(b->seats, problem->units, b->num_tried * sizeof *b->seats);
+    b->num_seats = b->num_tried;
+    if (find_seat(b, 0) == b->num_seats) {
+        b->seats[b->num_seats++] = 0;
     }
-    if (isnan(latency_us)) {
-        CLV_TRY(measure_way(b, from, to, &latency_us, &us_per_byte));
-        if (is_kept) {
-            b->latency_us[at] = latency_us;
-            b->us_per_byte[at] = us_per_byte;
+    for (uint32_t i = 0; problem->request->num_pins > 0 && i < b->workload->num_tasks; i++) {
+        if (problem->pins[i] != CLV_NO_INDEX && find_seat(b, problem->pins[i]) == b->num_seats) {
+            b->seats[b->num_seats++] = problem->pins[i];
         }
     }
-    *out_us = latency_us + bytes * us_per_byte;
-    return NULL;
 }
 
 /* When the task's inputs can be at `unit`. */
-static clv_status *find_ready(branch *b, uint32_t task, uint32_t unit, double *out_us) {
+static clv_status *find_ready(
+    const branch *b, uint32_t task, uint32_t seat, uint32_t home, double *out_us) {
     *out_us = 0;
     for (uint32_t i = 0; i < b->workload->tasks[task].num_inputs; i++) {
         const clv_task_tensor *tensor = &b->workload->tensors[b->workload->tasks[task].inputs[i]];
@@ -203,36 +207,37 @@ static clv_status *find_ready(branch *b, uint32_t task, uint32_t unit, double *o
         double way_us = 0;
         if (tensor->bytes > 0) {
             CLV_TRY(find_way(
-                b, is_input ? 0 : b->unit[tensor->producer], unit, (double)tensor->bytes, &way_us));
+                b, is_input ? home : b->seat[tensor->producer], seat, (double)tensor->bytes,
+                &way_us));
         }
         *out_us = fmax(*out_us, way_us + (is_input ? 0 : b->finish_us[tensor->producer]));
     }
     return NULL;
 }
 
-static clv_status *place_task(branch *b, uint32_t task) {
+static clv_status *place_task(branch *b, uint32_t task, uint32_t home) {
     const clv_problem *problem = b->problem;
     uint32_t first = problem->first_of_colocation[task];
-    uint32_t pinned = problem->pins[task], best = CLV_NO_INDEX;
+    uint32_t pinned = b->seat[first], best = CLV_NO_INDEX;
     double best_finish_us = (double)INFINITY, best_start_us = 0;
     size_t best_at = 0;
-    if (b->unit[first] != CLV_NO_INDEX) {
-        pinned = b->unit[first];
+    if (pinned == CLV_NO_INDEX && problem->pins[task] != CLV_NO_INDEX) {
+        pinned = find_seat(b, problem->pins[task]);
     }
-    uint32_t count = pinned != CLV_NO_INDEX ? 1 : problem->num_units;
-    for (uint32_t k = 0; k < count && k < MAX_UNITS_TRIED; k++) {
-        uint32_t unit = pinned != CLV_NO_INDEX ? pinned : problem->units[k];
+    uint32_t count = pinned != CLV_NO_INDEX ? 1 : b->num_tried;
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t seat = pinned != CLV_NO_INDEX ? pinned : k, unit = b->seats[seat];
         double ready_us;
         size_t at;
         if (!clv_problem_allows(problem, task, unit)) {
             continue;
         }
-        CLV_TRY(find_ready(b, task, unit, &ready_us));
+        CLV_TRY(find_ready(b, task, seat, home, &ready_us));
         double time_us = clv_costs_time_us(problem->costs, task, unit) +
                          problem->costs->machine->units[unit].launch_us;
-        double start_us = find_gap(&b->spans[unit], ready_us, time_us, &at);
+        double start_us = find_gap(&b->spans[seat], ready_us, time_us, &at);
         if (best == CLV_NO_INDEX || start_us + time_us < best_finish_us) {
-            best = unit;
+            best = seat;
             best_start_us = start_us;
             best_finish_us = start_us + time_us;
             best_at = at;
@@ -243,25 +248,25 @@ static clv_status *place_task(branch *b, uint32_t task) {
             UNSUPPORTED, "no unit that may be used can run task '%s'",
             b->workload->tasks[task].name);
     }
-    b->unit[task] = best;
-    b->unit[first] = best;
+    b->unit[task] = b->unit[first] = b->seats[best];
+    b->seat[task] = b->seat[first] = best;
     b->start_us[task] = best_start_us;
     b->finish_us[task] = best_finish_us;
     return insert_span(&b->spans[best], best_at, best_start_us, best_finish_us);
 }
 
 static clv_status *list_schedule(branch *b) {
-    uint32_t count = b->workload->num_tasks;
+    uint32_t count = b->workload->num_tasks, home = find_seat(b, 0);
     CLV_TRY(find_mean_way(b));
     find_ranks(b);
     for (uint32_t i = 0; i < count; i++) {
         b->order[i] = i;
-        b->unit[i] = CLV_NO_INDEX;
+        b->unit[i] = b->seat[i] = CLV_NO_INDEX;
         b->rank_us[i] = -b->rank_us[i];
     }
     sort_ids(b->order, b->position, count, b->rank_us);
     for (uint32_t i = 0; i < count; i++) {
-        CLV_TRY(place_task(b, b->order[i]));
+        CLV_TRY(place_task(b, b->order[i], home));
     }
     for (uint32_t i = 0; i < count; i++) {
         b->order[i] = i;
@@ -444,11 +449,20 @@ static clv_status *search(branch *b, const clv_draft *simple, clv_draft *out_dra
     return NULL;
 }
 
-static bool has_limits(const clv_machine *machine) {
+static bool is_limited(const clv_machine *machine, uint32_t unit) {
+    return machine->units[unit].limit_bytes != CLV_UNLIMITED ||
+           machine->memories[machine->units[unit].memory].capacity_bytes != CLV_UNLIMITED;
+}
+
+/* Of the units that tasks may be on. */
+static bool has_limits(const branch *b) {
+    const clv_machine *machine = b->problem->costs->machine;
     bool is_any = false;
-    for (uint32_t i = 0; i < machine->num_units; i++) {
-        is_any = is_any || machine->units[i].limit_bytes != CLV_UNLIMITED ||
-                 machine->memories[machine->units[i].memory].capacity_bytes != CLV_UNLIMITED;
+    for (uint32_t i = 0; i < b->problem->num_units && !is_any; i++) {
+        is_any = is_limited(machine, b->problem->units[i]);
+    }
+    for (uint32_t i = b->num_tried; i < b->num_seats && !is_any; i++) {
+        is_any = is_limited(machine, b->seats[i]);
     }
     return is_any;
 }
@@ -470,49 +484,57 @@ static void find_simple(const clv_problem *problem, clv_draft *out_draft) {
     }
 }
 
+static clv_status *create_branch(branch *b) {
+    const clv_problem *problem = b->problem;
+    size_t count = b->workload->num_tasks;
+    b->seats = clv_alloc_zeroed(
+        MAX_UNITS_TRIED + (size_t)1 + problem->request->num_pins, sizeof *b->seats);
+    b->rank_us = clv_alloc_zeroed(count * 3, sizeof *b->rank_us);
+    b->order = clv_arena_alloc(problem->arena, count, sizeof *b->order);
+    b->unit = clv_arena_alloc(problem->arena, count, sizeof *b->unit);
+    b->seat = clv_alloc_zeroed(count * 2, sizeof *b->seat);
+    if (b->seats == NULL || b->rank_us == NULL || b->order == NULL || b->unit == NULL ||
+        b->seat == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    b->position = b->seat + count;
+    b->finish_us = b->rank_us + count;
+    b->start_us = b->finish_us + count;
+    list_seats(b);
+    b->has_limits = has_limits(b);
+    size_t pairs = (size_t)b->num_seats * b->num_seats;
+    b->spans = clv_alloc_zeroed(b->num_seats, sizeof *b->spans);
+    b->latency_us = clv_alloc_zeroed(pairs * 2, sizeof *b->latency_us);
+    if (b->spans == NULL || b->latency_us == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    b->us_per_byte = b->latency_us + pairs;
+    for (size_t i = 0; i < pairs; i++) {
+        b->latency_us[i] = (double)NAN;
+    }
+    return NULL;
+}
+
 clv_status *clv_policy_make_branch(const clv_problem *problem, clv_draft *out_draft) {
     clv_problem part = *problem;
     branch b = {.problem = &part, .workload = problem->costs->workload};
-    size_t count = b.workload->num_tasks;
-    uint32_t num_units = problem->costs->machine->num_units;
-    uint32_t num_memories = problem->costs->machine->num_memories;
     clv_status *status = NULL;
     clv_draft simple;
-    b.num_places = num_memories < MAX_PLACES ? num_memories : MAX_PLACES;
-    size_t pairs = (size_t)b.num_places * b.num_places;
     if (problem->level.count > 0 && problem->level.count < part.num_units) {
         part.num_units = problem->level.count;
     }
-    b.has_limits = has_limits(problem->costs->machine);
-    b.rank_us = clv_alloc_zeroed(count * 3, sizeof *b.rank_us);
-    b.order = clv_arena_alloc(problem->arena, count, sizeof *b.order);
-    b.unit = clv_arena_alloc(problem->arena, count, sizeof *b.unit);
-    b.position = clv_arena_alloc(problem->arena, count, sizeof *b.position);
-    b.spans = clv_alloc_zeroed(num_units, sizeof *b.spans);
-    b.latency_us = clv_alloc_zeroed(pairs * 2, sizeof *b.latency_us);
-    b.place = clv_alloc_zeroed(num_memories, sizeof *b.place);
-    if (b.latency_us == NULL || b.place == NULL || b.rank_us == NULL || b.order == NULL ||
-        b.unit == NULL || b.position == NULL || b.spans == NULL) {
-        status = NO_MEMORY_HERE();
-        goto done;
-    }
-    b.us_per_byte = b.latency_us + pairs;
-    for (size_t i = 0; i < pairs; i++) {
-        b.latency_us[i] = (double)NAN;
-    }
-    memset(b.place, 0xff, num_memories * sizeof *b.place);
-    b.finish_us = b.rank_us + count;
-    b.start_us = b.finish_us + count;
+    CLV_TRY_DONE(create_branch(&b));
     find_simple(&part, &simple);
     CLV_TRY_DONE(list_schedule(&b));
     CLV_TRY_DONE(search(&b, &simple, out_draft));
 done:
-    for (uint32_t i = 0; b.spans != NULL && i < num_units; i++) {
+    for (uint32_t i = 0; b.spans != NULL && i < b.num_seats; i++) {
         clv_free(b.spans[i].spans);
     }
     clv_free(b.spans);
     clv_free(b.latency_us);
-    clv_free(b.place);
     clv_free(b.rank_us);
+    clv_free(b.seat);
+    clv_free(b.seats);
     return status;
 }

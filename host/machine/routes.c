@@ -119,7 +119,7 @@ typedef struct search {
     uint32_t *via;             /* [num_memories]: hop that reaches it */
     uint32_t *heap, *position; /* position CLV_NO_INDEX: not in the heap */
     uint32_t heap_size, num_reached;
-    /* Once all that have links are reached: none is later, or as late with more hops, than these. */
+    /* Once all that have links are reached: none is later, or as late by more hops. */
     double worst_us;
     uint32_t worst_hops;
 } search;
