@@ -4,6 +4,7 @@
 #include "host/base/memory.h"
 #include "host/base/threads.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* --- operands --- */
@@ -123,7 +124,8 @@ struct cleave_request {
     void **spare;     /* [num_outputs]: memory of outputs that are not wanted */
     cleave_done done; /* NULL: nobody is called */
     void *context;
-    pthread_mutex_t lock; /* guards what follows */
+    clv_completion completion; /* of the call */
+    pthread_mutex_t lock;      /* guards what follows */
     pthread_cond_t ended;
     bool has_ended;
     int num_holders;
@@ -231,13 +233,26 @@ uint32_t cleave_session_depth(const cleave_session *session) {
     return clv_session_depth(session->session);
 }
 
-/* By a thread of the session. */
+static void call_user(clv_completion *completion) {
+    cleave_request *request =
+        (cleave_request *)((char *)completion - offsetof(cleave_request, completion));
+    const cleave_done done = request->done;
+    void *context = request->context;
+    clv_status *status = request->status;
+    request->status = NULL;
+    free_request(request);
+    done(context, public_status(status));
+}
+
+/* By whichever thread was last at it: one that runs requests, or a caller that does such a one's
+ * work. It must not wait. */
 static void end_request(void *context, clv_status *status) {
     cleave_request *request = context;
     count_end(request->session, status);
     if (request->done != NULL) {
-        request->done(request->context, public_status(status));
-        let_go(request);
+        request->status = status;
+        request->completion.run = call_user;
+        clv_completions_add(&request->session->completions, &request->completion);
         return;
     }
     pthread_mutex_lock(&request->lock);
@@ -282,13 +297,20 @@ cleave_status *cleave_session_call(
     const cleave_binding *outputs, size_t num_outputs, cleave_done done, void *context) {
     cleave_request *request;
     clv_status *status = make_request(session, inputs, num_inputs, outputs, num_outputs, &request);
+    if (status != NULL) {
+        return public_status(status);
+    }
+    request->done = done;
+    request->context = context;
+    status = done != NULL ? clv_completions_begin(&session->completions) : NULL;
     if (status == NULL) {
-        request->done = done;
-        request->context = context;
         status = submit(session, request);
-        if (status != NULL) {
-            free_request(request);
+        if (status != NULL && done != NULL) {
+            clv_completions_abandon(&session->completions);
         }
+    }
+    if (status != NULL) {
+        free_request(request);
     }
     return public_status(status);
 }

@@ -127,6 +127,7 @@ cleave_status *cleave_session_create(
     }
     pthread_mutex_init(&s->lock, NULL);
     clv_status *status = make_session(model, options != NULL ? options : &defaults, s);
+    clv_completions_init(&s->completions, status == NULL ? clv_session_depth(s->session) : 1);
     if (status != NULL) {
         cleave_session_destroy(s);
         return public_status(status);
@@ -139,6 +140,7 @@ void cleave_session_destroy(cleave_session *session) {
     if (session == NULL) {
         return;
     }
+    clv_completions_deinit(&session->completions); /* the last calls may begin requests */
     clv_session_destroy(session->session);
     clv_open_units_deinit(&session->units);
     clv_graph_destroy(session->graph);

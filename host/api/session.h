@@ -2,6 +2,7 @@
 #ifndef CLV_API_SESSION_H
 #define CLV_API_SESSION_H
 
+#include "host/api/completion.h"
 #include "host/api/internal.h"
 #include "host/api/units.h"
 #include "host/exec/session.h"
@@ -13,8 +14,9 @@ struct cleave_session {
     cleave_tensor_info *inputs, *outputs;
     char *devices, *policy, *schedule; /* as reported */
     bool keep_tensors, profile;
-    double plan_us;       /* reading the graph's sizes and running the passes */
-    pthread_mutex_t lock; /* guards what follows */
+    double plan_us;              /* reading the graph's sizes and running the passes */
+    clv_completions completions; /* calls at the ends of requests */
+    pthread_mutex_t lock;        /* guards what follows */
     uint64_t num_requests;
     uint64_t num_in_flight;
     double wall_us, busy_since_us; /* time with a request in flight; since when there is one */

@@ -68,7 +68,7 @@ void clv_executor_leave(clv_executor *executor, clv_slot *slot) {
     slot->is_busy = false;
     pthread_cond_broadcast(&executor->freed);
     pthread_mutex_unlock(&executor->lock);
-    if (done != NULL) { /* which may submit the next one */
+    if (done != NULL) {
         done(context, status);
     }
 }
@@ -350,7 +350,7 @@ static void wait_until_idle(clv_executor *executor) {
     for (uint32_t i = 0; executor->slots != NULL && i < executor->depth; i++) {
         while (executor->slots[i].is_busy) {
             pthread_cond_wait(&executor->freed, &executor->lock);
-            i = 0; /* a request that ended may have submitted another */
+            i = 0; /* others may wait for the slot */
         }
     }
     pthread_mutex_unlock(&executor->lock);

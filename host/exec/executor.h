@@ -47,7 +47,9 @@ typedef struct clv_unit_stats {
     uint64_t bytes_in, bytes_out;
 } clv_unit_stats;
 
-/* Called once, by a thread of the executor; owns `status`. May submit. */
+/* Called once, by a thread of the executor or by a caller of clv_executor_run that did its work;
+ * owns `status`. The thread has other requests to run: it must not submit nor wait for a request.
+ */
 typedef void (*clv_done_function)(void *context, clv_status *status);
 
 clv_status *clv_executor_create(const clv_executor_options *options, clv_executor **out_executor)

@@ -82,9 +82,10 @@ clv_status *clv_session_run(
     clv_session *session, const clv_view *inputs, size_t num_inputs,
     const clv_mutable_view *outputs, size_t num_outputs) CLV_CHECKED;
 
-/* The same without waiting for the end: done() is called then, by a thread of the session, with the
- * status, which it owns; it may submit. Blocks while as many requests are in flight as may be.
- * The arrays are copied; data of inputs and outputs is used until the end. */
+/* The same without waiting for the end: done() is called then, by a thread that runs requests, with
+ * the status, which it owns; it must not submit nor wait for a request. Blocks while as many
+ * requests are in flight as may be. The arrays are copied; data of inputs and outputs is used until
+ * the end. */
 clv_status *clv_session_submit(
     clv_session *session, const clv_view *inputs, size_t num_inputs,
     const clv_mutable_view *outputs, size_t num_outputs, clv_done_function done,

@@ -272,8 +272,13 @@ CLEAVE_API bool cleave_request_is_done(cleave_request *request);
 /* Waits for the end and gives what it ended with; the request is gone then. */
 CLEAVE_API cleave_status *cleave_request_wait(cleave_request *request);
 
-/* The same, with a call at the end: once, by a thread of the session, with a status that belongs to
- * the function. It may begin another request; it must not destroy the session. */
+/* The same, with a call at the end: once, with a status that belongs to the function, by a thread
+ * of the session that does nothing else (never within another call of the caller's). One function
+ * is called at a time, in the order in which requests ended; the others wait for it meanwhile, and
+ * so does whoever begins requests in this way when as many have ended as may be in flight. The
+ * function may begin requests and wait for those that were submitted; it must not wait for another
+ * function of this session, nor destroy the session. Destroying it waits for the last function to
+ * return. */
 typedef void (*cleave_done)(void *context, cleave_status *status);
 CLEAVE_API cleave_status *cleave_session_call(
     cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
