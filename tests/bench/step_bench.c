@@ -29,8 +29,9 @@ static double median(double *values, int count) {
 
 /* --- the driver alone ------------------------------------------------------------------------ */
 
+/* First launches may be wider than what is asked for (host/ocl/widen.c). */
 static const char tiny_source[] =
-    "kernel void tiny(global float *x) { x[get_global_id(0)] += 1.0f; }\n";
+    "kernel void tiny(global float *x) { if (get_global_id(0) == 0) { x[0] += 1.0f; } }\n";
 
 typedef struct driver {
     clv_buffer *buffer;
