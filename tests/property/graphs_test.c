@@ -299,11 +299,58 @@ static void draw_activation(drawn *d) {
     }
 }
 
+/* Attention of a value to itself, written out: with and without heads, scale, mask and transposes;
+ * sometimes the scores are read elsewhere. */
+static void draw_attention(drawn *d) {
+    int a = pick(d);
+    clv_shape shape = d->shapes[a];
+    if ((shape.rank != 3 && shape.rank != 4) || clv_shape_elements(&shape) == 0) {
+        return;
+    }
+    const bool by_row = shape.rank == 4 && below(d, 2) == 0;
+    const bool out_by_row = shape.rank == 4 && below(d, 2) == 0, leaks = below(d, 6) == 0;
+    const int rows = (int)shape.dims[by_row ? 1 : shape.rank - 2];
+    clv_shape out = shape;
+    if (by_row != out_by_row) {
+        out.dims[1] = shape.dims[2];
+        out.dims[2] = shape.dims[1];
+    }
+    int v = add_value(d, &out);
+    clv_text *t = &d->text;
+    clv_text_add(
+        t, by_row ? "q%d = Transpose(v%d) perm=[0,2,1,3]\n" : "q%d = Identity(v%d)\n", v, a);
+    if (by_row && below(d, 2) == 0) {
+        clv_text_add(t, "k%d = Transpose(v%d) perm=[0,2,3,1]\n", v, a);
+    } else {
+        const char *perm = shape.rank == 3 ? "0,2,1" : "0,1,3,2";
+        clv_text_add(t, "k%d = Transpose(q%d) perm=[%s]\n", v, v, perm);
+    }
+    clv_text_add(t, "constant c%d f32[]{%s}\n", v, below(d, 2) == 0 ? "0.5" : "-1.5");
+    clv_text_add(t, below(d, 2) == 0 ? "r%d = Mul(c%d, q%d)\n" : "r%d = Div(q%d, c%d)\n", v, v, v);
+    clv_text_add(
+        t, below(d, 2) == 0 ? "p%d = MatMul(r%d, k%d)\n" : "p%d = MatMul(q%d, k%d)\n", v, v, v);
+    clv_text_add(t, below(d, 2) == 0 ? "s%d = Mul(p%d, c%d)\n" : "s%d = Identity(p%d)\n", v, v, v);
+    clv_text_add(t, "constant m%d f32[%d,%d]\n", v, below(d, 2) == 0 ? rows : 1, rows);
+    clv_text_add(t, below(d, 2) == 0 ? "a%d = Add(m%d, s%d)\n" : "a%d = Add(s%d, m%d)\n", v, v, v);
+    clv_text_add(t, "w%d = Softmax(%s%d) axis=-1\n", v, below(d, 3) == 0 ? "p" : "a", v);
+    if (leaks) {
+        clv_text_add(t, "l%d = Relu(s%d)\nu%d = MatMul(w%d, q%d)\n", v, v, v, v, v);
+        clv_text_add(t, "b%d = ReduceMean(l%d)\no%d = Add(u%d, b%d)\n", v, v, v, v, v);
+    } else {
+        clv_text_add(t, "o%d = MatMul(w%d, q%d)\n", v, v, v);
+    }
+    clv_text_add(
+        t, out_by_row ? "v%d = Transpose(o%d) perm=[0,2,1,3]\n" : "v%d = Identity(o%d)\n", v, v);
+}
+
 static void (*const kinds[])(drawn *d) = {
-    draw_unary,      draw_unary,     draw_cast,  draw_binary, draw_binary, draw_same_shape_binary,
-    draw_flatten,    draw_reshape,   draw_slice, draw_concat, draw_reduce, draw_reshape_like,
-    draw_matmul,     draw_transpose, draw_conv,  draw_conv,   draw_conv,   draw_norm,
-    draw_activation,
+    draw_unary,      draw_unary,     draw_cast,
+    draw_binary,     draw_binary,    draw_same_shape_binary,
+    draw_flatten,    draw_reshape,   draw_slice,
+    draw_concat,     draw_reduce,    draw_reshape_like,
+    draw_matmul,     draw_transpose, draw_conv,
+    draw_conv,       draw_conv,      draw_norm,
+    draw_activation, draw_attention, draw_attention,
 };
 
 static clv_status *draw_graph(uint64_t seed, char **out_text) {
