@@ -101,6 +101,21 @@ static clv_status *find_best_single(const clv_problem *problem, clv_plan *plan) 
     return NULL;
 }
 
+/* Policies try much that may fail, and take what does not. That the user has had enough, or that
+ * the host ran out of memory meanwhile, is said by this: `failures` was clv_memory_failures()
+ * before. */
+static clv_status *own_up(clv_status *status, uint64_t failures) {
+    clv_status *reason = clv_cancel_check();
+    if (reason == NULL && clv_memory_failures() > failures) {
+        reason = NO_MEMORY_HERE();
+    }
+    if (reason == NULL) {
+        return status;
+    }
+    clv_status_destroy(status);
+    return reason;
+}
+
 /* --- making --- */
 
 static clv_status *check_idle(
@@ -188,6 +203,7 @@ static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan) {
 }
 
 clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
+    uint64_t failures = clv_memory_failures();
     clv_plan_request request = {.objective = plan->objective, .has_objective = true};
     clv_problem problem = {
         .costs = costs,
@@ -209,7 +225,7 @@ clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
     status = find_best_single(&problem, plan);
 done:
     clv_evaluator_destroy(ev);
-    return status;
+    return own_up(status, failures);
 }
 
 static clv_status *fill_plan(
@@ -233,20 +249,6 @@ static clv_status *fill_plan(
     return find_best_single(problem, plan);
 }
 
-/* Policies try much that may fail: that the user has had enough is said by this. */
-static clv_status *run_policy(
-    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
-    clv_status *status = clv_policy_run(
-        problem, spec->levels[0], spec->levels + 1, spec->num_levels - 1, problem->units,
-        problem->num_units, out_draft);
-    clv_status *cancelled = clv_cancel_check();
-    if (cancelled == NULL) {
-        return status;
-    }
-    clv_status_destroy(status);
-    return cancelled;
-}
-
 static clv_status *make_plan(
     const clv_costs *costs, const clv_plan_request *request, clv_evaluator *ev, clv_plan *plan) {
     clv_policy_spec spec;
@@ -268,7 +270,8 @@ static clv_status *make_plan(
         .budget = request->budget > 0 ? request->budget : DEFAULT_BUDGET,
         .may_lower_depth = request->depth == 0 && spec.levels[0].policy == clv_policy_find("auto")};
     CLV_TRY(clv_problem_read_pins(&problem));
-    CLV_TRY(run_policy(&problem, &spec, &draft));
+    CLV_TRY(clv_policy_run(
+        &problem, spec.levels[0], spec.levels + 1, spec.num_levels - 1, units, num_units, &draft));
     CLV_TRY(fill_plan(&problem, &spec, &draft, plan));
     return clv_plan_verify(costs, plan);
 }
@@ -277,6 +280,7 @@ clv_status *clv_plan_create(
     const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) {
     clv_status *status = NULL;
     clv_evaluator *ev = NULL;
+    uint64_t failures = clv_memory_failures();
     *out_plan = NULL;
     clv_plan *plan = clv_alloc_zeroed(1, sizeof *plan);
     if (plan == NULL) {
@@ -284,7 +288,7 @@ clv_status *clv_plan_create(
     }
     clv_arena_init(&plan->arena, 0);
     CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
-    CLV_TRY_DONE(make_plan(costs, request, ev, plan));
+    CLV_TRY_DONE(own_up(make_plan(costs, request, ev, plan), failures));
     *out_plan = plan;
     plan = NULL;
 done:
@@ -311,6 +315,7 @@ static clv_status *find_period_at(
 clv_status *clv_plan_depths(
     const clv_costs *costs, const clv_plan *plan, uint32_t max_depth, clv_plan_depth *out_rows) {
     clv_evaluator *ev;
+    uint64_t failures = clv_memory_failures();
     clv_status *status = NULL;
     CLV_TRY(clv_evaluator_create(costs, &ev));
     clv_evaluate_begin(ev);
@@ -341,5 +346,5 @@ clv_status *clv_plan_depths(
     }
 done:
     clv_evaluator_destroy(ev);
-    return status;
+    return own_up(status, failures);
 }

@@ -7,6 +7,7 @@
 
 static _Atomic int64_t fail_countdown = -1; /* negative: no allocation is made to fail */
 static _Atomic int64_t num_allocations;
+static _Thread_local uint64_t num_failures;
 
 /* Counts an allocation; true where a test wants it to fail. */
 static bool must_fail(void) {
@@ -21,21 +22,24 @@ static bool must_fail(void) {
     return true;
 }
 
+static void *note_failure(void *block) {
+    num_failures += block == NULL;
+    return block;
+}
+
 void *clv_alloc(size_t bytes) {
-    return must_fail() ? NULL : malloc(bytes != 0 ? bytes : 1);
+    return note_failure(must_fail() ? NULL : malloc(bytes != 0 ? bytes : 1));
 }
 
 void *clv_alloc_zeroed(size_t count, size_t element_bytes) {
     size_t bytes;
-    if (!clv_mul_size(count, element_bytes, &bytes) || must_fail()) {
-        return NULL;
-    }
-    return calloc(bytes != 0 ? bytes : 1, 1);
+    bool is_fine = clv_mul_size(count, element_bytes, &bytes) && !must_fail();
+    return note_failure(is_fine ? calloc(bytes != 0 ? bytes : 1, 1) : NULL);
 }
 
 void *clv_alloc_aligned(size_t alignment, size_t bytes) {
     if ((alignment & (alignment - 1)) != 0 || must_fail()) {
-        return NULL;
+        return note_failure(NULL);
     }
     if (alignment < sizeof(void *)) {
         alignment = sizeof(void *);
@@ -44,13 +48,13 @@ void *clv_alloc_aligned(size_t alignment, size_t bytes) {
     int error = posix_memalign(&block, alignment, bytes != 0 ? bytes : 1);
     if (error != 0) {
         errno = error;
-        return NULL;
+        return note_failure(NULL);
     }
     return block;
 }
 
 void *clv_realloc(void *block, size_t bytes) {
-    return must_fail() ? NULL : realloc(block, bytes != 0 ? bytes : 1);
+    return note_failure(must_fail() ? NULL : realloc(block, bytes != 0 ? bytes : 1));
 }
 
 void clv_free(void *block) {
@@ -68,6 +72,10 @@ char *clv_strdup(const char *text) {
 
 void clv_memory_fail_at(int64_t n) {
     atomic_store_explicit(&fail_countdown, n, memory_order_relaxed);
+}
+
+uint64_t clv_memory_failures(void) {
+    return num_failures;
 }
 
 int64_t clv_memory_count(void) {

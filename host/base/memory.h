@@ -15,6 +15,10 @@ void *clv_realloc(void *block, size_t bytes); /* on failure `block` stays as it 
 void clv_free(void *block);
 char *clv_strdup(const char *text); /* NULL when there is no memory or `text` is NULL */
 
+/* Allocations of this thread that failed so far. What tries several ways and takes the best that
+ * works compares two counts: a way that only ran out of memory must not pass for one that does not
+ * work. */
+uint64_t clv_memory_failures(void);
 /* Makes the n-th allocation from now fail (0: the next one), once; a negative n: none. For tests.
  */
 void clv_memory_fail_at(int64_t n);

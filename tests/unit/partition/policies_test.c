@@ -281,6 +281,52 @@ static void test_many_equal_units(void **state) {
     }
 }
 
+/* Whatever a policy tries beside other things: that memory ran out is not taken for a draft that
+ * does not work. */
+static void test_no_memory(void **state) {
+    (void)state;
+    static const char *const policies[] = {"single", "serial", "pipeline",        "tensor",
+                                           "data",   "branch", "data:2/pipeline", "auto"};
+    setting s;
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":30},{\"name\":\"b\",\"time_us\":40},"
+        "{\"name\":\"c\",\"time_us\":20}],\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1},"
+        "{\"from\":\"a\",\"to\":\"c\",\"bytes\":1}]}",
+        "p*2 mem=100; link p* host bw=1M");
+    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        for (int round = 0; round < 2; round++) {
+            clv_objective objective = round == 0 ? CLV_THROUGHPUT : CLV_LATENCY;
+            clv_plan_request request = {
+                .policy = policies[i],
+                .objective = objective,
+                .has_objective = true,
+                .allow_idle = true,
+                .budget = 500};
+            clv_plan *out;
+            assert_null(clv_plan_create(s.costs, &request, &out)); /* routes are kept then */
+            clv_plan_destroy(out);
+            int64_t count = clv_memory_count();
+            assert_null(clv_plan_create(s.costs, &request, &out));
+            clv_plan_destroy(out);
+            count = clv_memory_count() - count;
+            for (int64_t n = 0; n < count; n += 1 + n / 50) {
+                clv_memory_fail_at(n);
+                clv_status *status = clv_plan_create(s.costs, &request, &out);
+                clv_memory_fail_at(-1);
+                if (clv_status_code(status) != CLV_NO_MEMORY ||
+                    strstr(clv_status_message(status), "out of host memory") == NULL) {
+                    fail_msg(
+                        "%s, allocation %lld of %lld: '%s'", policies[i], (long long)n,
+                        (long long)count, clv_status_message(status));
+                }
+                clv_status_destroy(status);
+            }
+        }
+    }
+    tear_down(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_equal_units),
@@ -291,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_bespoke),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
