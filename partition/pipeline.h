@@ -38,7 +38,8 @@ typedef struct clv_pipe_set {
 } clv_pipe_set;
 
 typedef struct clv_pipe {
-    const clv_problem *problem;
+    const clv_problem *problem; /* &own */
+    clv_problem own;            /* with the units that pins name: a pin holds everywhere */
     clv_arena arena;
     uint32_t num_atoms, num_sorts, num_tensors, max_stages;
     uint32_t *atom_of_task; /* [num_tasks]; atoms are in topological order */

@@ -229,38 +229,19 @@ static bool is_pinned_to(const clv_problem *problem, uint32_t unit) {
     return false;
 }
 
-/* Units that pins name but the problem does not have are added: a pin holds everywhere. */
-static uint32_t list_units(const clv_pipe *pipe, uint32_t *units) {
-    const clv_problem *problem = pipe->problem;
-    uint32_t count = 0;
-    memcpy(units, problem->units, problem->num_units * sizeof *units);
-    count = problem->num_units;
-    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
-        bool is_known = problem->pins[i] == CLV_NO_INDEX;
-        for (uint32_t k = 0; k < count && !is_known; k++) {
-            is_known = units[k] == problem->pins[i];
-        }
-        if (!is_known) {
-            units[count++] = problem->pins[i];
-        }
-    }
-    return count;
-}
-
 static clv_status *make_sorts(clv_pipe *pipe) {
     const clv_problem *problem = pipe->problem;
     const clv_machine *machine = problem->costs->machine;
     size_t most = (size_t)machine->num_units;
-    uint32_t *units = clv_arena_alloc(&pipe->arena, most, sizeof *units);
+    const uint32_t *units = problem->units;
     uint32_t *sort_of = clv_arena_alloc(&pipe->arena, most, sizeof *sort_of);
     bool *is_alone = clv_arena_alloc(&pipe->arena, most, sizeof *is_alone);
     pipe->units = clv_arena_alloc(&pipe->arena, most, sizeof *pipe->units);
     pipe->sorts = clv_arena_alloc(&pipe->arena, most, sizeof *pipe->sorts);
-    if (units == NULL || sort_of == NULL || is_alone == NULL || pipe->units == NULL ||
-        pipe->sorts == NULL) {
+    if (sort_of == NULL || is_alone == NULL || pipe->units == NULL || pipe->sorts == NULL) {
         return NO_MEMORY_HERE();
     }
-    uint32_t num_units = list_units(pipe, units), at = 0;
+    uint32_t num_units = problem->num_units, at = 0;
     bool has_pins = problem->request->num_pins > 0;
     pipe->is_bound = true;
     for (uint32_t i = 0; i < num_units; i++) {
@@ -428,6 +409,38 @@ static clv_status *make_lists(clv_pipe *pipe) {
     return NULL;
 }
 
+/* Tasks that must be in one stage have no unit together: pinned ones are named first. */
+static clv_status *no_unit_for(const clv_pipe *pipe, uint32_t atom) {
+    const clv_problem *problem = pipe->problem;
+    const clv_workload *workload = problem->costs->workload;
+    uint32_t first = CLV_NO_TASK, pinned = CLV_NO_TASK;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        if (pipe->atom_of_task[i] == atom) {
+            first = first == CLV_NO_TASK ? i : first;
+            pinned = pinned == CLV_NO_TASK && problem->pins[i] != CLV_NO_INDEX ? i : pinned;
+        }
+    }
+    for (uint32_t i = 0; i < workload->num_tasks && pinned != CLV_NO_TASK; i++) {
+        if (pipe->atom_of_task[i] != atom ||
+            clv_problem_allows(problem, i, problem->pins[pinned])) {
+            continue;
+        }
+        return CLV_ERROR(
+            USAGE,
+            "task '%s', %s, cannot be there in a pipeline: '%s'%s%s lies between tasks of that "
+            "stage, and is not for '%s'",
+            workload->tasks[pinned].name, problem->pin_reasons[pinned], workload->tasks[i].name,
+            problem->pins[i] != CLV_NO_INDEX ? ", " : "",
+            problem->pins[i] != CLV_NO_INDEX ? problem->pin_reasons[i] : "",
+            problem->costs->machine->units[problem->pins[pinned]].name);
+    }
+    return CLV_ERROR(
+        UNSUPPORTED,
+        "no unit that may be used can run task '%s' (%s) and those that must be in one stage with "
+        "it (they share a unit, or lie between such tasks)",
+        workload->tasks[first].name, workload->tasks[first].type);
+}
+
 static clv_status *find_least_times(clv_pipe *pipe) {
     for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
         double least_us = (double)INFINITY;
@@ -437,11 +450,35 @@ static clv_status *find_least_times(clv_pipe *pipe) {
         pipe->least_us[atom] = least_us;
         pipe->bound_us = fmax(pipe->bound_us, least_us);
         if (isinf(least_us)) {
-            return CLV_ERROR(
-                UNSUPPORTED, "no unit can run all tasks that must be in one stage (they share a "
-                             "unit, or lie between such tasks)");
+            return no_unit_for(pipe, atom);
         }
     }
+    return NULL;
+}
+
+/* The problem with the units that pins name but it does not have. */
+static clv_status *add_pinned_units(clv_pipe *pipe) {
+    const clv_problem *problem = pipe->problem;
+    const clv_machine *machine = problem->costs->machine;
+    uint32_t *units = clv_arena_alloc(&pipe->arena, machine->num_units, sizeof *units);
+    bool *is_there = clv_arena_alloc(&pipe->arena, machine->num_units, sizeof *is_there);
+    if (units == NULL || is_there == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    pipe->own = *problem;
+    pipe->own.units = units;
+    for (uint32_t k = 0; k < problem->num_units; k++) {
+        units[k] = problem->units[k];
+        is_there[units[k]] = true;
+    }
+    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
+        uint32_t unit = problem->pins[i];
+        if (unit != CLV_NO_INDEX && !is_there[unit]) {
+            is_there[unit] = true;
+            units[pipe->own.num_units++] = unit;
+        }
+    }
+    pipe->problem = &pipe->own;
     return NULL;
 }
 
@@ -454,6 +491,7 @@ clv_status *clv_pipe_create(const clv_problem *problem, clv_pipe **out_pipe) {
     }
     clv_arena_init(&pipe->arena, 0);
     pipe->problem = problem;
+    CLV_TRY_DONE(add_pinned_units(pipe));
     CLV_TRY_DONE(make_atoms(pipe));
     CLV_TRY_DONE(make_sorts(pipe));
     CLV_TRY_DONE(make_times(pipe));

@@ -150,6 +150,20 @@ static clv_status *check_idle(
     return status;
 }
 
+/* Shares are for tensor alone; under another policy they would be ignored. */
+static clv_status *check_shares(const clv_plan_request *request, const clv_policy_spec *spec) {
+    bool is_tensor = request->tensor_shares == NULL;
+    for (uint32_t i = 0; i < spec->num_levels; i++) {
+        is_tensor = is_tensor || strcmp(spec->levels[i].policy->info.name, "tensor") == 0;
+    }
+    return is_tensor ? NULL
+                     : CLV_ERROR(
+                           USAGE,
+                           "--tensor-split is for policy 'tensor' and products that hold it, not "
+                           "for '%s'",
+                           request->policy);
+}
+
 static clv_objective default_objective(const clv_policy_spec *spec) {
     const char *name = spec->levels[0].policy->info.name;
     bool is_throughput =
@@ -255,6 +269,7 @@ static clv_status *make_plan(
     clv_draft draft;
     uint32_t num_units = costs->machine->num_units;
     CLV_TRY(clv_policy_parse(request->policy, &spec));
+    CLV_TRY(check_shares(request, &spec));
     uint32_t *units;
     CLV_TRY(list_units(costs, &plan->arena, &units));
     plan->objective = request->has_objective ? request->objective : default_objective(&spec);

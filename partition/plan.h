@@ -73,7 +73,8 @@ typedef struct clv_plan_request {
     const clv_pin *pins;
     size_t num_pins;
     const double
-        *tensor_shares; /* --tensor-split, one for each unit; NULL: in proportion to speed */
+        *tensor_shares; /* --tensor-split, one for each unit of the machine, for policy tensor
+                           and products that hold it; NULL: in proportion to speed */
     size_t num_tensor_shares;
     uint32_t depth; /* 0: the plan's choice */
     bool allow_idle;

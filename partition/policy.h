@@ -65,6 +65,12 @@ const clv_policy *clv_policy_find(const char *name);
 
 /* Whether a task may be on a unit: it can run there, so can its colocation, no pin forbids it. */
 bool clv_problem_allows(const clv_problem *problem, uint32_t task, uint32_t unit);
+/* UNSUPPORTED: the first task that no unit of the problem may run, and why. */
+clv_status *clv_problem_no_unit(const clv_problem *problem) CLV_CHECKED;
+/* The first `count` units, those that pins name before others; [num_units of the machine].
+ * USAGE where pins name more. */
+clv_status *clv_problem_first_units(const clv_problem *problem, uint32_t count, uint32_t *out_units)
+    CLV_CHECKED;
 /* Reads pins and colocations. USAGE: a pin that cannot be kept. */
 clv_status *clv_problem_read_pins(clv_problem *problem) CLV_CHECKED;
 

@@ -244,9 +244,7 @@ static clv_status *place_task(branch *b, uint32_t task, uint32_t home) {
         }
     }
     if (best == CLV_NO_INDEX) {
-        return CLV_ERROR(
-            UNSUPPORTED, "no unit that may be used can run task '%s'",
-            b->workload->tasks[task].name);
+        return clv_problem_no_unit(problem);
     }
     b->unit[task] = b->unit[first] = b->seats[best];
     b->seat[task] = b->seat[first] = best;
@@ -408,6 +406,21 @@ static clv_status *anneal(walk *w, uint64_t steps, double heat) {
     return NULL;
 }
 
+/* Where the last placement that was tried holds too much. */
+static clv_status *no_room(const branch *b, const clv_group *group) {
+    clv_evaluator *ev = b->problem->ev;
+    uint32_t depth = b->problem->request->depth;
+    clv_evaluate_begin(ev);
+    CLV_TRY(clv_evaluate_memory(ev, group, depth > 0 ? depth : 1));
+    clv_status *status = clv_evaluate_limits(ev);
+    if (status == NULL) {
+        return CLV_ERROR(
+            UNSUPPORTED, "no placement of '%s' that was tried can run", b->workload->name);
+    }
+    return clv_status_prefix(
+        status, "no placement of '%s' that was tried fits; one of them", b->workload->name);
+}
+
 static clv_status *search(branch *b, const clv_draft *simple, clv_draft *out_draft) {
     const clv_problem *problem = b->problem;
     uint32_t count = b->workload->num_tasks;
@@ -438,9 +451,7 @@ static clv_status *search(branch *b, const clv_draft *simple, clv_draft *out_dra
         CLV_TRY(anneal(&w, steps / 4, heat * 4 / i));
     }
     if (!isfinite(w.best_us)) {
-        return CLV_ERROR(
-            NO_MEMORY, "no placement of '%s' that was tried fits the units' memories",
-            b->workload->name);
+        return no_room(b, w.draft.groups);
     }
     CLV_TRY(clv_draft_from_units(
         problem, w.best_unit, NULL, "finishes earliest here, branches side by side", out_draft));
@@ -521,6 +532,13 @@ clv_status *clv_policy_make_branch(const clv_problem *problem, clv_draft *out_dr
     clv_status *status = NULL;
     clv_draft simple;
     if (problem->level.count > 0 && problem->level.count < part.num_units) {
+        uint32_t *units =
+            clv_arena_alloc(problem->arena, problem->costs->machine->num_units, sizeof *units);
+        if (units == NULL) {
+            return NO_MEMORY_HERE();
+        }
+        CLV_TRY(clv_problem_first_units(problem, problem->level.count, units));
+        part.units = units;
         part.num_units = problem->level.count;
     }
     CLV_TRY_DONE(create_branch(&b));

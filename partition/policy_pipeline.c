@@ -5,6 +5,7 @@
  * links, shared memory bandwidth), small problems are searched whole.
  */
 #include "host/base/memory.h"
+#include "host/base/text.h"
 #include "partition/pipeline.h"
 
 #include <math.h>
@@ -19,9 +20,104 @@ enum { ORDER_STEPS = 40, WALK_STEPS = 300, SET_STEPS = 20 };
 
 /* --- accelerators made for one network: every task has its kind of unit --- */
 
+/* A unit of those that are used, the least loaded that may run the task; CLV_NO_INDEX: none. */
+static uint32_t least_loaded(
+    const clv_problem *problem, uint32_t task, const bool *is_used, const double *load_us) {
+    uint32_t best = CLV_NO_INDEX;
+    for (uint32_t k = 0; k < problem->num_units; k++) {
+        uint32_t unit = problem->units[k];
+        if ((is_used == NULL || is_used[unit]) && clv_problem_allows(problem, task, unit) &&
+            (best == CLV_NO_INDEX || load_us[unit] < load_us[best])) {
+            best = unit;
+        }
+    }
+    return best;
+}
+
+/* Deals tasks out to the units in use; *out_missing is the first that none of them may run. */
+static void deal_tasks(
+    const clv_problem *problem, const bool *is_used, uint32_t *assignment, double *load_us,
+    uint32_t *out_missing) {
+    const clv_costs *costs = problem->costs;
+    *out_missing = CLV_NO_TASK;
+    memset(load_us, 0, costs->machine->num_units * sizeof *load_us);
+    for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
+        uint32_t first = problem->first_of_colocation[i];
+        uint32_t pin = problem->pins[i];
+        uint32_t best = first < i             ? assignment[first]
+                        : pin != CLV_NO_INDEX ? pin
+                                              : least_loaded(problem, i, is_used, load_us);
+        if (best == CLV_NO_INDEX || (is_used != NULL && !is_used[best])) {
+            *out_missing = i;
+            return;
+        }
+        assignment[i] = best;
+        load_us[best] += clv_costs_time_us(costs, i, best);
+    }
+}
+
+/* The unit that would take most off the most loaded one: the first idle one that may run a task of
+ * it; else any idle one that may run something. CLV_NO_INDEX: none. */
+static uint32_t next_unit(
+    const clv_problem *problem, const bool *is_used, const uint32_t *assignment,
+    const double *load_us) {
+    uint32_t best = CLV_NO_INDEX, from = CLV_NO_INDEX;
+    for (uint32_t k = 0; k < problem->num_units; k++) {
+        uint32_t unit = problem->units[k];
+        for (uint32_t i = 0; !is_used[unit] && i < problem->costs->workload->num_tasks; i++) {
+            uint32_t now = assignment[i];
+            if (clv_problem_allows(problem, i, unit) &&
+                (from == CLV_NO_INDEX || load_us[now] > load_us[from])) {
+                best = unit;
+                from = now;
+            }
+        }
+    }
+    return best;
+}
+
+/* At most `count` units: one for each task that none of those before can run, then more for the
+ * most loaded. */
+static clv_status *deal_to_few(
+    const clv_problem *problem, uint32_t count, uint32_t *assignment, double *load_us) {
+    const clv_costs *costs = problem->costs;
+    uint32_t num_used = 0, missing;
+    bool *is_used = clv_alloc_zeroed(costs->machine->num_units, sizeof *is_used);
+    clv_status *status = is_used != NULL ? NULL : NO_MEMORY_HERE();
+    while (status == NULL) {
+        deal_tasks(problem, is_used, assignment, load_us, &missing);
+        uint32_t unit = missing == CLV_NO_TASK ? next_unit(problem, is_used, assignment, load_us)
+                        : problem->pins[missing] != CLV_NO_INDEX
+                            ? problem->pins[missing]
+                            : least_loaded(problem, missing, NULL, load_us);
+        bool is_full = num_used == count;
+        if (missing == CLV_NO_TASK && (is_full || unit == CLV_NO_INDEX)) {
+            break;
+        }
+        const clv_task *task = missing != CLV_NO_TASK ? &costs->workload->tasks[missing] : NULL;
+        if (is_full && problem->pins[missing] != CLV_NO_INDEX) {
+            status = CLV_ERROR(
+                USAGE, "task '%s', %s, cannot be there: 'pipeline:%u' has too few stages",
+                task->name, problem->pin_reasons[missing], count);
+        } else if (unit == CLV_NO_INDEX) {
+            status = clv_problem_no_unit(problem);
+        } else if (is_full) {
+            status = CLV_ERROR(
+                UNSUPPORTED,
+                "'pipeline:%u' has too few stages: none of its units can run task '%s' (%s)", count,
+                task->name, task->type);
+        } else {
+            is_used[unit] = true;
+            num_used++;
+        }
+    }
+    clv_free(is_used);
+    return status;
+}
+
 static clv_status *deal_out(const clv_problem *problem, clv_draft *out_draft) {
     const clv_costs *costs = problem->costs;
-    uint32_t count = costs->workload->num_tasks;
+    uint32_t count = costs->workload->num_tasks, missing = CLV_NO_TASK;
     uint32_t *assignment = clv_alloc_zeroed((size_t)count * 2, sizeof *assignment);
     double *load_us = clv_alloc_zeroed(costs->machine->num_units, sizeof *load_us);
     clv_status *status = NULL;
@@ -29,25 +125,17 @@ static clv_status *deal_out(const clv_problem *problem, clv_draft *out_draft) {
         status = NO_MEMORY_HERE();
         goto done;
     }
+    if (problem->level.count > 0) {
+        CLV_TRY_DONE(deal_to_few(problem, problem->level.count, assignment, load_us));
+    } else {
+        deal_tasks(problem, NULL, assignment, load_us, &missing);
+    }
+    if (missing != CLV_NO_TASK) {
+        status = clv_problem_no_unit(problem);
+        goto done;
+    }
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t best = CLV_NO_INDEX, first = problem->first_of_colocation[i];
-        for (uint32_t k = 0; k < problem->num_units && first == i; k++) {
-            uint32_t unit = problem->units[k];
-            if (clv_problem_allows(problem, i, unit) &&
-                (best == CLV_NO_INDEX || load_us[unit] < load_us[best])) {
-                best = unit;
-            }
-        }
-        best = first < i ? assignment[first] : best;
-        if (best == CLV_NO_INDEX) {
-            status = CLV_ERROR(
-                UNSUPPORTED, "no unit that may be used can run task '%s'",
-                costs->workload->tasks[i].name);
-            goto done;
-        }
-        assignment[i] = best;
         assignment[count + i] = i;
-        load_us[best] += clv_costs_time_us(costs, i, best);
     }
     CLV_TRY_DONE(clv_draft_from_units(
         problem, assignment, assignment + count, "its kind of unit", out_draft));
@@ -398,27 +486,182 @@ static clv_status *describe(
     return draft->method != NULL ? NULL : NO_MEMORY_HERE();
 }
 
-/* Says what is missing: in all, or only for where cuts may be. */
-static clv_status *no_room(const clv_pipe *pipe) {
-    const char *name = pipe->problem->costs->workload->name;
+/* --- why there is none --- */
+
+/* "core:0, core:1 and 6 more" */
+static clv_status *name_units(const clv_pipe *pipe, clv_text *text) {
+    enum { MOST_NAMES = 4 };
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+        for (uint32_t i = 0; i < pipe->sorts[k].count; i++, count++) {
+            const char *name =
+                pipe->problem->costs->machine->units[pipe->units[pipe->sorts[k].first + i]].name;
+            if (count < MOST_NAMES) {
+                clv_text_add(text, "%s%s", count > 0 ? ", " : "", name);
+            }
+        }
+    }
+    if (count > MOST_NAMES) {
+        clv_text_add(text, " and %u more", count - MOST_NAMES);
+    }
+    return text->data != NULL ? NULL : NO_MEMORY_HERE();
+}
+
+/* All units together cannot hold the weights: NULL where they can. */
+static clv_status *no_room_for_weights(const clv_pipe *pipe) {
     double weights = 0, limits = 0;
+    clv_text text;
     for (uint32_t i = 0; i < pipe->num_atoms; i++) {
         weights += pipe->weights[i];
     }
     for (uint32_t k = 0; k < pipe->num_sorts; k++) {
         limits += (double)pipe->sorts[k].limit_bytes * pipe->sorts[k].count;
     }
-    if (weights > limits) {
-        return CLV_ERROR(
+    if (weights <= limits) {
+        return NULL;
+    }
+    clv_text_init(&text);
+    clv_status *status = name_units(pipe, &text);
+    if (status == NULL) {
+        status = CLV_ERROR(
             NO_MEMORY,
-            "'%s' has %.0f bytes of weights and the units may hold %.0f: %.0f are missing", name,
-            weights, limits, weights - limits);
+            "'%s' has %.0f bytes of weights and the units may hold %.0f (%s): %.0f are missing",
+            pipe->problem->costs->workload->name, weights, limits, text.data, weights - limits);
+    }
+    clv_text_deinit(&text);
+    return status;
+}
+
+/* The best cut were there memory enough; INFINITY load: there is none. */
+static clv_status *cut_without_limits(clv_pipe *pipe, clv_pipe_cut *cut) {
+    search s;
+    pipe->is_careful = false;
+    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+        pipe->sorts[k].limit_bytes = CLV_UNLIMITED;
+    }
+    return search_cuts(pipe, cut, &s);
+}
+
+static clv_status *can_cut(const clv_problem *problem, bool *out_can) {
+    clv_pipe *pipe;
+    clv_pipe_cut cut = {0};
+    *out_can = false;
+    clv_status *status = clv_pipe_create(problem, &pipe);
+    if (status == NULL) {
+        status = clv_pipe_cut_init(pipe, &cut);
+    }
+    if (status == NULL) {
+        status = cut_without_limits(pipe, &cut);
+        *out_can = status == NULL && isfinite(cut.load_us);
+    } else if (clv_status_code(status) != CLV_NO_MEMORY) {
+        clv_status_destroy(status);
+        status = NULL;
+    }
+    clv_pipe_cut_deinit(&cut);
+    clv_pipe_destroy(pipe);
+    return status;
+}
+
+/* The first of the pins without which there is a cut; else the first of all. `pins` is scratch. */
+static clv_status *find_bad_pin(const clv_problem *problem, uint32_t *pins, uint32_t *out_task) {
+    enum { MOST_TRIED = 16 };
+    uint32_t count = problem->costs->workload->num_tasks, num_tried = 0;
+    clv_problem freed = *problem;
+    bool can = false;
+    *out_task = CLV_NO_TASK;
+    freed.pins = pins;
+    for (uint32_t i = 0; i < count && !can && num_tried < MOST_TRIED; i++) {
+        bool is_first = problem->pins[i] != CLV_NO_INDEX;
+        for (uint32_t k = 0; k < i && is_first; k++) {
+            is_first = problem->pin_reasons[k] != problem->pin_reasons[i];
+        }
+        if (!is_first) {
+            continue;
+        }
+        for (uint32_t k = 0; k < count; k++) {
+            bool is_it = problem->pin_reasons[k] == problem->pin_reasons[i];
+            pins[k] = is_it ? CLV_NO_INDEX : problem->pins[k];
+        }
+        CLV_TRY(can_cut(&freed, &can));
+        *out_task = can || *out_task == CLV_NO_TASK ? i : *out_task;
+        num_tried++;
+    }
+    return NULL;
+}
+
+/* No cut puts tasks where they can be: because of a pin, or for what units can run. */
+static clv_status *no_cut(const clv_pipe *pipe) {
+    const clv_problem *problem = pipe->problem;
+    const clv_workload *workload = problem->costs->workload;
+    uint32_t *pins = clv_alloc_zeroed(workload->num_tasks, sizeof *pins), task;
+    if (pins == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    clv_status *status = find_bad_pin(problem, pins, &task);
+    clv_free(pins);
+    CLV_TRY(status);
+    if (task != CLV_NO_TASK) {
+        return CLV_ERROR(
+            USAGE,
+            "task '%s', %s, cannot be there in a pipeline of at most %u stages: no cut has all "
+            "pinned tasks on their units, each unit with one stage",
+            workload->tasks[task].name, problem->pin_reasons[task], pipe->max_stages);
+    }
+    for (uint32_t i = 1; i < workload->num_tasks; i++) { /* where it cannot go on with one unit */
+        const double *times = &pipe->time_us[(size_t)pipe->atom_of_task[i] * pipe->num_sorts];
+        const double *first = &pipe->time_us[(size_t)pipe->atom_of_task[0] * pipe->num_sorts];
+        bool are_apart = true;
+        for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+            are_apart = are_apart && (isinf(times[k]) || isinf(first[k]));
+        }
+        if (are_apart) {
+            return CLV_ERROR(
+                UNSUPPORTED,
+                "no cut into at most %u stages has every task on a unit that can run it: task "
+                "'%s' (%s) needs another unit than '%s' (%s)",
+                pipe->max_stages, workload->tasks[i].name, workload->tasks[i].type,
+                workload->tasks[0].name, workload->tasks[0].type);
+        }
     }
     return CLV_ERROR(
-        NO_MEMORY,
-        "'%s' (%.0f bytes of weights) fits the units' %.0f bytes in no cut that was tried: "
-        "some unit is always over its limit",
-        name, weights, limits);
+        UNSUPPORTED,
+        "no cut into at most %u stages has every task on a unit that can run it, from task '%s' on",
+        pipe->max_stages, workload->tasks[0].name);
+}
+
+/* Says what stands in the way: pins, units that cannot run tasks, or memory, how much of it and
+ * where. Limits are gone afterwards. */
+static clv_status *refuse(clv_pipe *pipe) {
+    const clv_problem *problem = pipe->problem;
+    uint32_t depth = problem->request->depth;
+    clv_pipe_cut cut = {0};
+    clv_draft draft;
+    clv_status *room = no_room_for_weights(pipe), *status = NULL;
+    CLV_TRY_DONE(clv_pipe_cut_init(pipe, &cut));
+    CLV_TRY_DONE(cut_without_limits(pipe, &cut));
+    if (isinf(cut.load_us)) {
+        status = no_cut(pipe);
+        goto done;
+    }
+    if (room != NULL) {
+        status = room;
+        room = NULL;
+        goto done;
+    }
+    CLV_TRY_DONE(draft_cut(pipe, &cut, &draft));
+    clv_evaluate_begin(problem->ev);
+    CLV_TRY_DONE(clv_evaluate_memory(problem->ev, draft.groups, depth > 0 ? depth : 1));
+    status = clv_evaluate_limits(problem->ev);
+    status =
+        status != NULL
+            ? clv_status_prefix(
+                  status, "no cut of '%s' that was tried fits; the most even one",
+                  problem->costs->workload->name)
+            : CLV_ERROR(UNSUPPORTED, "no cut of '%s' was found", problem->costs->workload->name);
+done:
+    clv_status_destroy(room);
+    clv_pipe_cut_deinit(&cut);
+    return status;
 }
 
 clv_status *clv_policy_make_pipeline(const clv_problem *problem, clv_draft *out_draft) {
@@ -438,7 +681,7 @@ clv_status *clv_policy_make_pipeline(const clv_problem *problem, clv_draft *out_
         CLV_TRY_DONE(search_whole(pipe, load_us, out_draft));
     }
     if (isinf(before_us) && out_draft->groups == NULL) {
-        status = no_room(pipe);
+        status = refuse(pipe);
         goto done;
     }
     CLV_TRY_DONE(describe(pipe, &s, is_best, is_whole, out_draft));

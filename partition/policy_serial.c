@@ -389,9 +389,7 @@ clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_dr
     CLV_TRY_DONE(fill_own(&s));
     CLV_TRY_DONE(search(&s, out_draft, &refusal));
     if (out_draft->groups == NULL) {
-        status = refusal != NULL
-                     ? refusal
-                     : CLV_ERROR(UNSUPPORTED, "some task can run on no unit that may be used");
+        status = refusal != NULL ? refusal : clv_problem_no_unit(problem);
         refusal = NULL;
     }
 done:

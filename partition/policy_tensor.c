@@ -41,7 +41,7 @@ static double share_of(const tensor_search *s, uint32_t task, uint32_t k) {
         return 0;
     }
     if (request->tensor_shares != NULL) {
-        return k < request->num_tensor_shares ? request->tensor_shares[k] : 0;
+        return unit < request->num_tensor_shares ? request->tensor_shares[unit] : 0;
     }
     double time_us = clv_costs_time_us(s->problem->costs, task, unit);
     return time_us > 0 ? 1 / time_us : 1;
@@ -134,10 +134,11 @@ static clv_status *add_whole(tensor_search *s, uint32_t task) {
             best = s->units[k];
         }
     }
-    if (best == CLV_NO_INDEX) {
-        return CLV_ERROR(
-            UNSUPPORTED, "no unit that may be used can run task '%s'",
-            s->workload->tasks[task].name);
+    if (best == CLV_NO_INDEX) { /* with so many units */
+        clv_problem part = *problem;
+        part.units = s->units;
+        part.num_units = s->num_units;
+        return clv_problem_no_unit(&part);
     }
     bool is_free = problem->pins[task] == CLV_NO_INDEX && s->workload->tasks[task].colocation == 0;
     uint32_t units[2] = {best, s->units[0]};
@@ -366,12 +367,29 @@ static void sort_units(tensor_search *s, double *total_us) {
     }
 }
 
+/* With fewer units than there are, those that pins name are among them. */
+static clv_status *move_pinned_first(tensor_search *s, uint32_t count) {
+    clv_problem part = *s->problem;
+    uint32_t *units = clv_alloc_zeroed(s->problem->costs->machine->num_units, sizeof *units);
+    if (units == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    part.units = s->units;
+    clv_status *status = clv_problem_first_units(&part, count, units);
+    if (status == NULL) {
+        memcpy(s->units, units, count * sizeof *units);
+    }
+    clv_free(units);
+    return status;
+}
+
 static clv_status *search(tensor_search *s, clv_draft *out_draft) {
     const clv_problem *problem = s->problem;
     uint32_t most = problem->num_units;
     clv_status *status = NULL, *refusal = NULL;
     if (problem->level.count > 0 && problem->level.count < most) {
         most = problem->level.count;
+        CLV_TRY(move_pinned_first(s, most));
     }
     find_parents(s);
     for (uint32_t n = most; n >= 1; n = n > 2 ? (n + 1) / 2 : 1) {

@@ -245,6 +245,60 @@ clv_status *clv_distinct_units(
     return NULL;
 }
 
+/* --- units that may be used --- */
+
+clv_status *clv_problem_no_unit(const clv_problem *problem) {
+    const clv_costs *costs = problem->costs;
+    for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
+        bool can_run = problem->pins[i] != CLV_NO_INDEX;
+        for (uint32_t k = 0; k < problem->num_units && !can_run; k++) {
+            can_run = clv_problem_allows(problem, i, problem->units[k]);
+        }
+        if (!can_run) {
+            return CLV_ERROR(
+                UNSUPPORTED, "no unit that may be used can run task '%s' (%s): there are '%s'%s",
+                costs->workload->tasks[i].name, costs->workload->tasks[i].type,
+                costs->machine->units[problem->units[0]].name,
+                problem->num_units > 1 ? " and others" : "");
+        }
+    }
+    return CLV_ERROR(UNSUPPORTED, "no assignment of tasks to the units that may be used was found");
+}
+
+static bool has_unit(const uint32_t *units, uint32_t count, uint32_t unit) {
+    bool is_there = false;
+    for (uint32_t i = 0; i < count && !is_there; i++) {
+        is_there = units[i] == unit;
+    }
+    return is_there;
+}
+
+clv_status *clv_problem_first_units(
+    const clv_problem *problem, uint32_t count, uint32_t *out_units) {
+    const clv_workload *workload = problem->costs->workload;
+    uint32_t num = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        uint32_t unit = problem->pins[i];
+        if (unit == CLV_NO_INDEX || has_unit(out_units, num, unit)) {
+            continue;
+        }
+        if (num == count) {
+            return CLV_ERROR(
+                USAGE,
+                "task '%s', %s, cannot be there: policy '%s:%u' uses %u unit%s, and pins name more",
+                workload->tasks[i].name, problem->pin_reasons[i], problem->level.policy->info.name,
+                problem->level.count, count, count == 1 ? "" : "s");
+        }
+        out_units[num++] = unit;
+    }
+    for (uint32_t k = 0; k < problem->num_units && num < count; k++) {
+        if (!has_unit(out_units, num, problem->units[k])) {
+            out_units[num++] = problem->units[k];
+        }
+    }
+    return NULL;
+}
+
 clv_status *clv_policy_run(
     const clv_problem *problem, clv_policy_level level, const clv_policy_level *inner,
     uint32_t num_inner, const uint32_t *units, uint32_t num_units, clv_draft *out_draft) {

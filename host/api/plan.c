@@ -85,7 +85,9 @@ static clv_status *read_shares(const char *word, size_t num_units, clv_plan_word
 
 clv_status *clv_plan_words_init(
     const cleave_options *options, size_t num_units, clv_plan_words *out_words) {
-    const char *fallback = num_units == 1 ? "single" : "auto";
+    const char *fallback = options->tensor_split != NULL ? "tensor" /* whom else would it concern */
+                           : num_units == 1              ? "single"
+                                                         : "auto";
     clv_arena_init(&out_words->arena, 0);
     out_words->request = (clv_plan_request){
         .policy = options->policy != NULL ? options->policy : fallback,

@@ -28,8 +28,8 @@ typedef struct clv_plan_words {
     clv_plan_request request; /* in the arena, or borrowed from the options */
 } clv_plan_words;
 
-/* USAGE names the option that cannot be read. `num_units` decides the policy when none is named:
- * single for one, else auto. clv_plan_words_deinit in any case. */
+/* USAGE names the option that cannot be read. When no policy is named it is tensor with shares for
+ * it, single for one unit, else auto. clv_plan_words_deinit in any case. */
 clv_status *clv_plan_words_init(
     const cleave_options *options, size_t num_units, clv_plan_words *out_words) CLV_CHECKED;
 void clv_plan_words_deinit(clv_plan_words *words);

@@ -215,7 +215,8 @@ typedef struct cleave_options {
     const char *objective;   /* "throughput" or "latency"; NULL: the policy's own */
     const char *const *pins; /* "REGEX=UNIT": operators whose name matches run there */
     size_t num_pins;
-    const char *tensor_split; /* "3,1": shares of the units; NULL: in proportion to speed */
+    const char *tensor_split; /* "3,1": shares of the units under policy tensor (also in a product);
+                                  NULL: in proportion to speed */
     uint32_t depth;           /* requests in flight; 0: the plan's choice */
     bool allow_idle;          /* units of `devices` may get no work */
     const char *plan;         /* a plan file, instead of a policy */

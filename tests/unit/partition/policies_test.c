@@ -168,6 +168,18 @@ static void test_bespoke(void **state) {
     clv_plan *p = plan(&s, "pipeline", CLV_THROUGHPUT);
     assert_true(fabs(p->period_us - 40) < 1e-9);
     clv_plan_destroy(p);
+    p = plan(&s, "pipeline:2", CLV_THROUGHPUT); /* one of each: both convolutions on one */
+    assert_true(fabs(p->period_us - 70) < 1e-9);
+    clv_plan_destroy(p);
+    p = plan(&s, "pipeline:3", CLV_THROUGHPUT);
+    assert_true(fabs(p->period_us - 40) < 1e-9);
+    clv_plan_destroy(p);
+    clv_plan_request one = {.policy = "pipeline:1", .allow_idle = true};
+    clv_status *status = clv_plan_create(s.costs, &one, &p);
+    assert_int_equal(clv_status_code(status), CLV_UNSUPPORTED);
+    assert_non_null(
+        strstr(clv_status_message(status), "none of its units can run task 'b' (Relu)"));
+    clv_status_destroy(status);
     p = plan(&s, "serial", CLV_LATENCY);
     assert_true(fabs(p->latency_us - 75) < 1e-9);
     clv_plan_destroy(p);
@@ -327,6 +339,111 @@ static void test_no_memory(void **state) {
     tear_down(&s);
 }
 
+/* --- what cannot be --- */
+
+typedef struct impossible {
+    const char *policy;
+    int pin, pair, kind, memory; /* how each of the cases below ends; CLV_OK: it is possible */
+} impossible;
+
+static void expect(
+    const setting *s, const clv_plan_request *request, clv_code code, const char *const *words) {
+    clv_plan *none;
+    clv_status *status = clv_plan_create(s->costs, request, &none);
+    if (clv_status_code(status) != code) {
+        fail_msg("%s: %s", request->policy, clv_status_message(status));
+    }
+    for (; code != CLV_OK && *words != NULL; words++) {
+        if (strstr(clv_status_message(status), *words) == NULL) {
+            fail_msg("%s: no '%s' in '%s'", request->policy, *words, clv_status_message(status));
+        }
+    }
+    clv_plan_destroy(none);
+    clv_status_destroy(status);
+}
+
+/* Every policy names the task or the pin, the unit, and the bytes that are missing. */
+static void test_impossible(void **state) {
+    (void)state;
+    enum { OK = CLV_OK, PIN = CLV_USAGE, KIND = CLV_UNSUPPORTED, ROOM = CLV_NO_MEMORY };
+    static const impossible rows[] = {
+        {"single", PIN, OK, KIND, ROOM},           {"serial", PIN, OK, OK, ROOM},
+        {"pipeline", PIN, PIN, OK, ROOM},          {"pipeline:1", PIN, PIN, KIND, ROOM},
+        {"pipeline:2", PIN, PIN, OK, ROOM},        {"tensor", PIN, OK, OK, ROOM},
+        {"tensor:1", PIN, PIN, KIND, ROOM},        {"data", PIN, OK, KIND, ROOM},
+        {"data:2", PIN, OK, KIND, ROOM},           {"branch", PIN, OK, OK, ROOM},
+        {"branch:1", PIN, PIN, KIND, ROOM},        {"auto", PIN, OK, OK, ROOM},
+        {"data:2/pipeline", PIN, PIN, KIND, ROOM}, {"data:1/pipeline:1", PIN, PIN, KIND, ROOM},
+        {"data:2/tensor", PIN, OK, KIND, ROOM},    {"data:2/branch", PIN, OK, KIND, ROOM},
+    };
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"one\",\"time_us\":{\"p\":30},\"memory_bytes\":100},"
+        "{\"name\":\"two\",\"time_us\":{\"p\":30,\"q\":3},\"memory_bytes\":100},"
+        "{\"name\":\"three\",\"time_us\":{\"q\":20},\"memory_bytes\":100}],\"edges\":["
+        "{\"from\":\"one\",\"to\":\"two\",\"bytes\":8},{\"from\":\"two\",\"to\":\"three\","
+        "\"bytes\":8}]}";
+    static const char *const chain =
+        "{\"tasks\":[{\"name\":\"one\",\"time_us\":30,\"memory_bytes\":100},{\"name\":\"two\","
+        "\"time_us\":30,\"memory_bytes\":100},{\"name\":\"three\",\"time_us\":30,\"memory_bytes\":"
+        "100}"
+        "],\"edges\":[{\"from\":\"one\",\"to\":\"two\",\"bytes\":8},{\"from\":\"two\",\"to\":"
+        "\"three\",\"bytes\":8}]}";
+    static const clv_pin pin = {"three", "p"};
+    static const clv_pin around[] = {{"one|three", "p"}, {"two", "q"}};
+    setting kinds, all, small;
+    set_up(&kinds, json, "p; q; link p q bw=1M");
+    set_up(&all, chain, "p; q; link p q bw=1M");
+    set_up(&small, chain, "p mem=140; q mem=140; link p q bw=1M");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const impossible *row = &rows[i];
+        clv_plan_request request = {.policy = row->policy, .allow_idle = true};
+        expect(&kinds, &request, (clv_code)row->kind, (const char *const[]){"task '", NULL});
+        expect(
+            &small, &request, (clv_code)row->memory,
+            (const char *const[]){"p", "bytes", "may hold", "are missing", NULL});
+        request.pins = &pin;
+        request.num_pins = 1;
+        expect(
+            &kinds, &request, (clv_code)row->pin,
+            (const char *const[]){"three=p", "task 'three' cannot run on 'p'", NULL});
+        request.pins = around;
+        request.num_pins = 2;
+        expect(
+            &all, &request, (clv_code)row->pair,
+            (const char *const[]){"pinned by '", "task '", "=", NULL});
+    }
+    tear_down(&kinds);
+    tear_down(&all);
+    tear_down(&small);
+}
+
+static void test_shares_are_for_tensor(void **state) {
+    (void)state;
+    const double shares[] = {3, 1, 1, 1};
+    const char *const says[] = {"--tensor-split", NULL};
+    static const char *const json = "{\"tasks\":[{\"name\":\"a\",\"time_us\":40,\"splits\":[{"
+                                    "\"name\":\"rows\",\"extent\":8}]}]}";
+    setting s;
+    set_up(&s, json, "core*4");
+    clv_plan_request request = {
+        .tensor_shares = shares, .num_tensor_shares = 4, .allow_idle = true};
+    const char *const others[] = {"single", "serial", "pipeline", "branch", "data:2", "auto"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        request.policy = others[i];
+        expect(&s, &request, CLV_USAGE, says);
+    }
+    request.policy = "data:2/tensor"; /* 3 to 1 in one copy, halves in the other */
+    clv_plan *p;
+    assert_null(clv_plan_create(s.costs, &request, &p));
+    assert_int_equal(p->num_groups, 2);
+    assert_int_equal(p->groups[0].num_pieces, 2);
+    assert_int_equal(p->groups[0].pieces[0].end, 6);
+    assert_int_equal(p->groups[1].num_pieces, 2);
+    assert_int_equal(p->groups[1].pieces[0].end, 4);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_equal_units),
@@ -338,6 +455,8 @@ int main(void) {
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_shares_are_for_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
