@@ -238,15 +238,34 @@ static clv_status *einsum_infer(clv_infer *infer) {
     return NULL;
 }
 
+/* What only one input of several has, and not the output, is summed away first. */
 static void einsum_cost(const clv_call *call, clv_cost *out_cost) {
+    const clv_einsum_params *params = call->params;
     int64_t extents[LABELS];
+    int uses[LABELS] = {0};
     clv_cost_default(call, out_cost);
     clv_einsum_extents(call, extents);
-    double space = call->num_inputs > 1 ? 2.0 : 1.0;
-    for (int i = 0; i < LABELS; i++) {
-        space *= (double)extents[i];
+    for (int i = 0; i < params->out_rank; i++) {
+        uses[params->out_labels[i]] = 2;
     }
-    out_cost->flops = space;
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        for (int axis = 0; axis < call->inputs[i].shape.rank; axis++) {
+            uses[params->labels[i][axis]]++;
+        }
+    }
+    double space = call->num_inputs > 1 ? 2.0 : 1.0, sums = 0.0;
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        const clv_shape *shape = &call->inputs[i].shape;
+        bool is_summed = false;
+        for (int axis = 0; axis < shape->rank; axis++) {
+            is_summed = is_summed || uses[params->labels[i][axis]] == 1;
+        }
+        sums += is_summed ? (double)clv_shape_elements(shape) : 0.0;
+    }
+    for (int i = 0; i < LABELS; i++) {
+        space *= uses[i] != 1 || call->num_inputs == 1 ? (double)extents[i] : 1.0;
+    }
+    out_cost->flops = space + (call->num_inputs > 1 ? sums : 0.0);
 }
 
 /* Cuts every input that has `label`; false where one has it twice: a diagonal is no slice. */

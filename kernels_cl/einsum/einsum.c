@@ -1,4 +1,5 @@
-/* The einsum family: operands are contracted from left to right, two at a time. */
+/* The einsum family: operands are contracted from left to right, two at a time; what only one of
+ * them is summed over goes first. */
 #include "kernels_cl/einsum/einsum.h"
 
 #include "kernels_cl/einsum/einsum_params.h"
@@ -177,9 +178,8 @@ static clv_status *emit_step(
     return emitter->launch(emitter->context, &launch);
 }
 
-/* Labels that the result of step `step` keeps, where it is not the last: those that the output or a
- * later input has. */
-static int keep_labels(const clv_call *call, uint32_t labels, size_t step, int out_order[LABELS]) {
+/* Labels that the output or an input after step `step` has. */
+static uint32_t labels_after(const clv_call *call, size_t step) {
     const clv_einsum_params *params = call->params;
     uint32_t needed = 0;
     for (int i = 0; i < params->out_rank; i++) {
@@ -188,9 +188,13 @@ static int keep_labels(const clv_call *call, uint32_t labels, size_t step, int o
     for (size_t i = step + 1; i < call->num_inputs; i++) {
         needed |= labels_of_input(call, i);
     }
+    return needed;
+}
+
+static int list_labels(uint32_t labels, int out_order[LABELS]) {
     int count = 0;
     for (int label = 0; label < LABELS; label++) {
-        if (((labels & needed) >> label & 1) != 0) {
+        if ((labels >> label & 1) != 0) {
             out_order[count++] = label;
         }
     }
@@ -217,40 +221,89 @@ static clv_status *make_result(
     return emitter->scratch(emitter->context, bytes, &out_operand->arg.index);
 }
 
+/* A call on its way to launches. */
+typedef struct contraction {
+    const clv_call *call;
+    const clv_traits *traits;
+    const clv_emitter *emitter;
+    int64_t extents[LABELS];
+} contraction;
+
+/* Labels that `o` steps along. */
+static uint32_t own_labels(const operand *o) {
+    uint32_t own = 0;
+    for (int label = 0; label < LABELS; label++) {
+        own |= (uint32_t)(o->strides[label] != 0) << label;
+    }
+    return own & o->labels;
+}
+
+/* Sums away the labels that `o` alone has and nothing after its step, `needed`, wants, where the
+ * step would go over them again and again for labels of `other`: "i,j->" is the product of two
+ * sums, not a sum of products. */
+static clv_status *sum_alone(const contraction *c, uint32_t needed, operand *o, operand *other) {
+    const uint32_t own = own_labels(o), others = own_labels(other);
+    const uint32_t alone = own & ~others & ~needed;
+    if (alone == 0 || (others & ~own) == 0) {
+        return NULL;
+    }
+    const clv_dtype dtype = c->call->outputs[0].dtype;
+    int order[LABELS];
+    const int num_order = list_labels(own & ~alone, order);
+    operand whole = *o, nothing = {.arg = {CLV_ARG_NONE, 0}};
+    einsum_params p = {.dtype = (clv_u32)dtype};
+    whole.labels = own;
+    CLV_TRY(make_result(c->emitter, dtype, order, num_order, c->extents, o));
+    fill_spaces(&whole, &nothing, order, num_order, c->extents, &p);
+    CLV_TRY(emit_step(c->traits, c->emitter, &whole, &nothing, &p, o->arg));
+    other->labels &= ~alone;
+    return NULL;
+}
+
+/* Makes `left` what it and input `step` come to; step 0: of an equation of one input. */
+static clv_status *contract(const contraction *c, size_t step, operand *left) {
+    const clv_call *call = c->call;
+    const clv_einsum_params *params = call->params;
+    const clv_dtype dtype = call->outputs[0].dtype;
+    operand right = {.arg = {CLV_ARG_NONE, 0}}, result = {.arg = {CLV_ARG_OUTPUT, 0}};
+    einsum_params p = {.dtype = (clv_u32)dtype, .has_b = call->num_inputs > 1};
+    int order[LABELS], num_order = 0;
+    if (step > 0) {
+        const uint32_t needed = labels_after(call, step);
+        right = input_operand(call, step);
+        CLV_TRY(sum_alone(c, needed, left, &right));
+        CLV_TRY(sum_alone(c, needed, &right, left));
+    }
+    if (step + 1 < call->num_inputs) {
+        uint32_t kept = (left->labels | right.labels) & labels_after(call, step);
+        num_order = list_labels(kept, order);
+        CLV_TRY(make_result(c->emitter, dtype, order, num_order, c->extents, &result));
+    } else {
+        for (; num_order < params->out_rank; num_order++) {
+            order[num_order] = params->out_labels[num_order];
+        }
+    }
+    fill_spaces(left, &right, order, num_order, c->extents, &p);
+    CLV_TRY(emit_step(c->traits, c->emitter, left, &right, &p, result.arg));
+    *left = result;
+    return NULL;
+}
+
 static clv_status *emit_ref(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
     (void)tunables;
-    const clv_einsum_params *params = call->params;
-    clv_dtype dtype = call->outputs[0].dtype;
-    if (dtype == CLV_FLOAT64 && !traits->has_fp64) {
+    if (call->outputs[0].dtype == CLV_FLOAT64 && !traits->has_fp64) {
         return CLV_ERROR(UNSUPPORTED, "the device has no float64");
     }
     if (clv_shape_elements(&call->outputs[0].shape) == 0) {
         return NULL;
     }
-    int64_t extents[LABELS];
-    clv_einsum_extents(call, extents);
+    contraction c = {.call = call, .traits = traits, .emitter = emitter};
+    clv_einsum_extents(call, c.extents);
     operand left = input_operand(call, 0);
-    size_t step = call->num_inputs > 1 ? 1 : 0;
-    for (; step < call->num_inputs; step++) {
-        operand right = {.arg = {CLV_ARG_NONE, 0}}, result = {.arg = {CLV_ARG_OUTPUT, 0}};
-        einsum_params p = {.dtype = (clv_u32)dtype, .has_b = call->num_inputs > 1};
-        int order[LABELS], num_order = 0;
-        if (step > 0) {
-            right = input_operand(call, step);
-        }
-        if (step + 1 < call->num_inputs) {
-            num_order = keep_labels(call, left.labels | right.labels, step, order);
-            CLV_TRY(make_result(emitter, dtype, order, num_order, extents, &result));
-        } else {
-            for (; num_order < params->out_rank; num_order++) {
-                order[num_order] = params->out_labels[num_order];
-            }
-        }
-        fill_spaces(&left, &right, order, num_order, extents, &p);
-        CLV_TRY(emit_step(traits, emitter, &left, &right, &p, result.arg));
-        left = result;
+    for (size_t step = call->num_inputs > 1 ? 1 : 0; step < call->num_inputs; step++) {
+        CLV_TRY(contract(&c, step, &left));
     }
     return NULL;
 }
