@@ -38,19 +38,28 @@ static clv_status *no_memory(const clv_device_info *info, size_t bytes, const ch
         NO_MEMORY, "%s: no memory for a buffer of %s (%zu bytes): %s", unit, text, bytes, why);
 }
 
+/* Drivers of GPUs say CL_OUT_OF_RESOURCES where memory is short, as others do for other reasons. */
+static clv_status *out_of_memory_or(
+    const clv_device_info *info, size_t bytes, clv_ocl_call call, cl_int error) {
+    return error == CL_OUT_OF_RESOURCES ? no_memory(info, bytes, "CL_OUT_OF_RESOURCES (-5)")
+                                        : clv_cl_failed_at(__FILE__, __LINE__, info, call, error);
+}
+
 /* Zeroing also makes drivers that allocate at first use do it now. */
 static clv_status *zero(clv_ocl_device *device, clv_ocl_buffer *buffer) {
     static const cl_uchar nothing = 0;
+    const clv_device_info *info = &device->base.info;
+    const size_t bytes = buffer->base.bytes;
     cl_int error;
     CLV_CL(
         error, clEnqueueFillBuffer, device->service, buffer->memory, &nothing, sizeof nothing, 0,
-        buffer->base.bytes, 0, NULL, NULL);
+        bytes, 0, NULL, NULL);
     if (error != CL_SUCCESS) {
-        return CLV_CL_FAILED(&device->base.info, clEnqueueFillBuffer, error);
+        return out_of_memory_or(info, bytes, CLV_OCL_clEnqueueFillBuffer, error);
     }
     CLV_CL(error, clFinish, device->service);
     if (error != CL_SUCCESS) {
-        return CLV_CL_FAILED(&device->base.info, clFinish, error);
+        return out_of_memory_or(info, bytes, CLV_OCL_clFinish, error);
     }
     return NULL;
 }
@@ -76,8 +85,7 @@ clv_status *clv_ocl_buffer_create(clv_device *base, size_t bytes, clv_buffer **o
     CLV_CL_NEW(buffer->memory, error, clCreateBuffer, device->context, flags, bytes, buffer->host);
     clv_status *status = NULL;
     if (error != CL_SUCCESS) {
-        status = error == CL_OUT_OF_RESOURCES ? no_memory(info, bytes, "CL_OUT_OF_RESOURCES (-5)")
-                                              : CLV_CL_FAILED(info, clCreateBuffer, error);
+        status = out_of_memory_or(info, bytes, CLV_OCL_clCreateBuffer, error);
     } else if (buffer->host == NULL) {
         status = zero(device, buffer);
     }

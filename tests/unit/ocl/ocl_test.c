@@ -282,6 +282,30 @@ static void test_faults(void **state) {
     fail_everywhere(*state, run_on_queues);
 }
 
+static int fail_call(void *context, clv_ocl_call call) {
+    return call == *(const clv_ocl_call *)context ? -5 : 0; /* CL_OUT_OF_RESOURCES */
+}
+
+/* GPU drivers that allocate at first use say so when the buffer is zeroed. */
+static void test_no_device_memory(void **state) {
+    static const clv_ocl_call calls[] = {
+        CLV_OCL_clCreateBuffer, CLV_OCL_clEnqueueFillBuffer, CLV_OCL_clFinish};
+    clv_device *device = NULL;
+    clv_buffer *buffer = NULL;
+    assert_ok(clv_ocl_open(*state, find(*state, CLV_DEVICE_CL), false, &device));
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        clv_ocl_call call = calls[i];
+        clv_ocl_set_hook(fail_call, &call);
+        clv_status *status = device->vtable->buffer_create(device, 1000, &buffer);
+        clv_ocl_set_hook(NULL, NULL);
+        assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+        assert_non_null(strstr(clv_status_message(status), "no memory for a buffer of"));
+        assert_null(buffer);
+        clv_status_destroy(status);
+    }
+    device->vtable->destroy(device);
+}
+
 static void test_allocation_failures(void **state) {
     static const scenario scenarios[] = {run_on_core, run_on_queues};
     int32_t values[COUNT];
@@ -405,15 +429,11 @@ static int destroy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_discovery),
-        cmocka_unit_test(test_core),
-        cmocka_unit_test(test_queues),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_build_error),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_allocation_failures),
-        cmocka_unit_test(test_create_failures),
-        cmocka_unit_test(test_kept_binary),
+        cmocka_unit_test(test_discovery),        cmocka_unit_test(test_core),
+        cmocka_unit_test(test_queues),           cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_build_error),      cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_no_device_memory), cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_create_failures),  cmocka_unit_test(test_kept_binary),
         cmocka_unit_test(test_hook_names),
     };
     return cmocka_run_group_tests(tests, create, destroy);
