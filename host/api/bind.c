@@ -123,13 +123,14 @@ static clv_status *copy_graph(cleave_model *model, clv_graph **out_graph) {
 clv_status *clv_model_bind(
     cleave_model *model, const cleave_options *options, clv_bind_level level,
     clv_graph **out_graph) {
+    static const cleave_options defaults = {0};
     binder b = {.bindings = {0}};
     clv_graph *graph = NULL;
     clv_status *status = NULL;
     *out_graph = NULL;
     clv_arena_init(&b.arena, 0);
     CLV_TRY_DONE(copy_graph(model, &graph));
-    CLV_TRY_DONE(fill_binder(&b, options));
+    CLV_TRY_DONE(fill_binder(&b, options != NULL ? options : &defaults));
     CLV_TRY_DONE(clv_bind_shapes(graph, &b.bindings));
     if (level >= CLV_BIND_COMPLETE) {
         CLV_TRY_DONE(clv_bind_check(graph));

@@ -37,7 +37,8 @@ clv_wanted clv_wanted_of_info(const cleave_tensor_info *info);
 /* How far binding goes: free dimensions may be left; none may; and inputs that shapes depend on
  * have their values. */
 typedef enum clv_bind_level { CLV_BIND_SHAPES, CLV_BIND_COMPLETE, CLV_BIND_VALUES } clv_bind_level;
-/* A copy of the model's graph (which it keeps) with sizes as the options say; no pass has run. */
+/* A copy of the model's graph (which it keeps) with sizes as the options (NULL: none) say; no pass
+ * has run. */
 clv_status *clv_model_bind(
     cleave_model *model, const cleave_options *options, clv_bind_level level,
     clv_graph **out_graph) CLV_CHECKED;

@@ -325,6 +325,25 @@ static void test_bad_options(void **state) {
     assert_int_equal(cleave_status_code(NULL), CLEAVE_OK);
 }
 
+/* NULL is the same as options that are all zero, wherever they are taken. */
+static void test_no_options(void **state) {
+    (void)state;
+    cleave_model *model = load("two");
+    cleave_tensor_info info;
+    char *text = NULL;
+    assert_ok(cleave_model_bind_input(model, NULL, 0, &info));
+    assert_int_equal(info.rank, 2);
+    assert_ok(cleave_model_report(model, NULL, &text));
+    assert_non_null(strstr(text, "\"inputs\""));
+    cleave_free(text);
+    static const char *const stages[] = {"onnx", "graph", "passes", "plan", "schedule"};
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
+        assert_ok(cleave_model_stage(model, NULL, stages[i], &text));
+        cleave_free(text);
+    }
+    cleave_model_destroy(model);
+}
+
 /* Load, create, run, report; whatever fails is handed up and cleaned up. */
 static cleave_status *whole_life(const char *path) {
     cleave_model *model = NULL;
@@ -386,6 +405,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_many_sessions),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_no_options),
         cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,8 @@ typedef struct cleave_binding {
     cleave_tensor tensor;
 } cleave_binding;
 
-/* All zero is a good default: the whole CPU. Strings are copied. */
+/* All zero is a good default: the whole CPU; NULL instead of options is the same. Strings are
+ * copied. */
 typedef struct cleave_options {
     const char
         *devices; /* "cpu", "core:0,core:1", "gpu:0{mem=2G}"; NULL: CLEAVE_DEVICES, else "cpu" */
