@@ -31,7 +31,7 @@ typedef struct clv_device_info {
     uint32_t compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
     uint32_t base_align_bytes, max_local_size, max_params_bytes;
-    uint64_t max_groups; /* of one launch (on CPUs a group is one work-item); 0: no limit */
+    uint64_t max_items; /* work-items of one launch; 0: no limit */
     bool is_cpu, has_fp64, has_fp16;
     bool shares_host_memory; /* buffer_host gives a pointer */
     uint32_t simd_bytes;
@@ -95,7 +95,7 @@ typedef struct clv_device_vtable {
     clv_status *(*queue_create)(clv_device *device, clv_queue_role role, clv_queue **out_queue);
     void (*queue_destroy)(clv_queue *queue);
 
-    /* At most info.max_groups groups of local_size work-items. The device may start more than
+    /* At most info.max_items work-items, in groups of local_size. The device may start more than
      * global_size: kernels do nothing in those beyond their range. `waits`: events of any queue of
      * this device's context; not on CORE devices. out_event: NULL when not wanted; the caller
      * releases it. On a CORE device the kernel has run when this returns. */

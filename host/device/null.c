@@ -447,9 +447,9 @@ static clv_status *enqueue_kernel(
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     null_kernel *kernel = (null_kernel *)base;
     CLV_TRY(may_fail(queue->device, "enqueue_kernel"));
-    const uint64_t max_groups = queue->device->info.max_groups;
+    const uint64_t max_items = queue->device->info.max_items;
     if (local_size == 0 || global_size == 0 || global_size % local_size != 0 ||
-        (max_groups != 0 && global_size / local_size > max_groups)) {
+        (max_items != 0 && global_size > max_items)) {
         return CLV_ERROR(
             DEVICE_FAILED, "%llu work-items in groups of %u", (unsigned long long)global_size,
             local_size);

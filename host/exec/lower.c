@@ -166,10 +166,10 @@ static clv_status *find_program(lowering *l, const clv_launch *launch, uint32_t 
     return NULL;
 }
 
-/* One step, or several where one launch may not have that many groups. */
+/* One step, or several where one launch may not have that many work-items; of whole groups. */
 static clv_status *add_steps(lowering *l, const clv_step *step, uint64_t num_items) {
-    const uint64_t max_groups = l->options->max_groups;
-    const uint64_t most = max_groups != 0 ? max_groups * step->local_size : num_items;
+    const uint64_t groups = l->options->max_items / step->local_size;
+    const uint64_t most = groups != 0 ? groups * step->local_size : num_items;
     for (uint64_t first = 0; first < num_items; first += most) {
         if (!clv_array_reserve(
                 (void **)&l->steps, &l->capacity_steps, l->num_steps + 1, sizeof *l->steps)) {
@@ -193,12 +193,16 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
     if (launch->num_items == 0) {
         return NULL;
     }
-    if (launch->num_items > INT32_MAX || launch->num_args > CLV_MAX_ARGS ||
-        launch->params_bytes > CLV_MAX_PARAMS || launch->local_size == 0) {
+    if (launch->num_items > INT32_MAX) {
         return CLV_ERROR(
-            INTERNAL, "launch of '%s' breaks a limit: %llu items, %u args, %u bytes of params",
-            launch->entry, (unsigned long long)launch->num_items, launch->num_args,
-            launch->params_bytes);
+            UNSUPPORTED, "a launch of '%s' for %llu items, at most 2^31 - 1 are possible",
+            launch->entry, (unsigned long long)launch->num_items);
+    }
+    if (launch->num_args > CLV_MAX_ARGS || launch->params_bytes > CLV_MAX_PARAMS ||
+        launch->local_size == 0) {
+        return CLV_ERROR(
+            INTERNAL, "launch of '%s' breaks a limit: %u args, %u bytes of params", launch->entry,
+            launch->num_args, launch->params_bytes);
     }
     clv_step step = {
         .kind = CLV_STEP_LAUNCH,

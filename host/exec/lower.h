@@ -119,7 +119,7 @@ typedef struct clv_lowered {
 typedef struct clv_lower_options {
     clv_traits traits;
     uint64_t max_block_bytes; /* of one buffer */
-    uint64_t max_groups;      /* of one launch; 0: no limit */
+    uint64_t max_items;       /* work-items of one launch; 0: no limit */
     bool keep_all; /* every tensor lives to the end, so that it can be read after a run */
     const clv_piece_node *places; /* [num_nodes]; NULL: everything on unit 0 */
     /* [nodes that places' origins are of], or NULL: chosen for whole operators, for their pieces */

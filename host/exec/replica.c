@@ -76,7 +76,7 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, uin
     clv_lower_options lower_options = {
         .traits = clv_exec_unit_traits(unit),
         .max_block_bytes = info->max_alloc_bytes,
-        .max_groups = info->max_groups,
+        .max_items = info->max_items,
         .keep_all = options->keep_all,
         .places = r->pieces.memories[0].nodes,
         .default_unit = home,

@@ -10,7 +10,7 @@ enum {
     LONGEST = 256,
     /* PoCL compiles a kernel once for launches up to so many work-items and once for more, and does
      * not take it well if both are used: see widen.c. */
-    POCL_MAX_GROUPS = 65534,
+    POCL_MAX_ITEMS = 65534,
 };
 
 static const char *platform_text(cl_platform_id id, cl_platform_info what, char out[LONGEST]) {
@@ -125,7 +125,7 @@ static void describe(cl_platform_id platform, clv_hash environment, clv_ocl_foun
     info->local_bytes = NUMBER64(id, CL_DEVICE_LOCAL_MEM_SIZE);
     info->base_align_bytes = NUMBER32(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
     info->max_local_size = (uint32_t)NUMBERZ(id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
-    info->max_groups = found->is_pocl ? POCL_MAX_GROUPS : 0;
+    info->max_items = found->is_pocl && info->is_cpu ? POCL_MAX_ITEMS : 0;
     info->max_params_bytes = (uint32_t)NUMBERZ(id, CL_DEVICE_MAX_PARAMETER_SIZE);
     info->has_fp64 = NUMBER64(id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
     info->has_fp16 = error == CL_SUCCESS && strstr(extensions, "cl_khr_fp16") != NULL;

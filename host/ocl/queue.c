@@ -112,11 +112,11 @@ static cl_int launch(
 static cl_int launch_first(
     clv_queue *queue, clv_ocl_kernel *kernel, size_t global, size_t local, const command *now) {
     const clv_ocl_device *device = clv_ocl_device_of(queue->device);
-    const bool is_pocl = device->found->is_pocl;
+    const bool may_widen = device->found->is_pocl && device->base.info.max_items != 0;
     clv_ocl_module_begin_launch(kernel);
-    const bool widens = is_pocl && clv_ocl_widen_begin(kernel, (uint32_t)local);
+    const bool widens = may_widen && clv_ocl_widen_begin(kernel, (uint32_t)local);
     if (widens) {
-        global = (size_t)device->base.info.max_groups / local * local;
+        global = (size_t)device->base.info.max_items / local * local;
     }
     cl_int error = launch(queue, kernel, global, local, now);
     bool has_run = error == CL_SUCCESS;
@@ -125,7 +125,7 @@ static cl_int launch_first(
         CLV_CL(finish_error, clFinish, raw(queue));
         has_run = finish_error == CL_SUCCESS; /* else whoever waits for the command is told */
     }
-    if (is_pocl) {
+    if (may_widen) {
         clv_ocl_widen_end(kernel, (uint32_t)local, widens && has_run);
     }
     clv_ocl_module_end_launch(kernel, (uint32_t)local, error == CL_SUCCESS);
@@ -136,7 +136,7 @@ clv_status *clv_ocl_enqueue_kernel(
     clv_queue *queue, clv_kernel *base, uint64_t global_size, uint32_t local_size,
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     clv_ocl_kernel *kernel = (clv_ocl_kernel *)base;
-    const uint64_t most = queue->device->info.max_groups;
+    const uint64_t most = queue->device->info.max_items;
     command now;
     if (most != 0 && global_size > most) {
         return CLV_ERROR(

@@ -134,8 +134,9 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
     }
     clv_program **program = &p->programs[p->num_kernels];
     CLV_TRY(p->v->program_create(p->device, &desc, program));
-    uint64_t groups = p->device->info.max_groups;
-    uint64_t most = groups != 0 ? groups * launch->local_size : launch->num_items;
+    uint64_t items = p->device->info.max_items;
+    uint64_t most =
+        items != 0 ? items / launch->local_size * launch->local_size : launch->num_items;
     for (uint64_t first = 0; first < launch->num_items; first += most) {
         uint64_t end = launch->num_items - first < most ? launch->num_items : first + most;
         CLV_TRY(add_kernel(p, *program, launch, first, end));

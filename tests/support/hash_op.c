@@ -112,7 +112,6 @@ static void pack(const clv_call *call, const int64_t args[8], void *out_packed) 
 static clv_status *emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
-    (void)traits;
     (void)tunables;
     static const clv_kernel_source source = {.name = "hash", .text = "", .bytes = 0};
     const hash_params *p = call->params;
@@ -123,7 +122,7 @@ static clv_status *emit(
         .params = p,
         .params_bytes = sizeof *p,
         .num_items = p->num_items,
-        .local_size = 1,
+        .local_size = traits->is_cpu ? 1 : CLV_HASH_LOCAL_SIZE,
     };
     for (uint32_t i = 0; i < p->num_inputs; i++) {
         launch.args[launch.num_args++] = (clv_arg){.kind = CLV_ARG_INPUT, .index = i};

@@ -31,7 +31,10 @@ clv_status *clv_hash_graph_evaluate(
     const clv_graph *graph, const clv_view *inputs, const clv_mutable_view *outputs) CLV_CHECKED;
 
 /* An input byte at the beginning of a node with an error word that makes it complain. */
-enum { CLV_HASH_FORBIDDEN = 255 };
+enum {
+    CLV_HASH_FORBIDDEN = 255,
+    CLV_HASH_LOCAL_SIZE = 4, /* of its launches where the unit is no CPU */
+};
 /* Whether the graph has a node that looks at its first input, a graph input, for that byte. */
 bool clv_hash_graph_complains(const clv_graph *graph, size_t *out_input);
 

@@ -331,7 +331,7 @@ static void test_small_blocks(void **state) {
     }
 }
 
-/* Launches of more groups than a device takes at once are cut, wherever that falls. */
+/* Launches of more work-items than a device takes at once are cut, wherever that falls. */
 static void test_long_launches(void **state) {
     (void)state;
     for (uint64_t seed = 400; seed < 412; seed++) {
@@ -341,11 +341,12 @@ static void test_long_launches(void **state) {
         make_fixture(&f, &graph_options);
         for (size_t i = 0; i < NUM_KINDS; i++) {
             size_t steps[2];
+            const uint64_t least = all_lanes[i] == 0 ? CLV_HASH_LOCAL_SIZE : 1;
             for (int limited = 0; limited < 2; limited++) {
                 rig r;
                 clv_session *session = NULL;
                 open_rig(&r, all_lanes[i], seed);
-                r.devices[0]->info.max_groups = limited != 0 ? 1 + seed % 7 : 0;
+                r.devices[0]->info.max_items = limited != 0 ? least + seed % 7 : 0;
                 assert_ok(clv_session_create(f.graph, &r.unit, 1, NULL, &session));
                 assert_ok(run(&f, session));
                 check_outputs(&f, seed, all_lanes[i]);
@@ -357,6 +358,25 @@ static void test_long_launches(void **state) {
         }
         free_fixture(&f);
     }
+}
+
+/* More items than a launch may have: no fault of ours, nor of the model. */
+static void test_too_many_items(void **state) {
+    (void)state;
+    const clv_hash_graph_options options = {
+        .seed = 3, .num_nodes = 10, .max_bytes = 100, .max_items = UINT32_MAX};
+    clv_graph *graph = NULL;
+    assert_ok(clv_hash_graph_create(&options, &graph));
+    for (size_t i = 0; i < NUM_KINDS; i++) {
+        rig r;
+        clv_session *session = NULL;
+        open_rig(&r, all_lanes[i], 3);
+        assert_failed(
+            UNSUPPORTED, "items, at most 2^31 - 1 are possible",
+            clv_session_create(graph, &r.unit, 1, NULL, &session));
+        close_rig(&r);
+    }
+    clv_graph_destroy(graph);
 }
 
 /* With keep_all every tensor can be read afterwards, and outputs read as they were given. */
@@ -675,12 +695,19 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs),    cmocka_unit_test(test_random_plans),
-        cmocka_unit_test(test_plan_faults),      cmocka_unit_test(test_small_blocks),
-        cmocka_unit_test(test_long_launches),    cmocka_unit_test(test_keep_all),
-        cmocka_unit_test(test_forbidden_values), cmocka_unit_test(test_operands),
-        cmocka_unit_test(test_limits),           cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_faults),           cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_random_graphs),
+        cmocka_unit_test(test_random_plans),
+        cmocka_unit_test(test_plan_faults),
+        cmocka_unit_test(test_small_blocks),
+        cmocka_unit_test(test_long_launches),
+        cmocka_unit_test(test_too_many_items),
+        cmocka_unit_test(test_keep_all),
+        cmocka_unit_test(test_forbidden_values),
+        cmocka_unit_test(test_operands),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

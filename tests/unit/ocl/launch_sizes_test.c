@@ -83,7 +83,7 @@ static void close_lane(lane *l) {
 }
 
 static uint32_t size_at(const lane *l, uint32_t n) {
-    const uint64_t most = l->device->info.max_groups;
+    const uint64_t most = l->device->info.max_items;
     const uint32_t size = l->rule(n);
     return most != 0 && size > most ? (uint32_t)most : size;
 }
@@ -130,7 +130,7 @@ static void check_counts(lane *l) {
 static void check_limit(const lane *l) {
     const clv_device_info *info = &l->device->info;
     if (strcmp(info->platform, "Portable Computing Language") == 0) {
-        assert_int_equal(info->max_groups, 65534);
+        assert_int_equal(info->max_items, 65534);
         assert_failed(
             INTERNAL, "kernel 'count': a launch of 65535 work-items, at most 65534",
             l->device->vtable->enqueue_kernel(l->queue, l->kernels[0], 65535, 1, NULL, 0, NULL));
