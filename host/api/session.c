@@ -55,6 +55,11 @@ static clv_status *check_schedule(const char *schedule) {
     if (schedule != NULL && strcmp(schedule, "static") != 0 && strcmp(schedule, "dynamic") != 0) {
         return CLV_ERROR(USAGE, "--schedule '%s': must be static or dynamic", schedule);
     }
+    if (schedule != NULL && strcmp(schedule, "dynamic") == 0) {
+        return CLV_ERROR(
+            UNSUPPORTED,
+            "--schedule dynamic: devices run static schedules only; simulate takes dynamic ones");
+    }
     return NULL;
 }
 

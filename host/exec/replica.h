@@ -15,6 +15,8 @@ typedef struct clv_replica {
     uint32_t depth;
     double share;                /* of the requests */
     uint64_t dealt;              /* requests that it was given */
+    uint32_t in_flight;          /* of them */
+    bool is_settled;             /* the driver may keep what it compiled */
     uint64_t ended, last_number; /* requests that went well, and the last of them */
     void *owner;
 } clv_replica;

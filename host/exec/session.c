@@ -15,11 +15,12 @@ struct clv_session {
     clv_replica *replicas;
     size_t num_replicas;
     const void **output_data; /* [num_outputs]: known beforehand; else NULL */
-    pthread_mutex_t lock;     /* of everything below */
+    pthread_mutex_t lock;     /* of everything below, and of counts of replicas */
+    pthread_cond_t has_room;  /* a replica may have */
     double *node_us;          /* [num_nodes], sums over profiled requests */
     uint64_t requests, profiled;
-    double load_us, first_us;
-    size_t last_replica; /* whose request ended last */
+    double load_us, first_us, first_begin_us; /* NAN: not known yet */
+    size_t last_replica;                      /* whose request ended last */
     clv_unit_report *unit_reports;
     clv_node_report *node_reports;
     char **node_units; /* [num_nodes]: names */
@@ -32,30 +33,53 @@ static clv_status *no_memory(void) {
 
 /* --- the end of a request -------------------------------------------------------------------- */
 
-static clv_status *end_request(
-    clv_session *session, clv_replica *replica, uint64_t number, const clv_mutable_view *outputs,
-    const clv_item_span *spans, clv_status *status) {
-    const clv_graph *graph = session->graph;
-    status = clv_status_join(status, clv_replica_check_errors(replica, number)); /* clears them */
-    if (status != NULL) {
-        return status;
-    }
-    for (size_t i = 0; i < graph->num_outputs; i++) {
+static void copy_known_outputs(const clv_session *session, const clv_mutable_view *outputs) {
+    for (size_t i = 0; i < session->graph->num_outputs; i++) {
         const size_t bytes = clv_view_bytes(outputs[i].dtype, &outputs[i].shape);
         if (session->output_data[i] != NULL && bytes != 0) {
             memcpy(outputs[i].data, session->output_data[i], bytes);
         }
     }
-    pthread_mutex_lock(&session->lock);
+}
+
+/* With the lock. */
+static clv_status *count_request(
+    clv_session *session, clv_replica *replica, uint64_t number, const clv_item_span *spans) {
     session->requests++;
     session->last_replica = (size_t)(replica - session->replicas);
     replica->last_number = number;
     replica->ended++;
-    if (spans != NULL) {
-        status = clv_replica_add_times(replica, spans, session->node_us);
-        session->profiled++;
+    if (isnan(session->first_us)) {
+        session->first_us = clv_time_us() - session->first_begin_us;
     }
+    if (spans == NULL) {
+        return NULL;
+    }
+    session->profiled++;
+    return clv_replica_add_times(replica, spans, session->node_us);
+}
+
+static clv_status *end_request(
+    clv_session *session, clv_replica *replica, uint64_t number, const clv_mutable_view *outputs,
+    const clv_item_span *spans, clv_status *status) {
+    status = clv_status_join(status, clv_replica_check_errors(replica, number)); /* clears them */
+    if (status == NULL) {
+        copy_known_outputs(session, outputs);
+    }
+    pthread_mutex_lock(&session->lock);
+    replica->in_flight--;
+    if (status == NULL) {
+        status = count_request(session, replica, number, spans);
+    } else if (isnan(session->first_us)) {
+        session->first_begin_us = (double)NAN; /* that one was not it */
+    }
+    const bool settles = status == NULL && !replica->is_settled;
+    replica->is_settled = replica->is_settled || settles;
+    pthread_cond_broadcast(&session->has_room);
     pthread_mutex_unlock(&session->lock);
+    if (settles) {
+        clv_prepared_settle(&replica->prepared);
+    }
     return status;
 }
 
@@ -91,7 +115,19 @@ static uint32_t depth_of(const clv_session *session, const clv_group *group) {
     if (asked != 0) {
         depth = (uint32_t)(asked * group->share + 0.5);
     }
-    return group->is_serial || depth == 0 ? 1 : depth < CLV_MAX_DEPTH ? depth : CLV_MAX_DEPTH;
+    return group->is_serial || depth == 0 ? 1 : depth;
+}
+
+static clv_status *check_depths(const clv_session *session, const clv_plan *plan) {
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        const uint32_t depth = depth_of(session, &plan->groups[g]);
+        if (depth > CLV_MAX_DEPTH) {
+            return CLV_ERROR(
+                USAGE, "%u requests in flight in replica %u of the plan, at most %d can be", depth,
+                g, (int)CLV_MAX_DEPTH);
+        }
+    }
+    return NULL;
 }
 
 static clv_status *check_groups(const clv_session *session, const clv_plan *plan) {
@@ -117,6 +153,7 @@ static clv_status *check_groups(const clv_session *session, const clv_plan *plan
 }
 
 static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
+    CLV_TRY(check_depths(session, plan));
     CLV_TRY(check_groups(session, plan));
     session->replicas = clv_alloc_zeroed(plan->num_groups, sizeof *session->replicas);
     if (session->replicas == NULL) {
@@ -253,8 +290,9 @@ clv_status *clv_session_create(
     session->graph = graph;
     session->num_units = (uint32_t)num_units;
     session->options = options != NULL ? *options : (clv_session_options){.profile = false};
-    session->first_us = NAN;
+    session->first_us = session->first_begin_us = (double)NAN;
     pthread_mutex_init(&session->lock, NULL);
+    pthread_cond_init(&session->has_room, NULL);
     clv_status *status = make(session, units);
     session->options.plan = NULL; /* is not needed any more */
     if (status != NULL) {
@@ -277,6 +315,7 @@ void clv_session_destroy(clv_session *session) {
         clv_free(session->node_units[i]);
     }
     pthread_mutex_destroy(&session->lock);
+    pthread_cond_destroy(&session->has_room);
     clv_free(session->replicas);
     clv_free(session->units);
     clv_free(session->output_data);
@@ -338,40 +377,45 @@ static clv_status *check_operands(
     return NULL;
 }
 
-/* The replica that would be done with a request more first, were all shares kept. */
-static clv_replica *deal(clv_session *session) {
-    clv_replica *best = &session->replicas[0];
+/* Of the replicas with room the one that would be done with a request more first, were all shares
+ * kept; NULL where none has room. With the lock. */
+static clv_replica *find_replica(const clv_session *session) {
+    clv_replica *best = NULL;
     double least = (double)INFINITY;
-    pthread_mutex_lock(&session->lock);
     for (size_t i = 0; i < session->num_replicas; i++) {
         clv_replica *replica = &session->replicas[i];
         const double when =
             replica->share > 0 ? ((double)replica->dealt + 1) / replica->share : (double)INFINITY;
-        if (when < least * (1 - 1e-9)) {
+        if (replica->in_flight < replica->depth && (best == NULL || when < least * (1 - 1e-9))) {
             least = when;
             best = replica;
         }
     }
-    best->dealt++;
-    pthread_mutex_unlock(&session->lock);
     return best;
+}
+
+/* Waits while all are full. */
+static clv_replica *deal(clv_session *session) {
+    pthread_mutex_lock(&session->lock);
+    clv_replica *replica = find_replica(session);
+    while (replica == NULL) {
+        pthread_cond_wait(&session->has_room, &session->lock);
+        replica = find_replica(session);
+    }
+    replica->dealt++;
+    replica->in_flight++;
+    if (isnan(session->first_begin_us)) {
+        session->first_begin_us = clv_time_us();
+    }
+    pthread_mutex_unlock(&session->lock);
+    return replica;
 }
 
 clv_status *clv_session_run(
     clv_session *session, const clv_view *inputs, size_t num_inputs,
     const clv_mutable_view *outputs, size_t num_outputs) {
     CLV_TRY(check_operands(session->graph, inputs, num_inputs, outputs, num_outputs));
-    clv_replica *replica = deal(session);
-    const double begin_us = clv_time_us();
-    CLV_TRY(clv_executor_run(replica->executor, inputs, outputs));
-    pthread_mutex_lock(&session->lock);
-    const bool is_first = isnan(session->first_us);
-    session->first_us = is_first ? clv_time_us() - begin_us : session->first_us;
-    pthread_mutex_unlock(&session->lock);
-    if (is_first) {
-        clv_prepared_settle(&replica->prepared);
-    }
-    return NULL;
+    return clv_executor_run(deal(session)->executor, inputs, outputs);
 }
 
 clv_status *clv_session_submit(

@@ -24,7 +24,9 @@ typedef struct clv_session_options {
     /* Placements of the graph's nodes, pieces on the session's units by index; used while the
      * session is made. NULL: everything on the one unit. */
     const clv_plan *plan;
-    uint32_t depth; /* requests in flight over all replicas; 0: what the plan says */
+    /* Requests in flight over all replicas; 0: what the plan says. Over CLV_MAX_DEPTH in one of
+     * them is USAGE. */
+    uint32_t depth;
 } clv_session_options;
 
 /* What a session is and has done. Times in microseconds. */

@@ -1,0 +1,211 @@
+/* What a session does with requests and replicas, on the null driver: whom it gives them to, what
+ * it lets drivers keep, what it refuses. */
+#include "host/base/threads.h"
+#include "host/exec/session.h"
+#include "tests/support/check.h"
+#include "tests/support/hash_op.h"
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { NUM_UNITS = 2, MAX_OPERANDS = 8, NUM_REQUESTS = 6 };
+
+/* --- devices that count, and wait where they are told to --- */
+
+static _Atomic int num_created, num_settled;
+static clv_signal gate; /* kernels of unit 0 wait until it is 1 */
+
+static const clv_device_vtable *null_vtable;
+static clv_device_vtable counting_vtable;
+
+static clv_status *create_program(
+    clv_device *device, const clv_program_desc *desc, clv_program **out_program) {
+    atomic_fetch_add(&num_created, 1);
+    return null_vtable->program_create(device, desc, out_program);
+}
+
+static void settle_program(clv_program *program) {
+    atomic_fetch_add(&num_settled, 1);
+    null_vtable->program_settle(program);
+}
+
+static void run_gated(const clv_null_launch *launch) {
+    clv_signal_wait(&gate, 1, 0);
+    clv_hash_find(launch->entry)(launch);
+}
+
+static clv_null_function find_gated(const char *entry) {
+    return clv_hash_find(entry) != NULL ? run_gated : NULL;
+}
+
+/* --- a graph on two cores, a copy each --- */
+
+typedef struct fixture {
+    clv_device *devices[NUM_UNITS];
+    clv_exec_unit units[NUM_UNITS];
+    clv_graph *graph;
+    clv_view inputs[MAX_OPERANDS];
+    clv_mutable_view outputs[NUM_REQUESTS][MAX_OPERANDS];
+    clv_session *session;
+    clv_signal ended;
+} fixture;
+
+static void *bytes_for(const clv_tensor *tensor) {
+    void *data = calloc(1, clv_view_bytes(tensor->dtype, &tensor->shape) + 1);
+    assert_non_null(data);
+    return data;
+}
+
+static void open_units(fixture *f) {
+    for (int i = 0; i < NUM_UNITS; i++) {
+        const clv_null_options options = {
+            .kind = CLV_DEVICE_CORE, .index = i, .find = i == 0 ? find_gated : clv_hash_find};
+        assert_ok(clv_null_device_create(&options, &f->devices[i]));
+        null_vtable = f->devices[i]->vtable;
+        counting_vtable = *null_vtable;
+        counting_vtable.program_create = create_program;
+        counting_vtable.program_settle = settle_program;
+        f->devices[i]->vtable = &counting_vtable;
+        f->units[i] = (clv_exec_unit){.devices = &f->devices[i], .num_devices = 1};
+        clv_unit_name_init(&f->units[i].name, CLV_UNIT_CORE, 0, i);
+    }
+}
+
+static void make_fixture(fixture *f) {
+    memset(f, 0, sizeof *f);
+    atomic_store(&num_created, 0);
+    atomic_store(&num_settled, 0);
+    atomic_store(&gate.value, 0);
+    open_units(f);
+    const clv_hash_graph_options options = {
+        .seed = 7, .num_nodes = 12, .max_bytes = 200, .max_items = 4};
+    assert_ok(clv_hash_graph_create(&options, &f->graph));
+    for (size_t i = 0; i < f->graph->num_inputs; i++) {
+        const clv_tensor *t = &f->graph->tensors[f->graph->inputs[i]];
+        f->inputs[i] = (clv_view){.dtype = t->dtype, .shape = t->shape, .data = bytes_for(t)};
+    }
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        for (size_t i = 0; i < f->graph->num_outputs; i++) {
+            const clv_tensor *t = &f->graph->tensors[f->graph->outputs[i]];
+            f->outputs[n][i] =
+                (clv_mutable_view){.dtype = t->dtype, .shape = t->shape, .data = bytes_for(t)};
+        }
+    }
+}
+
+static void free_fixture(fixture *f) {
+    clv_session_destroy(f->session);
+    for (size_t i = 0; i < f->graph->num_inputs; i++) {
+        free((void *)f->inputs[i].data);
+    }
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        for (size_t i = 0; i < f->graph->num_outputs; i++) {
+            free(f->outputs[n][i].data);
+        }
+    }
+    clv_graph_destroy(f->graph);
+    for (int i = 0; i < NUM_UNITS; i++) {
+        assert_int_equal(clv_null_num_objects(f->devices[i]), 0);
+        f->devices[i]->vtable->destroy(f->devices[i]);
+    }
+}
+
+/* depth: of each copy, and in all; 0: the copies' own. */
+static clv_status *open_session(fixture *f, double first_share, uint32_t depth, uint32_t in_all) {
+    clv_placement *placements = calloc(f->graph->num_nodes, sizeof *placements);
+    clv_piece pieces[NUM_UNITS] = {{.unit = 0}, {.unit = 1}};
+    clv_group groups[NUM_UNITS];
+    assert_non_null(placements);
+    for (size_t i = 0; i < f->graph->num_nodes; i++) {
+        placements[i] = (clv_placement){.num_pieces = 1, .split = -1};
+    }
+    for (int g = 0; g < NUM_UNITS; g++) {
+        groups[g] = (clv_group){
+            .placements = placements,
+            .pieces = &pieces[g],
+            .num_pieces = 1,
+            .num_stages = 1,
+            .share = g == 0 ? first_share : 1 - first_share,
+            .depth = depth,
+        };
+    }
+    const clv_plan plan = {.groups = groups, .num_groups = NUM_UNITS};
+    const clv_session_options options = {.plan = &plan, .depth = in_all};
+    clv_status *status = clv_session_create(f->graph, f->units, NUM_UNITS, &options, &f->session);
+    free(placements);
+    return status;
+}
+
+static void on_done(void *context, clv_status *status) {
+    fixture *f = context;
+    assert_ok(status);
+    clv_signal_add(&f->ended, 1);
+}
+
+static void submit(fixture *f, int number) {
+    assert_ok(clv_session_submit(
+        f->session, f->inputs, f->graph->num_inputs, f->outputs[number], f->graph->num_outputs,
+        on_done, f));
+}
+
+/* --- facts --- */
+
+/* The copy with nine tenths of the requests is busy: the other one gets them. */
+static void test_idle_replica(void **state) {
+    (void)state;
+    fixture f;
+    make_fixture(&f);
+    assert_ok(open_session(&f, 0.9, 1, 0));
+    submit(&f, 0); /* waits at the gate */
+    for (int n = 1; n < NUM_REQUESTS; n++) {
+        submit(&f, n);
+        clv_signal_wait(&f.ended, (uint32_t)n, 0);
+    }
+    clv_signal_add(&gate, 1);
+    clv_signal_wait(&f.ended, NUM_REQUESTS, 0);
+    const clv_session_report *report = clv_session_report_get(f.session);
+    assert_int_equal(report->requests, NUM_REQUESTS);
+    assert_int_equal(report->units[1].ops, report->units[0].ops * (NUM_REQUESTS - 1));
+    free_fixture(&f);
+}
+
+/* Programs that only submit: what drivers compiled is kept too, once for each copy that ran, and
+ * the first request's time is known. */
+static void test_settled_once(void **state) {
+    (void)state;
+    fixture f;
+    make_fixture(&f);
+    clv_signal_add(&gate, 1);
+    assert_ok(open_session(&f, 0.5, 2, 0));
+    assert_true(isnan(clv_session_report_get(f.session)->first_us));
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        assert_int_equal(num_settled, n < 2 ? n * num_created / NUM_UNITS : num_created);
+        submit(&f, n);
+        clv_signal_wait(&f.ended, (uint32_t)n + 1, 0);
+    }
+    assert_true(num_created > 0);
+    assert_int_equal(num_settled, num_created);
+    assert_true(clv_session_report_get(f.session)->first_us >= 0);
+    free_fixture(&f);
+}
+
+static void test_depth_too_large(void **state) {
+    (void)state;
+    fixture f;
+    make_fixture(&f);
+    assert_failed(
+        USAGE, "1025 requests in flight", open_session(&f, 0.5, 1, 2 * (CLV_MAX_DEPTH + 1)));
+    assert_failed(USAGE, "1025 requests in flight", open_session(&f, 0.5, CLV_MAX_DEPTH + 1, 0));
+    assert_ok(open_session(&f, 0.5, 1, 2 * CLV_MAX_DEPTH));
+    assert_int_equal(clv_session_depth(f.session), 2 * CLV_MAX_DEPTH);
+    free_fixture(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settled_once),
+        cmocka_unit_test(test_depth_too_large),
+        cmocka_unit_test(test_idle_replica),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
