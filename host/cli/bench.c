@@ -2,6 +2,7 @@
  * start-up, memory.
  *
  * Any flag may hold a list separated by ';': every combination is measured, one after the other.
+ * One that fails is a row too.
  */
 #include "host/cli/cli.h"
 
@@ -167,72 +168,174 @@ static int bench_one(const cli_args *args, cJSON **out_report) {
 
 /* --- sweeps --- */
 
+/* A value with a list in it: one of the dimensions of the cross product. */
+typedef struct sweep_axis {
+    cli_flag flag;
+    size_t value; /* which of the flag's */
+    char *items;  /* separated by terminators */
+    size_t num_items;
+} sweep_axis;
+
 typedef struct sweep {
     const cli_args *args;
     cJSON *results;
-    char *texts[NUM_FLAGS];      /* of flags with a list: its items, separated by terminators */
-    size_t num_items[NUM_FLAGS]; /* 0: no list */
+    sweep_axis *axes;
+    size_t num_axes, num_combinations;
+    cli_values values[NUM_FLAGS]; /* copies, where axes put their items: of one combination */
 } sweep;
 
-/* Splits the last value of each flag at ';'. */
-static int open_sweep(const cli_args *args, sweep *all) {
-    *all = (sweep){.args = args, .results = cJSON_CreateArray()};
-    for (size_t flag = 0; flag < NUM_FLAGS; flag++) {
-        const char *value = cli_value(args, (cli_flag)flag, NULL);
-        if (value == NULL || strchr(value, ';') == NULL) {
-            continue;
-        }
-        all->texts[flag] = strdup(value);
-        if (all->texts[flag] == NULL) {
-            return cli_error(6, "out of host memory for the sweep");
-        }
-        all->num_items[flag] = 1;
-        for (char *at = all->texts[flag]; (at = strchr(at, ';')) != NULL; at++) {
-            *at = '\0';
-            all->num_items[flag]++;
+/* Of the flags that bench takes these collect their values; of others the last one counts. */
+static bool collects(cli_flag flag) {
+    return flag == FLAG_DIM || flag == FLAG_SHAPE || flag == FLAG_INPUT || flag == FLAG_PIN;
+}
+
+static bool add_axis(sweep *all, cli_flag flag, size_t value) {
+    sweep_axis *grown = realloc(all->axes, (all->num_axes + 1) * sizeof *grown);
+    if (grown == NULL) {
+        return false;
+    }
+    all->axes = grown;
+    sweep_axis *axis = &all->axes[all->num_axes];
+    *axis = (sweep_axis){.flag = flag, .value = value, .num_items = 1};
+    axis->items = strdup(all->args->flags[flag].values[value]);
+    if (axis->items == NULL) {
+        return false;
+    }
+    all->num_axes++;
+    for (char *at = axis->items; (at = strchr(at, ';')) != NULL; at++) {
+        *at = '\0';
+        axis->num_items++;
+    }
+    all->num_combinations *= axis->num_items;
+    return true;
+}
+
+static bool add_flag(sweep *all, cli_flag flag) {
+    const cli_values *given = &all->args->flags[flag];
+    cli_values *values = &all->values[flag];
+    values->values = calloc(given->count + 1, sizeof *values->values);
+    if (values->values == NULL) {
+        return false;
+    }
+    values->count = given->count;
+    for (size_t i = 0; i < given->count; i++) {
+        values->values[i] = given->values[i];
+        const bool counts = collects(flag) || i + 1 == given->count;
+        if (counts && strchr(given->values[i], ';') != NULL && !add_axis(all, flag, i)) {
+            return false;
         }
     }
-    return all->results != NULL ? 0 : cli_error(6, "out of host memory for the sweep");
+    return true;
+}
+
+/* Splits the values of all flags at ';'. */
+static int open_sweep(const cli_args *args, sweep *all) {
+    *all = (sweep){.args = args, .results = cJSON_CreateArray(), .num_combinations = 1};
+    bool is_good = all->results != NULL;
+    for (size_t flag = 0; flag < NUM_FLAGS && is_good; flag++) {
+        is_good = add_flag(all, (cli_flag)flag);
+    }
+    return is_good ? 0 : cli_error(6, "out of host memory for the sweep");
 }
 
 static void close_sweep(sweep *all) {
-    for (size_t flag = 0; flag < NUM_FLAGS; flag++) {
-        free(all->texts[flag]);
+    for (size_t i = 0; i < all->num_axes; i++) {
+        free(all->axes[i].items);
     }
+    for (size_t flag = 0; flag < NUM_FLAGS; flag++) {
+        free(all->values[flag].values);
+    }
+    free(all->axes);
     cJSON_Delete(all->results);
 }
 
-static const char *sweep_item(const sweep *all, size_t flag, size_t index) {
-    const char *item = all->texts[flag];
+static const char *axis_item(const sweep_axis *axis, size_t index) {
+    const char *item = axis->items;
     for (; index > 0; index--) {
         item += strlen(item) + 1;
     }
     return item;
 }
 
-/* Measures the combination with this number: the last flag's list changes fastest. */
-static int bench_combination(sweep *all, size_t number) {
-    cli_args args = *all->args;
-    const char *items[NUM_FLAGS];
+/* Puts a combination's items in place; the last axis changes fastest. */
+static void choose_items(sweep *all, size_t number) {
+    for (size_t i = all->num_axes; i-- > 0;) {
+        const sweep_axis *axis = &all->axes[i];
+        const char *item = axis_item(axis, number % axis->num_items);
+        number /= axis->num_items;
+        all->values[axis->flag].values[axis->value] = item;
+    }
+}
+
+/* What was chosen, by flag; items of one flag stand in one text. */
+static cJSON *chosen_copy(const sweep *all) {
     cJSON *chosen = cJSON_CreateObject();
-    for (size_t flag = NUM_FLAGS; flag-- > 0;) {
-        size_t count = all->num_items[flag];
-        if (count > 0) {
-            items[flag] = sweep_item(all, flag, number % count);
-            number /= count;
-            args.flags[flag] = (cli_values){&items[flag], 1};
-            cJSON_AddStringToObject(chosen, cli_flag_name((cli_flag)flag), items[flag]);
+    for (size_t i = 0; i < all->num_axes; i++) {
+        const sweep_axis *axis = &all->axes[i];
+        const char *name = cli_flag_name(axis->flag);
+        const char *item = all->values[axis->flag].values[axis->value];
+        const char *before = cli_json_string(chosen, name, NULL);
+        char text[CLI_CELL];
+        if (before == NULL) {
+            cJSON_AddStringToObject(chosen, name, item);
+        } else {
+            snprintf(text, sizeof text, "%s %s", before, item);
+            cJSON_ReplaceItemInObjectCaseSensitive(chosen, name, cJSON_CreateString(text));
         }
     }
+    return chosen;
+}
+
+/* Measures a combination. One of several that fails is a row that says why; the exit code is
+ * returned in any case. */
+static int bench_combination(sweep *all, size_t number) {
+    cli_args args = *all->args;
+    choose_items(all, number);
+    memcpy(args.flags, all->values, sizeof args.flags);
     cJSON *report = NULL;
-    int code = bench_one(&args, &report);
-    if (code != 0) {
-        cJSON_Delete(chosen);
+    const int code = bench_one(&args, &report);
+    if (code != 0 && all->num_axes == 0) {
         return code;
     }
-    cJSON_AddItemToObject(report, "flags", chosen);
+    if (code != 0) {
+        report = cJSON_CreateObject();
+        cJSON_AddStringToObject(report, "error", cli_last_error());
+        cJSON_AddNumberToObject(report, "exit", code);
+    }
+    cJSON_AddItemToObject(report, "flags", chosen_copy(all));
     cJSON_AddItemToArray(all->results, report);
-    return 0;
+    return code;
+}
+
+/* Every combination, until the user has had enough. The exit code of the first that failed. */
+static int bench_all(sweep *all) {
+    const int interrupted = cleave_code_exit(CLEAVE_CANCELLED);
+    int first = 0;
+    cli_hold_errors(all->num_axes > 0);
+    for (size_t i = 0; i < all->num_combinations; i++) {
+        const int code = bench_combination(all, i);
+        first = first != 0 && code != interrupted ? first : code;
+        if (code == interrupted) {
+            break;
+        }
+    }
+    cli_hold_errors(false);
+    return first;
+}
+
+/* One error for all that failed, with the first one's words. */
+static int fail_sweep(const sweep *all, int exit_code) {
+    const char *first = NULL;
+    size_t num_failed = 0;
+    const cJSON *result;
+    cJSON_ArrayForEach(result, all->results) {
+        const char *error = cli_json_string(result, "error", NULL);
+        num_failed += error != NULL ? 1 : 0;
+        first = first != NULL ? first : error;
+    }
+    return cli_error(
+        exit_code, "%zu of %zu combinations failed; the first: %s", num_failed,
+        all->num_combinations, first != NULL ? first : "");
 }
 
 /* --- printing --- */
@@ -288,20 +391,34 @@ static void print_per_op(const cJSON *report, cli_table_style style) {
     cli_table_free(&table);
 }
 
+/* A cell that is empty where the combination failed. */
+static void set_number(
+    cli_table *table, size_t column, int digits, const cJSON *object, const char *key) {
+    const double value = cli_json_number(object, key, NAN);
+    if (!isnan(value)) {
+        cli_table_set(table, column, "%.*f", digits, value);
+    }
+}
+
 static void print_rows(const cJSON *results, cli_table_style style) {
-    static const char *const fixed[] = {"median ms",  "p90 ms",  "p99 ms",
-                                        "requests/s", "load ms", "first ms"};
+    static const char *const fixed[] = {"median ms", "p90 ms",   "p99 ms", "requests/s",
+                                        "load ms",   "first ms", "error"};
+    enum { NUM_FIXED = sizeof fixed / sizeof fixed[0] };
     const char *headings[CLI_MAX_COLUMNS];
     size_t num_flags = 0;
+    bool has_errors = false;
     const cJSON *flag, *result;
     cJSON_ArrayForEach(flag, cli_json_array(cJSON_GetArrayItem(results, 0), "flags")) {
-        if (num_flags < CLI_MAX_COLUMNS - 6) {
+        if (num_flags < CLI_MAX_COLUMNS - NUM_FIXED) {
             headings[num_flags++] = flag->string;
         }
     }
+    cJSON_ArrayForEach(result, results) {
+        has_errors = has_errors || cli_json_string(result, "error", NULL) != NULL;
+    }
     memcpy(headings + num_flags, fixed, sizeof fixed);
     cli_table table;
-    cli_table_init(&table, num_flags + 6, headings);
+    cli_table_init(&table, num_flags + NUM_FIXED - (has_errors ? 0 : 1), headings);
     cJSON_ArrayForEach(result, results) {
         const cJSON *latency = cli_json_array(result, "latency_ms");
         const cJSON *flags = cli_json_array(result, "flags");
@@ -309,13 +426,15 @@ static void print_rows(const cJSON *results, cli_table_style style) {
         for (size_t i = 0; i < num_flags; i++) {
             cli_table_set(&table, i, "%s", cli_json_string(flags, headings[i], ""));
         }
-        cli_table_set(&table, num_flags, "%.3f", cli_json_number(latency, "median", 0));
-        cli_table_set(&table, num_flags + 1, "%.3f", cli_json_number(latency, "p90", 0));
-        cli_table_set(&table, num_flags + 2, "%.3f", cli_json_number(latency, "p99", 0));
-        cli_table_set(
-            &table, num_flags + 3, "%.2f", cli_json_number(result, "throughput_per_s", 0));
-        cli_table_set(&table, num_flags + 4, "%.1f", cli_json_number(result, "load_ms", 0));
-        cli_table_set(&table, num_flags + 5, "%.1f", cli_json_number(result, "first_ms", 0));
+        set_number(&table, num_flags, 3, latency, "median");
+        set_number(&table, num_flags + 1, 3, latency, "p90");
+        set_number(&table, num_flags + 2, 3, latency, "p99");
+        set_number(&table, num_flags + 3, 2, result, "throughput_per_s");
+        set_number(&table, num_flags + 4, 1, result, "load_ms");
+        set_number(&table, num_flags + 5, 1, result, "first_ms");
+        if (has_errors) {
+            cli_table_set(&table, num_flags + 6, "%s", cli_json_string(result, "error", ""));
+        }
     }
     cli_table_print(&table, style, stdout);
     cli_table_free(&table);
@@ -377,20 +496,13 @@ int cli_bench(const cli_args *args) {
     }
     sweep all;
     int code = open_sweep(args, &all);
-    size_t num_combinations = 1;
-    bool is_sweep = false;
-    for (size_t flag = 0; flag < NUM_FLAGS; flag++) {
-        if (all.num_items[flag] > 0) {
-            is_sweep = true;
-            num_combinations *= all.num_items[flag];
-        }
+    int failed = code == 0 ? bench_all(&all) : 0;
+    if (code == 0 && (failed == 0 || all.num_axes > 0)) {
+        code = print_results(args, all.results, all.num_axes > 0);
     }
-    for (size_t i = 0; code == 0 && i < num_combinations; i++) {
-        code = bench_combination(&all, i);
-    }
-    if (code == 0) {
-        code = print_results(args, all.results, is_sweep);
+    if (code == 0 && failed != 0 && all.num_axes > 0) {
+        code = fail_sweep(&all, failed);
     }
     close_sweep(&all);
-    return code;
+    return code != 0 ? code : failed;
 }

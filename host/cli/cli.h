@@ -53,6 +53,10 @@ const char *cli_flag_name(cli_flag flag);
 /* --- messages --- */
 /* "cleave: error: ..." on stderr; returns `exit_code`. */
 int cli_error(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Errors are kept, not printed, until called with false: several that make one. */
+void cli_hold_errors(bool hold);
+/* The text of the last error, "" before; until the next one. */
+const char *cli_last_error(void);
 /* Prints the status (with its trail under -v), destroys it, gives its exit code; 0 for NULL. */
 int cli_fail(cleave_status *status);
 void cli_set_verbosity(bool verbose, bool quiet);
@@ -76,7 +80,7 @@ void cli_format_shape(const cJSON *shape, char *buffer, size_t capacity);
 void cli_format_size(double bytes, char *buffer, size_t capacity);  /* "1.5 MiB" */
 void cli_format_count(double count, char *buffer, size_t capacity); /* "1.5 G" */
 
-enum { CLI_MAX_COLUMNS = 12, CLI_CELL = 200 };
+enum { CLI_MAX_COLUMNS = 16, CLI_CELL = 200 };
 
 /* Rows of text cells, printed with aligned columns, or as Markdown or CSV. */
 typedef enum cli_table_style { CLI_PLAIN, CLI_MARKDOWN, CLI_CSV } cli_table_style;

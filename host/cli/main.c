@@ -39,14 +39,26 @@ static void print_message(const char *kind, const char *text) {
     fputc('\n', stderr);
 }
 
+static char last_error[4096];
+static bool is_holding;
+
 int cli_error(int exit_code, const char *format, ...) {
-    char text[4096];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(last_error, sizeof last_error, format, args);
     va_end(args);
-    print_message("error", text);
+    if (!is_holding) {
+        print_message("error", last_error);
+    }
     return exit_code;
+}
+
+void cli_hold_errors(bool hold) {
+    is_holding = hold;
+}
+
+const char *cli_last_error(void) {
+    return last_error;
 }
 
 int cli_fail(cleave_status *status) {
@@ -55,7 +67,7 @@ int cli_fail(cleave_status *status) {
     }
     int exit_code = cleave_code_exit(cleave_status_code(status));
     cli_error(exit_code, "%s", cleave_status_message(status));
-    if (is_verbose) {
+    if (is_verbose && !is_holding) {
         fputs(cleave_status_trail(status), stderr);
     }
     cleave_status_destroy(status);

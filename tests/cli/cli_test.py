@@ -480,6 +480,20 @@ def sweeps():
     assert run(*base, "-o", "csv").stdout.count("\n") == 5
     table = run(*base, "-o", "md").stdout.splitlines()
     assert len(table) == 6 and all(line.startswith("|") and line.endswith("|") for line in table)
+    # a list in one of a flag's values leaves the others as they are
+    base = ["bench", model("free"), "--requests", "1", "--dim", "N=1", "--dim", "H=2;H=4", "--dim", "W=3;W=5", "--devices"]
+    report = run_json(*base, "gpu:9;cpu", "--devices", "core:0")  # of this flag the last counts
+    assert [result["flags"] for result in report["results"]] == [
+        {"--dim": f"H={h} W={w}"} for h in (2, 4) for w in (3, 5)]
+    # what fails does not take the others' results away
+    done = run(*base, "core:0;gpu:9", "--json", code=5)
+    results = json.loads(done.stdout)["results"]
+    assert len(results) == 8 and "gpu:9" in done.stderr
+    for result in results:
+        is_bad = result["flags"]["--devices"] == "gpu:9"
+        assert (result.get("exit") == 5 and "gpu:9" in result["error"]) if is_bad else "latency_ms" in result, result
+    table = run(*base, "gpu:9;core:0", "-o", "md", code=5).stdout.splitlines()
+    assert len(table) == 10 and "error" in table[0] and "gpu:9" in table[2] and "gpu:9" not in table[6]
 
 
 @test
