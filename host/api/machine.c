@@ -1,6 +1,7 @@
 #include "host/api/machine.h"
 #include "host/api/internal.h"
 #include "host/api/probe.h"
+#include "host/base/cancel.h"
 #include "host/base/file.h"
 
 #include "host/base/memory.h"
@@ -120,6 +121,7 @@ static clv_status *add_own_memory(
         while (m->table->infos[device] != info) {
             device++;
         }
+        CLV_TRY(clv_cancel_check());
         CLV_TRY(clv_probe_link(m->ocl, device, &link.latency_us, &link.bandwidth));
     }
     link.bandwidth = fmin(link.bandwidth, name->limits.link_per_second);

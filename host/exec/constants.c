@@ -2,6 +2,8 @@
  * through a piece of host memory at a time. */
 #include "host/exec/prepare.h"
 
+#include "host/base/cancel.h"
+#include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/base/threads.h"
 #include <string.h>
@@ -27,12 +29,18 @@ typedef struct fill_task {
 } fill_task;
 
 typedef struct fill_work {
-    const fill_task *tasks;
+    const fill_task *tasks; /* of a batch */
     size_t num_tasks;
     _Atomic size_t next;
     const clv_graph *graph;
+    uint64_t total_bytes; /* over all batches */
     _Atomic uint64_t filled_bytes;
 } fill_work;
+
+static void show_progress(const fill_work *work) {
+    clv_progress(
+        "packing weights", (double)atomic_load(&work->filled_bytes), (double)work->total_bytes);
+}
 
 static void do_task(const fill_task *task) {
     const clv_storage *storage = task->storage;
@@ -47,7 +55,7 @@ static void *work(void *argument) {
     fill_work *work = argument;
     for (;;) {
         size_t i = atomic_fetch_add(&work->next, 1);
-        if (i >= work->num_tasks) {
+        if (i >= work->num_tasks || clv_cancel_is_set()) {
             return NULL;
         }
         do_task(&work->tasks[i]);
@@ -55,34 +63,40 @@ static void *work(void *argument) {
         uint64_t before = atomic_fetch_add(&work->filled_bytes, bytes);
         if (before / DROP_BYTES != (before + bytes) / DROP_BYTES) {
             clv_graph_drop_pages(work->graph);
+            show_progress(work);
         }
     }
 }
 
 /* The caller works too, so it goes on without threads where there are none to be had. */
-static void run_tasks(const clv_graph *graph, const fill_task *tasks, size_t count) {
-    fill_work all = {.tasks = tasks, .num_tasks = count, .graph = graph};
+static clv_status *run_tasks(fill_work *all, const fill_task *tasks, size_t count) {
     pthread_t threads[MAX_THREADS];
     size_t wanted = (size_t)clv_num_processors(), started = 0;
     uint64_t bytes = 0;
+    all->tasks = tasks;
+    all->num_tasks = count;
+    atomic_store(&all->next, 0);
     for (size_t i = 0; i < count; i++) {
         bytes += tasks[i].bytes;
     }
+    show_progress(all);
     wanted = wanted < MAX_THREADS ? wanted : MAX_THREADS;
     wanted = wanted < count ? wanted : count;
     wanted = bytes < 1 << 20 ? 1 : wanted; /* starting a thread costs as much as copying that */
     while (started + 1 < wanted) {
-        clv_status *status = clv_thread_create(&threads[started], work, &all, -1, "clv-pack");
+        clv_status *status = clv_thread_create(&threads[started], work, all, -1, "clv-pack");
         if (status != NULL) {
             clv_status_destroy(status);
             break;
         }
         started++;
     }
-    work(&all);
+    work(all);
     for (size_t i = 0; i < started; i++) {
         pthread_join(threads[i], NULL);
     }
+    show_progress(all);
+    return clv_cancel_check();
 }
 
 static clv_status *no_memory(void) {
@@ -109,6 +123,7 @@ static clv_status *add_tasks(
 
 static clv_status *fill_shared(const clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
+    fill_work all = {.graph = lowered->graph};
     fill_task *tasks = NULL;
     size_t capacity = 0, count = 0;
     clv_status *status = NULL;
@@ -119,16 +134,18 @@ static clv_status *fill_shared(const clv_prepared *p) {
             clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, 0, &offset);
             char *host = buffer->device->vtable->buffer_host(buffer);
             CLV_TRY_DONE(add_tasks(storage, host + offset, &tasks, &capacity, &count));
+            all.total_bytes += storage->piece.bytes;
         }
     }
-    run_tasks(lowered->graph, tasks, count);
+    CLV_TRY_DONE(count != 0 ? run_tasks(&all, tasks, count) : NULL);
 done:
     clv_free(tasks);
     return status;
 }
 
 /* Storages [begin, end), which fit the staging memory, side by side as they lie in it. */
-static clv_status *fill_batch(const clv_prepared *p, size_t begin, size_t end, char *staging) {
+static clv_status *fill_batch(
+    const clv_prepared *p, size_t begin, size_t end, char *staging, fill_work *all) {
     const clv_lowered *lowered = p->lowered;
     fill_task *tasks = NULL;
     size_t capacity = 0, count = 0;
@@ -141,7 +158,7 @@ static clv_status *fill_batch(const clv_prepared *p, size_t begin, size_t end, c
             at += room_of(storage);
         }
     }
-    run_tasks(lowered->graph, tasks, count);
+    CLV_TRY_DONE(count != 0 ? run_tasks(all, tasks, count) : NULL);
     at = staging;
     for (size_t i = begin; i < end; i++) {
         const clv_storage *storage = &lowered->storages[i];
@@ -161,10 +178,13 @@ done:
 
 static clv_status *fill_staged(const clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
+    fill_work all = {.graph = lowered->graph};
     uint64_t largest = 0, total = 0;
     for (size_t i = 0; i < lowered->num_storages; i++) {
-        uint64_t bytes = room_of(&lowered->storages[i]);
+        const clv_storage *storage = &lowered->storages[i];
+        uint64_t bytes = room_of(storage);
         largest = bytes > largest ? bytes : largest;
+        all.total_bytes += storage->kind == CLV_STORAGE_CONSTANT ? storage->piece.bytes : 0;
         total += bytes;
     }
     if (total == 0) {
@@ -186,7 +206,7 @@ static clv_status *fill_staged(const clv_prepared *p) {
             }
             used += bytes;
         }
-        CLV_TRY_DONE(fill_batch(p, begin, end, staging));
+        CLV_TRY_DONE(fill_batch(p, begin, end, staging, &all));
     }
 done:
     clv_free(staging);

@@ -1,5 +1,6 @@
 #include "host/exec/lower.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "host/exec/lower_internal.h"
 #include "host/ir/layout.h"
@@ -387,6 +388,7 @@ static clv_status *make_calls(lowering *l) {
     for (size_t i = 0; i < l->graph->num_nodes; i++) {
         const clv_node *node = &l->graph->nodes[i];
         bool known = true;
+        CLV_TRY(clv_cancel_check());
         for (size_t k = 0; k < node->num_outputs; k++) {
             known = known && (node->outputs[k] == CLV_NO_ID || is_known(l, node->outputs[k]));
         }

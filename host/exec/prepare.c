@@ -1,5 +1,7 @@
 #include "host/exec/prepare.h"
 
+#include "host/base/cancel.h"
+#include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
 #include "kernels_cl/clv.h"
@@ -121,6 +123,19 @@ static clv_program **program_slot(const clv_prepared *p, const clv_step *step, u
     return &p->programs[(size_t)step->program * p->first_device[p->num_units] + device];
 }
 
+static clv_status *create_program(const clv_prepared *p, const clv_step *step, uint32_t lane) {
+    const clv_lowered_program *program = &p->lowered->programs[step->program];
+    const clv_program_desc desc = {
+        .name = program->source->name,
+        .source = program->source->text,
+        .source_bytes = program->source->bytes,
+        .options = program->options,
+    };
+    clv_device *device = device_at(p, step, lane);
+    CLV_TRY(clv_cancel_check()); /* building one may take a second */
+    return device->vtable->program_create(device, &desc, program_slot(p, step, lane));
+}
+
 /* Programs where steps need them. */
 static clv_status *create_programs(clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
@@ -129,25 +144,28 @@ static clv_status *create_programs(clv_prepared *p) {
     if (p->programs == NULL) {
         return no_memory();
     }
-    for (size_t i = 0; i < lowered->num_steps; i++) {
+    bool *is_made = clv_alloc_zeroed(lowered->num_programs + 1, sizeof *is_made);
+    clv_status *status = is_made != NULL ? NULL : no_memory();
+    size_t num_made = 0;
+    for (size_t i = 0; i < lowered->num_steps && status == NULL; i++) {
         const clv_step *step = &lowered->steps[i];
-        for (uint32_t lane = 0;
-             step->kind == CLV_STEP_LAUNCH && lane < p->units[step->unit].num_devices; lane++) {
-            const clv_lowered_program *program = &lowered->programs[step->program];
-            const clv_program_desc desc = {
-                .name = program->source->name,
-                .source = program->source->text,
-                .source_bytes = program->source->bytes,
-                .options = program->options,
-            };
-            clv_device *device = device_at(p, step, lane);
-            clv_program **slot = program_slot(p, step, lane);
-            if (*slot == NULL) {
-                CLV_TRY(device->vtable->program_create(device, &desc, slot));
+        const bool launches = step->kind == CLV_STEP_LAUNCH;
+        if (launches && !is_made[step->program]) { /* other lanes and units find it built */
+            is_made[step->program] = true;
+            clv_progress("compiling kernels", (double)num_made++, (double)lowered->num_programs);
+        }
+        const size_t num_lanes = launches ? p->units[step->unit].num_devices : 0;
+        for (uint32_t lane = 0; lane < num_lanes && status == NULL; lane++) {
+            if (*program_slot(p, step, lane) == NULL) {
+                status = create_program(p, step, lane);
             }
         }
     }
-    return NULL;
+    if (status == NULL && num_made != 0) {
+        clv_progress("compiling kernels", (double)num_made, (double)lowered->num_programs);
+    }
+    clv_free(is_made);
+    return status;
 }
 
 /* The kernel of one step and lane, with its arguments. */
@@ -197,6 +215,7 @@ static clv_status *create_kernels(clv_prepared *p) {
     }
     for (uint32_t i = 0; i < lowered->num_steps; i++) {
         const clv_step *step = &lowered->steps[i];
+        CLV_TRY(clv_cancel_check());
         for (uint32_t lane = 0; p->first_kernel[i] + lane < p->first_kernel[i + 1]; lane++) {
             clv_status *status = create_kernel(p, i, lane);
             if (status != NULL) {

@@ -184,7 +184,6 @@ static clv_status *make(
             return NULL;
         }
     }
-    clv_progress("compiling kernels", 0, 0);
     return build_source(device, module, desc);
 }
 

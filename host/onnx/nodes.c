@@ -1,6 +1,7 @@
 /* Nodes and the values they write. */
 #include "host/onnx/load.h"
 
+#include "host/base/cancel.h"
 #include "host/onnx/scan.h"
 #include "host/ops/op.h"
 #include <string.h>
@@ -197,6 +198,7 @@ clv_status *clv_load_nodes(
     clv_loader *loader, clv_scope *scope, Onnx__NodeProto *const *nodes, size_t num_nodes) {
     CLV_TRY(declare_outputs(loader, scope, nodes, num_nodes));
     for (size_t i = 0; i < num_nodes; i++) {
+        CLV_TRY(clv_cancel_check());
         CLV_TRY(add_node(loader, scope, nodes[i]));
     }
     return NULL;

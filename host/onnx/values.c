@@ -1,6 +1,7 @@
 /* Inputs, initializers, outputs, and what the file says of values in between. */
 #include "host/onnx/load.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include <string.h>
 
@@ -203,6 +204,7 @@ clv_status *clv_load_inputs(clv_loader *loader) {
             values != NULL && values->name != NULL ? values->name : "");
     }
     for (size_t i = 0; i < source->n_initializer; i++) {
+        CLV_TRY(clv_cancel_check());
         CLV_TRY(add_initializer(loader, source->initializer[i]));
     }
     graph->inputs = clv_arena_alloc(&graph->arena, source->n_input, sizeof *graph->inputs);

@@ -296,6 +296,11 @@ static void test_cancel(void **state) {
     cleave_binding inputs[] = {{"a", tensor_of(a)}, {"b", tensor_of(b)}};
     cleave_cancel(true);
     assert_fails(cleave_session_run(session, inputs, 2, NULL, 0), CLEAVE_CANCELLED, "interrupted");
+    char path[1024];
+    cleave_model *model = NULL;
+    snprintf(path, sizeof path, "%s/two.onnx", data_folder);
+    assert_fails(cleave_model_load(path, &model), CLEAVE_CANCELLED, "interrupted");
+    assert_null(model);
     cleave_cancel(false);
     assert_ok(cleave_session_run(session, inputs, 2, NULL, 0));
     cleave_session_destroy(session);

@@ -1,5 +1,7 @@
 /* What a session does with requests and replicas, on the null driver: whom it gives them to, what
  * it lets drivers keep, what it refuses. */
+#include "host/base/cancel.h"
+#include "host/base/log.h"
 #include "host/base/threads.h"
 #include "host/exec/session.h"
 #include "tests/support/check.h"
@@ -201,11 +203,68 @@ static void test_depth_too_large(void **state) {
     free_fixture(&f);
 }
 
+/* --- making it: told of as it goes, and ended when the user has had enough --- */
+
+typedef struct watch {
+    const char *what; /* that is cancelled when it has begun; NULL: nothing */
+    int num_told;
+    double done[2], total[2]; /* last of kernels, and of weights */
+    bool goes_back;
+} watch;
+
+static void on_progress(void *context, const char *what, double done, double total) {
+    watch *w = context;
+    static const char *const words[] = {"compiling kernels", "packing weights"};
+    for (int i = 0; i < 2; i++) {
+        if (strcmp(what, words[i]) == 0) {
+            w->num_told++;
+            w->goes_back = w->goes_back || done > total || (done < w->done[i] && done != 0);
+            w->done[i] = done;
+            w->total[i] = total;
+        }
+    }
+    if (w->what != NULL && strcmp(what, w->what) == 0) {
+        clv_cancel_set(true);
+    }
+}
+
+static void test_progress(void **state) {
+    (void)state;
+    fixture f;
+    watch w = {.what = NULL};
+    make_fixture(&f);
+    clv_progress_set_sink(on_progress, &w);
+    assert_ok(open_session(&f, 0.5, 1, 0));
+    clv_progress_set_sink(NULL, NULL);
+    assert_true(w.num_told >= 4 && !w.goes_back);
+    for (int i = 0; i < 2; i++) {
+        assert_true(w.total[i] > 0 && w.done[i] == w.total[i]);
+    }
+    free_fixture(&f);
+}
+
+static void test_cancelled_making(void **state) {
+    (void)state;
+    static const char *const words[] = {"compiling kernels", "packing weights"};
+    for (int i = 0; i < 2; i++) {
+        fixture f;
+        watch w = {.what = words[i]};
+        make_fixture(&f);
+        clv_progress_set_sink(on_progress, &w);
+        assert_failed(CANCELLED, "interrupted", open_session(&f, 0.5, 1, 0));
+        clv_progress_set_sink(NULL, NULL);
+        clv_cancel_set(false);
+        assert_int_equal(num_created, 0); /* looks before the first one */
+        assert_ok(open_session(&f, 0.5, 1, 0));
+        free_fixture(&f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settled_once),
-        cmocka_unit_test(test_depth_too_large),
-        cmocka_unit_test(test_idle_replica),
+        cmocka_unit_test(test_settled_once),     cmocka_unit_test(test_depth_too_large),
+        cmocka_unit_test(test_idle_replica),     cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_cancelled_making),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
