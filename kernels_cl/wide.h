@@ -44,4 +44,11 @@ typedef float clv_fv_unaligned __attribute__((ext_vector_type(CLV_WIDTH), aligne
 #define CLV_FV_TAKE(pointer) CLV_PASTE(vload, CLV_WIDTH)(0, (private const float *)(pointer))
 #endif
 
+/* A hint that the cache line at this address, which may be anywhere, is read soon. */
+#if defined(__clang__) && defined(__x86_64__)
+#define CLV_PREFETCH(pointer) __asm__ volatile("prefetcht1 %0" : : "m"(*(pointer)))
+#else
+#define CLV_PREFETCH(pointer) ((void)(pointer))
+#endif
+
 #endif

@@ -155,25 +155,46 @@ static void fill_params(const clv_call *call, const clv_matmul_shape *shape, mat
     }
 }
 
-/* Deals panels to items; returns the number of items. */
+/* What an item does at most, and how far ahead b is prefetched where few rows only stream it. */
+enum { MAX_ROW_SPAN = 256, STREAM_AHEAD = 1024 };
+
+/* How many rows an item does: as many as let eight items a lane be, since they share a panel. */
+static uint64_t row_span(
+    const clv_matmul_shape *shape, const clv_traits *traits, uint64_t other_items) {
+    const uint64_t tiles = (uint64_t)(shape->m + MATMUL_ROWS - 1) / MATMUL_ROWS;
+    if (!traits->is_cpu) {
+        return MATMUL_ROWS;
+    }
+    const uint64_t even = tiles * other_items / (8 * (uint64_t)traits->num_lanes + 1) + 1;
+    const uint64_t most = MAX_ROW_SPAN / MATMUL_ROWS;
+    return clv_even_tiles(tiles, even < most ? even : most) * MATMUL_ROWS;
+}
+
+/* Deals rows and panels to items; returns the number of items. */
 static uint64_t deal_panels(
     const clv_matmul_shape *shape, const clv_traits *traits, matmul_params *p) {
-    int64_t width = panel_width(traits);
-    p->row_blocks = (p->m + MATMUL_ROWS - 1) / MATMUL_ROWS;
-    p->panels = (clv_u32)((shape->n + width - 1) / width);
-    p->columns_first = !traits->is_cpu;
-    p->tiles = 1;
-    uint64_t others = p->row_blocks;
+    const uint64_t width = (uint64_t)panel_width(traits);
+    uint64_t others = 1;
     for (int i = 0; i < shape->num_batch; i++) {
         others *= (uint64_t)shape->batch[i];
     }
+    p->panels = (clv_u32)(((uint64_t)shape->n + width - 1) / width);
+    p->row_span = (clv_u32)row_span(shape, traits, p->panels * others);
+    p->row_blocks = (p->m + p->row_span - 1) / p->row_span;
+    p->columns_first = !traits->is_cpu;
+    p->tiles = 1;
+    others *= p->row_blocks;
     if (traits->is_cpu) {
         /* about 10 us of work on a fast core, but eight items a lane where there is that much */
-        uint64_t rows = p->m < MATMUL_ROWS ? p->m : MATMUL_ROWS;
-        uint64_t work = rows * (uint64_t)width * p->k + 1, tiles = 1000000 / work + 1;
+        uint64_t rows = p->m < p->row_span ? p->m : p->row_span;
+        uint64_t work = rows * width * p->k + 1, tiles = 1000000 / work + 1;
         uint64_t even = p->panels * others / (8 * (uint64_t)traits->num_lanes + 1) + 1;
         tiles = tiles < even ? tiles : even;
         p->tiles = (clv_u32)clv_even_tiles(p->panels, tiles);
+    }
+    if (traits->is_cpu && !p->moves_back) { /* b lies in the order in which it is read */
+        p->step = (clv_u32)(width * MATMUL_ROWS / p->row_span);
+        p->ahead = p->m <= MATMUL_ROWS ? STREAM_AHEAD : (clv_u32)p->b_panel;
     }
     p->panel_blocks = (p->panels + p->tiles - 1) / p->tiles;
     return others * p->panel_blocks;
@@ -242,7 +263,7 @@ static const clv_variant variants[] = {
     {
         .name = "ref",
         .summary = "any shape: 8 rows by two vectors of columns in registers; constant weights and "
-                   "what has no unit-stride rows is laid out in panels first",
+                   "what has no unit-stride rows is laid out in panels first, and prefetched",
         .takes_epilogue = takes_epilogue,
         .emit = emit_ref,
     },

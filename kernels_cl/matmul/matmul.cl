@@ -3,8 +3,9 @@
  * Tile: MATMUL_ROWS rows by MATMUL_VECTORS vectors of columns (a panel) in registers, over all of
  * k. a is read one element at a time by any strides and broadcast; b by unit-stride vectors: from
  * rows of b itself, or from panels that matmul_pack or the host laid out one after the other with
- * zeros behind the last column. Accumulates in float by fma in order of k: relative error about
- * 1e-7 * sqrt(k). Local size 1 on CPUs, 64 on GPUs. No local memory.
+ * zeros behind the last column. An item goes through the rows of its span with one panel in
+ * cache, and prefetches the next panel meanwhile. Accumulates in float by fma in order of k:
+ * relative error about 1e-7 * sqrt(k). Local size 1 on CPUs, 64 on GPUs. No local memory.
  */
 #include "kernels_cl/clv.h"
 #include "kernels_cl/dtype.h"
@@ -60,11 +61,17 @@ static void matmul_store(
     }
 }
 
-/* One tile of ROWS rows; a, c and out point at the first of them, b at the panel. */
+/* Columns of a tile: q .. q + PANEL are computed, those from `first` on kept. */
+typedef struct matmul_columns {
+    uint q, first;
+} matmul_columns;
+
+/* One tile of ROWS rows; a, c and out point at the first of them, b at the panel. For each k, one
+ * line at `next` is prefetched (few rows: as many as b has), and `next` moves on by p->step. */
 #define MATMUL_TILE(ROWS)                                                                       \
-    static void matmul_tile_##ROWS(                                                             \
+    static const global float *matmul_tile_##ROWS(                                              \
         const global float *a, const global float *b, const global float *c, global float *out, \
-        uint q, uint first, const matmul_params *p) {                                           \
+        const global float *next, matmul_columns at, const matmul_params *p) {                  \
         clv_fv sums[ROWS][MATMUL_VECTORS];                                                      \
         _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                      \
             sums[j][0] = sums[j][1] = (clv_fv)(0.0f);                                           \
@@ -78,13 +85,19 @@ static void matmul_store(
             }                                                                                   \
             a += p->a_col;                                                                      \
             b += p->b_row;                                                                      \
+            CLV_PREFETCH(next);                                                                 \
+            if (ROWS < MATMUL_ROWS && CLV_WIDTH == 16) {                                        \
+                CLV_PREFETCH(next + CLV_WIDTH);                                                 \
+            }                                                                                   \
+            next += p->step;                                                                    \
         }                                                                                       \
         _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                      \
             const global float *cj = c + j * p->c_row;                                          \
             global float *to = out + (ulong)j * p->n;                                           \
-            matmul_store(to, cj, sums[j][0], q, first, p);                                      \
-            matmul_store(to, cj, sums[j][1], q + CLV_WIDTH, first, p);                          \
+            matmul_store(to, cj, sums[j][0], at.q, at.first, p);                                \
+            matmul_store(to, cj, sums[j][1], at.q + CLV_WIDTH, at.first, p);                    \
         }                                                                                       \
+        return next;                                                                            \
     }
 
 MATMUL_TILE(8)
@@ -142,7 +155,7 @@ static void matmul_batch(const matmul_params *p, ulong index, ulong *a, ulong *b
 }
 
 /* a, b by strides; c [m][n] by strides; out [batch][m][n].
- * An item does up to MATMUL_ROWS rows by `tiles` panels of one batch. */
+ * An item does up to `row_span` rows by `tiles` panels of one batch, panel by panel. */
 CLV_WIDE kernel void matmul(
     global float *a, global float *b, global float *c, global float *add, global float *out,
     const matmul_params p, const clv_range r) {
@@ -156,38 +169,40 @@ CLV_WIDE kernel void matmul(
     ulong batch = item / inner;
     uint high = (uint)(batch % outer);
     batch /= outer;
-    uint row = (p.columns_first ? high : low) * MATMUL_ROWS;
+    const uint row = (p.columns_first ? high : low) * p.row_span;
     uint panel = (p.columns_first ? low : high) * p.tiles;
-    uint last_row = min(row + MATMUL_ROWS, p.m), last_panel = min(panel + p.tiles, p.panels);
+    const uint last_row = min(row + p.row_span, p.m), last_panel = min(panel + p.tiles, p.panels);
     ulong a_offset, b_offset;
     matmul_batch(&p, batch, &a_offset, &b_offset);
     a = CLV_AT(float, a, r.offset[0]) + a_offset;
     b = CLV_AT(float, b, r.offset[1]) + b_offset;
     c = CLV_AT(float, c, r.offset[2]);
+    add = CLV_AT(float, add, r.offset[3]) + batch * p.m * p.n;
     out = CLV_AT(float, out, r.offset[4]) + batch * p.m * p.n;
-    const uint begin = panel * PANEL, end = min(last_panel * PANEL, p.n);
     for (; panel < last_panel; panel++) {
-        uint first = panel * PANEL;
-        uint q = p.moves_back ? min(first, p.n - PANEL) : first;
-        const global float *from = b + panel * p.b_panel - (first - q);
+        matmul_columns at = {.first = panel * PANEL};
+        at.q = p.moves_back ? min(at.first, p.n - PANEL) : at.first;
+        const global float *from = b + panel * p.b_panel - (at.first - at.q),
+                           *next = from + p.ahead;
         for (uint m = row; m < last_row;) {
             const global float *from_a = a + m * p.a_row, *from_c = c + m * p.c_row;
             global float *to = out + (ulong)m * p.n;
             if (m + 8 <= last_row) {
-                matmul_tile_8(from_a, from, from_c, to, q, first, &p);
+                next = matmul_tile_8(from_a, from, from_c, to, next, at, &p);
                 m += 8;
             } else if (m + 4 <= last_row) {
-                matmul_tile_4(from_a, from, from_c, to, q, first, &p);
+                next = matmul_tile_4(from_a, from, from_c, to, next, at, &p);
                 m += 4;
             } else {
-                matmul_tile_1(from_a, from, from_c, to, q, first, &p);
+                next = matmul_tile_1(from_a, from, from_c, to, next, at, &p);
                 m += 1;
             }
         }
-    }
-    add = CLV_AT(float, add, r.offset[3]) + batch * p.m * p.n + begin;
-    for (uint m = row; p.finishes && m < last_row; m++) {
-        matmul_finish_row(out + (ulong)m * p.n + begin, add + (ulong)m * p.n, end - begin, &p);
+        const uint count = min(p.n - at.first, (uint)PANEL);
+        for (uint m = row; p.finishes && m < last_row; m++) {
+            const ulong first = (ulong)m * p.n + at.first;
+            matmul_finish_row(out + first, add + first, count, &p);
+        }
     }
 }
 

@@ -17,8 +17,10 @@ typedef struct matmul_params {
     clv_u32 batch[MATMUL_BATCH];
     clv_u32 num_batch;
     clv_u32 m, n, k;
-    clv_u32 row_blocks, panels, panel_blocks; /* panel_blocks: blocks of `tiles` panels */
-    clv_u32 tiles;                            /* panels an item does */
+    clv_u32 row_blocks, panels, panel_blocks; /* blocks of `row_span` rows, of `tiles` panels */
+    clv_u32 row_span, tiles;                  /* rows and panels an item does */
+    clv_u32 ahead, step;   /* prefetches of b: so many elements behind the panel's first one, and
+                            moving on by so many for each k; 0: of the panel itself, for nothing */
     clv_u32 columns_first; /* consecutive items go along columns (GPUs), else along rows */
     clv_u32 moves_back;    /* b is row-major: the last panel is moved back to end at column n */
     clv_u32 has_c;
