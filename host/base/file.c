@@ -1,5 +1,6 @@
 #include "host/base/file.h"
 
+#include "host/base/cancel.h"
 #include "host/base/env.h"
 #include "host/base/memory.h"
 #include <errno.h>
@@ -18,25 +19,41 @@
 /* A pipe or device without end must not fill the memory. */
 static const size_t max_stream_bytes = (size_t)1 << 30;
 
+/* CANCELLED where a signal was what interrupted, and it was meant so. */
 static clv_status *io_error(const char *verb, const char *path, int error) {
+    if (error == EINTR) {
+        CLV_TRY(clv_cancel_check());
+    }
     char buffer[128];
     return CLV_ERROR(
         IO, "cannot %s '%s': %s", verb, path, strerror_r(error, buffer, sizeof buffer));
 }
 
-/* read() and write() again where a signal interrupted them. */
+/* open(), read() and write() again where a signal interrupted them, but for one that cancels. */
+static bool is_to_go_on(void) {
+    return errno == EINTR && !clv_cancel_is_set();
+}
+
+static int open_file(const char *path, int flags) {
+    int fd;
+    do { /* of a pipe, this waits for who opens its other end */
+        fd = open(path, flags | O_CLOEXEC, 0666);
+    } while (fd < 0 && is_to_go_on());
+    return fd;
+}
+
 static ssize_t read_some(int fd, void *data, size_t bytes) {
     ssize_t got;
     do {
         got = read(fd, data, bytes);
-    } while (got < 0 && errno == EINTR);
+    } while (got < 0 && is_to_go_on());
     return got;
 }
 
 static bool write_all(int fd, const unsigned char *data, size_t bytes) {
     while (bytes != 0) {
         ssize_t written = write(fd, data, bytes);
-        if (written < 0 && errno != EINTR) {
+        if (written < 0 && !is_to_go_on()) {
             return false;
         }
         if (written > 0) {
@@ -95,7 +112,7 @@ static clv_status *map_regular(const char *path, int fd, size_t bytes, clv_mappe
 
 clv_status *clv_file_map(const char *path, clv_mapped_file *out_file) {
     *out_file = (clv_mapped_file){.data = NULL};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_file(path, O_RDONLY);
     if (fd < 0) {
         return io_error("open", path, errno);
     }
@@ -131,7 +148,7 @@ void clv_file_drop_pages(const clv_mapped_file *file) {
 
 /* Writes to what is there already and no regular file: a device, a pipe. */
 static clv_status *write_in_place(const char *path, const void *data, size_t bytes) {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int fd = open_file(path, O_WRONLY);
     if (fd < 0) {
         return io_error("write", path, errno);
     }
@@ -204,7 +221,7 @@ clv_status *clv_file_replace(const char *path, const void *data, size_t bytes) {
 }
 
 clv_status *clv_file_append(const char *path, const void *data, size_t bytes) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    int fd = open_file(path, O_WRONLY | O_CREAT | O_APPEND);
     if (fd < 0) {
         return io_error("write", path, errno);
     }
@@ -218,7 +235,7 @@ clv_status *clv_file_append(const char *path, const void *data, size_t bytes) {
 clv_status *clv_file_lock(const char *path, int *out_lock) {
     enum { TRIES = 200 };
     static const struct timespec pause = {.tv_nsec = 5000000};
-    *out_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    *out_lock = open_file(path, O_RDWR | O_CREAT);
     if (*out_lock < 0) {
         return io_error("lock", path, errno);
     }
