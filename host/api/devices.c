@@ -59,14 +59,8 @@ static clv_status *add_units(cJSON *units, const clv_ocl *ocl) {
 }
 
 clv_status *clv_report_take(cJSON *json, char **out_text) {
-    *out_text = NULL;
-    char *text = json != NULL ? cJSON_Print(json) : NULL;
+    *out_text = json != NULL ? clv_json_print_copy(json, false) : NULL;
     cJSON_Delete(json);
-    if (text == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for a report");
-    }
-    *out_text = clv_strdup(text);
-    cJSON_free(text);
     return *out_text != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for a report");
 }
 

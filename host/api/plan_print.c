@@ -10,8 +10,9 @@ static void print_place(
     const cleave_plan *p, const clv_group *group, uint32_t task, clv_text *text) {
     const clv_placement *place = &group->placements[task];
     const clv_piece *pieces = &group->pieces[place->first_piece];
-    const char *name = p->workload->tasks[task].name;
-    clv_text_add(text, "  %u %s: ", place->stage, name);
+    clv_text_add(text, "  %u ", place->stage);
+    clv_text_add_name(text, p->workload->tasks[task].name);
+    clv_text_add(text, ": ");
     if (place->split < 0) {
         clv_text_add(text, "%s", p->machine->units[pieces[0].unit].name);
     } else {
@@ -31,9 +32,14 @@ static void print_place(
 void clv_plan_print(const cleave_plan *p, clv_text *text) {
     const clv_plan *plan = p->plan;
     clv_text_add(
-        text, "plan %s for %s of '%s' on '%s', depth %u: %.6g us a request, latency %.6g us\n",
-        plan->policy, plan->objective == CLV_LATENCY ? "latency" : "throughput", p->workload->name,
-        p->machine->name, plan->depth, plan->period_us, plan->latency_us);
+        text, "plan %s for %s of '", plan->policy,
+        plan->objective == CLV_LATENCY ? "latency" : "throughput");
+    clv_text_add_name(text, p->workload->name);
+    clv_text_add(text, "' on '");
+    clv_text_add_name(text, p->machine->name);
+    clv_text_add(
+        text, "', depth %u: %.6g us a request, latency %.6g us\n", plan->depth, plan->period_us,
+        plan->latency_us);
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         const clv_group *group = &plan->groups[g];
         clv_text_add(
@@ -57,7 +63,8 @@ static void print_waits(const clv_schedule *s, uint32_t step, clv_text *text) {
         uint32_t where = s->steps[before].resources[0];
         if (where != of->resources[0]) {
             clv_schedule_name_step(s, before, name, sizeof name);
-            clv_text_add(text, "%s%s", is_first ? ", after " : ", ", name);
+            clv_text_add(text, "%s", is_first ? ", after " : ", ");
+            clv_text_add_name(text, name);
             if (where < machine->num_units) {
                 clv_text_add(text, " on %s", machine->units[where].name);
             }
@@ -70,7 +77,8 @@ static void print_step(const clv_schedule *s, uint32_t step, clv_text *text) {
     char name[NAME_BYTES];
     const clv_run *run = s->predicted;
     clv_schedule_name_step(s, step, name, sizeof name);
-    clv_text_add(text, "  %.6g - %.6g us %s", run->start_us[step], run->end_us[step], name);
+    clv_text_add(text, "  %.6g - %.6g us ", run->start_us[step], run->end_us[step]);
+    clv_text_add_name(text, name);
     if (run->slot[step] != CLV_NO_INDEX) {
         clv_text_add(text, ", buffer %u", run->slot[step]);
     }

@@ -192,7 +192,14 @@ clv_status *clv_json_known_keys(
 
 char *clv_json_print_copy(const cJSON *json, bool compact) {
     char *printed = compact ? cJSON_PrintUnformatted(json) : cJSON_Print(json);
-    char *copy = clv_strdup(printed);
+    if (printed == NULL) {
+        return NULL;
+    }
+    clv_text text;
+    clv_text_init(&text);
+    clv_text_add_utf8(&text, printed);
     cJSON_free(printed);
+    char *copy = NULL;
+    clv_status_destroy(clv_text_take(&text, &copy));
     return copy;
 }

@@ -118,14 +118,42 @@ void clv_text_add_json(clv_text *text, const char *string) {
             clv_text_add_bytes(text, "\\n", 2);
         } else if (byte == '\t') {
             clv_text_add_bytes(text, "\\t", 2);
-        } else if (byte < 0x20) {
+        } else if (byte < 0x20 || byte == 0x7f) {
             clv_text_add(text, "\\u%04x", byte);
+        } else if (byte == 0xc2 && (unsigned char)string[1] < 0xa0) { /* U+0080 to U+009F */
+            clv_text_add(text, "\\u%04x", (unsigned char)string[1]);
         } else {
             clv_text_add_bytes(text, string, length);
         }
         string += length;
     }
     clv_text_add_bytes(text, "\"", 1);
+}
+
+void clv_text_add_utf8(clv_text *text, const char *string) {
+    while (*string != '\0') {
+        size_t run = 0, length = 0;
+        while (string[run] != '\0' && (length = clv_utf8_length(string + run)) != 0) {
+            run += length;
+        }
+        clv_text_add_bytes(text, string, run);
+        string += run;
+        if (*string != '\0') {
+            clv_text_add_bytes(text, "\xef\xbf\xbd", 3);
+            string++;
+        }
+    }
+}
+
+void clv_text_add_name(clv_text *text, const char *name) {
+    while (*name != '\0') {
+        size_t length = clv_utf8_length(name);
+        unsigned char byte = (unsigned char)*name;
+        bool is_c1 = byte == 0xc2 && (unsigned char)name[1] < 0xa0;
+        bool is_plain = length != 0 && byte >= 0x20 && byte != 0x7f && !is_c1;
+        clv_text_add_bytes(text, is_plain ? name : "?", is_plain ? length : 1);
+        name += length != 0 ? length : 1;
+    }
 }
 
 static const char *xml_entity(unsigned char byte) {

@@ -18,8 +18,12 @@ void clv_text_deinit(clv_text *text);
 void clv_text_add(clv_text *text, const char *format, ...) CLV_PRINTF(2, 3);
 void clv_text_addv(clv_text *text, const char *format, va_list args) CLV_PRINTF(2, 0);
 void clv_text_add_bytes(clv_text *text, const char *bytes, size_t length);
-/* With the quotes; every byte below 0x20 and invalid UTF-8 is escaped. */
+/* With the quotes; control codes and invalid UTF-8 are escaped. */
 void clv_text_add_json(clv_text *text, const char *string);
+/* As it is, but U+FFFD for every byte that is no UTF-8. */
+void clv_text_add_utf8(clv_text *text, const char *string);
+/* For a line on a terminal: '?' for control codes and bytes that are no UTF-8. */
+void clv_text_add_name(clv_text *text, const char *name);
 /* Escapes & < > and both quotes. */
 void clv_text_add_xml(clv_text *text, const char *string);
 /* Hands the bytes over (free with clv_free) and empties the text; NO_MEMORY if an append failed. */

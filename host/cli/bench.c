@@ -440,8 +440,9 @@ static void print_rows(const cJSON *results, cli_table_style style) {
     cli_table_free(&table);
 }
 
-static int print_json_lines(const cJSON *results) {
-    const cJSON *result;
+static int print_json_lines(cJSON *results) {
+    cJSON *result;
+    cli_make_valid(results);
     cJSON_ArrayForEach(result, results) {
         char *text = cJSON_PrintUnformatted(result);
         if (text == NULL) {
@@ -472,6 +473,7 @@ static int print_results(const cli_args *args, cJSON *results, bool is_sweep) {
     cli_table_style style = strcmp(format, "md") == 0    ? CLI_MARKDOWN
                             : strcmp(format, "csv") == 0 ? CLI_CSV
                                                          : CLI_PLAIN;
+    cli_make_printable(results);
     if (is_sweep || style != CLI_PLAIN) {
         print_rows(results, style);
     } else {

@@ -72,7 +72,11 @@ bool cli_json_bool(const cJSON *object, const char *key);
 const cJSON *cli_json_array(
     const cJSON *object, const char *key); /* NULL is an empty array to cJSON's loops */
 /* Prints the object with --json, and frees nothing. Exit code 9 where stdout cannot be written. */
-int cli_print_json(const cJSON *json);
+/* In all strings and keys, '?' takes the place of bytes that are no UTF-8; and of control codes,
+ * which names in models may have and a terminal would obey. */
+void cli_make_valid(cJSON *json);
+void cli_make_printable(cJSON *json);
+int cli_print_json(cJSON *json);
 int cli_print_json_text(const char *text);
 /* Flushes stdout: 0, or 9 after an error message. Every command ends with it. */
 int cli_flush(void);

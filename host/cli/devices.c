@@ -59,10 +59,14 @@ int cli_devices(const cli_args *args) {
     if (cli_given(args, FLAG_JSON)) {
         code = cli_print_json_text(text);
     } else {
-        cJSON *report = cJSON_Parse(text);
-        print_table(report);
-        cJSON_Delete(report);
-        code = cli_flush();
+        cJSON *report = NULL;
+        code = cli_parse_report(text, &report);
+        text = NULL;
+        if (code == 0) {
+            print_table(report);
+            cJSON_Delete(report);
+            code = cli_flush();
+        }
     }
     cleave_free(text);
     return code;

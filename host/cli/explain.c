@@ -170,24 +170,27 @@ static void print_variants(const cJSON *report) {
 
 static int print_report(const cli_args *args, const cleave_plan *plan) {
     char *text = NULL;
+    cJSON *report = NULL;
     int code = cli_fail(cleave_plan_explain(plan, args->second, &text));
     if (code != 0) {
         return code;
     }
     if (cli_given(args, FLAG_JSON)) {
         code = cli_print_json_text(text);
-    } else {
-        cJSON *report = cJSON_Parse(text);
+        cleave_free(text);
+        return code;
+    }
+    code = cli_parse_report(text, &report);
+    if (code == 0) {
         print_head(report);
         print_placements(report);
         print_costs(report);
         print_transfers(report);
         print_splits(report);
         print_variants(report);
-        cJSON_Delete(report);
         code = cli_flush();
     }
-    cleave_free(text);
+    cJSON_Delete(report);
     return code;
 }
 

@@ -15,9 +15,10 @@ static void print_tensors(const cJSON *report, const char *key, const char *labe
 
 static void print_text(const cJSON *report) {
     char text[64];
+    const char *producer = cli_json_string(report, "producer", "");
     printf(
-        "%-12s %s, opset %.0f, %s\n", "model", cli_json_string(report, "name", ""),
-        cli_json_number(report, "opset", 0), cli_json_string(report, "producer", ""));
+        "%-12s %s, opset %.0f%s%s\n", "model", cli_json_string(report, "name", ""),
+        cli_json_number(report, "opset", 0), producer[0] != '\0' ? ", " : "", producer);
     print_tensors(report, "inputs", "input");
     print_tensors(report, "outputs", "output");
     printf("%-12s %.0f\n", "nodes", cli_json_number(report, "nodes", 0));
@@ -76,10 +77,14 @@ static int print_report(const cli_args *args, const cli_io *io) {
     if (cli_given(args, FLAG_JSON)) {
         code = cli_print_json_text(text);
     } else {
-        cJSON *report = cJSON_Parse(text);
-        print_text(report);
-        cJSON_Delete(report);
-        code = cli_flush();
+        cJSON *report = NULL;
+        code = cli_parse_report(text, &report);
+        text = NULL;
+        if (code == 0) {
+            print_text(report);
+            cJSON_Delete(report);
+            code = cli_flush();
+        }
     }
     cleave_free(text);
     return code;

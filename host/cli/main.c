@@ -32,6 +32,8 @@ static void print_message(const char *kind, const char *text) {
             fputs("\\n", stderr);
         } else if (*at < 0x20 || *at == 0x7F) {
             fprintf(stderr, "\\x%02x", *at);
+        } else if (*at == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0) { /* U+0080 to U+009F */
+            fprintf(stderr, "\\x%02x", *++at);
         } else {
             fputc(*at, stderr);
         }

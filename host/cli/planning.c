@@ -85,12 +85,6 @@ int cli_simulate_plan(
     return code;
 }
 
-int cli_parse_report(char *text, cJSON **out_report) {
-    *out_report = cJSON_Parse(text);
-    cleave_free(text);
-    return *out_report != NULL ? 0 : cli_error(6, "out of host memory for the report");
-}
-
 /* Some four digits that count. */
 static void format_digits(double value, char *buffer, size_t capacity) {
     double size = fabs(value);

@@ -144,6 +144,7 @@ static int print_report(const cli_args *args, cli_io *io, const targets *files) 
     if (cli_given(args, FLAG_JSON)) {
         code = cli_print_json(report);
     } else {
+        cli_make_printable(report);
         print_text(report);
         code = cli_flush();
     }

@@ -69,10 +69,14 @@ static int verify_session(const cli_args *args, cli_io *io, cleave_binding *agai
         if (text != NULL && cli_given(args, FLAG_JSON)) {
             code = cli_print_json_text(text);
         } else if (text != NULL) {
-            cJSON *report = cJSON_Parse(text);
-            print_text(report);
-            cJSON_Delete(report);
-            code = cli_flush();
+            cJSON *report = NULL;
+            code = cli_parse_report(text, &report);
+            text = NULL;
+            if (code == 0) {
+                print_text(report);
+                cJSON_Delete(report);
+                code = cli_flush();
+            }
         }
         int failed = cli_fail(status);
         code = failed != 0 ? failed : code;

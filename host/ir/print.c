@@ -137,7 +137,9 @@ static void print_attrs(clv_text *text, const clv_node *node) {
     }
     clv_text_add(text, " {");
     for (size_t i = 0; i < node->num_attrs; i++) {
-        clv_text_add(text, "%s%s=", i == 0 ? "" : ", ", node->attrs[i].name);
+        clv_text_add(text, "%s", i == 0 ? "" : ", ");
+        print_name(text, node->attrs[i].name);
+        clv_text_add(text, "=");
         print_attr_value(text, &node->attrs[i]);
     }
     clv_text_add(text, "}");
@@ -153,7 +155,9 @@ static void print_operand(clv_text *text, const clv_graph *graph, clv_tensor_id 
 
 static void print_node(clv_text *text, const clv_graph *graph, const clv_node *node) {
     print_name(text, node->name);
-    clv_text_add(text, " = %s(", node->op_type);
+    clv_text_add(text, " = ");
+    clv_text_add_name(text, node->op_type);
+    clv_text_add(text, "(");
     for (size_t i = 0; i < node->num_inputs; i++) {
         bool is_added = node->epilogue != NULL && i == node->epilogue->first_input;
         clv_text_add(text, "%s", i == 0 ? "" : is_added ? "; " : ", ");

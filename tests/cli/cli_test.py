@@ -165,6 +165,32 @@ def names_with_control_characters():
 
 
 @test
+def names_that_are_no_text():
+    """Bytes that are no UTF-8, escape sequences and line ends: JSON stays valid (run() decodes all
+    output), and nothing of them reaches a terminal."""
+    with Folder() as at:
+        path = at("odd.onnx")
+        content = open(model("two"), "rb").read()
+        for name, odd in ((b"\x03add", b"\x03\xff\x1b\n"), (b"\x03sum", b"\x03\x1b\xff\x7f"),
+                          (b"\x03mul", b"\x03\xc2\x9bm"), (b"\x03two", b"\x03\x1b[2")):
+            assert name in content
+            content = content.replace(name, odd)
+        with open(path, "wb") as file:
+            file.write(content)
+        commands = [("inspect", path), ("run", path, "--input", "ones"), ("verify", path), ("plan", path),
+                    ("bench", path, "--requests", "1", "--per-op"),
+                    ("simulate", path), ("inspect", path, "--stage", "onnx"),
+                    ("inspect", path, "--stage", "schedule")]
+        for command in commands:
+            shown = run(*command).stdout
+            bad = [c for c in shown if (c < " " and c != "\n") or "\x7f" <= c < "\xa0"]
+            assert not bad, (command, shown)
+            run_json(*command)
+        table = run("bench", path, "--requests", "1", "--per-op", "-o", "csv").stdout
+        assert "\x1b" not in table and table.count("\n") == 6, table
+
+
+@test
 def bad_environment():
     base = ["run", model("two"), "--input", "random"]
     for value in ["abc", "-1", "1x", "99999999999"]:
@@ -559,6 +585,26 @@ def interrupt():
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted" in stderr, (process.returncode, stderr)
+
+
+@test
+def interrupt_while_reading():
+    """From a pipe that nothing comes out of, and one that nobody has opened."""
+    with Folder() as at:
+        os.mkfifo(at("pipe"))
+        for path in ["/dev/stdin", at("pipe")]:
+            process = subprocess.Popen([BINARY, "inspect", path], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            time.sleep(1.0)  # long enough to be reading; short of it the signal ends it as well
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            finally:
+                _, stderr = process.communicate()
+            assert process.returncode == 130 and b"interrupted" in stderr, (path, process.returncode, stderr)
 
 
 @test

@@ -80,6 +80,7 @@ static void json_is_escaped(void **state) {
     check_escaped(clv_text_add_json, "", "\"\"");
     check_escaped(clv_text_add_json, "a\"b\\c/", "\"a\\\"b\\\\c/\"");
     check_escaped(clv_text_add_json, "\n\t\r\x01\x1f", "\"\\n\\t\\u000d\\u0001\\u001f\"");
+    check_escaped(clv_text_add_json, "\x7f\xc2\x9b\xc2\xa0", "\"\\u007f\\u009b\xc2\xa0\"");
     check_escaped(
         clv_text_add_json, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82",
         "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82\"");
@@ -116,6 +117,10 @@ static void invalid_utf8_is_replaced(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_escaped(clv_text_add_json, cases[i].from, cases[i].expected);
     }
+    check_escaped(clv_text_add_utf8, "", "");
+    check_escaped(clv_text_add_utf8, "a\xff\xc3\xa9\n\xc3", "a\xef\xbf\xbd\xc3\xa9\n\xef\xbf\xbd");
+    check_escaped(clv_text_add_utf8, "\xe2\x82\xac", "\xe2\x82\xac");
+    check_escaped(clv_text_add_name, "a\x1b[\n\x7f\xc2\x9b\xff\xc3\xa9", "a?[????\xc3\xa9");
 }
 
 /* In a locale that writes 1,5 our text still says 1.5. Systems without such a locale skip this. */
