@@ -10,12 +10,12 @@
 
 void clv_externals_init(clv_externals *externals, clv_graph *graph, const char *model_path) {
     *externals = (clv_externals){.graph = graph, .model_path = model_path};
-    clv_name_map_init(&externals->files);
+    clv_name_map_init(&externals->locations);
 }
 
 void clv_externals_deinit(clv_externals *externals) {
-    clv_name_map_deinit(&externals->files);
-    clv_free(externals->mapped);
+    clv_name_map_deinit(&externals->locations);
+    clv_free(externals->files);
     *externals = (clv_externals){0};
 }
 
@@ -73,7 +73,8 @@ static clv_status *check_location(const char *location) {
 }
 
 /* What the file system says: links are followed, and the end must lie in the folder. */
-static clv_status *check_resolved(const char *location, const char *folder, const char *resolved) {
+static clv_status *check_resolved(
+    const char *location, const char *folder, const char *resolved, clv_external_file *out_file) {
     size_t length = strlen(folder);
     bool inside = strncmp(resolved, folder, length) == 0 &&
                   (resolved[length] == '/' || strcmp(folder, "/") == 0);
@@ -88,14 +89,40 @@ static clv_status *check_resolved(const char *location, const char *folder, cons
     if (!S_ISREG(info.st_mode)) {
         return CLV_ERROR(MALFORMED, "external data '%s' is not a regular file", location);
     }
+    out_file->device = (uint64_t)info.st_dev;
+    out_file->inode = (uint64_t)info.st_ino;
     return NULL;
 }
 
-static clv_status *open_file(
-    clv_externals *externals, const char *location, const clv_mapped_file **out_file) {
+static clv_status *map_file(
+    clv_externals *externals, const char *resolved, const clv_external_file *file,
+    uint32_t *out_index) {
+    clv_mapped_file mapped;
+    for (size_t i = 0; i < externals->num_files; i++) {
+        const clv_external_file *known = &externals->files[i];
+        if (known->device == file->device && known->inode == file->inode) {
+            *out_index = (uint32_t)i;
+            return NULL;
+        }
+    }
+    if (!clv_array_reserve(
+            (void **)&externals->files, &externals->capacity, externals->num_files + 1,
+            sizeof *externals->files)) {
+        return CLV_NO_ARENA("external data");
+    }
+    clv_external_file *added = &externals->files[externals->num_files];
+    *added = *file;
+    CLV_TRY(clv_file_map(resolved, &mapped));
+    CLV_TRY(clv_onnx_keep_mapping(externals->graph, &mapped, &added->mapped));
+    *out_index = (uint32_t)externals->num_files++;
+    return NULL;
+}
+
+static clv_status *open_file(clv_externals *externals, const char *location, uint32_t *out_index) {
     char *path = clv_path_beside_copy(externals->model_path, location);
     char *folder_dot = clv_path_beside_copy(externals->model_path, ".");
     char *folder = NULL, *resolved = NULL; /* of realpath: freed with free */
+    clv_external_file file = {0};
     clv_status *status = NULL;
     if (path == NULL || folder_dot == NULL) {
         status = CLV_NO_ARENA("a path");
@@ -107,10 +134,8 @@ static clv_status *open_file(
         status = CLV_ERROR(IO, "external data '%s': %s", location, strerror(errno));
         goto done;
     }
-    CLV_TRY_DONE(check_resolved(location, folder, resolved));
-    clv_mapped_file file;
-    CLV_TRY_DONE(clv_file_map(resolved, &file));
-    CLV_TRY_DONE(clv_onnx_keep_mapping(externals->graph, &file, out_file));
+    CLV_TRY_DONE(check_resolved(location, folder, resolved, &file));
+    CLV_TRY_DONE(map_file(externals, resolved, &file, out_index));
 done:
     clv_free(path);
     clv_free(folder_dot);
@@ -121,20 +146,18 @@ done:
 
 static clv_status *find_file(
     clv_externals *externals, const char *location, const clv_mapped_file **out_file) {
-    const uint32_t *known = clv_name_map_find(&externals->files, location);
+    const uint32_t *known = clv_name_map_find(&externals->locations, location);
+    uint32_t index = 0;
     if (known != NULL) {
-        *out_file = externals->mapped[*known];
+        *out_file = externals->files[*known].mapped;
         return NULL;
     }
     CLV_TRY(check_location(location));
-    CLV_TRY(open_file(externals, location, out_file));
-    if (!clv_array_reserve(
-            (void **)&externals->mapped, &externals->capacity, externals->num_mapped + 1,
-            sizeof *externals->mapped) ||
-        !clv_name_map_set(&externals->files, location, (uint32_t)externals->num_mapped)) {
+    CLV_TRY(open_file(externals, location, &index));
+    if (!clv_name_map_set(&externals->locations, location, index)) {
         return CLV_NO_ARENA("external data");
     }
-    externals->mapped[externals->num_mapped++] = *out_file;
+    *out_file = externals->files[index].mapped;
     return NULL;
 }
 

@@ -1,4 +1,5 @@
-/* External data: files beside the model that hold tensor bytes. Each is mapped once. */
+/* External data: files beside the model that hold tensor bytes. Each is mapped once, however its
+ * path is written. */
 #ifndef CLV_ONNX_EXTERNAL_H
 #define CLV_ONNX_EXTERNAL_H
 
@@ -6,12 +7,17 @@
 #include "host/ir/graph.h"
 #include "onnx/onnx.pb-c.h"
 
+typedef struct clv_external_file {
+    const struct clv_mapped_file *mapped;
+    uint64_t device, inode; /* what tells it from other files */
+} clv_external_file;
+
 typedef struct clv_externals {
     clv_graph *graph;       /* keeps the mappings */
     const char *model_path; /* its folder is the only one that files may lie in */
-    clv_name_map files;     /* location -> index into mapped */
-    const struct clv_mapped_file **mapped;
-    size_t num_mapped, capacity;
+    clv_name_map locations; /* location -> index into files */
+    clv_external_file *files;
+    size_t num_files, capacity;
 } clv_externals;
 
 void clv_externals_init(clv_externals *externals, clv_graph *graph, const char *model_path);

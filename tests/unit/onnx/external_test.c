@@ -121,12 +121,14 @@ static void data_beside_the_model_is_mapped(void **state) {
 
 static void one_file_is_mapped_once(void **state) {
     (void)state;
+    static const char *const spellings[] = {"w.bin", "./w.bin", ".//./w.bin", "inward"};
     pb graph = relu_graph();
     for (int i = 0; i < 8; i++) {
         char name[8], offset[8];
         snprintf(name, sizeof name, "w%d", i);
         snprintf(offset, sizeof offset, "%d", 4 * i);
-        pb_message(&graph, GRAPH_INITIALIZER, external_tensor(name, "1", "w.bin", offset, "4"));
+        pb_message(
+            &graph, GRAPH_INITIALIZER, external_tensor(name, "1", spellings[i % 4], offset, "4"));
     }
     pb model = finish(graph);
     write_file("model/m.onnx", model.data, model.bytes);
