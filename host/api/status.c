@@ -47,8 +47,8 @@ int cleave_code_exit(cleave_code code) {
     return clv_code_exit((clv_code)code);
 }
 
-/* What the log and progress sinks of the base module call; set before threads start, as the
- * header says. */
+/* What the log sink of the base module calls: changed only while that is not set, by one thread at
+ * a time, as the header says. */
 static struct {
     void (*log)(void *context, cleave_log_level level, const char *message);
     void *context;

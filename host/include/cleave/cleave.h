@@ -10,14 +10,27 @@
  *         status = cleave_session_run(session, inputs, num_inputs, outputs, num_outputs);
  *     }
  *
- * Errors     Whatever can fail returns a status: NULL for success, else an object that the caller
- * destroys. The library never prints, aborts or exits. Ownership  create/load hand over an object,
- * destroy takes it back; destroy(NULL) is fine. What another function returns is borrowed, until
- * the object that it was asked of is destroyed. Threads    Models and sessions may be used by many
- * threads at once; as many
- * requests of one session as its depth run at once, others wait. Destroying an object needs it for
- * oneself. A tensor belongs to its caller. Text       Reports are JSON objects, one for each
- * call, whose fields docs/json.md describes; free with cleave_free.
+ * Errors. Whatever can fail returns a status: NULL for success, else an object that the caller
+ * destroys. The library never prints, aborts or exits.
+ *
+ * Ownership. create/load hand over an object, destroy takes it back; destroy(NULL) is fine. What
+ * another function returns is borrowed, until the object that it was asked of is destroyed.
+ *
+ * Threads. Models and sessions may be used by many threads at once; as many requests of one session
+ * as its depth run at once, others wait. Destroying an object needs it for oneself. A tensor
+ * belongs to its caller.
+ *
+ * Environment. The first call that looks for devices sets PATH and PoCL's POCL_DEVICES where they
+ * are not set, and POCL_CACHE_DIR where its folder cannot be written; programs that are started
+ * later inherit them. In C no other thread may call getenv meanwhile: have one such call
+ * (cleave_devices_report, say) return before threads are started.
+ *
+ * Files. Models and their external data are mapped, and read as they are needed until a session has
+ * packed its weights. A file that is cut short meanwhile ends the process with SIGBUS, as it does
+ * with any mapped file: replace files by renaming a new one over them.
+ *
+ * Text. Reports are JSON objects in UTF-8, one for each call, whose fields docs/json.md describes;
+ * free with cleave_free. What names have that is no UTF-8 is U+FFFD there.
  */
 #ifndef CLEAVE_CLEAVE_H
 #define CLEAVE_CLEAVE_H
@@ -77,12 +90,14 @@ typedef enum cleave_log_level {
     CLEAVE_LOG_DEBUG
 } cleave_log_level;
 
-/* Called from any thread, one call at a time. NULL (the default): silence. */
+/* Called from any thread, one call at a time. NULL (the default): silence. The sink must call
+ * nothing of cleave: a lock is held that logging and setting sinks take. Once this returns, the old
+ * sink is not in use. It may be called at any time, but by one thread at a time. */
 CLEAVE_API void cleave_set_log(
     void (*sink)(void *context, cleave_log_level level, const char *message), void *context,
     cleave_log_level level);
 /* Progress of long steps (compiling kernels, packing weights): done of total, total 0 where
- * unknown. */
+ * unknown. The same holds for the sink. */
 CLEAVE_API void cleave_set_progress(
     void (*sink)(void *context, const char *what, double done, double total), void *context);
 /* Makes long calls of every thread return CANCELLED at their next step, until called with false.
@@ -147,12 +162,7 @@ typedef struct cleave_picture_options {
     size_t num_mean, num_std; /* 0: none; 1: for all channels */
 } cleave_picture_options;
 
-/* Reads .npy, .npz (`entry`, else an entry of the wanted name, else the only one), .png or .pb
- * (TensorProto).
- *
- * wanted  name, type and shape the tensor is for (type NONE, -1: free); pictures and generated
- * tensors take their form from it
- */
+/* What a tensor is, or has to be. */
 typedef struct cleave_tensor_info {
     const char *name;
     cleave_dtype dtype;
@@ -161,6 +171,17 @@ typedef struct cleave_tensor_info {
     const char *dim_names[CLEAVE_MAX_RANK]; /* of free dimensions, or NULL */
 } cleave_tensor_info;
 
+/* Reads .npy, .npz (the entry of the wanted name, else the only one), .png or .pb (TensorProto).
+ *
+ * wanted      name, type and shape the tensor is for. Type NONE, rank -1 and dimensions -1 are
+ *             free, but a picture takes its form from them: it needs the type and the rank, with
+ *             1 or 3 channels
+ * picture     how a picture becomes numbers; NULL: as it is
+ * out_tensor  the caller destroys it; empty on failure
+ * errors      IO; MALFORMED: not such a file, or it does not fit what is wanted; UNSUPPORTED: a
+ *             type, or a picture for such a tensor; USAGE: an extension that is none of these;
+ *             NO_MEMORY
+ */
 CLEAVE_API cleave_status *cleave_tensor_read(
     const char *path, const cleave_tensor_info *wanted, const cleave_picture_options *picture,
     cleave_tensor *out_tensor);
@@ -227,8 +248,9 @@ typedef struct cleave_options {
     /* For plans only. */
     const char *machine; /* FILE.json, or one line of text (docs/machines.md), instead of devices */
     const char *times;   /* FILE.json: node or type to microseconds (docs/tasks.md) */
-    bool profile;        /* time every step (bench --per-op); costs some speed */
-    bool keep_tensors;   /* every tensor keeps memory of its own, so that verify can compare each */
+    /* For sessions only. */
+    bool profile;      /* time every step (bench --per-op); costs some speed */
+    bool keep_tensors; /* every tensor keeps memory of its own, so that verify can compare each */
 } cleave_options;
 
 /* An input as far as `options` (dims, shapes, inputs) give it: dimensions still free stay -1. Names
@@ -240,6 +262,12 @@ CLEAVE_API cleave_status *cleave_model_bind_input(
 typedef struct cleave_session cleave_session;
 
 /* Plans, compiles kernels, packs weights, allocates. The model may be destroyed before the session.
+ *
+ * errors  USAGE: an option, a free dimension without a size, a value that shapes depend on and that
+ *         is not given; NO_DEVICE; MALFORMED: the model or the plan file; UNSUPPORTED: an operator,
+ *         named with its node, or what sessions cannot do with these units; NO_MEMORY: also over a
+ *         unit's declared limit; DEVICE_FAILED: kernels that its driver does not compile; IO: the
+ *         plan file; CANCELLED
  */
 CLEAVE_API cleave_status *cleave_session_create(
     cleave_model *model, const cleave_options *options, cleave_session **out_session);
