@@ -321,7 +321,8 @@ static const clv_variant variants[] = {
     },
     {
         .name = "blocked",
-        .summary = "CPUs, channels in blocks: register tiles of positions by output channels",
+        .summary = "CPUs, channels in blocks: register tiles of positions by output channels; "
+                   "groups that share a block share infinities and NaN too",
         .fits = clv_conv_blocked_fits,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_blocked_layouts,
@@ -346,7 +347,7 @@ static const clv_variant variants[] = {
     {
         .name = "winograd",
         .summary = "CPUs, channels in blocks, 3x3 at stride 1: F(4x4, 3x3), a quarter of the "
-                   "multiplications",
+                   "multiplications; outputs of a tile share infinities and NaN",
         .error = 1e-4f,
         .fits = clv_conv_winograd_fits,
         .takes_epilogue = clv_conv_takes_epilogue,
