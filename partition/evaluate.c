@@ -128,6 +128,20 @@ double clv_piece_time_us(
     return time_us + costs->machine->units[piece->unit].launch_us;
 }
 
+double clv_piece_traffic_us(
+    const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece) {
+    const clv_unit *unit = &costs->machine->units[piece->unit];
+    double memory = costs->machine->memories[unit->memory].bandwidth;
+    if (isinf(memory)) {
+        return 0;
+    }
+    size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[piece->unit];
+    double full_us = costs->traffic_us[at] * fmin(unit->bandwidth, memory) / memory;
+    return fmin(
+        full_us * piece_share(costs, task, placement, piece),
+        clv_piece_time_us(costs, task, placement, piece));
+}
+
 /* Positions `low` to `high` of the tensor's axis that a piece needs, as parts of its extent; false:
  * the whole tensor. */
 static bool needed_range(
@@ -347,15 +361,11 @@ static clv_status *add_task(
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         const clv_piece *piece = &group->pieces[p->first_piece + k];
         const clv_unit *unit = &costs->machine->units[piece->unit];
-        double bandwidth = costs->machine->memories[unit->memory].bandwidth;
         double time_us = clv_piece_time_us(costs, task, p, piece);
         longest_us = fmax(longest_us, time_us);
         add_load(ev, &ev->unit_us[piece->unit], share * time_us);
-        if (!isinf(bandwidth)) {
-            double traffic_us = share * piece_share(costs, task, p, piece) *
-                                workload->tasks[task].traffic_bytes / bandwidth * 1e6;
-            add_load(ev, &ev->memory_us[unit->memory], traffic_us);
-        }
+        add_load(
+            ev, &ev->memory_us[unit->memory], share * clv_piece_traffic_us(costs, task, p, piece));
     }
     ev->serial_us += longest_us;
     uint32_t holders = num_holders(workload, task, p);

@@ -57,6 +57,9 @@ void clv_evaluator_destroy(clv_evaluator *ev);
 /* Time of a piece of a task alone on its unit, launch counted. */
 double clv_piece_time_us(
     const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece);
+/* Of that, how long the unit's memory would take for its traffic at full bandwidth. */
+double clv_piece_traffic_us(
+    const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece);
 /* Bytes of tensor `input` of `task` that its piece needs out of one piece of the producer's; both
  * placements may be whole. `producer` NULL: an input of the workload. */
 double clv_piece_bytes(
@@ -75,6 +78,12 @@ clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double
 /* The largest load; *out_where (may be NULL) is its index: units, then directions of links, then
  * memories. */
 double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where);
+/* Periods of groups that run at the same time, each as fast as it can, where units on one memory
+ * want more bandwidth than it has: into out_us[num_groups]. 0 where nothing is slowed down, or
+ * where it is not told: with units that need one another's results in a circle (sharing.c). Of the
+ * groups, depth and latency must be known. */
+clv_status *clv_evaluate_sharing(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, double *out_us) CLV_CHECKED;
 /* Of one request alone, in the group's order, on links too; a serial group does one thing after
  * another: what the last clv_evaluate_loads found for it.
  * `out_start_us` [num_tasks] may be NULL. */

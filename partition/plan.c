@@ -21,6 +21,22 @@ void clv_plan_destroy(clv_plan *plan) {
 
 /* --- what is said about a plan --- */
 
+/* The memory that is most asked for, where units that share it slow each other down; else NULL. */
+static const char *find_shared_memory(const clv_evaluator *ev, const clv_plan *plan) {
+    const clv_machine *machine = ev->costs->machine;
+    bool is_slowed = false;
+    uint32_t most = 0;
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        const clv_group *group = &plan->groups[g];
+        double alone_us = fmax(group->bound_us, group->latency_us / group->depth);
+        is_slowed = is_slowed || group->period_us > alone_us * (1 + 1e-9);
+    }
+    for (uint32_t i = 1; i < machine->num_memories; i++) {
+        most = ev->memory_us[i] > ev->memory_us[most] ? i : most;
+    }
+    return is_slowed ? machine->memories[most].name : NULL;
+}
+
 /* Names what sets the period. */
 static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
     const clv_machine *machine = ev->costs->machine;
@@ -30,7 +46,11 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
         CLV_TRY(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
     }
     double bound_us = clv_evaluate_bound(ev, &where);
-    if (plan->objective == CLV_LATENCY || bound_us < plan->period_us * (1 - 1e-9)) {
+    const char *shared = find_shared_memory(ev, plan);
+    if (plan->objective != CLV_LATENCY && shared != NULL && bound_us < plan->period_us) {
+        plan->limit =
+            clv_arena_printf(&plan->arena, "bandwidth of memory %s, which units share", shared);
+    } else if (plan->objective == CLV_LATENCY || bound_us < plan->period_us * (1 - 1e-9)) {
         plan->limit = clv_arena_printf(
             &plan->arena, "%s; most loaded is %s",
             plan->depth <= 1                            ? "one request at a time"
@@ -194,7 +214,7 @@ static clv_status *find_period(
     return NULL;
 }
 
-static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan) {
+static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan, double *shared_us) {
     double slowest_us = 0;
     plan->latency_us = (double)INFINITY;
     for (uint32_t g = 0; g < plan->num_groups; g++) {
@@ -206,11 +226,14 @@ static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan) {
         CLV_TRY(find_period(ev->costs, group, group->depth, &group->period_us));
         plan->latency_us = fmin(plan->latency_us, group->latency_us);
         plan->depth += group->depth;
-        slowest_us = fmax(slowest_us, group->share * group->period_us);
     }
+    CLV_TRY(clv_evaluate_sharing(ev, plan->groups, plan->num_groups, shared_us));
     clv_evaluate_begin(ev);
     for (uint32_t g = 0; g < plan->num_groups; g++) {
-        CLV_TRY(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
+        clv_group *group = &plan->groups[g];
+        group->period_us = fmax(group->period_us, shared_us[g]);
+        slowest_us = fmax(slowest_us, group->share * group->period_us);
+        CLV_TRY(clv_evaluate_loads(ev, group, group->share));
     }
     plan->period_us = fmax(clv_evaluate_bound(ev, NULL), slowest_us);
     return NULL;
@@ -229,11 +252,15 @@ clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
     uint32_t *units;
     clv_evaluator *ev;
     clv_status *status = NULL;
+    double *shared_us = clv_arena_alloc(&plan->arena, plan->num_groups, sizeof *shared_us);
+    if (shared_us == NULL) {
+        return NO_MEMORY_HERE();
+    }
     CLV_TRY(list_units(costs, &plan->arena, &units));
     CLV_TRY(clv_evaluator_create(costs, &ev));
     problem.units = units;
     problem.ev = ev;
-    CLV_TRY_DONE(measure_groups(ev, plan));
+    CLV_TRY_DONE(measure_groups(ev, plan, shared_us));
     CLV_TRY_DONE(find_memory(ev, plan));
     CLV_TRY_DONE(find_limit(ev, plan));
     status = find_best_single(&problem, plan);
@@ -327,12 +354,53 @@ static clv_status *find_period_at(
     return status;
 }
 
+/* Groups with as many requests in flight as `depth` has for each; those that have none are left
+ * out. Returns how many there are. */
+static uint32_t deal_depth(const clv_plan *plan, uint32_t depth, clv_group *out_groups) {
+    uint32_t count = 0;
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        uint32_t own = depth / plan->num_groups + (g < depth % plan->num_groups ? 1 : 0);
+        if (own > 0) {
+            out_groups[count] = plan->groups[g];
+            out_groups[count++].depth = own;
+        }
+    }
+    return count;
+}
+
+static clv_status *fill_depth(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, double *shared_us,
+    clv_plan_depth *row) {
+    double rate = 0;
+    CLV_TRY(clv_evaluate_sharing(ev, groups, num_groups, shared_us));
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        const clv_group *group = &groups[g];
+        double alone_us;
+        CLV_TRY(find_period_at(ev->costs, group, group->depth, &alone_us));
+        rate += 1 / fmax(fmax(alone_us, shared_us[g]), 1e-12);
+        CLV_TRY(clv_evaluate_memory(ev, group, group->depth));
+    }
+    row->period_us = fmax(row->period_us, 1 / rate);
+    row->fits = clv_evaluate_fits(ev);
+    for (uint32_t i = 0; i < ev->costs->machine->num_units; i++) {
+        row->memory_bytes += ev->held[i];
+    }
+    return NULL;
+}
+
 clv_status *clv_plan_depths(
     const clv_costs *costs, const clv_plan *plan, uint32_t max_depth, clv_plan_depth *out_rows) {
-    clv_evaluator *ev;
+    clv_evaluator *ev = NULL;
     uint64_t failures = clv_memory_failures();
     clv_status *status = NULL;
-    CLV_TRY(clv_evaluator_create(costs, &ev));
+    clv_group *groups = clv_alloc_zeroed(plan->num_groups, sizeof *groups);
+    double *shared_us = clv_alloc_zeroed(plan->num_groups, sizeof *shared_us);
+    if (groups == NULL || shared_us == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
+    CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
     clv_evaluate_begin(ev);
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         CLV_TRY_DONE(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
@@ -340,26 +408,13 @@ clv_status *clv_plan_depths(
     double bound_us = clv_evaluate_bound(ev, NULL);
     for (uint32_t d = 1; d <= max_depth; d++) {
         clv_plan_depth *row = &out_rows[d - 1];
-        double rate = 0;
-        *row = (clv_plan_depth){.depth = d};
-        clv_evaluate_begin(ev);
-        for (uint32_t g = 0; g < plan->num_groups; g++) {
-            const clv_group *group = &plan->groups[g];
-            uint32_t own = d / plan->num_groups + (g < d % plan->num_groups ? 1 : 0);
-            if (own > 0) {
-                double period_us;
-                CLV_TRY_DONE(find_period_at(costs, group, own, &period_us));
-                rate += 1 / fmax(period_us, 1e-12);
-            }
-            CLV_TRY_DONE(clv_evaluate_memory(ev, group, own));
-        }
-        row->period_us = fmax(bound_us, 1 / rate);
-        row->fits = clv_evaluate_fits(ev);
-        for (uint32_t i = 0; i < costs->machine->num_units; i++) {
-            row->memory_bytes += ev->held[i];
-        }
+        uint32_t num_groups = deal_depth(plan, d, groups);
+        *row = (clv_plan_depth){.depth = d, .period_us = bound_us};
+        CLV_TRY_DONE(fill_depth(ev, groups, num_groups, shared_us, row));
     }
 done:
+    clv_free(groups);
+    clv_free(shared_us);
     clv_evaluator_destroy(ev);
     return own_up(status, failures);
 }

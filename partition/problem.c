@@ -141,12 +141,15 @@ static clv_status *fit_depths(const clv_problem *problem, clv_draft *draft, bool
     }
 }
 
-static clv_status *score_together(const clv_problem *problem, clv_draft *draft) {
+/* Periods, shares in proportion to speed; `shared_us` is scratch. */
+static clv_status *score_together(const clv_problem *problem, clv_draft *draft, double *shared_us) {
     double rate = 0;
     draft->latency_us = (double)INFINITY;
     draft->depth = 0;
+    CLV_TRY(clv_evaluate_sharing(problem->ev, draft->groups, draft->num_groups, shared_us));
     for (uint32_t g = 0; g < draft->num_groups; g++) {
         clv_group *group = &draft->groups[g];
+        group->period_us = fmax(group->period_us, shared_us[g]);
         draft->latency_us = fmin(draft->latency_us, group->latency_us);
         draft->depth += group->depth;
         rate += 1 / fmax(group->period_us, 1e-12);
@@ -190,7 +193,13 @@ clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) {
     for (uint32_t g = 0; is_lower && g < draft->num_groups; g++) {
         CLV_TRY(measure_blocking(problem, draft->groups[g].depth, &draft->groups[g]));
     }
-    return score_together(problem, draft);
+    double *shared_us = clv_alloc_zeroed(draft->num_groups, sizeof *shared_us);
+    if (shared_us == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    clv_status *status = score_together(problem, draft, shared_us);
+    clv_free(shared_us);
+    return status;
 }
 
 bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const clv_draft *b) {

@@ -235,25 +235,44 @@ static uint32_t find_idle(clv_clock *c, uint32_t planned) {
 /* --- transfers that occupy units too --- */
 
 /* A unit that cannot overlap does its launches and its transfers in one order, that of their
- * numbers: what comes first is not passed by what would keep the unit busy for longer than the
- * first has to wait for its link or its other unit. So no transfer is put off for ever, and no unit
- * waits for one while there is time for something else. */
+ * numbers. A launch passes a transfer that comes first but has to wait for its link or its other
+ * unit, if it is over by then; and if not, on the one of the transfer's two units that has more to
+ * do in the run, as long as it is of the same request or the next: it is the other one that stands
+ * still until both are free. So no transfer is
+ * put off for ever, and what sets the pace waits for nobody. */
 
 static double free_at_us(const clv_clock *c, uint32_t resource) {
     uint32_t step = c->running[resource];
     return step != NONE ? fmax(c->run->end_us[step], c->now_us) : c->now_us;
 }
 
-/* When all that a transfer occupies will be free. */
-static double may_start_at_us(const clv_clock *c, uint32_t send) {
+/* When all that a transfer occupies will be free, and has done what is ready and comes first. */
+static double may_start_at_us(const clv_clock *c, uint32_t send, uint32_t from_unit) {
     const clv_schedule_step *step = &c->schedule->steps[send];
     double when_us = c->now_us;
     for (int k = shares_link(c, step) ? 1 : 0; k < CLV_STEP_RESOURCES; k++) {
-        if (step->resources[k] != NONE) {
-            when_us = fmax(when_us, free_at_us(c, step->resources[k]));
+        uint32_t r = step->resources[k];
+        if (r == NONE || r == from_unit) {
+            continue;
         }
+        double free_us = free_at_us(c, r);
+        if (k > 0 && c->ready[r].count > 0 && c->ready[r].items[0] < send) {
+            free_us += c->schedule->steps[c->ready[r].items[0]].duration_us;
+        }
+        when_us = fmax(when_us, free_us);
     }
     return when_us;
+}
+
+/* Whether a unit has more to do than the other one of a transfer; false where it has no other. */
+static bool has_more_to_do(const clv_clock *c, uint32_t unit, uint32_t send) {
+    const clv_schedule_step *step = &c->schedule->steps[send];
+    uint32_t other = step->resources[step->resources[1] == unit ? 2 : 1];
+    if (other == NONE) {
+        return false;
+    }
+    double own_us = c->work_us[unit], other_us = c->work_us[other];
+    return own_us > other_us || (own_us == other_us && unit < other);
 }
 
 /* Whether a launch may go before the transfers that wait for its unit. */
@@ -264,8 +283,12 @@ static bool may_pass(const clv_clock *c, uint32_t index, uint32_t unit, double d
     }
     uint32_t first = joint->items[0];
     uint32_t ahead = c->ready[c->schedule->steps[first].resources[0]].items[0];
-    double when_us = fmax(may_start_at_us(c, first), may_start_at_us(c, ahead));
-    return when_us > c->now_us && c->now_us + duration_us <= when_us;
+    double when_us = fmax(may_start_at_us(c, first, unit), may_start_at_us(c, ahead, unit));
+    bool is_over = c->now_us + duration_us <= when_us;
+    uint32_t own = c->schedule->steps[index].request;
+    uint32_t oldest = c->schedule->steps[first].request;
+    bool is_near = own == oldest || own == c->request_after[oldest];
+    return when_us > c->now_us && (is_over || (is_near && has_more_to_do(c, unit, first)));
 }
 
 /* Whether a transfer is the first of all that its units could do. */
@@ -305,15 +328,22 @@ static void leave_queues(clv_clock *c, uint32_t send) {
     }
 }
 
-/* The units of a link's next transfer may do something else if it has to wait for longer. */
-static bool mark_units(clv_clock *c, uint32_t link) {
+/* Units of the transfers that wait for what has just begun on a unit or link may do something else
+ * if they have to wait for longer than they thought: those of the first few in a heap. */
+static bool mark_units(clv_clock *c, uint32_t resource) {
+    enum { FEW = 8 };
     bool ok = true;
-    if (!c->has_joint || link < c->machine->num_units || c->ready[link].count == 0) {
+    if (!c->has_joint) {
         return true;
     }
-    const clv_schedule_step *step = &c->schedule->steps[c->ready[link].items[0]];
-    for (int k = 1; k < CLV_STEP_RESOURCES; k++) {
-        ok = ok && (step->resources[k] == NONE || mark(c, step->resources[k]));
+    const clv_clock_heap *heap =
+        resource < c->machine->num_units ? &c->joint[resource] : &c->ready[resource];
+    for (size_t i = 0; i < heap->count && i < FEW; i++) {
+        const clv_schedule_step *step = &c->schedule->steps[heap->items[i]];
+        for (int k = 1; k < CLV_STEP_RESOURCES; k++) {
+            uint32_t unit = step->resources[k];
+            ok = ok && (unit == NONE || c->running[unit] != NONE || mark(c, unit));
+        }
     }
     return ok;
 }
@@ -541,6 +571,8 @@ clv_status *clv_clock_run(
     }
     if (status == NULL) {
         clock.run->is_dynamic = clock.mode == CLV_CLOCK_DYNAMIC;
+        clock.run->dispatch_us = clock.run->is_dynamic ? clock.dispatch_us : 0;
+        clock.run->is_of_clock = true;
         *out_run = clock.run;
         clock.run = NULL;
     }

@@ -11,7 +11,7 @@ void clv_clock_deinit(clv_clock *c) {
         c->after,        c->first_after,  c->is_ready,      c->left_us,         c->updated_us,
         c->rate,         c->want,         c->running,       c->next_in_order,   c->is_marked,
         c->held_bytes,   c->next_request, c->request_after, c->left_in_request, c->events,
-        c->marked.items, c->stale.items,  c->is_idle};
+        c->marked.items, c->stale.items,  c->is_idle,       c->work_us};
     for (uint32_t i = 0; c->ready != NULL && i < c->schedule->num_resources; i++) {
         clv_free(c->ready[i].items);
     }
@@ -71,9 +71,10 @@ static bool allocate(clv_clock *c) {
            NEW(c->ready, resources) && NEW(c->is_marked, resources) &&
            NEW(c->free_slots, c->machine->num_units) && NEW(c->idle, c->machine->num_units) &&
            NEW(c->is_idle, c->machine->num_units) && NEW(c->joint, c->machine->num_units) &&
-           NEW(c->held_bytes, c->machine->num_units) && NEW(c->next_request, s->num_groups) &&
-           NEW(c->request_after, s->num_requests) && NEW(c->left_in_request, s->num_requests) &&
-           NEW(c->pools, c->num_pools) && NEW(c->events, steps);
+           NEW(c->work_us, c->machine->num_units) && NEW(c->held_bytes, c->machine->num_units) &&
+           NEW(c->next_request, s->num_groups) && NEW(c->request_after, s->num_requests) &&
+           NEW(c->left_in_request, s->num_requests) && NEW(c->pools, c->num_pools) &&
+           NEW(c->events, steps);
 }
 
 /* Who waits for each step, from who each step waits for. */
@@ -105,12 +106,28 @@ static void link_steps(clv_clock *c) {
     }
 }
 
+/* What each unit has to do, planned. */
+static void add_work(clv_clock *c) {
+    const clv_schedule *s = c->schedule;
+    for (uint64_t i = 0; i < s->num_steps; i++) {
+        for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+            uint32_t r = s->steps[i].resources[k];
+            if (r < c->machine->num_units) {
+                c->work_us[r] += s->steps[i].duration_us;
+            }
+        }
+    }
+}
+
 clv_status *clv_clock_prepare(clv_clock *c) {
     const clv_schedule *s = c->schedule;
     if (!allocate(c)) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for the clock");
     }
     link_steps(c);
+    if (c->has_joint) {
+        add_work(c);
+    }
     for (uint32_t i = 0; i < s->num_resources; i++) {
         c->running[i] = NONE;
         c->next_in_order[i] = s->order_offsets != NULL ? s->order_offsets[i] : 0;

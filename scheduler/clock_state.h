@@ -36,6 +36,7 @@ typedef struct clv_clock {
     clv_clock_heap *ready;
     bool *is_marked;
     /* by unit */
+    double *work_us;       /* of all its steps, where some occupy several resources */
     clv_clock_heap *joint; /* transfers that are ready and occupy it too */
     clv_clock_heap *free_slots;
     clv_clock_heap *idle; /* DYNAMIC, by the first unit of a crew: units that may be free */

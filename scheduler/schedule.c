@@ -233,6 +233,7 @@ clv_status *clv_schedule_create(
     }
     s->costs = costs;
     s->plan = plan;
+    s->request = *request;
     s->num_requests = request->num_requests;
     s->num_groups = plan->num_groups;
     s->num_resources = costs->machine->num_units + 2 * costs->machine->num_links;

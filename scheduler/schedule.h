@@ -50,11 +50,20 @@ typedef struct clv_run {
     uint32_t *slots_used;   /* [num_units]: output buffers that it took */
     uint64_t *buffer_bytes; /* [num_units]: most that outputs held at once */
     bool is_dynamic;        /* whoever of a crew was free took what was ready */
+    double dispatch_us;     /* then: of a launch */
+    bool is_of_clock;       /* else measured */
 } clv_run;
+
+typedef struct clv_schedule_request {
+    uint32_t num_requests;
+    uint32_t depth;      /* in flight over all groups, one at least in each; or CLV_DEPTH_... */
+    uint32_t num_chunks; /* 0, 1: none; else tasks that can be cut are, in as many pieces at most */
+} clv_schedule_request;
 
 typedef struct clv_schedule {
     const clv_costs *costs; /* borrowed, as is the plan */
     const clv_plan *plan;
+    clv_schedule_request request; /* that it was made for */
     uint32_t num_requests, num_groups;
     uint32_t *group_of_request; /* [num_requests] */
     uint32_t *depth_of_group;   /* [num_groups]: requests in flight */
@@ -72,12 +81,6 @@ typedef struct clv_schedule {
     uint32_t *crew_size;    /* [num_units]: by the first unit */
     clv_run *predicted;
 } clv_schedule;
-
-typedef struct clv_schedule_request {
-    uint32_t num_requests;
-    uint32_t depth;      /* in flight over all groups, one at least in each; or CLV_DEPTH_... */
-    uint32_t num_chunks; /* 0, 1: none; else tasks that can be cut are, in as many pieces at most */
-} clv_schedule_request;
 
 /* Errors: USAGE for no requests or more than 2^31 steps; UNSUPPORTED for a plan that puts a task
  * where it cannot run, and for a deadlock of full buffers, with its cycle; NO_MEMORY. */

@@ -1,7 +1,7 @@
 #include "scheduler/steady.h"
 
 #include "host/base/memory.h"
-#include "scheduler/timeline.h"
+#include "scheduler/period.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -64,43 +64,46 @@ clv_status *clv_run_in_flight(
 
 /* --- the steady state --- */
 
+/* `out`: in flight, and the time of all; with `wants_period` the period. */
 static clv_status *run_requests(
-    const clv_costs *costs, const clv_group *group, uint32_t num_requests, uint32_t depth,
+    const clv_costs *costs, const clv_group *group, clv_schedule_request request, bool wants_period,
     clv_steady *out) {
     clv_group alone = *group;
     alone.share = 1;
     clv_plan plan = {.groups = &alone, .num_groups = 1, .depth = alone.depth};
-    clv_schedule_request request = {
-        .num_requests = num_requests, .depth = depth > 0 ? depth : CLV_DEPTH_UNLIMITED};
     clv_schedule *schedule;
-    clv_timeline *timeline = NULL;
     CLV_TRY(clv_schedule_create(costs, &plan, &request, &schedule));
-    clv_status *status = clv_timeline_create(schedule, NULL, &timeline);
-    if (status == NULL) {
-        status = clv_run_in_flight(schedule, NULL, &out->in_flight);
+    out->latency_us = schedule->predicted->makespan_us;
+    clv_status *status = clv_run_in_flight(schedule, NULL, &out->in_flight);
+    if (status == NULL && wants_period) {
+        status = clv_schedule_period(schedule, NULL, MOST_STEPS, &out->period_us);
     }
-    if (status == NULL) {
-        out->period_us = timeline->period_us;
-        out->latency_us = timeline->latency_us;
-    }
-    clv_timeline_destroy(timeline);
     clv_schedule_destroy(schedule);
     return status;
 }
 
 clv_status *clv_steady_state(
     const clv_costs *costs, const clv_group *group, uint32_t depth, clv_steady *out_steady) {
-    uint32_t num_requests = FEWEST_REQUESTS, wanted = FEWEST_REQUESTS;
     uint32_t most = MOST_STEPS / (costs->workload->num_tasks + 1);
     most = most > MOST_REQUESTS ? MOST_REQUESTS : most < FEWEST_REQUESTS ? FEWEST_REQUESTS : most;
-    CLV_TRY(run_requests(costs, group, 1, 1, out_steady));
-    double latency_us = out_steady->latency_us;
-    while (depth != 1 && wanted > 0) { /* one after another is as often as one takes */
-        CLV_TRY(run_requests(costs, group, num_requests, depth, out_steady));
-        wanted = 4 * out_steady->in_flight < most ? 4 * out_steady->in_flight : most;
-        wanted = wanted > num_requests ? wanted : 0;
-        num_requests = wanted;
+    CLV_TRY(run_requests(
+        costs, group, (clv_schedule_request){.num_requests = 1, .depth = 1}, false, out_steady));
+    out_steady->period_us = out_steady->latency_us;
+    if (depth == 1) { /* one after another is as often as one takes */
+        return NULL;
     }
-    out_steady->latency_us = latency_us;
+    clv_steady many = {.in_flight = 0};
+    clv_schedule_request request = {
+        .num_requests = FEWEST_REQUESTS, .depth = depth > 0 ? depth : CLV_DEPTH_UNLIMITED};
+    for (bool is_enough = false; !is_enough;) {
+        CLV_TRY(run_requests(costs, group, request, false, &many));
+        uint32_t wanted = 4 * many.in_flight < most ? 4 * many.in_flight : most;
+        is_enough = wanted <= request.num_requests;
+        request.num_requests = is_enough ? request.num_requests : wanted;
+    }
+    out_steady->in_flight = many.in_flight;
+    request.num_requests = 1;
+    CLV_TRY(run_requests(costs, group, request, true, &many));
+    out_steady->period_us = many.period_us;
     return NULL;
 }

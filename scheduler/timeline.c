@@ -1,9 +1,12 @@
 #include "scheduler/timeline.h"
 
 #include "host/base/memory.h"
+#include "scheduler/period.h"
 
 #include <math.h>
-#include <stdlib.h>
+
+/* For the period: a second or so. */
+enum { MOST_STEPS = 600000 };
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a timeline")
 
@@ -74,89 +77,22 @@ static clv_status *fill_spans(clv_timeline *t, const clv_schedule *s, const clv_
     return NULL;
 }
 
-static int compare_times(const void *left, const void *right) {
-    const double *a = left, *b = right;
-    return (*a > *b) - (*a < *b);
-}
-
-/* The period is taken over whole rounds of the groups, which bring one result each: those of the
- * second half, and one at least where there are as many. */
-static double find_period(const double *ends_us, uint32_t count, uint32_t num_groups) {
-    uint32_t window = (count - 1) / 2 / num_groups * num_groups;
-    if (window == 0 && count > num_groups) {
-        window = num_groups;
-    } else if (window == 0) {
-        return ends_us[count - 1] / count;
-    }
-    return (ends_us[count - 1] - ends_us[count - 1 - window]) / window;
-}
-
-/* What a step has to do on every resource and memory, `share` times; a crew shares its work. */
-static void add_loads(
-    const clv_schedule *s, const clv_schedule_step *step, bool is_dynamic, double share,
-    double *load_us) {
-    for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
-        uint32_t r = step->resources[k];
-        if (r < s->costs->machine->num_units && is_dynamic) {
-            r = s->crew_of_unit[r];
-            load_us[r] += share * step->duration_us / s->crew_size[r];
-        } else if (r != CLV_NO_INDEX) {
-            load_us[r] += share * step->duration_us;
-        }
-    }
-    if (step->traffic_us > 0) {
-        uint32_t memory = s->costs->machine->units[step->resources[0]].memory;
-        load_us[s->num_resources + memory] += share * step->traffic_us;
-    }
-}
-
-/* No steady state has a shorter period: the most loaded unit, link or memory has so much to do for
- * a request. Requests go to groups by their shares, and all requests of a group are alike. */
-static clv_status *find_least_period(const clv_schedule *s, bool is_dynamic, double *out_us) {
-    size_t count = (size_t)s->num_resources + s->costs->machine->num_memories;
-    double *load_us = clv_alloc_zeroed(count + 1, sizeof *load_us);
-    bool *is_seen = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *is_seen);
-    clv_status *status = load_us != NULL && is_seen != NULL ? NULL : NO_MEMORY_HERE();
-    *out_us = 0;
-    for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
-        uint32_t group = s->group_of_request[r];
-        for (uint64_t i = s->first_step[r]; !is_seen[group] && i < s->first_step[r + 1]; i++) {
-            add_loads(s, &s->steps[i], is_dynamic, s->plan->groups[group].share, load_us);
-        }
-        is_seen[group] = true;
-    }
-    for (size_t i = 0; status == NULL && i < count; i++) {
-        *out_us = fmax(*out_us, load_us[i]);
-    }
-    clv_free(load_us);
-    clv_free(is_seen);
-    return status;
-}
-
 static clv_status *measure_requests(clv_timeline *t, const clv_schedule *s, const clv_run *run) {
-    double least_us;
-    CLV_TRY(find_least_period(s, run->is_dynamic, &least_us));
-    double *ends_us = clv_alloc_zeroed((size_t)s->num_requests, sizeof *ends_us);
-    if (ends_us == NULL) {
-        return NO_MEMORY_HERE();
-    }
     double sum_us = 0;
     for (uint32_t r = 0; r < s->num_requests; r++) {
-        double start_us = (double)INFINITY;
+        double start_us = (double)INFINITY, end_us = 0;
         for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
             start_us = fmin(start_us, run->start_us[i]);
-            ends_us[r] = fmax(ends_us[r], run->end_us[i]);
+            end_us = fmax(end_us, run->end_us[i]);
         }
-        double latency_us = s->first_step[r] < s->first_step[r + 1] ? ends_us[r] - start_us : 0;
+        double latency_us = s->first_step[r] < s->first_step[r + 1] ? end_us - start_us : 0;
         sum_us += latency_us;
         t->latency_us = r == 0 ? latency_us : t->latency_us;
         t->max_latency_us = fmax(t->max_latency_us, latency_us);
     }
     t->mean_latency_us = sum_us / s->num_requests;
-    qsort(ends_us, s->num_requests, sizeof *ends_us, compare_times);
-    t->period_us = fmax(find_period(ends_us, s->num_requests, s->num_groups), least_us);
+    CLV_TRY(clv_schedule_period(s, run, MOST_STEPS, &t->period_us));
     t->throughput_per_s = t->period_us > 0 ? 1e6 / t->period_us : 0;
-    clv_free(ends_us);
     return NULL;
 }
 

@@ -42,9 +42,7 @@ typedef struct clv_timeline {
     clv_timeline_row *rows; /* units, then directions of links that carried something */
     uint32_t num_rows;
     double makespan_us;
-    /* Between results in the second half of the run, and no less than the most loaded unit, link or
-     * memory has to do for a request; the makespan of one request. */
-    double period_us;
+    double period_us;  /* of clv_schedule_period */
     double latency_us; /* of the first request, from its first step to its last */
     double mean_latency_us, max_latency_us;
     double throughput_per_s;

@@ -271,15 +271,9 @@ static double share_of(const unroller *u, uint32_t task, const clv_piece *piece)
 
 static void set_launch_time(
     const unroller *u, uint32_t task, const clv_piece *piece, clv_schedule_step *step) {
-    const clv_costs *costs = u->costs;
-    const clv_unit *unit = &costs->machine->units[piece->unit];
-    double memory = costs->machine->memories[unit->memory].bandwidth;
-    step->duration_us = clv_piece_time_us(costs, task, &u->group->placements[task], piece);
-    if (!isinf(memory)) {
-        size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[piece->unit];
-        double full_us = costs->traffic_us[at] * fmin(unit->bandwidth, memory) / memory;
-        step->traffic_us = fmin(full_us * share_of(u, task, piece), step->duration_us);
-    }
+    const clv_placement *placement = &u->group->placements[task];
+    step->duration_us = clv_piece_time_us(u->costs, task, placement, piece);
+    step->traffic_us = clv_piece_traffic_us(u->costs, task, placement, piece);
 }
 
 static uint64_t output_bytes(const clv_workload *workload, uint32_t task) {
