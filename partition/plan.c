@@ -29,7 +29,8 @@ static const char *find_shared_memory(const clv_evaluator *ev, const clv_plan *p
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         const clv_group *group = &plan->groups[g];
         double alone_us = fmax(group->bound_us, group->latency_us / group->depth);
-        is_slowed = is_slowed || group->period_us > alone_us * (1 + 1e-9);
+        is_slowed = is_slowed || (!clv_group_blocks(ev->costs, group) &&
+                                  group->period_us > alone_us * (1 + 1e-9));
     }
     for (uint32_t i = 1; i < machine->num_memories; i++) {
         most = ev->memory_us[i] > ev->memory_us[most] ? i : most;
