@@ -51,6 +51,27 @@ static clv_status *make_plan(
     return NULL;
 }
 
+/* Keeps what the plan predicts, beside which the report puts what happened. */
+static clv_status *keep_prediction(const cleave_plan *plan, clv_prediction *out) {
+    const clv_costs *costs = plan->costs;
+    const clv_group *group = &plan->plan->groups[0];
+    const uint32_t num_tasks = plan->workload->num_tasks;
+    out->node_us = clv_alloc_zeroed((size_t)num_tasks + 1, sizeof *out->node_us);
+    out->origins = clv_alloc_zeroed((size_t)num_tasks + 1, sizeof *out->origins);
+    if (out->node_us == NULL || out->origins == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    }
+    out->period_us = plan->plan->period_us;
+    out->latency_us = plan->plan->latency_us;
+    for (uint32_t i = 0; i < num_tasks; i++) {
+        const uint32_t unit = group->pieces[group->placements[i].first_piece].unit;
+        const size_t at = (size_t)i * costs->num_classes + costs->class_of_unit[unit];
+        out->node_us[i] = clv_placement_time_us(costs, group, i);
+        out->origins[i] = clv_origin_name(costs->origin[at]);
+    }
+    return NULL;
+}
+
 static clv_status *check_schedule(const char *schedule) {
     if (schedule != NULL && strcmp(schedule, "static") != 0 && strcmp(schedule, "dynamic") != 0) {
         return CLV_ERROR(USAGE, "--schedule '%s': must be static or dynamic", schedule);
@@ -118,6 +139,9 @@ static clv_status *make_session(
     };
     clv_status *status =
         clv_session_create(graph, s->units.units, s->units.num_units, &exec_options, &s->session);
+    if (status == NULL && plan != NULL) {
+        status = keep_prediction(plan, &s->predicted);
+    }
     cleave_plan_destroy(plan);
     return status;
 }
@@ -155,6 +179,8 @@ void cleave_session_destroy(cleave_session *session) {
     clv_free(session->policy);
     clv_free(session->schedule);
     clv_free(session->base);
+    clv_free(session->predicted.node_us);
+    clv_free(session->predicted.origins);
     pthread_mutex_destroy(&session->lock);
     clv_free(session);
 }
@@ -198,7 +224,21 @@ static void add_units(cJSON *report, const cleave_session *s, const clv_session_
     }
 }
 
-static clv_status *add_op(cJSON *ops, const clv_graph *graph, const clv_node_report *node_report) {
+static void add_op_prediction(
+    cJSON *item, const cleave_session *s, const clv_node_report *node_report) {
+    if (s->predicted.node_us == NULL) {
+        return;
+    }
+    const double us = s->predicted.node_us[node_report->node];
+    cJSON_AddNumberToObject(item, "predicted_us", us);
+    cJSON_AddStringToObject(item, "origin", s->predicted.origins[node_report->node]);
+    if (node_report->time_us > 0) { /* not of what runs nothing, nor NAN */
+        cJSON_AddNumberToObject(item, "error", us / node_report->time_us - 1);
+    }
+}
+
+static clv_status *add_op(cJSON *ops, const cleave_session *s, const clv_node_report *node_report) {
+    const clv_graph *graph = s->graph;
     const clv_node *node = &graph->nodes[node_report->node];
     clv_arena arena;
     clv_call call;
@@ -222,6 +262,7 @@ static clv_status *add_op(cJSON *ops, const clv_graph *graph, const clv_node_rep
     if (!isnan(node_report->time_us)) {
         cJSON_AddNumberToObject(item, "time_us", node_report->time_us);
     }
+    add_op_prediction(item, s, node_report);
     cJSON_AddNumberToObject(item, "flops", cost.flops);
     cJSON_AddNumberToObject(item, "bytes", cost.read_bytes + cost.write_bytes);
     clv_report_add_shape(item, "shape", &graph->tensors[node->outputs[0]].shape, NULL);
@@ -245,13 +286,17 @@ static clv_status *fill_report(cleave_session *s, cJSON *report) {
     if (!isnan(exec->first_us)) {
         cJSON_AddNumberToObject(report, "first_ms", exec->first_us * 1e-3);
     }
+    if (s->predicted.period_us > 0) {
+        cJSON_AddNumberToObject(report, "predicted_throughput_per_s", 1e6 / s->predicted.period_us);
+        cJSON_AddNumberToObject(report, "predicted_latency_ms", s->predicted.latency_us * 1e-3);
+    }
     cJSON_AddNumberToObject(report, "steps", (double)exec->steps);
     cJSON_AddNumberToObject(report, "process_peak_bytes", (double)clv_peak_resident_bytes());
     add_units(report, s, exec);
     if (s->profile) {
         cJSON *ops = cJSON_AddArrayToObject(report, "ops");
         for (size_t i = 0; i < exec->num_nodes; i++) {
-            CLV_TRY(add_op(ops, s->graph, &exec->nodes[i]));
+            CLV_TRY(add_op(ops, s, &exec->nodes[i]));
         }
     }
     return NULL;

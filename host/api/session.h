@@ -7,6 +7,13 @@
 #include "host/api/units.h"
 #include "host/exec/session.h"
 
+/* What the plan says of a session's requests; all NULL and 0 where there was none to make. */
+typedef struct clv_prediction {
+    double period_us, latency_us; /* of a request alone */
+    double *node_us;              /* [num_nodes]: of the slowest piece, with its launch */
+    const char **origins;         /* [num_nodes]: where that is from */
+} clv_prediction;
+
 struct cleave_session {
     clv_graph *graph; /* after all passes */
     clv_open_units units;
@@ -14,7 +21,8 @@ struct cleave_session {
     cleave_tensor_info *inputs, *outputs;
     char *devices, *policy, *schedule; /* as reported */
     bool keep_tensors, profile;
-    double plan_us;              /* reading the graph's sizes and running the passes */
+    double plan_us; /* reading the graph's sizes and running the passes */
+    clv_prediction predicted;
     clv_completions completions; /* calls at the ends of requests */
     pthread_mutex_t lock;        /* guards what follows */
     uint64_t num_requests;

@@ -63,6 +63,21 @@ static void add_latency(cJSON *report, samples *all) {
     cJSON_AddNumberToObject(latency, "max", all->ms[all->count - 1]);
 }
 
+/* By how much predictions were above what was measured, as shares of that. What requests take
+ * while others are in flight is not what is predicted of one alone. */
+static void add_errors(cJSON *report) {
+    const double rate = cli_json_number(report, "predicted_throughput_per_s", 0);
+    const double alone_ms = cli_json_number(report, "predicted_latency_ms", 0);
+    const double median_ms = cli_json_number(cli_json_array(report, "latency_ms"), "median", 0);
+    const double measured_rate = cli_json_number(report, "throughput_per_s", 0);
+    if (rate > 0 && measured_rate > 0) {
+        cJSON_AddNumberToObject(report, "throughput_error", rate / measured_rate - 1);
+    }
+    if (alone_ms > 0 && median_ms > 0 && cli_json_number(report, "depth", 1) <= 1) {
+        cJSON_AddNumberToObject(report, "latency_error", alone_ms / median_ms - 1);
+    }
+}
+
 typedef struct bench_limits {
     double seconds;
     long warmup, requests; /* requests 0: as many as `seconds` allows */
@@ -122,6 +137,7 @@ static int report_bench(
     cJSON_AddNumberToObject(report, "load_ms", load_ms);
     cJSON_AddNumberToObject(report, "first_ms", first_ms);
     add_latency(report, all);
+    add_errors(report);
     cJSON *unit;
     cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(report, "units")) {
         double busy = fmin(1, cli_json_number(unit, "busy_ms", 0) / wall_ms);
@@ -340,6 +356,26 @@ static int fail_sweep(const sweep *all, int exit_code) {
 
 /* --- printing --- */
 
+static void print_error(double error) {
+    printf(" (%.1f%% %s what was measured)", 100 * fabs(error), error < 0 ? "below" : "above");
+}
+
+static void print_prediction(const cJSON *report) {
+    const double rate = cli_json_number(report, "predicted_throughput_per_s", 0);
+    if (rate <= 0) {
+        return;
+    }
+    printf("predicted %.2f requests/s", rate);
+    print_error(cli_json_number(report, "throughput_error", 0));
+    printf(", latency %.3f ms", cli_json_number(report, "predicted_latency_ms", 0));
+    if (cJSON_HasObjectItem(report, "latency_error")) {
+        print_error(cli_json_number(report, "latency_error", 0));
+    } else {
+        printf(" of a request alone");
+    }
+    printf("\n");
+}
+
 static void print_single(const cJSON *report) {
     const cJSON *latency = cli_json_array(report, "latency_ms"), *unit;
     printf(
@@ -351,6 +387,7 @@ static void print_single(const cJSON *report) {
         "rate      %.2f requests/s (%.0f requests in %.0f ms)\n",
         cli_json_number(report, "throughput_per_s", 0), cli_json_number(report, "requests", 0),
         cli_json_number(report, "wall_ms", 0));
+    print_prediction(report);
     printf(
         "start-up  load %.1f ms, first run %.1f ms\n", cli_json_number(report, "load_ms", 0),
         cli_json_number(report, "first_ms", 0));
@@ -364,15 +401,16 @@ static void print_single(const cJSON *report) {
 }
 
 static void print_per_op(const cJSON *report, cli_table_style style) {
-    static const char *const headings[] = {"operator", "node",  "variant", "output",
-                                           "us",       "share", "GFLOP/s", "GB/s"};
+    static const char *const headings[] = {"operator", "node",    "variant", "output",   "us",
+                                           "share",    "GFLOP/s", "GB/s",    "predicted"};
     const cJSON *ops = cli_json_array(report, "ops"), *op;
+    const bool has_prediction = cJSON_HasObjectItem(cJSON_GetArrayItem(ops, 0), "predicted_us");
     double total = 0;
     cJSON_ArrayForEach(op, ops) {
         total += cli_json_number(op, "time_us", 0);
     }
     cli_table table;
-    cli_table_init(&table, 8, headings);
+    cli_table_init(&table, has_prediction ? 9 : 8, headings);
     cJSON_ArrayForEach(op, ops) {
         char shape[128];
         double us = cli_json_number(op, "time_us", 0);
@@ -386,6 +424,9 @@ static void print_per_op(const cJSON *report, cli_table_style style) {
         cli_table_set(&table, 5, "%.1f%%", total > 0 ? 100 * us / total : 0);
         cli_table_set(&table, 6, "%.2f", us > 0 ? cli_json_number(op, "flops", 0) / us * 1e-3 : 0);
         cli_table_set(&table, 7, "%.2f", us > 0 ? cli_json_number(op, "bytes", 0) / us * 1e-3 : 0);
+        if (has_prediction) {
+            cli_table_set(&table, 8, "%.1f", cli_json_number(op, "predicted_us", 0));
+        }
     }
     cli_table_print(&table, style, stdout);
     cli_table_free(&table);

@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 import cli_test
-from cli_test import BINARY, NUMBER, TESTS, Folder, has, model, run, run_json
+from cli_test import BINARY, NUMBER, TESTS, Folder, has, run, run_json
+from plan_test import near
 
 TESTS.clear()
 test = cli_test.test
@@ -131,6 +132,30 @@ def runs_measure_for_their_plans():
         # no plan is made for one unit
         run("verify", ESPCN, *SHAPE, "--devices", "core:0", env=env_at(at("single")))
         assert not os.path.exists(at("single/costs.bin"))
+
+
+@test
+def bench_has_predictions_beside_what_was_measured():
+    with Folder() as at:
+        args = ["bench", *ARGS, "--requests", "3"]
+        report = run_json(*args, "--policy", "pipeline", "--per-op", env=env_at(at("cache")))
+        planned = plan(at("cache"), "--policy", "pipeline")
+        has(report, predicted_throughput_per_s=NUMBER, predicted_latency_ms=NUMBER, throughput_error=NUMBER)
+        for name in ["predicted_throughput_per_s", "predicted_latency_ms"]:
+            assert near(report[name], planned[name]), name
+        assert near(report["throughput_error"], report["predicted_throughput_per_s"] / report["throughput_per_s"] - 1)
+        assert report["depth"] == 1 or "latency_error" not in report, "requests in flight wait for each other"
+        for op in report["ops"]:
+            assert near(op["predicted_us"], costs(planned)[op["node"]]), op
+            if op["time_us"] > 0:
+                assert op["origin"] == "measured" and near(op["error"], op["predicted_us"] / op["time_us"] - 1)
+        alone = run_json(*args, "--policy", "serial", env=env_at(at("cache")))
+        assert near(alone["latency_error"], alone["predicted_latency_ms"] / alone["latency_ms"]["median"] - 1)
+        text = run(*args, "--policy", "serial", "--per-op", env=env_at(at("cache"))).stdout
+        assert "predicted " in text and "what was measured" in text and " us " in text
+        # nothing is planned for one unit, so nothing is predicted
+        report = run_json("bench", ESPCN, *SHAPE, "--devices", "core:0", "--requests", "3", env=env_at(at("cache")))
+        assert "predicted_latency_ms" not in report and "throughput_error" not in report
 
 
 @test
