@@ -2,6 +2,7 @@
 
 #include "host/api/machine.h"
 #include "host/base/cancel.h"
+#include "host/base/env.h"
 #include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/tune/calibrate.h"
@@ -19,50 +20,108 @@ typedef struct calibrator {
     clv_unit_name *names; /* of the machine's units, in its order */
     size_t num_units;
     clv_cost_db *db;
-    clv_value **values; /* [num_inputs]; NULL until something is measured */
-    clv_view *inputs;
+    clv_graph_inputs inputs; /* once something is measured */
 } calibrator;
 
 static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for measured costs");
 }
 
-/* --- measuring on a unit --------------------------------------------------------------------- */
+/* --- what others share ----------------------------------------------------------------------- */
 
-static clv_status *make_inputs(calibrator *c) {
-    const clv_graph *graph = c->graph;
-    if (c->inputs != NULL) {
-        return NULL;
-    }
-    c->values = clv_alloc_zeroed(graph->num_inputs + 1, sizeof(clv_value *));
-    c->inputs = clv_alloc_zeroed(graph->num_inputs + 1, sizeof *c->inputs);
-    if (c->values == NULL || c->inputs == NULL) {
+static clv_status *fill_inputs(const clv_graph *graph, clv_graph_inputs *inputs) {
+    inputs->values = clv_alloc_zeroed(graph->num_inputs + 1, sizeof(clv_value *));
+    inputs->views = clv_alloc_zeroed(graph->num_inputs + 1, sizeof *inputs->views);
+    if (inputs->values == NULL || inputs->views == NULL) {
         return no_memory();
     }
+    inputs->count = graph->num_inputs;
     for (size_t i = 0; i < graph->num_inputs; i++) {
         const clv_tensor *t = &graph->tensors[graph->inputs[i]];
         const clv_wanted wanted = {.name = t->name, .dtype = t->dtype, .shape = t->shape};
         if (t->data == NULL) {
-            CLV_TRY(clv_value_fill(&wanted, CLV_FILL_RANDOM, 0, &c->values[i]));
+            CLV_TRY(clv_value_fill(&wanted, CLV_FILL_RANDOM, 0, &inputs->values[i]));
         }
-        c->inputs[i] = (clv_view){
+        inputs->views[i] = (clv_view){
             .dtype = t->dtype,
             .shape = t->shape,
-            .data = t->data != NULL ? t->data : c->values[i]->data,
+            .data = t->data != NULL ? t->data : inputs->values[i]->data,
         };
     }
     return NULL;
 }
 
+clv_status *clv_graph_inputs_init(const clv_graph *graph, clv_graph_inputs *out_inputs) {
+    *out_inputs = (clv_graph_inputs){.values = NULL};
+    clv_status *status = fill_inputs(graph, out_inputs);
+    if (status != NULL) {
+        clv_graph_inputs_deinit(out_inputs);
+    }
+    return status;
+}
+
+void clv_graph_inputs_deinit(clv_graph_inputs *inputs) {
+    for (size_t i = 0; i < inputs->count; i++) {
+        clv_value_destroy(inputs->values[i]);
+    }
+    clv_free(inputs->values);
+    clv_free(inputs->views);
+    *inputs = (clv_graph_inputs){.values = NULL};
+}
+
+clv_status *clv_user_costs_open(clv_cost_db **out_db) {
+    char *path = clv_cost_db_path_copy();
+    clv_status *status = clv_cost_db_open(path, out_db);
+    clv_free(path);
+    return status;
+}
+
+clv_status *clv_unit_times_init(const char *unit, clv_unit_times *out_times) {
+    clv_ocl *ocl = NULL;
+    clv_unit_name *names = NULL;
+    size_t num_names = 0;
+    uint32_t count;
+    clv_status *status = NULL;
+    *out_times = (clv_unit_times){.db = NULL};
+    CLV_TRY_DONE(clv_units_ocl(&ocl));
+    CLV_TRY_DONE(clv_unit_table_init(ocl, &out_times->table));
+    CLV_TRY_DONE(clv_unit_list_parse(
+        unit, out_times->table.entries, out_times->table.num_entries, &names, &num_names));
+    CLV_TRY_DONE(clv_user_costs_open(&out_times->db));
+    out_times->times = clv_cost_db_known_times(out_times->db);
+    out_times->times.info = clv_unit_info(&out_times->table, &names[0], &count);
+    out_times->times.num_devices = count;
+done:
+    clv_free(names);
+    if (status != NULL) {
+        clv_unit_times_deinit(out_times);
+    }
+    return status;
+}
+
+void clv_unit_times_deinit(clv_unit_times *times) {
+    clv_unit_table_deinit(&times->table);
+    clv_cost_db_close(times->db);
+    *times = (clv_unit_times){.db = NULL};
+}
+
+bool clv_is_calibrating(const cleave_options *options) {
+    return !options->no_calibrate && strcmp(clv_env_get(CLV_ENV_NO_CALIBRATE), "1") != 0;
+}
+
+/* --- measuring on a unit --------------------------------------------------------------------- */
+
 static clv_status *measure_on(calibrator *c, const clv_unit_name *name) {
     clv_open_units units = {.units = NULL};
     uint32_t num_measured = 0;
-    CLV_TRY(make_inputs(c));
+    if (c->inputs.views == NULL) {
+        CLV_TRY(clv_graph_inputs_init(c->graph, &c->inputs));
+    }
     CLV_TRY(clv_open_units_init(name->text, true, &units));
     const clv_calibration_request request = {
         .graph = c->graph,
         .unit = &units.units[0],
-        .inputs = c->inputs,
+        .inputs = c->inputs.views,
         .db = c->db,
         .cancel = clv_cancel_flag(),
     };
@@ -192,10 +251,7 @@ static clv_status *open_all(calibrator *c, const char *devices) {
     CLV_TRY(clv_unit_list_parse(
         devices != NULL ? devices : clv_default_devices(&c->table), c->table.entries,
         c->table.num_entries, &c->names, &c->num_units));
-    char *path = clv_cost_db_path_copy();
-    clv_status *status = clv_cost_db_open(path, &c->db);
-    clv_free(path);
-    return status;
+    return clv_user_costs_open(&c->db);
 }
 
 clv_status *clv_calibrate_workload(
@@ -214,11 +270,7 @@ clv_status *clv_calibrate_workload(
         status = calibrate_units(&c);
     }
     out_calibration->time_us = clv_time_us() - begin_us;
-    for (size_t i = 0; c.values != NULL && i < graph->num_inputs; i++) {
-        clv_value_destroy(c.values[i]);
-    }
-    clv_free(c.values);
-    clv_free(c.inputs);
+    clv_graph_inputs_deinit(&c.inputs);
     clv_free(c.names);
     clv_unit_table_deinit(&c.table);
     clv_cost_db_close(c.db);

@@ -2,7 +2,6 @@
 #include "host/api/plan.h"
 
 #include "host/api/machine.h"
-#include "host/base/env.h"
 #include "host/base/file.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
@@ -224,9 +223,7 @@ static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
 
 /* Measured costs, where units are real and nobody has other wishes. */
 static clv_status *calibrate(const cleave_options *options, cleave_plan *plan) {
-    const bool is_off =
-        options->no_calibrate || strcmp(clv_env_get(CLV_ENV_NO_CALIBRATE), "1") == 0;
-    if (!plan->is_real || is_off || options->times != NULL) {
+    if (!plan->is_real || !clv_is_calibrating(options) || options->times != NULL) {
         return NULL;
     }
     return clv_calibrate_workload(

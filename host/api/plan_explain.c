@@ -273,13 +273,17 @@ static clv_traits assumed_traits(const clv_unit *unit) {
 }
 
 static void write_family(
-    clv_json_writer *w, const clv_call *call, const clv_traits *traits, const clv_choice *choice) {
+    clv_json_writer *w, const clv_call *call, const clv_lower_options *options,
+    const clv_choice *choice) {
+    const clv_traits *traits = &options->traits;
+    const clv_known_times *times = options->times;
     const clv_kernel_family *family = call->op->kernels;
     clv_json_open_array(w, "variants");
     for (size_t i = 0; i < family->num_variants; i++) {
         const clv_variant *variant = &family->variants[i];
         bool fits = variant->fits == NULL || variant->fits(call, traits);
         bool is_chosen = choice != NULL && choice->variant == variant;
+        double us = fits && times != NULL ? times->find(times, call, variant, traits) : (double)NAN;
         clv_json_open_object(w, NULL);
         clv_json_add_string(w, "family", family->name);
         clv_json_add_string(w, "variant", variant->name);
@@ -290,6 +294,12 @@ static void write_family(
             is_chosen ? choice->reason
             : fits    ? "it fits; the chosen one is expected to be faster"
                       : "it does not fit these shapes, types or this unit");
+        if (is_chosen) {
+            clv_json_add_string(w, "origin", choice->origin);
+        }
+        if (!isnan(us)) {
+            clv_json_add_number(w, "time_us", us);
+        }
         clv_json_close(w);
     }
     clv_json_close(w);
@@ -297,7 +307,7 @@ static void write_family(
 
 /* Of one node, with the whole graph lowered for a unit, or the reason why it could not be. */
 static clv_status *write_choice(
-    clv_json_writer *w, const cleave_plan *p, uint32_t task, const clv_traits *traits,
+    clv_json_writer *w, const cleave_plan *p, uint32_t task, const clv_lower_options *options,
     const clv_lowered *lowered, const char *failure) {
     clv_arena arena;
     clv_call call;
@@ -305,12 +315,28 @@ static clv_status *write_choice(
     clv_status *status = clv_call_from_node(p->graph, &p->graph->nodes[task], &arena, &call);
     if (status == NULL) {
         const clv_choice *choice = lowered != NULL ? &lowered->choices[task] : NULL;
-        write_family(w, &call, traits, choice);
+        write_family(w, &call, options, choice);
         if (choice == NULL || choice->variant == NULL) {
             clv_json_add_string(w, "no_variant", choice != NULL ? choice->reason : failure);
         }
     }
     clv_arena_deinit(&arena);
+    return status;
+}
+
+static clv_status *write_choices(
+    clv_json_writer *w, const cleave_plan *p, uint32_t task, const clv_lower_options *options) {
+    clv_lowered lowered;
+    clv_status *failure = clv_lower(p->graph, options, &lowered);
+    if (clv_status_code(failure) == CLV_NO_MEMORY) {
+        return failure;
+    }
+    clv_status *status = write_choice(
+        w, p, task, options, failure == NULL ? &lowered : NULL, clv_status_message(failure));
+    if (failure == NULL) {
+        clv_lowered_deinit(&lowered);
+    }
+    clv_status_destroy(failure);
     return status;
 }
 
@@ -326,18 +352,14 @@ static clv_status *write_variants(clv_json_writer *w, const cleave_plan *p, uint
     if (node->op == NULL || node->op->kernels == NULL) {
         return NULL;
     }
-    clv_lowered lowered;
-    clv_status *failure = clv_lower(p->graph, &options, &lowered);
-    if (clv_status_code(failure) == CLV_NO_MEMORY) {
-        return failure;
+    if (!p->calibration.is_on) {
+        return write_choices(w, p, task, &options);
     }
-    clv_status *status = write_choice(
-        w, p, task, &options.traits, failure == NULL ? &lowered : NULL,
-        clv_status_message(failure));
-    if (failure == NULL) {
-        clv_lowered_deinit(&lowered);
-    }
-    clv_status_destroy(failure);
+    clv_unit_times known;
+    CLV_TRY(clv_unit_times_init(p->machine->units[unit].name, &known));
+    options.times = &known.times;
+    clv_status *status = write_choices(w, p, task, &options);
+    clv_unit_times_deinit(&known);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #include "host/base/text.h"
 #include "host/base/threads.h"
 #include "host/passes/passes.h"
+#include "host/tune/variant_cost.h"
 
 #include <math.h>
 #include <string.h>
@@ -114,6 +115,29 @@ static clv_status *keep_words(const cleave_options *options, cleave_session *s) 
     return NULL;
 }
 
+/* Variants are chosen as they were when the plan's costs were measured. */
+static clv_status *make_exec_session(
+    const cleave_options *options, const cleave_plan *plan, cleave_session *s) {
+    clv_cost_db *db = NULL;
+    clv_known_times times = {.find = NULL};
+    if (clv_is_calibrating(options)) {
+        CLV_TRY(clv_user_costs_open(&db));
+        times = clv_cost_db_known_times(db);
+    }
+    const clv_session_options exec_options = {
+        .profile = options->profile,
+        .keep_all = options->keep_tensors,
+        .cancel = clv_cancel_flag(),
+        .plan = plan != NULL ? plan->plan : NULL,
+        .depth = options->depth,
+        .times = db != NULL ? &times : NULL,
+    };
+    clv_status *status = clv_session_create(
+        s->graph, s->units.units, s->units.num_units, &exec_options, &s->session);
+    clv_cost_db_close(db);
+    return status;
+}
+
 static clv_status *make_session(
     cleave_model *model, const cleave_options *options, cleave_session *s) {
     double start_us = clv_time_us();
@@ -130,15 +154,7 @@ static clv_status *make_session(
     CLV_TRY(make_infos(graph, graph->outputs, graph->num_outputs, &s->outputs));
     cleave_plan *plan;
     CLV_TRY(make_plan(model, options, s, &plan));
-    clv_session_options exec_options = {
-        .profile = options->profile,
-        .keep_all = options->keep_tensors,
-        .cancel = clv_cancel_flag(),
-        .plan = plan != NULL ? plan->plan : NULL,
-        .depth = options->depth,
-    };
-    clv_status *status =
-        clv_session_create(graph, s->units.units, s->units.num_units, &exec_options, &s->session);
+    clv_status *status = make_exec_session(options, plan, s);
     if (status == NULL && plan != NULL) {
         status = keep_prediction(plan, &s->predicted);
     }

@@ -143,7 +143,7 @@ static void print_splits(const cJSON *report) {
 }
 
 static void print_variants(const cJSON *report) {
-    static const char *const headings[] = {"variant", "", "what it is", "why"};
+    static const char *const headings[] = {"variant", "", "what it is", "measured", "why"};
     const cJSON *variants = cli_json_array(report, "variants"), *variant;
     const char *none = cli_json_string(report, "no_variant", NULL);
     if (none != NULL) {
@@ -153,15 +153,20 @@ static void print_variants(const cJSON *report) {
         return;
     }
     cli_table table;
-    cli_table_init(&table, 4, headings);
+    cli_table_init(&table, 5, headings);
     cJSON_ArrayForEach(variant, variants) {
+        char time[32] = "";
+        if (cJSON_HasObjectItem(variant, "time_us")) {
+            cli_format_time(cli_json_number(variant, "time_us", 0), time, sizeof time);
+        }
         cli_table_row(&table);
         cli_table_set(
             &table, 0, "%s/%s", cli_json_string(variant, "family", ""),
             cli_json_string(variant, "variant", ""));
         cli_table_set(&table, 1, "%s", cli_json_bool(variant, "chosen") ? "chosen" : "");
         cli_table_set(&table, 2, "%s", cli_json_string(variant, "summary", ""));
-        cli_table_set(&table, 3, "%s", cli_json_string(variant, "reason", ""));
+        cli_table_set(&table, 3, "%s", time);
+        cli_table_set(&table, 4, "%s", cli_json_string(variant, "reason", ""));
     }
     printf("\n");
     cli_table_print(&table, CLI_PLAIN, stdout);

@@ -1,10 +1,12 @@
-/* Every node begins with the last row of its family's table that fits. A node whose variant takes
+/* Every node begins with the last row of its family's table that fits, or where that was measured
+ * with the fastest of those that were. A node whose variant takes
  * blocked tensors goes back to a plain one where that saves more in reorders than it costs: nodes
  * are turned over one at a time for as long as the estimate of the whole falls. */
 #include "host/exec/choose.h"
 
 #include "host/base/memory.h"
 #include "host/ir/layout.h"
+#include <math.h>
 #include <string.h>
 
 enum { MAX_ROUNDS = 8 };
@@ -13,13 +15,19 @@ enum { MAX_ROUNDS = 8 };
  * nothing was measured. */
 static const double plain_share = 0.3, blocked_share = 0.9, lane_bytes_per_us = 20e3;
 
+/* Measured times are no better than that. */
+static const double least_gain = 0.03;
+
 typedef struct chooser {
     const clv_choose_request *request;
     const clv_graph *graph;
     clv_chosen *out;
     const clv_variant **plain;  /* [num_nodes] */
     const clv_variant **blocks; /* [num_nodes]; NULL: none fits */
-    clv_layout *inputs;         /* [all operands]: what `blocks` wants */
+    double *plain_us;           /* [num_nodes]: that these were measured to take; NAN: not known */
+    double *blocks_us;
+    bool *is_compared;  /* [num_nodes]: a faster or slower row of the same sort was measured too */
+    clv_layout *inputs; /* [all operands]: what `blocks` wants */
     clv_layout *outputs;
     size_t *first_input, *first_output; /* [num_nodes + 1] */
 } chooser;
@@ -41,6 +49,38 @@ static const clv_variant *last_fitting(
         }
     }
     return NULL;
+}
+
+static double known_us(const chooser *c, const clv_call *call, const clv_variant *variant) {
+    const clv_known_times *times = c->request->times;
+    return times == NULL || variant == NULL
+               ? (double)NAN
+               : times->find(times, call, variant, &c->request->traits);
+}
+
+/* The fastest row that fits, of those that were measured; the last one unless that was. */
+static const clv_variant *fastest(chooser *c, clv_node_id id, bool has_layouts, double *out_us) {
+    const clv_call *call = c->request->calls[id];
+    const clv_kernel_family *family = call->op->kernels;
+    const clv_traits *traits = &c->request->traits;
+    const clv_variant *best = last_fitting(call, traits, has_layouts), *last = best;
+    *out_us = known_us(c, call, last);
+    double best_us = *out_us * (1 - least_gain);
+    for (size_t i = 0; i < family->num_variants && !isnan(*out_us); i++) {
+        const clv_variant *variant = &family->variants[i];
+        if (variant == last || (variant->layouts != NULL) != has_layouts ||
+            (variant->fits != NULL && !variant->fits(call, traits))) {
+            continue;
+        }
+        const double us = known_us(c, call, variant);
+        c->is_compared[id] = c->is_compared[id] || !isnan(us);
+        if (us < best_us) {
+            best = variant;
+            best_us = us;
+        }
+    }
+    *out_us = best != last ? best_us : *out_us;
+    return best;
 }
 
 /* Blocked operands must be whole tensors of their own shape that a request makes. */
@@ -85,18 +125,31 @@ static void keep_wanted(chooser *c, clv_node_id id) {
     }
 }
 
+/* Whether a variant may take the node's tensors in blocks; its layouts are set then. */
+static bool set_blocks(chooser *c, clv_node_id id, const clv_variant *variant) {
+    const clv_node *node = &c->graph->nodes[id];
+    clv_layout *inputs = &c->inputs[c->first_input[id]];
+    clv_layout *outputs = &c->outputs[c->first_output[id]];
+    memset(inputs, 0, node->num_inputs * sizeof *inputs);
+    memset(outputs, 0, node->num_outputs * sizeof *outputs);
+    if (variant != NULL) {
+        variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
+        variant = operands_allow(c, id) ? variant : NULL;
+    }
+    c->blocks[id] = variant;
+    return variant != NULL;
+}
+
 static void find_variants(chooser *c, clv_node_id id) {
     const clv_call *call = c->request->calls[id];
-    const clv_traits *traits = &c->request->traits;
     if (call == NULL || call->op->kernels == NULL) {
         return;
     }
-    c->plain[id] = last_fitting(call, traits, false);
-    c->blocks[id] = last_fitting(call, traits, true);
-    if (c->blocks[id] != NULL) {
-        c->blocks[id]->layouts(
-            call, traits, &c->inputs[c->first_input[id]], &c->outputs[c->first_output[id]]);
-        c->blocks[id] = operands_allow(c, id) ? c->blocks[id] : NULL;
+    c->plain[id] = fastest(c, id, false, &c->plain_us[id]);
+    if (!set_blocks(c, id, fastest(c, id, true, &c->blocks_us[id]))) {
+        const clv_variant *last = last_fitting(call, &c->request->traits, true);
+        c->blocks_us[id] = known_us(c, call, last);
+        set_blocks(c, id, last);
     }
     keep_wanted(c, id);
 }
@@ -104,6 +157,9 @@ static void find_variants(chooser *c, clv_node_id id) {
 /* --- what a choice costs --------------------------------------------------------------------- */
 
 static double node_us(const chooser *c, clv_node_id id, bool blocked) {
+    if (!isnan(c->plain_us[id]) && !isnan(c->blocks_us[id])) {
+        return blocked ? c->blocks_us[id] : c->plain_us[id];
+    }
     const clv_traits *traits = &c->request->traits;
     clv_cost cost;
     clv_call_cost(c->request->calls[id], &cost);
@@ -230,12 +286,25 @@ static void set_layouts(chooser *c) {
     }
 }
 
+/* Whether measurements decided: between rows of one sort, or between plain and blocked ones. */
+static bool is_measured(const chooser *c, clv_node_id id) {
+    const bool blocked = c->out->is_blocked[id];
+    const bool has_other = (blocked ? c->plain[id] : c->blocks[id]) != NULL;
+    const double us = blocked ? c->blocks_us[id] : c->plain_us[id];
+    const double other_us = blocked ? c->plain_us[id] : c->blocks_us[id];
+    return !isnan(us) && (has_other ? !isnan(other_us) : c->is_compared[id]);
+}
+
 static void set_reasons(chooser *c) {
     for (size_t i = 0; i < c->graph->num_nodes; i++) {
-        bool blocked = c->out->is_blocked[i];
+        const bool blocked = c->out->is_blocked[i];
+        const bool measured = is_measured(c, (clv_node_id)i);
         c->out->variants[i] = blocked ? c->blocks[i] : c->plain[i];
-        c->out->reasons[i] = blocked                ? "channels in blocks: the last of the table "
-                                                      "that fits"
+        c->out->origins[i] = measured                                      ? "measured"
+                             : c->blocks[i] != NULL && c->plain[i] != NULL ? "estimated"
+                                                                           : "fallback";
+        c->out->reasons[i] = measured  ? "measured: the fastest that fits, reorders counted"
+                             : blocked ? "channels in blocks: the last of the table that fits"
                              : c->blocks[i] != NULL ? "plain: reorders would cost more"
                                                     : "the last of the family's table that fits";
     }
@@ -252,16 +321,22 @@ static clv_status *allocate(chooser *c) {
     c->out->blocked_readers = clv_alloc_zeroed(tensors, sizeof *c->out->blocked_readers);
     c->out->variants = clv_alloc_zeroed(nodes, sizeof *c->out->variants);
     c->out->reasons = clv_alloc_zeroed(nodes, sizeof *c->out->reasons);
+    c->out->origins = clv_alloc_zeroed(nodes, sizeof *c->out->origins);
+    c->plain_us = clv_alloc_zeroed(nodes, sizeof *c->plain_us);
+    c->blocks_us = clv_alloc_zeroed(nodes, sizeof *c->blocks_us);
+    c->is_compared = clv_alloc_zeroed(nodes, sizeof *c->is_compared);
     c->out->is_blocked = clv_alloc_zeroed(nodes, sizeof *c->out->is_blocked);
     c->out->home = clv_alloc_zeroed(tensors, sizeof *c->out->home);
     c->out->blocked = clv_alloc_zeroed(tensors, sizeof *c->out->blocked);
     if (c->first_input == NULL || c->first_output == NULL || c->plain == NULL ||
         c->blocks == NULL || c->out->plain_readers == NULL || c->out->blocked_readers == NULL ||
         c->out->variants == NULL || c->out->reasons == NULL || c->out->is_blocked == NULL ||
-        c->out->home == NULL || c->out->blocked == NULL) {
+        c->out->home == NULL || c->out->blocked == NULL || c->out->origins == NULL ||
+        c->plain_us == NULL || c->blocks_us == NULL || c->is_compared == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < c->graph->num_nodes; i++) {
+        c->plain_us[i] = c->blocks_us[i] = (double)NAN;
         c->first_input[i] = num_inputs;
         c->first_output[i] = num_outputs;
         num_inputs += c->graph->nodes[i].num_inputs;
@@ -295,6 +370,9 @@ clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen
     clv_free(c.blocks);
     clv_free(c.inputs);
     clv_free(c.outputs);
+    clv_free(c.plain_us);
+    clv_free(c.blocks_us);
+    clv_free(c.is_compared);
     if (status != NULL) {
         clv_chosen_deinit(out_chosen);
     }
@@ -304,6 +382,7 @@ clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen
 void clv_chosen_deinit(clv_chosen *chosen) {
     clv_free(chosen->variants);
     clv_free(chosen->reasons);
+    clv_free(chosen->origins);
     clv_free(chosen->is_blocked);
     clv_free(chosen->home);
     clv_free(chosen->blocked);

@@ -210,6 +210,7 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
         .index = l->node,
         .name = l->graph->nodes[l->node].name,
         .unit = unit_of(l, l->node),
+        .is_reorder = l->is_reorder,
         .num_operands = launch->num_args,
         .entry = clv_arena_strdup(&l->out->arena, launch->entry),
         .params = clv_arena_copy(&l->out->arena, launch->params, launch->params_bytes),
@@ -284,6 +285,7 @@ static clv_status *emit_node(lowering *l, const clv_call *plain) {
     CLV_TRY(set_layouts(l, variant, call));
     choice->variant = variant;
     choice->reason = l->chosen.reasons[l->node];
+    choice->origin = l->chosen.origins[l->node];
     l->call = call;
     l->num_scratches = 0;
     l->num_constants = 0;
@@ -574,6 +576,7 @@ static clv_status *choose(lowering *l) {
         .alias = l->alias,
         .calls = l->calls,
         .wanted = wanted,
+        .times = options->times,
     };
     clv_status *status = clv_choose(&request, &l->chosen);
     clv_free(wanted);
@@ -630,8 +633,9 @@ clv_status *clv_lower(
 }
 
 clv_status *clv_lower_choose(
-    const clv_graph *graph, const clv_traits *traits, const clv_variant ***out_variants) {
-    const clv_lower_options options = {.traits = *traits};
+    const clv_graph *graph, const clv_traits *traits, const clv_known_times *times,
+    const clv_variant ***out_variants) {
+    const clv_lower_options options = {.traits = *traits, .times = times};
     clv_lowered lowered = {.graph = graph};
     clv_arena_init(&lowered.arena, 0);
     lowering l = {.graph = graph, .options = &options, .out = &lowered};

@@ -11,6 +11,7 @@
 #define CLV_EXEC_LOWER_H
 
 #include "host/base/arena.h"
+#include "host/exec/choose.h"
 #include "host/exec/memory_plan.h"
 #include "host/exec/pieces.h"
 #include "host/ops/op.h"
@@ -62,6 +63,7 @@ typedef struct clv_step {
     uint32_t num_operands;
     uint64_t bytes; /* INPUT, OUTPUT */
     /* LAUNCH */
+    bool is_reorder;  /* brings a tensor to another layout, beside what the node's variant does */
     uint32_t program; /* of clv_lowered.programs */
     const char *entry;
     const void *params;
@@ -89,6 +91,7 @@ static inline uint64_t clv_unit_bytes_sum(const clv_unit_bytes *bytes) {
 typedef struct clv_choice {
     const clv_variant *variant; /* NULL: the node runs nothing (a view, not needed, known) */
     const char *reason;
+    const char *origin; /* of the choice, as clv_chosen has it; NULL without a variant */
     uint32_t num_launches;
     uint32_t error_word; /* UINT32_MAX: none */
 } clv_choice;
@@ -124,18 +127,19 @@ typedef struct clv_lower_options {
     const clv_piece_node *places; /* [num_nodes]; NULL: everything on unit 0 */
     /* [nodes that places' origins are of], or NULL: chosen for whole operators, for their pieces */
     const clv_variant *const *whole_variants;
-    uint32_t default_unit; /* for what belongs to no node */
-    uint32_t depth;        /* requests in flight; 0 counts as 1 */
+    const clv_known_times *times; /* that variants are chosen by; NULL: none */
+    uint32_t default_unit;        /* for what belongs to no node */
+    uint32_t depth;               /* requests in flight; 0 counts as 1 */
 } clv_lower_options;
 
 /* The graph must satisfy clv_graph_verify at level SHAPES and outlive the result.
  * errors  UNSUPPORTED where a node's operator has no kernel for this unit (names it); NO_MEMORY */
 clv_status *clv_lower(
     const clv_graph *graph, const clv_lower_options *options, clv_lowered *out_lowered) CLV_CHECKED;
-/* The variants that the nodes of a whole graph would run with, by its own estimates; entries are
- * NULL where nothing runs. Free with clv_free. */
+/* The variants that the nodes of a whole graph would run with, by its own estimates and by what is
+ * known (NULL: nothing); entries are NULL where nothing runs. Free with clv_free. */
 clv_status *clv_lower_choose(
-    const clv_graph *graph, const clv_traits *traits,
+    const clv_graph *graph, const clv_traits *traits, const clv_known_times *times,
     const clv_variant ***out_variants) CLV_CHECKED;
 void clv_lowered_deinit(clv_lowered *lowered);
 

@@ -73,6 +73,12 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, uin
     const clv_exec_unit *unit = &options->units[home];
     const clv_device_info *info = &unit->devices[0]->info;
     const clv_variant **whole_variants = NULL;
+    clv_known_times times = {.find = NULL};
+    if (options->times != NULL) {
+        times = *options->times;
+        times.info = info;
+        times.num_devices = unit->num_devices;
+    }
     clv_lower_options lower_options = {
         .traits = clv_exec_unit_traits(unit),
         .max_block_bytes = info->max_alloc_bytes,
@@ -81,9 +87,13 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, uin
         .places = r->pieces.memories[0].nodes,
         .default_unit = home,
         .depth = options->depth,
+        .whole_variants = options->wanted,
+        .times = options->times != NULL ? &times : NULL,
     };
-    if (has_splits(options)) { /* so that pieces compute what the whole would */
-        CLV_TRY(clv_lower_choose(options->graph, &lower_options.traits, &whole_variants));
+    if (options->wanted == NULL && has_splits(options)) {
+        /* so that pieces compute what the whole would */
+        CLV_TRY(clv_lower_choose(
+            options->graph, &lower_options.traits, lower_options.times, &whole_variants));
         lower_options.whole_variants = whole_variants;
     }
     clv_status *status = clv_lower(r->pieces.memories[0].graph, &lower_options, &r->lowered);

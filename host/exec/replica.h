@@ -28,6 +28,10 @@ typedef struct clv_replica_options {
     uint32_t num_units, depth;
     bool keep_all, has_spans, is_crowded;
     const atomic_bool *cancel;
+    /* That variants are chosen by; of which unit is filled in. NULL: none. */
+    const clv_known_times *times;
+    /* [graph->num_nodes]: variants to be taken where they fit, whatever is known; NULL: none. */
+    const clv_variant *const *wanted;
     clv_status *(*finish)(
         void *context, uint64_t number, const clv_mutable_view *outputs, const clv_item_span *spans,
         clv_status *status);

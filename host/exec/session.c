@@ -170,6 +170,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .has_spans = session->options.profile,
             .is_crowded = is_crowded(session, plan),
             .cancel = session->options.cancel,
+            .times = session->options.times,
             .finish = finish,
             .owner = session,
         };
@@ -294,7 +295,8 @@ clv_status *clv_session_create(
     pthread_mutex_init(&session->lock, NULL);
     pthread_cond_init(&session->has_room, NULL);
     clv_status *status = make(session, units);
-    session->options.plan = NULL; /* is not needed any more */
+    session->options.plan = NULL; /* are not needed any more */
+    session->options.times = NULL;
     if (status != NULL) {
         clv_session_destroy(session);
         return status;

@@ -27,6 +27,7 @@ typedef struct clv_session_options {
     /* Requests in flight over all replicas; 0: what the plan says. Over CLV_MAX_DEPTH in one of
      * them is USAGE. */
     uint32_t depth;
+    const clv_known_times *times; /* that variants are chosen by; used likewise. NULL: none */
 } clv_session_options;
 
 /* What a session is and has done. Times in microseconds. */

@@ -6,6 +6,7 @@
 #include "host/exec/replica.h"
 #include "host/tune/samples.h"
 #include "host/tune/step_key.h"
+#include "host/tune/variant_cost.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,13 +28,16 @@ typedef struct whole {
     clv_piece piece;
     clv_group group;
     clv_exec_unit unit; /* without limits */
+    clv_known_times times;
     clv_replica_options options;
 } whole;
 
-static clv_status *whole_init(const clv_graph *graph, const clv_exec_unit *unit, whole *w) {
+static clv_status *whole_init(
+    const clv_graph *graph, const clv_exec_unit *unit, const clv_cost_db *db, whole *w) {
     *w = (whole){
         .placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof(clv_placement)),
         .unit = *unit,
+        .times = clv_cost_db_known_times(db),
     };
     if (w->placements == NULL) {
         return no_memory();
@@ -57,6 +61,7 @@ static clv_status *whole_init(const clv_graph *graph, const clv_exec_unit *unit,
         .units = &w->unit,
         .num_units = 1,
         .depth = 1,
+        .times = &w->times,
         .is_crowded = unit->num_devices > (size_t)clv_num_processors(),
     };
     return NULL;
@@ -79,6 +84,11 @@ static void add_nodes(
     const clv_replica *replica, const clv_cost_db *db, const clv_hash *keys,
     clv_unit_costs *costs) {
     const clv_lowered *lowered = &replica->lowered;
+    for (size_t i = 0; i < lowered->graph->num_nodes; i++) {
+        const clv_variant *variant = lowered->choices[i].variant;
+        costs->variants[replica->pieces.memories[0].nodes[i].origin] =
+            variant != NULL ? variant->name : NULL;
+    }
     for (size_t i = 0; i < lowered->num_steps; i++) {
         const clv_step *step = &lowered->steps[i];
         if (step->kind == CLV_STEP_LAUNCH) {
@@ -115,9 +125,10 @@ static clv_status *find(
     clv_hash *keys = clv_alloc_zeroed(replica->lowered.num_steps + 1, sizeof *keys);
     costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
     costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
-    clv_status *status = keys != NULL && costs->node_us != NULL && costs->node_launches != NULL
-                             ? clv_step_keys(unit, &replica->lowered, keys)
-                             : no_memory();
+    costs->variants = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->variants);
+    const bool has_memory = keys != NULL && costs->node_us != NULL &&
+                            costs->node_launches != NULL && costs->variants != NULL;
+    clv_status *status = has_memory ? clv_step_keys(unit, &replica->lowered, keys) : no_memory();
     if (status == NULL) {
         add_nodes(replica, db, keys, costs);
         count_steps(&replica->lowered, db, keys, costs);
@@ -135,7 +146,7 @@ clv_status *clv_unit_costs_find(
     whole w;
     clv_replica replica = {.graph = NULL};
     *out_costs = (clv_unit_costs){.node_us = NULL};
-    clv_status *status = whole_init(graph, &unit, &w);
+    clv_status *status = whole_init(graph, &unit, db, &w);
     if (status == NULL) {
         status = clv_replica_lower(&replica, &w.options);
     }
@@ -153,6 +164,7 @@ clv_status *clv_unit_costs_find(
 void clv_unit_costs_deinit(clv_unit_costs *costs) {
     clv_free(costs->node_us);
     clv_free(costs->node_launches);
+    clv_free(costs->variants);
     *costs = (clv_unit_costs){.node_us = NULL};
 }
 
@@ -230,6 +242,7 @@ static clv_status *make_outputs(const clv_graph *graph, clv_mutable_view **out_o
 static clv_status *sampler_init(sampler *s, whole *w) {
     const clv_exec_unit *unit = s->request->unit;
     w->options.has_spans = true;
+    w->options.wanted = s->request->wanted;
     w->options.cancel = s->request->cancel;
     w->options.finish = finish;
     w->options.owner = s;
@@ -330,11 +343,92 @@ static clv_status *put_all(sampler *s, uint32_t *num_measured) {
     return status;
 }
 
+/* What a node's own launches take together; count 0: it has none. They stand together. */
+static clv_measured_cost own_cost(const sampler *s, size_t first_step) {
+    const clv_lowered *lowered = &s->replica.lowered;
+    const clv_node_id node = lowered->steps[first_step].index;
+    clv_measured_cost sum = {.count = 0};
+    for (size_t i = first_step; i < lowered->num_steps; i++) {
+        const clv_step *step = &lowered->steps[i];
+        clv_measured_cost cost;
+        if (step->kind != CLV_STEP_LAUNCH || step->index != node) {
+            break;
+        }
+        if (!step->is_reorder && clv_cost_db_find(s->request->db, s->keys[i], &cost)) {
+            sum.time_us += cost.time_us;
+            sum.spread_us += cost.spread_us;
+            sum.count = sum.count == 0 || cost.count < sum.count ? cost.count : sum.count;
+        }
+    }
+    return sum;
+}
+
+/* What the variant of a node took, for other nodes that do the same. */
+static clv_status *put_variant(
+    sampler *s, clv_hash unit, clv_node_id node, const clv_measured_cost *cost) {
+    const clv_graph *graph = s->replica.lowered.graph;
+    const clv_traits traits = clv_exec_unit_traits(s->request->unit);
+    clv_measured_cost known;
+    clv_arena arena;
+    clv_call call;
+    clv_hash key;
+    clv_arena_init(&arena, 0);
+    clv_status *status = clv_call_from_node(graph, &graph->nodes[node], &arena, &call);
+    if (status == NULL) {
+        const clv_variant *variant = s->replica.lowered.choices[node].variant;
+        status = clv_variant_key(unit, &call, variant, &traits, &key);
+    }
+    if (status == NULL && !clv_cost_db_find(s->request->db, key, &known)) {
+        status = clv_cost_db_put(s->request->db, key, cost);
+    }
+    clv_arena_deinit(&arena);
+    return status;
+}
+
+static clv_status *put_variants(sampler *s) {
+    const clv_lowered *lowered = &s->replica.lowered;
+    const clv_exec_unit *unit = s->request->unit;
+    const clv_hash key = clv_unit_key(&unit->devices[0]->info, unit->num_devices);
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        const clv_step *step = &lowered->steps[i];
+        const bool is_first = i == 0 || lowered->steps[i - 1].kind != CLV_STEP_LAUNCH ||
+                              lowered->steps[i - 1].index != step->index;
+        if (step->kind == CLV_STEP_LAUNCH && is_first &&
+            lowered->choices[step->index].variant != NULL) {
+            const clv_measured_cost cost = own_cost(s, i);
+            if (cost.count != 0) {
+                CLV_TRY(put_variant(s, key, step->index, &cost));
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Whether all that would be chosen is known. */
+static clv_status *is_all_known(const clv_calibration_request *request, bool *out_is_known) {
+    const clv_exec_unit *unit = request->unit;
+    clv_unit_costs costs;
+    *out_is_known = false;
+    if (request->wanted != NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_unit_costs_find(
+        request->graph, &unit->devices[0]->info, unit->num_devices, request->db, &costs));
+    *out_is_known = costs.num_known == costs.num_steps;
+    clv_unit_costs_deinit(&costs);
+    return NULL;
+}
+
 clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_num_measured) {
     sampler s = {.request = request};
+    bool is_known;
     whole w;
     *out_num_measured = 0;
-    clv_status *status = whole_init(request->graph, request->unit, &w);
+    CLV_TRY(is_all_known(request, &is_known));
+    if (is_known) {
+        return NULL;
+    }
+    clv_status *status = whole_init(request->graph, request->unit, request->db, &w);
     if (status == NULL) {
         status = sampler_init(&s, &w);
     }
@@ -343,6 +437,7 @@ clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_
     }
     if (s.num_runs >= LEAST_LONG_RUNS) {
         status = clv_status_join(status, put_all(&s, out_num_measured));
+        status = clv_status_join(status, put_variants(&s));
     }
     sampler_deinit(&s);
     whole_deinit(&w);

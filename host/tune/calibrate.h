@@ -4,7 +4,8 @@
  * over, with nothing else at work: each step is timed by itself, in the state that its
  * neighbours leave the caches in. Steps that are the same (host/tune/step_key.h) share their
  * samples; the median of these goes into the database, and an operator takes what its steps do.
- * Declared limits of the unit play no part.
+ * What an operator's variant takes by itself goes there too, for the next choice among variants
+ * (host/tune/variant_cost.h). Declared limits of the unit play no part.
  */
 #ifndef CLV_TUNE_CALIBRATE_H
 #define CLV_TUNE_CALIBRATE_H
@@ -17,6 +18,7 @@
 typedef struct clv_unit_costs {
     double *node_us;         /* [num_nodes]: sum of its launches; NAN: not all of them are known */
     uint32_t *node_launches; /* [num_nodes]; 0: it runs nothing */
+    const char **variants;   /* [num_nodes]: that it is run by; NULL: it runs nothing */
     uint32_t num_steps;      /* distinct launches */
     uint32_t num_known;      /* of them, in the database */
 } clv_unit_costs;
@@ -36,6 +38,9 @@ typedef struct clv_calibration_request {
     const clv_exec_unit *unit; /* open; one of queues with profiling */
     const clv_view *inputs;    /* [graph->num_inputs]; values that operators forbid do no harm */
     clv_cost_db *db;           /* gets what it has not yet */
+    /* [graph->num_nodes]: variants to be measured where they fit; NULL: those that would be
+     * chosen */
+    const clv_variant *const *wanted;
     const atomic_bool *cancel; /* NULL: cannot be interrupted */
 } clv_calibration_request;
 

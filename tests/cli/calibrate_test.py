@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import cli_test
-from cli_test import BINARY, NUMBER, TESTS, Folder, has, run, run_json
+from cli_test import BINARY, NUMBER, TESTS, Folder, error, has, run, run_json
 from plan_test import near
 
 TESTS.clear()
@@ -65,8 +65,9 @@ def a_damaged_database_is_measured_again():
     with Folder() as at:
         steps = plan(at("cache"), "--policy", "pipeline")["calibration"]["steps"]
         path = at("cache/costs.bin")
-        with open(path, "r+b") as file:
-            file.truncate(os.path.getsize(path) - 5)
+        with open(path, "r+b") as file:  # the first entry is a step's
+            file.seek(40)
+            file.write(b"?")
         mended = plan(at("cache"), "--policy", "pipeline")
         assert mended["calibration"]["measured"] == 1 and mended["calibration"]["known"] == steps - 1
         with open(path, "wb") as file:
@@ -156,6 +157,50 @@ def bench_has_predictions_beside_what_was_measured():
         # nothing is planned for one unit, so nothing is predicted
         report = run_json("bench", ESPCN, *SHAPE, "--devices", "core:0", "--requests", "3", env=env_at(at("cache")))
         assert "predicted_latency_ms" not in report and "throughput_error" not in report
+
+
+@test
+def tuning_tries_what_fits_once():
+    with Folder() as at:
+        args = ["tune", ESPCN, *SHAPE, "--devices", "core:0,core:1"]
+        first = run_json(*args, env=env_at(at("cache")))
+        assert [unit["name"] for unit in first["units"]] == ["core:0"], "one stands for all that are alike"
+        unit = first["units"][0]
+        has(unit, rounds=int, measured=int, left_over=int, before_ms=NUMBER, after_ms=NUMBER, changed=list)
+        assert unit["rounds"] > 0 and unit["measured"] > 0 and unit["left_over"] == 0
+        again = run_json(*args, env=env_at(at("cache")))["units"][0]
+        assert again["rounds"] == 0 and again["measured"] == 0 and again["changed"] == []
+        # what was found is what runs, and what plans go by, without measuring more
+        report = run_json("bench", ESPCN, *SHAPE, "--devices", "core:0", "--requests", "1", "--per-op",
+                          env=env_at(at("cache")))
+        variants = {op["node"]: op.get("variant") for op in report["ops"]}
+        for change in unit["changed"]:
+            assert variants[change["node"]] == change["to"]["variant"], change
+        assert plan(at("cache"), "--policy", "pipeline")["calibration"]["measured"] == 0
+        run("verify", *ARGS, "--policy", "pipeline", env=env_at(at("cache")))
+        # explain says what was measured, and what decided
+        report = run_json("explain", ESPCN, "conv2", *ARGS[1:], env=env_at(at("cache")))
+        timed = [v["variant"] for v in report["variants"] if "time_us" in v]
+        chosen = [v for v in report["variants"] if v["chosen"]][0]
+        assert len(timed) >= 2 and chosen["variant"] in timed
+        assert chosen["origin"] in ("measured", "estimated", "fallback")
+        report = run_json("explain", ESPCN, "conv2", *ARGS[1:], "--no-calibrate", env=env_at(at("cache")))
+        assert not any("time_us" in v for v in report["variants"])
+
+
+@test
+def tuning_keeps_within_its_budget():
+    with Folder() as at:
+        args = ["tune", ESPCN, *SHAPE, "--devices", "core:0"]
+        unit = run_json(*args, "--budget", "0.000001", env=env_at(at("cache")))["units"][0]
+        assert unit["rounds"] == 0 and unit["left_over"] > 0
+        text = run(*args, "--budget", "0.000001", env=env_at(at("cache"))).stdout
+        assert "have more to try" in text and "core:0: all operators took" in text
+        unit = run_json(*args, "--level", "fast", env=env_at(at("cache")))["units"][0]
+        assert unit["rounds"] == 1
+        unit = run_json(*args, "--level", "exhaustive", env=env_at(at("cache")))["units"][0]
+        assert unit["rounds"] > 0 and unit["left_over"] == 0
+        error(*args, "--level", "slow", code=2, says=["'slow'", "fast, normal or exhaustive"])
 
 
 @test

@@ -389,6 +389,26 @@ CLEAVE_API cleave_status *cleave_timeline_save_trace(
 /* Every step as text, in the order they begin. */
 CLEAVE_API cleave_status *cleave_timeline_steps(const cleave_timeline *timeline, char **out_text);
 
+/* --- tuning --- */
+
+typedef enum cleave_tune_level {
+    CLEAVE_TUNE_FAST,       /* of every operator one more kernel */
+    CLEAVE_TUNE_NORMAL,     /* all that fit, but for the plain one that fits anything */
+    CLEAVE_TUNE_EXHAUSTIVE, /* that one too */
+} cleave_tune_level;
+
+typedef struct cleave_tune_options {
+    cleave_tune_level level;
+    double seconds; /* for every sort of unit: no run with other kernels begins after it; 0: 60 */
+} cleave_tune_options;
+
+/* Measures what kernels take that could run a model's operators on options->devices, so that from
+ * now on the fastest are chosen: kept in the user's cache folder. CANCELLED keeps what was measured
+ * by then. */
+CLEAVE_API cleave_status *cleave_tune(
+    cleave_model *model, const cleave_options *options, const cleave_tune_options *tune_options,
+    char **out_json);
+
 /* --- reports --- */
 
 /* The machine that units of this one make, as a file that options->machine takes

@@ -144,8 +144,8 @@ static void what_is_measured_is_found(void **state) {
         clv_unit_costs costs = find(&r, &r.devices[0]->info);
         assert_int_equal(num_measured, costs.num_steps);
         clv_unit_costs_deinit(&costs);
-        assert_int_equal(clv_cost_db_num_entries(r.db), num_measured);
-        assert_ok(calibrate(&r, &num_measured)); /* nothing is left to do */
+        assert_true(clv_cost_db_num_entries(r.db) > num_measured); /* and variants */
+        assert_ok(calibrate(&r, &num_measured));                   /* nothing is left to do */
         assert_int_equal(num_measured, 0);
         close_rig(&r);
     }

@@ -1,0 +1,160 @@
+/* Searching for the fastest kernels of a model's operators. */
+#include "host/api/calibrate.h"
+#include "host/api/machine.h"
+
+#include "host/base/cancel.h"
+#include "host/base/json_writer.h"
+#include "host/base/memory.h"
+#include "host/passes/passes.h"
+#include "host/tune/search.h"
+#include "host/tune/step_key.h"
+#include <math.h>
+#include <string.h>
+
+static const double default_seconds = 60;
+
+typedef struct tuner {
+    const cleave_tune_options *options;
+    clv_graph *graph;
+    clv_open_units units;
+    clv_graph_inputs inputs;
+    clv_cost_db *db;
+    clv_json_writer writer;
+} tuner;
+
+static clv_status *find(const tuner *t, size_t unit, clv_unit_costs *out_costs) {
+    const clv_exec_unit *u = &t->units.units[unit];
+    return clv_unit_costs_find(t->graph, &u->devices[0]->info, u->num_devices, t->db, out_costs);
+}
+
+/* Of what is known. */
+static double sum_us(const clv_graph *graph, const clv_unit_costs *costs) {
+    double sum = 0;
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        sum += isnan(costs->node_us[i]) ? 0 : costs->node_us[i];
+    }
+    return sum;
+}
+
+static void write_variant(
+    clv_json_writer *w, const char *key, const clv_unit_costs *costs, size_t node) {
+    clv_json_open_object(w, key);
+    clv_json_add_string(w, "variant", costs->variants[node] != NULL ? costs->variants[node] : "");
+    if (!isnan(costs->node_us[node])) {
+        clv_json_add_number(w, "time_us", costs->node_us[node]);
+    }
+    clv_json_close(w);
+}
+
+static void write_unit(
+    tuner *t, size_t unit, const clv_search_result *result, const clv_unit_costs *before,
+    const clv_unit_costs *after) {
+    clv_json_writer *w = &t->writer;
+    clv_json_open_object(w, NULL);
+    clv_json_add_string(w, "name", t->units.names[unit].text);
+    clv_json_add_number(w, "rounds", result->rounds);
+    clv_json_add_number(w, "measured", result->measured);
+    clv_json_add_number(w, "left_over", result->left_over);
+    clv_json_add_number(w, "before_ms", sum_us(t->graph, before) * 1e-3);
+    clv_json_add_number(w, "after_ms", sum_us(t->graph, after) * 1e-3);
+    clv_json_open_array(w, "changed");
+    for (size_t i = 0; i < t->graph->num_nodes; i++) {
+        const char *from = before->variants[i], *to = after->variants[i];
+        if (from != NULL && to != NULL && strcmp(from, to) != 0) {
+            clv_json_open_object(w, NULL);
+            clv_json_add_string(w, "node", t->graph->nodes[i].name);
+            clv_json_add_string(w, "op", t->graph->nodes[i].op_type);
+            write_variant(w, "from", before, i);
+            write_variant(w, "to", after, i);
+            clv_json_close(w);
+        }
+    }
+    clv_json_close(w);
+    clv_json_close(w);
+}
+
+static clv_status *tune_unit(tuner *t, size_t unit) {
+    const double seconds = t->options->seconds > 0 ? t->options->seconds : default_seconds;
+    static const clv_search_level levels[] = {
+        [CLEAVE_TUNE_FAST] = CLV_SEARCH_FAST,
+        [CLEAVE_TUNE_NORMAL] = CLV_SEARCH_NORMAL,
+        [CLEAVE_TUNE_EXHAUSTIVE] = CLV_SEARCH_EXHAUSTIVE,
+    };
+    const clv_search_request request = {
+        .calibration =
+            {
+                .graph = t->graph,
+                .unit = &t->units.units[unit],
+                .inputs = t->inputs.views,
+                .db = t->db,
+                .cancel = clv_cancel_flag(),
+            },
+        .level = levels[t->options->level],
+        .budget_us = seconds * 1e6,
+    };
+    clv_unit_costs before = {.node_us = NULL}, after = {.node_us = NULL};
+    clv_search_result result;
+    uint32_t num_steps;
+    clv_status *status = NULL;
+    CLV_TRY_DONE(clv_calibrate(&request.calibration, &num_steps));
+    CLV_TRY_DONE(find(t, unit, &before));
+    CLV_TRY_DONE(clv_search(&request, &result));
+    CLV_TRY_DONE(find(t, unit, &after));
+    write_unit(t, unit, &result, &before, &after);
+done:
+    clv_unit_costs_deinit(&before);
+    clv_unit_costs_deinit(&after);
+    return status;
+}
+
+/* Whether a unit before it has the same devices: what is found for one is found for all. */
+static bool is_alike_before(const tuner *t, size_t unit) {
+    const clv_exec_unit *units = t->units.units;
+    const clv_hash key = clv_unit_key(&units[unit].devices[0]->info, units[unit].num_devices);
+    for (size_t i = 0; i < unit; i++) {
+        const clv_hash other = clv_unit_key(&units[i].devices[0]->info, units[i].num_devices);
+        if (other.low == key.low && other.high == key.high) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static clv_status *tune(cleave_model *model, const cleave_options *options, tuner *t) {
+    if (t->options->level > CLEAVE_TUNE_EXHAUSTIVE) {
+        return CLV_ERROR(USAGE, "there is no level %d of tuning", (int)t->options->level);
+    }
+    CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &t->graph));
+    CLV_TRY(clv_passes_run(t->graph, NULL, NULL));
+    CLV_TRY(clv_open_units_init(options->devices, true, &t->units));
+    CLV_TRY(clv_graph_inputs_init(t->graph, &t->inputs));
+    CLV_TRY(clv_user_costs_open(&t->db));
+    clv_json_open_array(&t->writer, "units");
+    for (size_t i = 0; i < t->units.num_units; i++) {
+        if (!is_alike_before(t, i)) {
+            CLV_TRY(tune_unit(t, i));
+        }
+    }
+    clv_json_close(&t->writer);
+    return NULL;
+}
+
+cleave_status *cleave_tune(
+    cleave_model *model, const cleave_options *options, const cleave_tune_options *tune_options,
+    char **out_json) {
+    static const cleave_options defaults;
+    static const cleave_tune_options tune_defaults = {.level = CLEAVE_TUNE_NORMAL};
+    tuner t = {.options = tune_options != NULL ? tune_options : &tune_defaults};
+    *out_json = NULL;
+    clv_json_begin(&t.writer, 2);
+    clv_status *status = tune(model, options != NULL ? options : &defaults, &t);
+    if (status == NULL) {
+        status = clv_json_take(&t.writer, out_json);
+    }
+    clv_json_deinit(&t.writer);
+    clv_cost_db_close(t.db);
+    clv_graph_inputs_deinit(&t.inputs);
+    clv_open_units_deinit(&t.units);
+    clv_graph_destroy(t.graph);
+    return public_status(status);
+}

@@ -1,0 +1,153 @@
+/* Variants are chosen by what was measured, where it can be compared, and else as without. */
+#include "host/base/memory.h"
+#include "host/exec/lower.h"
+#include "host/passes/passes.h"
+#include "host/tune/step_key.h"
+#include "host/tune/variant_cost.h"
+#include "tests/support/check.h"
+#include "tests/support/graph_text.h"
+#include <math.h>
+
+static const char text[] = "input x f32[1,32,28,28]\n"
+                           "constant w f32[32,32,3,3]\n"
+                           "y = Conv(x, w) pads=[1,1,1,1]\n"
+                           "output y\n";
+
+static const clv_traits traits = {
+    .is_cpu = true,
+    .has_fp64 = true,
+    .simd_bytes = 64,
+    .num_lanes = 1,
+    .cache_bytes = 1 << 20,
+    .max_local_size = 1024,
+};
+static const clv_device_info info = {.name = "a core", .driver = "1"};
+
+typedef struct rig {
+    clv_graph *graph;
+    clv_cost_db *db;
+    clv_known_times times;
+} rig;
+
+static void open_rig(rig *r) {
+    assert_ok(clv_test_graph_make(text, 1, &r->graph));
+    assert_ok(clv_passes_run(r->graph, NULL, NULL));
+    assert_int_equal(r->graph->num_nodes, 1);
+    assert_ok(clv_cost_db_open(NULL, &r->db));
+    r->times = clv_cost_db_known_times(r->db);
+    r->times.info = &info;
+    r->times.num_devices = 1;
+}
+
+static void close_rig(rig *r) {
+    clv_graph_destroy(r->graph);
+    clv_cost_db_close(r->db);
+}
+
+static const clv_variant *variant_named(const char *name) {
+    for (size_t i = 0; i < clv_kernels_conv.num_variants; i++) {
+        if (strcmp(clv_kernels_conv.variants[i].name, name) == 0) {
+            return &clv_kernels_conv.variants[i];
+        }
+    }
+    fail_msg("no variant '%s'", name);
+    return NULL;
+}
+
+static clv_hash key_of(const rig *r, const char *name, const clv_device_info *device) {
+    clv_arena arena;
+    clv_call call;
+    clv_hash key;
+    clv_arena_init(&arena, 0);
+    assert_ok(clv_call_from_node(r->graph, &r->graph->nodes[0], &arena, &call));
+    assert_ok(clv_variant_key(clv_unit_key(device, 1), &call, variant_named(name), &traits, &key));
+    clv_arena_deinit(&arena);
+    return key;
+}
+
+static void put(rig *r, const char *name, double us) {
+    const clv_measured_cost cost = {.time_us = us, .count = 5};
+    assert_ok(clv_cost_db_put(r->db, key_of(r, name, &info), &cost));
+}
+
+static void check_choice(const rig *r, const char *variant, const char *origin) {
+    const clv_lower_options options = {
+        .traits = traits, .max_block_bytes = UINT64_MAX / 4, .times = &r->times};
+    clv_lowered lowered;
+    assert_ok(clv_lower(r->graph, &options, &lowered));
+    assert_string_equal(lowered.choices[0].variant->name, variant);
+    assert_string_equal(lowered.choices[0].origin, origin);
+    clv_lowered_deinit(&lowered);
+    const clv_variant **variants;
+    assert_ok(clv_lower_choose(r->graph, &traits, &r->times, &variants));
+    assert_string_equal(variants[0]->name, variant);
+    clv_free(variants);
+}
+
+static void the_fastest_that_was_measured(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r);
+    check_choice(&r, "winograd", "estimated");
+    put(&r, "winograd", 100);
+    check_choice(&r, "winograd", "estimated"); /* there is nothing to compare it with */
+    put(&r, "blocked", 99);
+    check_choice(&r, "winograd", "estimated"); /* not enough to tell; the plain one is not known */
+    put(&r, "ref", 500);
+    check_choice(&r, "winograd", "measured");
+    put(&r, "blocked", 60);
+    check_choice(&r, "blocked", "measured");
+    put(&r, "ref", 10);
+    check_choice(&r, "ref", "measured");
+    close_rig(&r);
+}
+
+/* What was measured of some that are not the table's choice says nothing of that. */
+static void the_tables_choice_must_be_known(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r);
+    put(&r, "blocked", 1);
+    put(&r, "ref", 1);
+    check_choice(&r, "winograd", "estimated");
+    close_rig(&r);
+}
+
+static void times_of_another_device_do_not_count(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r);
+    put(&r, "winograd", 100);
+    put(&r, "blocked", 10);
+    put(&r, "ref", 500);
+    check_choice(&r, "blocked", "measured");
+    const clv_device_info other = {.name = "a core", .driver = "2"};
+    r.times.info = &other;
+    check_choice(&r, "winograd", "estimated");
+    r.times.info = &info;
+    r.times.num_devices = 2;
+    check_choice(&r, "winograd", "estimated");
+    close_rig(&r);
+}
+
+static void keys_tell_variants_and_devices_apart(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r);
+    const clv_device_info other = {.name = "a core", .driver = "2"};
+    const clv_hash one = key_of(&r, "blocked", &info), again = key_of(&r, "blocked", &info);
+    assert_true(one.low == again.low && one.high == again.high);
+    assert_true(one.low != key_of(&r, "winograd", &info).low);
+    assert_true(one.low != key_of(&r, "blocked", &other).low);
+    close_rig(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_fastest_that_was_measured),
+        cmocka_unit_test(the_tables_choice_must_be_known),
+        cmocka_unit_test(times_of_another_device_do_not_count),
+        cmocka_unit_test(keys_tell_variants_and_devices_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
