@@ -11,11 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Runs before those that count: drivers compile in the first. */
 enum { WARMUP_RUNS = 2, LEAST_RUNS = 5, MOST_RUNS = 30 };
+/* Runs in which somebody else had the processor are kept apart, for the case that there are hardly
+ * any others. */
+enum { MOST_DISTURBED = 10, ALL_RUNS = MOST_RUNS + MOST_DISTURBED, MOST_TRIES = 300 };
 /* Enough of it, once there are LEAST_RUNS; of long runs three will do. */
 enum { ENOUGH_US = 500000, LONG_US = 3000000, LEAST_LONG_RUNS = 3 };
+/* A run is disturbed when its lanes had the processor for less than that share of it; of shorter
+ * runs that cannot be told. */
+static const double undisturbed_share = 0.97, shortest_told_us = 200;
 
 static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for measuring steps");
@@ -174,8 +181,10 @@ typedef struct sampler {
     const clv_calibration_request *request;
     clv_replica replica;
     clv_hash *keys;  /* [num_steps] */
-    double *samples; /* [num_steps][MOST_RUNS] */
-    uint32_t num_runs;
+    double *samples; /* [num_steps][ALL_RUNS]: undisturbed runs, from MOST_RUNS on disturbed ones */
+    double *last;    /* [num_steps]: of the run that was last */
+    bool has_last;
+    uint32_t num_runs, num_disturbed;
     bool is_warm; /* runs count */
     clv_mutable_view *outputs;
 } sampler;
@@ -216,9 +225,9 @@ static clv_status *finish(
         return status;
     }
     for (size_t i = 0; i < replica->lowered.num_steps; i++) {
-        s->samples[i * MOST_RUNS + s->num_runs] = span_us(s, i, spans);
+        s->last[i] = span_us(s, i, spans);
     }
-    s->num_runs++;
+    s->has_last = true;
     return NULL;
 }
 
@@ -249,8 +258,9 @@ static clv_status *sampler_init(sampler *s, whole *w) {
     CLV_TRY(clv_replica_init(&s->replica, &w->options));
     const size_t num_steps = s->replica.lowered.num_steps;
     s->keys = clv_alloc_zeroed(num_steps + 1, sizeof *s->keys);
-    s->samples = clv_alloc_zeroed(num_steps + 1, MOST_RUNS * sizeof *s->samples);
-    if (s->keys == NULL || s->samples == NULL) {
+    s->samples = clv_alloc_zeroed(num_steps + 1, ALL_RUNS * sizeof *s->samples);
+    s->last = clv_alloc_zeroed(num_steps + 1, sizeof *s->last);
+    if (s->keys == NULL || s->samples == NULL || s->last == NULL) {
         return no_memory();
     }
     CLV_TRY(make_outputs(s->request->graph, &s->outputs));
@@ -266,11 +276,44 @@ static void sampler_deinit(sampler *s) {
     clv_free(s->outputs);
     clv_free(s->keys);
     clv_free(s->samples);
+    clv_free(s->last);
 }
 
-static bool is_enough(uint32_t num_runs, double passed_us) {
-    return num_runs >= MOST_RUNS || (num_runs >= LEAST_RUNS && passed_us >= ENOUGH_US) ||
-           (num_runs >= LEAST_LONG_RUNS && passed_us >= LONG_US);
+static double process_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
+}
+
+/* Files the run that was last. */
+static void file_run(sampler *s, bool is_disturbed) {
+    if (!s->has_last || (is_disturbed && s->num_disturbed == MOST_DISTURBED)) {
+        return;
+    }
+    const uint32_t at = is_disturbed ? MOST_RUNS + s->num_disturbed++ : s->num_runs++;
+    for (size_t i = 0; i < s->replica.lowered.num_steps; i++) {
+        s->samples[i * ALL_RUNS + at] = s->last[i];
+    }
+    s->has_last = false;
+}
+
+/* Lanes of cores are at it all the time, unless somebody else is. */
+static clv_status *run_once(sampler *s) {
+    const clv_exec_unit *unit = s->request->unit;
+    const double begin_us = clv_time_us(), used_us = process_us();
+    CLV_TRY(clv_executor_run(s->replica.executor, s->request->inputs, s->outputs));
+    const double passed_us = clv_time_us() - begin_us;
+    const double share = (process_us() - used_us) / (passed_us * (double)unit->num_devices);
+    file_run(
+        s, unit->devices[0]->info.kind == CLV_DEVICE_CORE && passed_us >= shortest_told_us &&
+               share < undisturbed_share);
+    return NULL;
+}
+
+static bool is_enough(const sampler *s, double passed_us, uint32_t num_tries) {
+    return s->num_runs >= MOST_RUNS || num_tries >= MOST_TRIES ||
+           (s->num_runs >= LEAST_RUNS && passed_us >= ENOUGH_US) ||
+           (s->num_runs + s->num_disturbed >= LEAST_LONG_RUNS && passed_us >= LONG_US);
 }
 
 static clv_status *run(sampler *s) {
@@ -284,12 +327,27 @@ static clv_status *run(sampler *s) {
     clv_prepared_settle(&s->replica.prepared);
     s->is_warm = true;
     const double begin_us = clv_time_us();
-    while (!is_enough(s->num_runs, clv_time_us() - begin_us)) {
-        CLV_TRY(clv_executor_run(s->replica.executor, s->request->inputs, s->outputs));
+    for (uint32_t i = 0; !is_enough(s, clv_time_us() - begin_us, i); i++) {
+        CLV_TRY(run_once(s));
         const uint32_t done = s->num_runs < LEAST_RUNS ? s->num_runs : LEAST_RUNS;
         clv_progress(what, WARMUP_RUNS + done, WARMUP_RUNS + LEAST_RUNS);
     }
     return NULL;
+}
+
+/* Whether there is something to go by: too few undisturbed runs take the others to them. */
+static bool gather_runs(sampler *s) {
+    if (s->num_runs < LEAST_LONG_RUNS && s->num_disturbed != 0) {
+        for (size_t i = 0; i < s->replica.lowered.num_steps; i++) {
+            double *row = s->samples + i * ALL_RUNS;
+            memmove(row + s->num_runs, row + MOST_RUNS, s->num_disturbed * sizeof *row);
+        }
+        s->num_runs += s->num_disturbed;
+        clv_log(
+            CLV_LOG_INFO, "%s was measured while others were at work: its costs may be too high",
+            s->request->unit->name.text);
+    }
+    return s->num_runs >= LEAST_LONG_RUNS;
 }
 
 typedef struct keyed_step {
@@ -310,7 +368,7 @@ static clv_status *put_group(
     }
     for (size_t i = 0; i < count; i++) {
         memcpy(
-            scratch + i * s->num_runs, s->samples + steps[i].step * MOST_RUNS,
+            scratch + i * s->num_runs, s->samples + steps[i].step * ALL_RUNS,
             s->num_runs * sizeof *scratch);
     }
     cost = clv_cost_of_samples(scratch, count * s->num_runs);
@@ -322,7 +380,7 @@ static clv_status *put_group(
 static clv_status *put_all(sampler *s, uint32_t *num_measured) {
     const clv_lowered *lowered = &s->replica.lowered;
     keyed_step *steps = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *steps);
-    double *scratch = clv_alloc_zeroed(lowered->num_steps + 1, MOST_RUNS * sizeof *scratch);
+    double *scratch = clv_alloc_zeroed(lowered->num_steps + 1, ALL_RUNS * sizeof *scratch);
     clv_status *status = steps != NULL && scratch != NULL ? NULL : no_memory();
     size_t count = 0;
     for (size_t i = 0; status == NULL && i < lowered->num_steps; i++) {
@@ -435,7 +493,7 @@ clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_
     if (status == NULL) {
         status = run(&s);
     }
-    if (s.num_runs >= LEAST_LONG_RUNS) {
+    if (gather_runs(&s)) {
         status = clv_status_join(status, put_all(&s, out_num_measured));
         status = clv_status_join(status, put_variants(&s));
     }
