@@ -7,6 +7,7 @@
 #include "host/base/memory.h"
 #include "host/base/threads.h"
 #include "host/machine/builder.h"
+#include "host/tune/step_key.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,8 +75,63 @@ typedef struct machine_maker {
     const clv_unit_table *table;
     uint32_t host; /* the memory */
     bool probes;   /* measures memory with all cores at it, and links */
+    clv_cost_db *db;
     clv_traits *traits;
 } machine_maker;
+
+/* --- what probes found --- */
+
+/* The entry that stands for something of `count` devices. */
+static clv_hash probe_key(const clv_device_info *info, size_t count, const char *what) {
+    return clv_hash_combine(clv_unit_key(info, count), clv_hash_string(what));
+}
+
+static bool find_us(const machine_maker *m, clv_hash key, double *out_us) {
+    clv_measured_cost cost;
+    if (m->db == NULL || !clv_cost_db_find(m->db, key, &cost)) {
+        return false;
+    }
+    *out_us = cost.time_us;
+    return true;
+}
+
+static clv_status *keep_us(const machine_maker *m, clv_hash key, double us) {
+    const clv_measured_cost cost = {.time_us = us, .count = 1};
+    return m->db != NULL ? clv_cost_db_put(m->db, key, &cost) : NULL;
+}
+
+/* What all cores read at once, in bytes a second; 0: it could not be measured. */
+static clv_status *probe_memory(
+    const machine_maker *m, const clv_device_info *core, uint32_t num_cores, double *out_rate) {
+    const clv_hash key = probe_key(core, num_cores, "reading a gigabyte of host memory");
+    double us;
+    if (find_us(m, key, &us)) {
+        *out_rate = 1e15 / us;
+        return NULL;
+    }
+    *out_rate = clv_probe_bandwidth(num_cores);
+    return *out_rate > 0 ? keep_us(m, key, 1e15 / *out_rate) : NULL;
+}
+
+static clv_status *probe_link(const machine_maker *m, const clv_device_info *info, clv_link *link) {
+    const clv_hash latency_key = probe_key(info, 1, "a write to it");
+    const clv_hash key = probe_key(info, 1, "writing a gigabyte to it");
+    double us;
+    size_t device = 0;
+    if (find_us(m, latency_key, &link->latency_us) && find_us(m, key, &us)) {
+        link->bandwidth = us > 0 ? 1e15 / us : (double)INFINITY;
+        return NULL;
+    }
+    while (m->table->infos[device] != info) {
+        device++;
+    }
+    CLV_TRY(clv_cancel_check());
+    CLV_TRY(clv_probe_link(m->ocl, device, &link->latency_us, &link->bandwidth));
+    CLV_TRY(keep_us(m, latency_key, link->latency_us));
+    return keep_us(m, key, 1e15 / link->bandwidth);
+}
+
+/* --- units --- */
 
 /* Capacity and bandwidth of host memory: what is installed, and what all cores draw at once. */
 static clv_status *add_host(machine_maker *m) {
@@ -85,10 +141,17 @@ static clv_status *add_host(machine_maker *m) {
         host.capacity_bytes = (uint64_t)pages * (uint64_t)page_bytes;
     }
     uint32_t num_cores = 0;
+    const clv_device_info *core = NULL;
+    double measured = 0;
     for (size_t i = 0; i < m->table->num_infos; i++) {
-        num_cores += m->table->infos[i]->kind == CLV_DEVICE_CORE && m->table->infos[i]->usable;
+        if (m->table->infos[i]->kind == CLV_DEVICE_CORE && m->table->infos[i]->usable) {
+            core = m->table->infos[i];
+            num_cores++;
+        }
     }
-    double measured = m->probes && num_cores > 1 ? clv_probe_bandwidth(num_cores) : 0;
+    if (m->probes && num_cores > 1) {
+        CLV_TRY(probe_memory(m, core, num_cores, &measured));
+    }
     if (measured > 0) {
         host.bandwidth = measured;
     } else if (num_cores > 0 && core_bandwidth() > 0) {
@@ -117,12 +180,7 @@ static clv_status *add_own_memory(
         link.latency_us = pcie_latency_us;
     }
     if (is_apart && m->probes) {
-        size_t device = 0;
-        while (m->table->infos[device] != info) {
-            device++;
-        }
-        CLV_TRY(clv_cancel_check());
-        CLV_TRY(clv_probe_link(m->ocl, device, &link.latency_us, &link.bandwidth));
+        CLV_TRY(probe_link(m, info, &link));
     }
     link.bandwidth = fmin(link.bandwidth, name->limits.link_per_second);
     link.latency_us = fmax(link.latency_us, name->limits.latency_us);
@@ -187,9 +245,10 @@ done:
 }
 
 clv_status *clv_machine_of_units(
-    const char *list, bool probes, clv_machine **out_machine, clv_traits **out_traits) {
+    const char *list, bool probes, clv_cost_db *db, clv_machine **out_machine,
+    clv_traits **out_traits) {
     clv_unit_table table;
-    machine_maker m = {.probes = probes, .table = &table};
+    machine_maker m = {.probes = probes, .db = db, .table = &table};
     *out_machine = NULL;
     CLV_TRY(clv_units_ocl(&m.ocl));
     CLV_TRY(clv_unit_table_init(m.ocl, &table));
@@ -227,7 +286,7 @@ static clv_status *save_machine(const char *devices, const char *path) {
         CLV_TRY(has_cores_or_gpus(&has_all));
         devices = has_all ? "all" : NULL;
     }
-    CLV_TRY(clv_machine_of_units(devices, true, &machine, NULL));
+    CLV_TRY(clv_machine_of_units(devices, true, NULL, &machine, NULL));
     clv_status *status = clv_machine_format_json(machine, &json);
     if (status == NULL) {
         status = clv_file_replace(path, json, strlen(json));

@@ -5,6 +5,7 @@
 
 #include "host/api/units.h"
 #include "host/machine/machine.h"
+#include "host/tune/cost_db.h"
 
 /* What a unit can do. 0 where nothing is known. */
 typedef struct clv_unit_speed {
@@ -24,9 +25,11 @@ clv_unit_speed clv_unit_speed_of(const clv_unit_table *table, const clv_unit_nam
 /* list        as --devices; NULL: the default. Units with their limits: a link's limit gives a
  *             unit a memory of its own behind that link
  * probes      measure memory with all cores at it, and links; else they are estimates
+ * db          what probes found before, and what they find now; NULL: measure in any case
  * out_traits  what variants may know of each unit; free with clv_free; NULL: not wanted
  * errors      as clv_unit_list_parse */
 clv_status *clv_machine_of_units(
-    const char *list, bool probes, clv_machine **out_machine, clv_traits **out_traits) CLV_CHECKED;
+    const char *list, bool probes, clv_cost_db *db, clv_machine **out_machine,
+    clv_traits **out_traits) CLV_CHECKED;
 
 #endif

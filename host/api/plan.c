@@ -152,13 +152,27 @@ static clv_status *peek_policy(
     return status != NULL ? clv_status_prefix(status, "plan '%s'", what) : NULL;
 }
 
+/* Whether costs are measured: where units are real and nobody has other wishes. */
+static bool is_measured(const cleave_options *options, const cleave_plan *plan) {
+    return plan->is_real && clv_is_calibrating(options) && options->times == NULL;
+}
+
 /* The machine as described; its units where it is made for the network come with the workload. */
 static clv_status *load_machine(const cleave_options *options, cleave_plan *plan) {
     CLV_TRY(check_plan_options(options));
     plan->is_real = options->machine == NULL;
-    return plan->is_real
-               ? clv_machine_of_units(options->devices, false, &plan->pattern, &plan->traits)
-               : clv_machine_load(options->machine, &plan->pattern);
+    if (!plan->is_real) {
+        return clv_machine_load(options->machine, &plan->pattern);
+    }
+    const bool probes = is_measured(options, plan);
+    clv_cost_db *db = NULL;
+    if (probes) {
+        CLV_TRY(clv_user_costs_open(&db));
+    }
+    clv_status *status =
+        clv_machine_of_units(options->devices, probes, db, &plan->pattern, &plan->traits);
+    clv_cost_db_close(db);
+    return status;
 }
 
 static clv_status *make_machine(const char *policy, cleave_plan *plan) {
@@ -221,15 +235,6 @@ static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
     return status;
 }
 
-/* Measured costs, where units are real and nobody has other wishes. */
-static clv_status *calibrate(const cleave_options *options, cleave_plan *plan) {
-    if (!plan->is_real || !clv_is_calibrating(options) || options->times != NULL) {
-        return NULL;
-    }
-    return clv_calibrate_workload(
-        options->devices, plan->graph, plan->pattern, plan->workload, &plan->calibration);
-}
-
 static clv_status *make_from_model(
     cleave_model *model, const cleave_options *options, cleave_plan *plan) {
     CLV_TRY(load_machine(options, plan));
@@ -237,7 +242,10 @@ static clv_status *make_from_model(
     bool is_apart = plan->pattern->pattern_count > 0 || options->times != NULL;
     CLV_TRY(is_apart ? clv_passes_run_apart(plan->graph) : clv_passes_run(plan->graph, NULL, NULL));
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
-    CLV_TRY(calibrate(options, plan));
+    if (is_measured(options, plan)) {
+        CLV_TRY(clv_calibrate_workload(
+            options->devices, plan->graph, plan->pattern, plan->workload, &plan->calibration));
+    }
     return make_plan(options, plan);
 }
 
