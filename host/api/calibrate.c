@@ -11,6 +11,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Ways of cutting operators that are measured; further ones keep estimates. */
+enum { MOST_CUTS = 4 };
+
 typedef struct calibrator {
     const clv_graph *graph;
     const clv_machine *machine;
@@ -20,6 +23,7 @@ typedef struct calibrator {
     clv_unit_name *names; /* of the machine's units, in its order */
     size_t num_units;
     clv_cost_db *db;
+    bool has_pieces;         /* are wanted, and not there yet */
     clv_graph_inputs inputs; /* once something is measured */
 } calibrator;
 
@@ -111,7 +115,7 @@ bool clv_is_calibrating(const cleave_options *options) {
 
 /* --- measuring on a unit --------------------------------------------------------------------- */
 
-static clv_status *measure_on(calibrator *c, const clv_unit_name *name) {
+static clv_status *measure_on(calibrator *c, const clv_unit_name *name, uint32_t cut) {
     clv_open_units units = {.units = NULL};
     uint32_t num_measured = 0;
     if (c->inputs.views == NULL) {
@@ -123,6 +127,7 @@ static clv_status *measure_on(calibrator *c, const clv_unit_name *name) {
         .unit = &units.units[0],
         .inputs = c->inputs.views,
         .db = c->db,
+        .cut = cut,
         .cancel = clv_cancel_flag(),
     };
     clv_status *status = clv_calibrate(&request, &num_measured);
@@ -132,14 +137,14 @@ static clv_status *measure_on(calibrator *c, const clv_unit_name *name) {
 }
 
 /* Estimates will do where a unit cannot be measured; but not for somebody who has had enough. */
-static clv_status *measure(calibrator *c, const clv_unit_name *name) {
-    clv_status *status = measure_on(c, name);
+static clv_status *measure(calibrator *c, const clv_unit_name *name, uint32_t cut) {
+    clv_status *status = measure_on(c, name, cut);
     if (status == NULL || clv_status_code(status) == CLV_CANCELLED) {
         return status;
     }
     clv_log(
-        CLV_LOG_WARNING, "%s is not measured, its costs are estimates: %s", name->text,
-        clv_status_message(status));
+        CLV_LOG_WARNING, "%s is not measured%s, its costs are estimates: %s", name->text,
+        cut != 0 ? " with operators in pieces" : "", clv_status_message(status));
     clv_status_destroy(status);
     return NULL;
 }
@@ -199,16 +204,18 @@ static clv_status *give(
 
 /* --- all units ------------------------------------------------------------------------------- */
 
-static clv_status *find(calibrator *c, size_t index, clv_unit_costs *out_costs) {
+static clv_status *find(calibrator *c, size_t index, uint32_t cut, clv_unit_costs *out_costs) {
     uint32_t count;
     const clv_device_info *info = clv_unit_info(&c->table, &c->names[index], &count);
-    return clv_unit_costs_find(c->graph, info, count, c->db, out_costs);
+    return clv_unit_costs_find(c->graph, info, count, c->db, cut, out_costs);
 }
 
-/* A unit that stands for all that are like it. */
-static clv_status *calibrate_unit(calibrator *c, size_t index, const clv_hash *keys) {
-    clv_unit_costs costs;
-    clv_status *status = find(c, index, &costs);
+/* Finds what a unit's costs are, measuring what is not known. *out_is_there: false where the unit
+ * has no kernels for the graph; there is nothing to deinitialise then, nor after a failure. */
+static clv_status *get(
+    calibrator *c, size_t index, uint32_t cut, clv_unit_costs *out_costs, bool *out_is_there) {
+    clv_status *status = find(c, index, cut, out_costs);
+    *out_is_there = status == NULL;
     if (clv_status_code(status) == CLV_UNSUPPORTED) {
         clv_log(
             CLV_LOG_INFO, "%s is not measured: %s", c->names[index].text,
@@ -217,14 +224,66 @@ static clv_status *calibrate_unit(calibrator *c, size_t index, const clv_hash *k
         return NULL;
     }
     CLV_TRY(status);
-    c->out->steps += costs.num_steps;
-    c->out->known += costs.num_known;
-    if (costs.num_known < costs.num_steps) {
-        clv_unit_costs_deinit(&costs);
-        CLV_TRY(measure(c, &c->names[index]));
-        CLV_TRY(find(c, index, &costs));
+    c->out->steps += out_costs->num_steps;
+    c->out->known += out_costs->num_known;
+    if (out_costs->num_known < out_costs->num_steps) {
+        clv_unit_costs_deinit(out_costs);
+        CLV_TRY(measure(c, &c->names[index], cut));
+        CLV_TRY(find(c, index, cut, out_costs));
     }
-    status = give(c, index, keys, &costs);
+    return NULL;
+}
+
+/* What two halves take more than the whole, as a share of it. */
+static clv_status *give_pieces(
+    calibrator *c, uint32_t cut, const clv_unit_costs *whole, const clv_unit_costs *halves) {
+    double *shares = clv_alloc_zeroed(c->graph->num_nodes + 1, sizeof *shares);
+    if (shares == NULL) {
+        return no_memory();
+    }
+    for (size_t i = 0; i < c->graph->num_nodes; i++) {
+        const double share = 2 * halves->node_us[i] / whole->node_us[i] - 1;
+        /* halving gains no more than half, whatever caches do; NAN stays NAN */
+        shares[i] = share < 0 ? 0 : share > 1 ? 1 : share;
+    }
+    clv_status *status = clv_workload_set_fixed_shares(c->workload, cut - 1, shares);
+    clv_free(shares);
+    return status;
+}
+
+static clv_status *calibrate_pieces(calibrator *c, size_t index, const clv_unit_costs *whole) {
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < c->workload->num_tasks; i++) {
+        const uint32_t num_splits = c->workload->tasks[i].num_splits;
+        most = num_splits > most ? num_splits : most;
+    }
+    for (uint32_t cut = 1; cut <= most && cut <= MOST_CUTS; cut++) {
+        clv_unit_costs halves;
+        bool is_there;
+        CLV_TRY(get(c, index, cut, &halves, &is_there));
+        if (is_there) {
+            clv_status *status = give_pieces(c, cut, whole, &halves);
+            clv_unit_costs_deinit(&halves);
+            CLV_TRY(status);
+        }
+    }
+    return NULL;
+}
+
+/* A unit that stands for all that are like it. Operators are cut over cores: the first sort of them
+ * tells of pieces. */
+static clv_status *calibrate_unit(calibrator *c, size_t index, const clv_hash *keys) {
+    clv_unit_costs costs;
+    bool is_there;
+    CLV_TRY(get(c, index, 0, &costs, &is_there));
+    if (!is_there) {
+        return NULL;
+    }
+    clv_status *status = give(c, index, keys, &costs);
+    if (status == NULL && c->has_pieces && c->names[index].kind == CLV_UNIT_CORE) {
+        c->has_pieces = false;
+        status = calibrate_pieces(c, index, &costs);
+    }
     clv_unit_costs_deinit(&costs);
     return status;
 }
@@ -255,10 +314,15 @@ static clv_status *open_all(calibrator *c, const char *devices) {
 }
 
 clv_status *clv_calibrate_workload(
-    const char *devices, const clv_graph *graph, const clv_machine *machine, clv_workload *workload,
-    clv_calibration *out_calibration) {
+    const char *devices, bool pieces, const clv_graph *graph, const clv_machine *machine,
+    clv_workload *workload, clv_calibration *out_calibration) {
     calibrator c = {
-        .graph = graph, .machine = machine, .workload = workload, .out = out_calibration};
+        .graph = graph,
+        .machine = machine,
+        .workload = workload,
+        .has_pieces = pieces,
+        .out = out_calibration,
+    };
     const double begin_us = clv_time_us();
     *out_calibration = (clv_calibration){.is_on = true};
     clv_status *status = open_all(&c, devices);

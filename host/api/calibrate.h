@@ -23,10 +23,11 @@ typedef struct clv_calibration {
  *
  * devices   as of the options that the machine was made of
  * machine   of clv_machine_of_units
+ * pieces    operators may be cut: halves of them are measured too
  * errors    CANCELLED, with what was measured kept; NO_MEMORY */
 clv_status *clv_calibrate_workload(
-    const char *devices, const clv_graph *graph, const clv_machine *machine, clv_workload *workload,
-    clv_calibration *out_calibration) CLV_CHECKED;
+    const char *devices, bool pieces, const clv_graph *graph, const clv_machine *machine,
+    clv_workload *workload, clv_calibration *out_calibration) CLV_CHECKED;
 
 /* Values for every input of a graph: those that are bound, else random ones. */
 typedef struct clv_graph_inputs {

@@ -235,6 +235,13 @@ static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
     return status;
 }
 
+/* Whether the policy may cut operators. */
+static bool may_cut(const cleave_options *options, const cleave_plan *plan) {
+    const char *policy = options->policy != NULL ? options->policy : "auto";
+    return options->plan == NULL && plan->pattern->num_units > 1 &&
+           (strstr(policy, "auto") != NULL || strstr(policy, "tensor") != NULL);
+}
+
 static clv_status *make_from_model(
     cleave_model *model, const cleave_options *options, cleave_plan *plan) {
     CLV_TRY(load_machine(options, plan));
@@ -244,7 +251,8 @@ static clv_status *make_from_model(
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
     if (is_measured(options, plan)) {
         CLV_TRY(clv_calibrate_workload(
-            options->devices, plan->graph, plan->pattern, plan->workload, &plan->calibration));
+            options->devices, may_cut(options, plan), plan->graph, plan->pattern, plan->workload,
+            &plan->calibration));
     }
     return make_plan(options, plan);
 }

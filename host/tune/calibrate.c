@@ -3,7 +3,7 @@
 #include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/base/threads.h"
-#include "host/exec/replica.h"
+#include "host/tune/rig.h"
 #include "host/tune/samples.h"
 #include "host/tune/step_key.h"
 #include "host/tune/variant_cost.h"
@@ -28,56 +28,6 @@ static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for measuring steps");
 }
 
-/* --- a graph on one unit --------------------------------------------------------------------- */
-
-typedef struct whole {
-    clv_placement *placements;
-    clv_piece piece;
-    clv_group group;
-    clv_exec_unit unit; /* without limits */
-    clv_known_times times;
-    clv_replica_options options;
-} whole;
-
-static clv_status *whole_init(
-    const clv_graph *graph, const clv_exec_unit *unit, const clv_cost_db *db, whole *w) {
-    *w = (whole){
-        .placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof(clv_placement)),
-        .unit = *unit,
-        .times = clv_cost_db_known_times(db),
-    };
-    if (w->placements == NULL) {
-        return no_memory();
-    }
-    for (size_t i = 0; i < graph->num_nodes; i++) {
-        w->placements[i] = (clv_placement){.num_pieces = 1, .split = -1};
-    }
-    w->unit.name.limits = (clv_unit_limits){
-        .speed = 1, .memory_bytes = UINT64_MAX, .link_per_second = (double)INFINITY};
-    w->group = (clv_group){
-        .placements = w->placements,
-        .pieces = &w->piece,
-        .num_pieces = 1,
-        .num_stages = 1,
-        .share = 1,
-        .depth = 1,
-    };
-    w->options = (clv_replica_options){
-        .graph = graph,
-        .group = &w->group,
-        .units = &w->unit,
-        .num_units = 1,
-        .depth = 1,
-        .times = &w->times,
-        .is_crowded = unit->num_devices > (size_t)clv_num_processors(),
-    };
-    return NULL;
-}
-
-static void whole_deinit(whole *w) {
-    clv_free(w->placements);
-}
-
 /* --- looking up ------------------------------------------------------------------------------ */
 
 static int compare_hashes(const void *a, const void *b) {
@@ -87,24 +37,32 @@ static int compare_hashes(const void *a, const void *b) {
                               : 0;
 }
 
+/* What each operator takes: of one in two pieces the slower one, with half of what puts their
+ * operands together. piece_us: [nodes of the pieces] zeros. */
 static void add_nodes(
-    const clv_replica *replica, const clv_cost_db *db, const clv_hash *keys,
+    const clv_replica *replica, const clv_cost_db *db, const clv_hash *keys, double *piece_us,
     clv_unit_costs *costs) {
     const clv_lowered *lowered = &replica->lowered;
-    for (size_t i = 0; i < lowered->graph->num_nodes; i++) {
-        const clv_variant *variant = lowered->choices[i].variant;
-        costs->variants[replica->pieces.memories[0].nodes[i].origin] =
-            variant != NULL ? variant->name : NULL;
-    }
+    const clv_piece_node *nodes = replica->pieces.memories[0].nodes;
     for (size_t i = 0; i < lowered->num_steps; i++) {
         const clv_step *step = &lowered->steps[i];
+        clv_measured_cost cost = {.time_us = (double)NAN};
         if (step->kind == CLV_STEP_LAUNCH) {
-            const clv_node_id node = replica->pieces.memories[0].nodes[step->index].origin;
-            clv_measured_cost cost = {.time_us = (double)NAN};
             clv_cost_db_find(db, keys[i], &cost);
-            costs->node_us[node] += cost.time_us;
-            costs->node_launches[node]++;
+            piece_us[step->index] += cost.time_us;
+            costs->node_launches[nodes[step->index].origin] += !nodes[step->index].is_join;
         }
+    }
+    for (size_t i = 0; i < lowered->graph->num_nodes; i++) {
+        const clv_variant *variant = lowered->choices[i].variant;
+        double *node_us = &costs->node_us[nodes[i].origin];
+        if (!nodes[i].is_join) { /* not fmax(), which forgets what is not known */
+            *node_us = isnan(piece_us[i]) || piece_us[i] > *node_us ? piece_us[i] : *node_us;
+            costs->variants[nodes[i].origin] = variant != NULL ? variant->name : NULL;
+        }
+    }
+    for (size_t i = 0; i < lowered->graph->num_nodes; i++) {
+        costs->node_us[nodes[i].origin] += nodes[i].is_join ? piece_us[i] / 2 : 0;
     }
 }
 
@@ -133,35 +91,37 @@ static clv_status *find(
     costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
     costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
     costs->variants = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->variants);
-    const bool has_memory = keys != NULL && costs->node_us != NULL &&
+    double *piece_us = clv_alloc_zeroed(replica->lowered.graph->num_nodes + 1, sizeof *piece_us);
+    const bool has_memory = keys != NULL && piece_us != NULL && costs->node_us != NULL &&
                             costs->node_launches != NULL && costs->variants != NULL;
     clv_status *status = has_memory ? clv_step_keys(unit, &replica->lowered, keys) : no_memory();
     if (status == NULL) {
-        add_nodes(replica, db, keys, costs);
+        add_nodes(replica, db, keys, piece_us, costs);
         count_steps(&replica->lowered, db, keys, costs);
     }
+    clv_free(piece_us);
     clv_free(keys);
     return status;
 }
 
 clv_status *clv_unit_costs_find(
     const clv_graph *graph, const clv_device_info *info, size_t num_devices, const clv_cost_db *db,
-    clv_unit_costs *out_costs) {
+    uint32_t cut, clv_unit_costs *out_costs) {
     clv_device described = {.info = *info}; /* lowering asks a device for its info alone */
     clv_device *device = &described;
     const clv_exec_unit unit = {.devices = &device, .num_devices = num_devices};
-    whole w;
+    clv_tune_rig rig;
     clv_replica replica = {.graph = NULL};
     *out_costs = (clv_unit_costs){.node_us = NULL};
-    clv_status *status = whole_init(graph, &unit, db, &w);
+    clv_status *status = clv_tune_rig_init(graph, &unit, db, cut, &rig);
     if (status == NULL) {
-        status = clv_replica_lower(&replica, &w.options);
+        status = clv_replica_lower(&replica, &rig.options);
     }
     if (status == NULL) {
         status = find(&replica, clv_unit_key(info, num_devices), db, out_costs);
     }
     clv_replica_deinit(&replica);
-    whole_deinit(&w);
+    clv_tune_rig_deinit(&rig);
     if (status != NULL) {
         clv_unit_costs_deinit(out_costs);
     }
@@ -248,14 +208,14 @@ static clv_status *make_outputs(const clv_graph *graph, clv_mutable_view **out_o
     return NULL;
 }
 
-static clv_status *sampler_init(sampler *s, whole *w) {
+static clv_status *sampler_init(sampler *s, clv_tune_rig *rig) {
     const clv_exec_unit *unit = s->request->unit;
-    w->options.has_spans = true;
-    w->options.wanted = s->request->wanted;
-    w->options.cancel = s->request->cancel;
-    w->options.finish = finish;
-    w->options.owner = s;
-    CLV_TRY(clv_replica_init(&s->replica, &w->options));
+    rig->options.has_spans = true;
+    rig->options.wanted = s->request->wanted;
+    rig->options.cancel = s->request->cancel;
+    rig->options.finish = finish;
+    rig->options.owner = s;
+    CLV_TRY(clv_replica_init(&s->replica, &rig->options));
     const size_t num_steps = s->replica.lowered.num_steps;
     s->keys = clv_alloc_zeroed(num_steps + 1, sizeof *s->keys);
     s->samples = clv_alloc_zeroed(num_steps + 1, ALL_RUNS * sizeof *s->samples);
@@ -471,7 +431,8 @@ static clv_status *is_all_known(const clv_calibration_request *request, bool *ou
         return NULL;
     }
     CLV_TRY(clv_unit_costs_find(
-        request->graph, &unit->devices[0]->info, unit->num_devices, request->db, &costs));
+        request->graph, &unit->devices[0]->info, unit->num_devices, request->db, request->cut,
+        &costs));
     *out_is_known = costs.num_known == costs.num_steps;
     clv_unit_costs_deinit(&costs);
     return NULL;
@@ -480,24 +441,27 @@ static clv_status *is_all_known(const clv_calibration_request *request, bool *ou
 clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_num_measured) {
     sampler s = {.request = request};
     bool is_known;
-    whole w;
+    clv_tune_rig rig;
     *out_num_measured = 0;
     CLV_TRY(is_all_known(request, &is_known));
     if (is_known) {
         return NULL;
     }
-    clv_status *status = whole_init(request->graph, request->unit, request->db, &w);
+    clv_status *status =
+        clv_tune_rig_init(request->graph, request->unit, request->db, request->cut, &rig);
     if (status == NULL) {
-        status = sampler_init(&s, &w);
+        status = sampler_init(&s, &rig);
     }
     if (status == NULL) {
         status = run(&s);
     }
     if (gather_runs(&s)) {
         status = clv_status_join(status, put_all(&s, out_num_measured));
-        status = clv_status_join(status, put_variants(&s));
+        if (request->cut == 0) { /* a piece is no call that variants are chosen for */
+            status = clv_status_join(status, put_variants(&s));
+        }
     }
     sampler_deinit(&s);
-    whole_deinit(&w);
+    clv_tune_rig_deinit(&rig);
     return status;
 }

@@ -16,7 +16,9 @@
 #include <stdatomic.h>
 
 typedef struct clv_unit_costs {
-    double *node_us;         /* [num_nodes]: sum of its launches; NAN: not all of them are known */
+    /* [num_nodes]: sum of its launches; of one in two pieces the slower one, with half of what puts
+     * their operands together. NAN: not all of them are known */
+    double *node_us;
     uint32_t *node_launches; /* [num_nodes]; 0: it runs nothing */
     const char **variants;   /* [num_nodes]: that it is run by; NULL: it runs nothing */
     uint32_t num_steps;      /* distinct launches */
@@ -27,10 +29,12 @@ typedef struct clv_unit_costs {
  *
  * graph  satisfies clv_graph_verify at level SHAPES
  * info   of the unit's devices, which are alike
+ * cut    0; or k: every operator in two halves by its split k - 1, where it has that many, all of
+ *        them on the unit, one after another
  * errors UNSUPPORTED naming a node that has no kernel for the unit; NO_MEMORY */
 clv_status *clv_unit_costs_find(
     const clv_graph *graph, const clv_device_info *info, size_t num_devices, const clv_cost_db *db,
-    clv_unit_costs *out_costs) CLV_CHECKED;
+    uint32_t cut, clv_unit_costs *out_costs) CLV_CHECKED;
 void clv_unit_costs_deinit(clv_unit_costs *costs);
 
 typedef struct clv_calibration_request {
@@ -41,6 +45,7 @@ typedef struct clv_calibration_request {
     /* [graph->num_nodes]: variants to be measured where they fit; NULL: those that would be
      * chosen */
     const clv_variant *const *wanted;
+    uint32_t cut;              /* as above */
     const atomic_bool *cancel; /* NULL: cannot be interrupted */
 } clv_calibration_request;
 

@@ -38,3 +38,21 @@ clv_status *clv_workload_add_measured(
     }
     return NULL;
 }
+
+clv_status *clv_workload_set_fixed_shares(
+    clv_workload *workload, uint32_t split, const double *shares) {
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        clv_task *task = &workload->tasks[i];
+        if (split >= task->num_splits || isnan(shares[i])) {
+            continue;
+        }
+        clv_task_split *splits =
+            clv_arena_copy(&workload->arena, task->splits, task->num_splits * sizeof *splits);
+        if (splits == NULL) {
+            return CLV_NO_ARENA("measured pieces");
+        }
+        splits[split].fixed_share = shares[i];
+        task->splits = splits;
+    }
+    return NULL;
+}

@@ -1,4 +1,4 @@
-/* Times that were measured, for the tasks of a workload. */
+/* Times that were measured, for the tasks of a workload and their pieces. */
 #ifndef CLV_WORKLOAD_MEASURED_H
 #define CLV_WORKLOAD_MEASURED_H
 
@@ -12,5 +12,13 @@
  * errors   NO_MEMORY */
 clv_status *clv_workload_add_measured(
     clv_workload *workload, const char *where, const double *time_us) CLV_CHECKED;
+
+/* Sets what every piece of a task takes, however small, as a share of the whole task's time.
+ *
+ * split   of each task that has that many
+ * shares  [num_tasks], 0 .. 1; NAN: stays as it is
+ * errors  NO_MEMORY */
+clv_status *clv_workload_set_fixed_shares(
+    clv_workload *workload, uint32_t split, const double *shares) CLV_CHECKED;
 
 #endif

@@ -51,13 +51,30 @@ def the_second_plan_measures_nothing():
         assert second["calibration"]["known"] == second["calibration"]["steps"] == first["calibration"]["steps"]
         assert second["ops"] == first["ops"], "the same costs give the same plan"
         # another policy, another unit of the same sort and a limit ask for nothing new
-        for args in [["--policy", "tensor"], ["--policy", "data"], ["--devices", "core:1", "--policy", "single"],
+        for args in [["--policy", "data"], ["--devices", "core:1", "--policy", "single"],
                      ["--devices", "core:0,core:1{speed=0.5}", "--policy", "pipeline"]]:
             assert plan(at("cache"), *args)["calibration"]["measured"] == 0, args
         # another shape has steps of its own
         other = run_json("plan", ESPCN, "--shape", "input=1x3x24x40", *UNITS, "--policy", "pipeline",
                          env=env_at(at("cache")))
         assert other["calibration"]["measured"] > 0
+
+
+@test
+def operators_that_may_be_cut_are_measured_in_pieces():
+    with Folder() as at:
+        whole = plan(at("cache"), "--policy", "pipeline")
+        first = plan(at("cache"), "--policy", "tensor")
+        counts = first["calibration"]
+        assert counts["measured"] > 0 and counts["known"] >= whole["calibration"]["steps"]
+        assert counts["measured"] + counts["known"] == counts["steps"]
+        for args in [["--policy", "tensor"], ["--policy", "auto"], []]:
+            assert plan(at("cache"), *args)["calibration"]["measured"] == 0, args
+        cut = {op["node"]: op for op in first["ops"] if "split" in op}
+        assert cut, "something of it pays"
+        for node, op in cut.items():  # in halves, less than the whole and no less than half of it
+            assert op["origin"] == "measured"
+            assert 0.49 * costs(whole)[node] <= op["cost_us"] < costs(whole)[node] + 1, (node, op)
 
 
 @test

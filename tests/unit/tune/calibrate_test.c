@@ -112,7 +112,7 @@ static clv_status *calibrate(rig *r, uint32_t *out_num_measured) {
 
 static clv_unit_costs find(const rig *r, const clv_device_info *info) {
     clv_unit_costs costs;
-    assert_ok(clv_unit_costs_find(r->graph, info, r->unit.num_devices, r->db, &costs));
+    assert_ok(clv_unit_costs_find(r->graph, info, r->unit.num_devices, r->db, 0, &costs));
     return costs;
 }
 

@@ -58,9 +58,31 @@ static void units_that_were_not_measured_keep_estimates(void **state) {
     clv_workload_destroy(workload);
 }
 
+/* Two pieces of 8 rows: what both take, however small, is a share of the whole's time. */
+static void pieces_take_what_they_were_measured_to(void **state) {
+    (void)state;
+    static const char *const text =
+        "{\"tasks\":["
+        "{\"name\":\"a\",\"type\":\"Conv\",\"time_us\":80,\"output_dims\":[8],\"splits\":["
+        "{\"name\":\"rows\",\"axis\":0,\"extent\":8},"
+        "{\"name\":\"more\",\"axis\":0,\"extent\":8,\"fixed_share\":0.5}]},"
+        "{\"name\":\"b\",\"type\":\"Relu\",\"time_us\":9}]}";
+    static const double shares[] = {0.25, 1}, unknown[] = {(double)NAN, 1};
+    clv_workload *workload;
+    assert_ok(clv_workload_parse_json("tasks", text, strlen(text), &workload));
+    assert_ok(clv_workload_set_fixed_shares(workload, 0, shares));
+    assert_ok(clv_workload_set_fixed_shares(workload, 1, unknown));
+    assert_ok(clv_workload_set_fixed_shares(workload, 2, shares)); /* nobody has it */
+    assert_ok(clv_workload_verify(workload));
+    assert_true(workload->tasks[0].splits[0].fixed_share == 0.25);
+    assert_true(workload->tasks[0].splits[1].fixed_share == 0.5);
+    clv_workload_destroy(workload);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_that_were_not_measured_keep_estimates),
+        cmocka_unit_test(pieces_take_what_they_were_measured_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

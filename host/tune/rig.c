@@ -1,0 +1,82 @@
+#include "host/tune/rig.h"
+
+#include "host/base/memory.h"
+#include "host/base/threads.h"
+#include "host/tune/variant_cost.h"
+#include <math.h>
+
+/* Two halves of a node, in multiples of the split's grain; whole where it cannot be cut so. */
+static clv_status *place_node(
+    const clv_graph *graph, clv_node_id id, uint32_t cut, clv_tune_rig *rig) {
+    const clv_node *node = &graph->nodes[id];
+    clv_placement *placement = &rig->placements[id];
+    *placement = (clv_placement){.num_pieces = 1, .split = -1};
+    if (cut == 0 || node->op == NULL || node->op->splits == NULL) {
+        return NULL;
+    }
+    clv_arena arena;
+    clv_call call;
+    clv_split_list list = {0};
+    clv_arena_init(&arena, 0);
+    clv_status *status = clv_call_from_node(graph, node, &arena, &call);
+    if (status == NULL) {
+        status = clv_call_splits(&call, &arena, &list);
+    }
+    if (status == NULL && list.num_splits >= cut) {
+        const clv_split *split = &list.splits[cut - 1];
+        const int64_t grain = split->grain > 0 ? split->grain : 1;
+        const int64_t half = (split->extent / 2 + grain - 1) / grain * grain;
+        if (half > 0 && half < split->extent) {
+            clv_piece *pieces = &rig->pieces[rig->group.num_pieces];
+            pieces[0] = (clv_piece){.end = half};
+            pieces[1] = (clv_piece){.begin = half, .end = split->extent};
+            *placement = (clv_placement){
+                .first_piece = rig->group.num_pieces, .num_pieces = 2, .split = (int32_t)cut - 1};
+            rig->group.num_pieces += 2;
+        }
+    }
+    clv_arena_deinit(&arena);
+    return status;
+}
+
+clv_status *clv_tune_rig_init(
+    const clv_graph *graph, const clv_exec_unit *unit, const clv_cost_db *db, uint32_t cut,
+    clv_tune_rig *out_rig) {
+    *out_rig = (clv_tune_rig){
+        .placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *out_rig->placements),
+        .pieces = clv_alloc_zeroed(graph->num_nodes + 1, 2 * sizeof *out_rig->pieces),
+        .unit = *unit,
+        .times = clv_cost_db_known_times(db),
+    };
+    if (out_rig->placements == NULL || out_rig->pieces == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for measuring steps");
+    }
+    out_rig->unit.name.limits = (clv_unit_limits){
+        .speed = 1, .memory_bytes = UINT64_MAX, .link_per_second = (double)INFINITY};
+    out_rig->group = (clv_group){
+        .placements = out_rig->placements,
+        .pieces = out_rig->pieces,
+        .num_pieces = 1, /* the first is for all that is whole */
+        .num_stages = 1,
+        .share = 1,
+        .depth = 1,
+    };
+    out_rig->options = (clv_replica_options){
+        .graph = graph,
+        .group = &out_rig->group,
+        .units = &out_rig->unit,
+        .num_units = 1,
+        .depth = 1,
+        .times = &out_rig->times,
+        .is_crowded = unit->num_devices > (size_t)clv_num_processors(),
+    };
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        CLV_TRY(place_node(graph, (clv_node_id)i, cut, out_rig));
+    }
+    return NULL;
+}
+
+void clv_tune_rig_deinit(clv_tune_rig *rig) {
+    clv_free(rig->placements);
+    clv_free(rig->pieces);
+}
