@@ -17,6 +17,20 @@
 
 /* --- a row an item --------------------------------------------------------------------------- */
 
+/* The sum of the lanes, by halves. */
+static float attention_sum(clv_fv value) {
+#if CLV_WIDTH == 16
+    const float8 eight = value.lo + value.hi;
+    const float4 four = eight.lo + eight.hi;
+#elif CLV_WIDTH == 8
+    const float4 four = value.lo + value.hi;
+#else
+    const float4 four = value;
+#endif
+    const float2 two = four.lo + four.hi;
+    return two.x + two.y;
+}
+
 /* The scores of up to CLV_WIDTH keys; -inf behind `count`. */
 static clv_fv attention_scores(
     const global float *q, const global float *k, const global float *mask, uint count,
@@ -32,7 +46,7 @@ static clv_fv attention_scores(
                 sum =
                     fma(clv_load_part(q + d, here, 0.0f), clv_load_part(key + d, here, 0.0f), sum);
             }
-            lanes[t] = clv_sum_lanes(sum) * p->scale;
+            lanes[t] = attention_sum(sum) * p->scale;
             lanes[t] += p->has_mask ? mask[t * p->mask_key] : 0.0f;
         }
     }
@@ -157,28 +171,66 @@ static void attention_mask_scores(
     }
 }
 
+/* Four rows of four as four columns. */
+static void attention_turn(float4 x[4]) {
+    const float4 a = x[0], b = x[1], c = x[2], d = x[3];
+    x[0] = (float4)(a.x, b.x, c.x, d.x);
+    x[1] = (float4)(a.y, b.y, c.y, d.y);
+    x[2] = (float4)(a.z, b.z, c.z, d.z);
+    x[3] = (float4)(a.w, b.w, c.w, d.w);
+}
+
 /* Rows of q as columns, scaled; 0 behind the last. */
 static void attention_take_rows(
     const global float *q, uint count, const attention_params *p, float *rows) {
-    for (uint row = 0; row < ATTENTION_ROWS; row++) {
-        for (uint d = 0; d < p->size; d++) {
-            rows[d * ATTENTION_ROWS + row] = row < count ? q[d] * p->scale : 0.0f;
+    for (uint row = 0; row < ATTENTION_ROWS; row += 4) {
+        float *to = rows + row;
+        uint d = 0;
+        for (; row + 4 <= count && d + 4 <= p->size; d += 4) {
+            float4 x[4];
+            for (int i = 0; i < 4; i++) {
+                x[i] = vload4(0, q + (row + i) * p->q.row + d) * p->scale;
+            }
+            attention_turn(x);
+            for (int i = 0; i < 4; i++) {
+                vstore4(x[i], 0, to + (d + i) * ATTENTION_ROWS);
+            }
         }
-        q += p->q.row;
+        for (; d < p->size; d++) {
+            for (uint i = 0; i < 4; i++) {
+                to[d * ATTENTION_ROWS + i] =
+                    row + i < count ? q[(row + i) * p->q.row + d] * p->scale : 0.0f;
+            }
+        }
     }
 }
 
 static void attention_put_rows(
-    const float *rows, const clv_fv total[ATTENTION_VECTORS], uint count, const attention_params *p,
+    float *rows, const clv_fv total[ATTENTION_VECTORS], uint count, const attention_params *p,
     global float *out) {
-    float factors[ATTENTION_ROWS];
-    ROWS_KEEP(factors, 0, 0, 1.0f / total[0]);
-    ROWS_KEEP(factors, 0, 1, 1.0f / total[1]);
-    for (uint row = 0; row < count; row++) {
-        for (uint d = 0; d < p->value_size; d++) {
-            out[d] = rows[d * ATTENTION_ROWS + row] * factors[row];
+    const clv_fv factors[ATTENTION_VECTORS] = {1.0f / total[0], 1.0f / total[1]};
+    for (uint d = 0; d < p->value_size; d++) {
+        ROWS_KEEP(rows, d, 0, ROWS_TAKE(rows, d, 0) * factors[0]);
+        ROWS_KEEP(rows, d, 1, ROWS_TAKE(rows, d, 1) * factors[1]);
+    }
+    for (uint row = 0; row < count; row += 4) {
+        const float *from = rows + row;
+        uint d = 0;
+        for (; row + 4 <= count && d + 4 <= p->value_size; d += 4) {
+            float4 x[4];
+            for (int i = 0; i < 4; i++) {
+                x[i] = vload4(0, from + (d + i) * ATTENTION_ROWS);
+            }
+            attention_turn(x);
+            for (int i = 0; i < 4; i++) {
+                vstore4(x[i], 0, out + (row + i) * p->out.row + d);
+            }
         }
-        out += p->out.row;
+        for (; d < p->value_size; d++) {
+            for (uint i = 0; i < 4 && row + i < count; i++) {
+                out[(row + i) * p->out.row + d] = from[d * ATTENTION_ROWS + i];
+            }
+        }
     }
 }
 
