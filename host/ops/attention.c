@@ -6,7 +6,8 @@
  * inputs  Q, K, V; mask, optional, broadcast to [batch, heads, rows, keys]. All float32. Q, K, V
  *         and Y have rank 4 (attention.h says where their rows are), or all of them rank 3, without
  *         heads. K and V may have fewer heads: each then serves as many heads of Q in a row
- * attrs   scale (1); q_by_row, k_by_row, v_by_row, out_by_row (0)
+ * attrs   scale (1); q_by_row, k_by_row, v_by_row, out_by_row (0); nan_is_zero (0): a row whose
+ *         weights are NaN gives 0
  */
 #include "kernels_cl/attention/attention.h"
 
@@ -16,9 +17,11 @@
 #include <math.h>
 
 static clv_status *read_attrs(const clv_infer *infer, clv_attention_params *params) {
-    static const char *const names[] = {"q_by_row", "k_by_row", "v_by_row", "out_by_row"};
+    static const char *const names[] = {
+        "q_by_row", "k_by_row", "v_by_row", "out_by_row", "nan_is_zero"};
     int32_t *const values[] = {
-        &params->q_by_row, &params->k_by_row, &params->v_by_row, &params->out_by_row};
+        &params->q_by_row, &params->k_by_row, &params->v_by_row, &params->out_by_row,
+        &params->nan_is_zero};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int64_t value;
         CLV_TRY(clv_attr_get_int(infer->node, names[i], 0, &value));
@@ -123,14 +126,16 @@ static clv_status *attention_infer(clv_infer *infer) {
 /* One row: weights [keys] is room for them. */
 static void reference_row(
     const float *q, const float *k, const float *v, const float *mask,
-    const clv_attention_shape *shape, float scale, double *weights, float *out) {
+    const clv_attention_shape *shape, const clv_attention_params *params, double *weights,
+    float *out) {
     double most = -INFINITY, sum = 0;
     for (int64_t t = 0; t < shape->keys; t++) {
         double dot = 0;
         for (int64_t d = 0; d < shape->size; d++) {
             dot += (double)q[d] * (double)k[t * shape->k.row + d];
         }
-        weights[t] = dot * (double)scale + (mask != NULL ? (double)mask[t * shape->mask[3]] : 0.0);
+        weights[t] =
+            dot * (double)params->scale + (mask != NULL ? (double)mask[t * shape->mask[3]] : 0.0);
         most = weights[t] > most ? weights[t] : most;
     }
     for (int64_t t = 0; t < shape->keys; t++) {
@@ -142,7 +147,7 @@ static void reference_row(
         for (int64_t t = 0; t < shape->keys; t++) {
             value += weights[t] * (double)v[t * shape->v.row + d];
         }
-        out[d] = (float)(value / sum);
+        out[d] = params->nan_is_zero != 0 && !(sum > 0) ? 0.0f : (float)(value / sum);
     }
 }
 
@@ -175,7 +180,7 @@ static clv_status *attention_reference(const clv_call *call, const clv_mutable_v
                                                      h * shape.mask[1] + s * shape.mask[2];
         reference_row(
             in[0].data + offset_of(&shape.q, b, h, s), in[1].data + offset_of(&shape.k, b, g, 0),
-            in[2].data + offset_of(&shape.v, b, g, 0), mask, &shape, params->scale, weights,
+            in[2].data + offset_of(&shape.v, b, g, 0), mask, &shape, params, weights,
             (float *)outputs[0].data + offset_of(&shape.out, b, h, s));
     }
 done:

@@ -93,6 +93,7 @@ static void fill_params(
         .size = (clv_u32)shape->size,
         .value_size = (clv_u32)shape->value_size,
         .has_mask = shape->has_mask,
+        .nan_is_zero = (clv_u32)op->nan_is_zero,
         .scale = op->scale,
     };
 }

@@ -8,7 +8,7 @@
  * weighted sum of v kept up to date (Milakov and Gimelshein, Online normalizer calculation for
  * softmax, 2018). Errors are those of the separate operators: some 1e-6 of the largest |v|, plus
  * the scores' own absolute error as a relative one. Rows whose scores are all -inf, or that hold
- * NaN or +inf, are NaN. No local memory; local size 1 on CPUs.
+ * NaN or +inf, are NaN, or with nan_is_zero 0. No local memory; local size 1 on CPUs.
  */
 #include "kernels_cl/attention/attention_params.h"
 #include "kernels_cl/clv.h"
@@ -107,9 +107,11 @@ CLV_WIDE kernel void attention(
         most = now;
     }
     const clv_fv factor = (clv_fv)(1.0f / total);
+    const bool is_zero = p.nan_is_zero && !(total > 0.0f);
     for (uint d = 0; d < p.value_size; d += CLV_WIDTH) {
         uint here = p.value_size - d;
-        clv_store_part(out + d, here, clv_load_part(out + d, here, 0.0f) * factor);
+        clv_fv value = clv_load_part(out + d, here, 0.0f) * factor;
+        clv_store_part(out + d, here, is_zero ? (clv_fv)(0.0f) : value);
     }
 }
 
@@ -208,10 +210,15 @@ static void attention_take_rows(
 static void attention_put_rows(
     float *rows, const clv_fv total[ATTENTION_VECTORS], uint count, const attention_params *p,
     global float *out) {
-    const clv_fv factors[ATTENTION_VECTORS] = {1.0f / total[0], 1.0f / total[1]};
-    for (uint d = 0; d < p->value_size; d++) {
-        ROWS_KEEP(rows, d, 0, ROWS_TAKE(rows, d, 0) * factors[0]);
-        ROWS_KEEP(rows, d, 1, ROWS_TAKE(rows, d, 1) * factors[1]);
+    for (int i = 0; i < ATTENTION_VECTORS; i++) {
+        const clv_fv factor = 1.0f / total[i];
+        for (uint d = 0; d < p->value_size; d++) {
+            clv_fv value = ROWS_TAKE(rows, d, i) * factor;
+            if (p->nan_is_zero) {
+                value = total[i] > (clv_fv)(0.0f) ? value : (clv_fv)(0.0f);
+            }
+            ROWS_KEEP(rows, d, i, value);
+        }
     }
     for (uint row = 0; row < count; row += 4) {
         const float *from = rows + row;

@@ -9,6 +9,7 @@
 typedef struct clv_attention_params {
     float scale;
     int32_t q_by_row, k_by_row, v_by_row, out_by_row;
+    int32_t nan_is_zero; /* weights that are NaN are 0: rows with nothing but masked keys */
 } clv_attention_params;
 
 /* Elements from one batch, head and row to the next; along a row they lie side by side. */

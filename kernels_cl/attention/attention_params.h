@@ -17,7 +17,7 @@ typedef struct attention_params {
     clv_u32 heads, group;
     clv_u32 rows, keys, size, value_size;
     clv_u32 row_blocks; /* attention_tile: items a head */
-    clv_u32 has_mask;
+    clv_u32 has_mask, nan_is_zero;
     clv_f32 scale;
 } attention_params;
 

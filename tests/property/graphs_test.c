@@ -332,7 +332,18 @@ static void draw_attention(drawn *d) {
     clv_text_add(t, below(d, 2) == 0 ? "s%d = Mul(p%d, c%d)\n" : "s%d = Identity(p%d)\n", v, v, v);
     clv_text_add(t, "constant m%d f32[%d,%d]\n", v, below(d, 2) == 0 ? rows : 1, rows);
     clv_text_add(t, below(d, 2) == 0 ? "a%d = Add(m%d, s%d)\n" : "a%d = Add(s%d, m%d)\n", v, v, v);
-    clv_text_add(t, "w%d = Softmax(%s%d) axis=-1\n", v, below(d, 3) == 0 ? "p" : "a", v);
+    clv_text_add(t, "constant g%d bool[%d]\nconstant f%d f32[]{-1e38}\n", v, rows, v);
+    clv_text_add(
+        t, below(d, 2) == 0 ? "y%d = Where(g%d, a%d, f%d)\n" : "y%d = Where(g%d, f%d, s%d)\n", v, v,
+        v, v);
+    const char *scores[] = {"p", "s", "a", "a", "y"};
+    clv_text_add(t, "e%d = Softmax(%s%d) axis=-1\n", v, scores[below(d, 5)], v);
+    if (below(d, 3) == 0) {
+        clv_text_add(t, "n%d = IsNaN(e%d)\nconstant z%d f32[]{0}\n", v, v, v);
+        clv_text_add(t, "w%d = Where(n%d, z%d, e%d)\n", v, v, v, v);
+    } else {
+        clv_text_add(t, "w%d = Identity(e%d)\n", v, v);
+    }
     if (leaks) {
         clv_text_add(t, "l%d = Relu(s%d)\nu%d = MatMul(w%d, q%d)\n", v, v, v, v, v);
         clv_text_add(t, "b%d = ReduceMean(l%d)\no%d = Add(u%d, b%d)\n", v, v, v, v, v);
