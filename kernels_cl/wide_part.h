@@ -31,24 +31,32 @@ static void clv_store_part(global float *to, uint count, clv_fv value) {
     }
 }
 
+/* Sum and maximum over lanes, by halves: no lane goes through memory. */
 static float clv_sum_lanes(clv_fv value) {
-    float lanes[CLV_WIDTH];
-    CLV_FV_KEEP(lanes, value);
-    for (uint step = CLV_WIDTH / 2; step > 0; step /= 2) {
-        for (uint i = 0; i < step; i++) {
-            lanes[i] += lanes[i + step];
-        }
-    }
-    return lanes[0];
+#if CLV_WIDTH == 16
+    const float8 eight = value.lo + value.hi;
+    const float4 four = eight.lo + eight.hi;
+#elif CLV_WIDTH == 8
+    const float4 four = value.lo + value.hi;
+#else
+    const float4 four = value;
+#endif
+    const float2 two = four.lo + four.hi;
+    return two.x + two.y;
 }
 
-static float clv_max_lanes(clv_fv value) {
-    float lanes[CLV_WIDTH], most = -INFINITY;
-    CLV_FV_KEEP(lanes, value);
-    for (uint i = 0; i < CLV_WIDTH; i++) {
-        most = lanes[i] > most ? lanes[i] : most;
-    }
-    return most;
+static float clv_max_lanes(clv_fv value) { /* NaN aside; -INFINITY where there is nothing else */
+    value = value == value ? value : (clv_fv)(-INFINITY);
+#if CLV_WIDTH == 16
+    const float8 eight = fmax(value.lo, value.hi);
+    const float4 four = fmax(eight.lo, eight.hi);
+#elif CLV_WIDTH == 8
+    const float4 four = fmax(value.lo, value.hi);
+#else
+    const float4 four = value;
+#endif
+    const float2 two = fmax(four.lo, four.hi);
+    return fmax(two.x, two.y);
 }
 
 #endif

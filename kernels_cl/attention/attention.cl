@@ -17,20 +17,6 @@
 
 /* --- a row an item --------------------------------------------------------------------------- */
 
-/* The sum of the lanes, by halves. */
-static float attention_sum(clv_fv value) {
-#if CLV_WIDTH == 16
-    const float8 eight = value.lo + value.hi;
-    const float4 four = eight.lo + eight.hi;
-#elif CLV_WIDTH == 8
-    const float4 four = value.lo + value.hi;
-#else
-    const float4 four = value;
-#endif
-    const float2 two = four.lo + four.hi;
-    return two.x + two.y;
-}
-
 /* The scores of up to CLV_WIDTH keys; -inf behind `count`. */
 static clv_fv attention_scores(
     const global float *q, const global float *k, const global float *mask, uint count,
@@ -46,7 +32,7 @@ static clv_fv attention_scores(
                 sum =
                     fma(clv_load_part(q + d, here, 0.0f), clv_load_part(key + d, here, 0.0f), sum);
             }
-            lanes[t] = attention_sum(sum) * p->scale;
+            lanes[t] = clv_sum_lanes(sum) * p->scale;
             lanes[t] += p->has_mask ? mask[t * p->mask_key] : 0.0f;
         }
     }
