@@ -21,6 +21,7 @@
 #include <string.h>
 
 clv_status *clv_pass_join_attention(clv_graph *graph) CLV_CHECKED;
+clv_status *clv_pass_fold(clv_graph *graph) CLV_CHECKED;
 
 typedef struct joiner {
     clv_graph *graph;
@@ -400,6 +401,7 @@ static clv_status *replace(joiner *j, const match *m) {
 clv_status *clv_pass_join_attention(clv_graph *graph) {
     joiner j = {.graph = graph};
     clv_status *status = NULL;
+    size_t num_masks = 0;
     CLV_TRY(clv_uses_init(graph, &j.uses));
     /* Nodes of one match are not part of another: each has its own Softmax between. */
     for (clv_node_id id = 0; status == NULL && id < graph->num_nodes; id++) {
@@ -408,8 +410,10 @@ clv_status *clv_pass_join_attention(clv_graph *graph) {
         if (!node->removed && strcmp(node->op->name, "Softmax") == 0 &&
             match_softmax(&j, node, &m)) {
             status = replace(&j, &m);
+            num_masks += m.num_masks;
         }
     }
     clv_uses_deinit(&j.uses);
-    return status;
+    /* masks that do not depend on scores any more may be constants */
+    return status == NULL && num_masks != 0 ? clv_pass_fold(graph) : status;
 }

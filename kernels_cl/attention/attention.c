@@ -145,6 +145,43 @@ static bool tile_fits(const clv_call *call, const clv_traits *traits) {
            shape.value_size <= ATTENTION_SIZE;
 }
 
+/* A constant mask up to this size is turned once, when a session is made. */
+enum { CONSTANT_MASK_BYTES = 1 << 20 };
+
+/* args: planes, rows, keys, padded rows. */
+static void fill_mask(const clv_call *call, const int64_t args[8], void *out_packed) {
+    const int64_t rows = args[1], keys = args[2], padded = args[3];
+    float *to = out_packed;
+    for (int64_t plane = 0; plane < args[0]; plane++) {
+        for (int64_t t = 0; t < keys; t++, to += padded) {
+            for (int64_t row = 0; row < padded; row++) {
+                const int64_t at = (plane * rows + row) * keys + t;
+                to[row] = row < rows ? (float)clv_load_double(CLV_FLOAT32, call->inputs[3].data, at)
+                                     : 0.0f;
+            }
+        }
+    }
+}
+
+static clv_status *turn_mask(
+    const clv_traits *traits, const clv_emitter *emitter, const attention_mask_params *params,
+    uint64_t planes, size_t bytes, clv_arg *out_arg) {
+    out_arg->kind = CLV_ARG_SCRATCH;
+    CLV_TRY(emitter->scratch(emitter->context, bytes, &out_arg->index));
+    const clv_launch launch = {
+        .source = &clv_source_attention,
+        .entry = "attention_mask",
+        .options = clv_width_options(traits),
+        .args = {{CLV_ARG_INPUT, 3}, *out_arg},
+        .num_args = 2,
+        .params = params,
+        .params_bytes = sizeof *params,
+        .num_items = planes * params->row_blocks,
+        .local_size = 1,
+    };
+    return emitter->launch(emitter->context, &launch);
+}
+
 /* A mask that differs from row to row, with its rows side by side: a vector of them is a load. */
 static clv_status *emit_mask(
     const clv_call *call, const clv_traits *traits, const clv_emitter *emitter, attention_params *p,
@@ -153,35 +190,30 @@ static clv_status *emit_mask(
     if (!p->has_mask || p->mask_row == 0) {
         return NULL;
     }
-    const clv_shape *mask = &call->inputs[3].shape;
-    const uint64_t planes = (uint64_t)clv_shape_product(mask, 0, mask->rank - 2);
+    const clv_view *mask = &call->inputs[3];
+    const uint64_t planes = (uint64_t)clv_shape_product(&mask->shape, 0, mask->shape.rank - 2);
     const uint64_t step = p->row_blocks * (uint64_t)block_rows(traits);
-    const uint64_t keys = p->mask_key != 0 ? p->keys : 1;
+    const uint64_t keys = p->mask_key != 0 ? p->keys : 1, plane = p->mask_row * p->rows;
+    const size_t bytes = (size_t)(planes * keys * step) * sizeof(float);
     const attention_mask_params params = {
         .rows = p->rows,
         .keys = (clv_u32)keys,
         .padded_rows = (clv_u32)step,
         .row_blocks = p->row_blocks,
     };
-    out_arg->kind = CLV_ARG_SCRATCH;
-    CLV_TRY(emitter->scratch(
-        emitter->context, (size_t)(planes * keys * step) * sizeof(float), &out_arg->index));
-    const clv_launch launch = {
-        .source = &clv_source_attention,
-        .entry = "attention_mask",
-        .options = clv_width_options(traits),
-        .args = {{CLV_ARG_INPUT, 3}, *out_arg},
-        .num_args = 2,
-        .params = &params,
-        .params_bytes = sizeof params,
-        .num_items = planes * p->row_blocks,
-        .local_size = 1,
-    };
-    p->mask_batch = p->mask_batch / (p->mask_row * p->rows) * keys * step;
-    p->mask_head = p->mask_head / (p->mask_row * p->rows) * keys * step;
+    p->mask_batch = p->mask_batch / plane * keys * step;
+    p->mask_head = p->mask_head / plane * keys * step;
     p->mask_row = 1;
     p->mask_key = p->mask_key != 0 ? step : 0;
-    return emitter->launch(emitter->context, &launch);
+    if (mask->data == NULL || bytes > CONSTANT_MASK_BYTES) {
+        return turn_mask(traits, emitter, &params, planes, bytes, out_arg);
+    }
+    const clv_packing packing = {
+        .bytes = bytes,
+        .args = {(int64_t)planes, p->rows, (int64_t)keys, (int64_t)step},
+        .fill = fill_mask};
+    out_arg->kind = CLV_ARG_CONSTANT;
+    return emitter->constant(emitter->context, &packing, &out_arg->index);
 }
 
 static clv_status *emit_tile(

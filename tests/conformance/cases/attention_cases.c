@@ -1,5 +1,8 @@
 #include "tests/conformance/case.h"
 
+#define MASKED_8 "-inf,-inf,-inf,-inf,-inf,-inf,-inf,-inf,"
+#define MASKED_64 MASKED_8 MASKED_8 MASKED_8 MASKED_8 MASKED_8 MASKED_8 MASKED_8 MASKED_8
+
 static const clv_case cases[] = {
     /* scores ln 1, ln 3 */
     {.op = "HeadAttention",
@@ -42,6 +45,11 @@ static const clv_case cases[] = {
     {.op = "HeadAttention", .inputs = "f32[1,2,16,0] f32[1,2,4,0] f32[1,2,4,3]"},
     /* masked: one key, the first of several blocks, every one */
     {.op = "HeadAttention", .inputs = "f32[1,2,17,8] f32[1,2,4,8] f32[1,2,4,8] f32[4]{0,-inf,0,0}"},
+    {.op = "HeadAttention",
+     .inputs = "f32[1,20,8] f32[1,130,8] f32[1,130,8] f32[130]{" MASKED_64 MASKED_64 "0,0.5}"},
+    /* constant masks */
+    {.op = "HeadAttention", .inputs = "f32[2,2,50,8] f32[2,2,70,8] f32[2,2,70,8] f32[2,1,50,70]!"},
+    {.op = "HeadAttention", .inputs = "f32[1,2,50,8] f32[1,2,70,8] f32[1,2,70,8] f32[2,50,1]!"},
     {.op = "HeadAttention",
      .inputs = "f32[1,300,8] f32[1,300,8] f32[1,300,8] f32[2,1,1]{0}",
      .error = CLV_MALFORMED,
