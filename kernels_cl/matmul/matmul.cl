@@ -1,9 +1,9 @@
 /* Matrix products: out[batch][m][n] = alpha * sum over k of a[m][k] * b[k][n] + beta * c[m][n].
  *
- * Tile: MATMUL_ROWS rows by MATMUL_VECTORS vectors of columns (a panel) in registers, over all of
- * k. a is read one element at a time by any strides and broadcast; b by unit-stride vectors: from
- * rows of b itself, or from panels that matmul_pack or the host laid out one after the other with
- * zeros behind the last column. An item goes through the rows of its span with one panel in
+ * Tile: up to MATMUL_ROWS rows by MATMUL_VECTORS vectors of columns (a panel) in registers, over
+ * all of k. a is read one element at a time by any strides and broadcast; b by unit-stride vectors:
+ * from rows of b itself, or from panels that matmul_pack or the host laid out one after the other
+ * with zeros behind the last column. An item goes through the rows of its span with one panel in
  * cache, and prefetches the next panel meanwhile. Accumulates in float by fma in order of k:
  * relative error about 1e-7 * sqrt(k). Local size 1 on CPUs, 64 on GPUs. No local memory.
  */
@@ -102,6 +102,7 @@ typedef struct matmul_columns {
 
 MATMUL_TILE(8)
 MATMUL_TILE(4)
+MATMUL_TILE(2)
 MATMUL_TILE(1)
 
 /* The rest of the epilogue, on a vector. */
@@ -193,6 +194,9 @@ CLV_WIDE kernel void matmul(
             } else if (m + 4 <= last_row) {
                 next = matmul_tile_4(from_a, from, from_c, to, next, at, &p);
                 m += 4;
+            } else if (m + 2 <= last_row) {
+                next = matmul_tile_2(from_a, from, from_c, to, next, at, &p);
+                m += 2;
             } else {
                 next = matmul_tile_1(from_a, from, from_c, to, next, at, &p);
                 m += 1;
