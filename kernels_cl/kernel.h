@@ -118,8 +118,15 @@ typedef struct clv_variant {
     /* (optional: as accurate as ref) The largest error over the output's root mean square, for
      * normally distributed operands. */
     float error;
+    /* What it is taken to reach where nothing was measured: of a lane's multiply-adds, and of what
+     * a lane streams from memory. 0: 0.3, and all of it. */
+    float work_share, move_share;
     /* (optional: fits everything) */
     bool (*fits)(const clv_call *call, const clv_traits *traits);
+    /* (optional: always) Whether a call that fits had better run it than the rows above, where
+     * nothing was measured. Not asked of pieces of a call that runs it: they compute what the whole
+     * would. */
+    bool (*pays)(const clv_call *call, const clv_traits *traits);
     /* (optional: every operand is plain) The layouts that the variant takes its operands in, of a
      * call that fits: blocks, and for inputs the least gaps. [num_inputs] and [num_outputs], all
      * plain when called. emit() then finds in the call's views what they got: the same blocks,

@@ -44,11 +44,14 @@ typedef float clv_fv_unaligned __attribute__((ext_vector_type(CLV_WIDTH), aligne
 #define CLV_FV_TAKE(pointer) CLV_PASTE(vload, CLV_WIDTH)(0, (private const float *)(pointer))
 #endif
 
-/* A hint that the cache line at this address, which may be anywhere, is read soon. */
-#if defined(__clang__) && defined(__x86_64__)
-#define CLV_PREFETCH(pointer) __asm__ volatile("prefetcht1 %0" : : "m"(*(pointer)))
-#else
-#define CLV_PREFETCH(pointer) ((void)(pointer))
+/* Asks for the cache line at `pointer` before it is needed; it may lie past the end of its buffer.
+ * For long streams (weights) that the hardware does not follow among many other loads. */
+#define CLV_PREFETCH(pointer)
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#undef CLV_PREFETCH
+#define CLV_PREFETCH(pointer) __builtin_prefetch((const private void *)(size_t)(pointer))
+#endif
 #endif
 
 #endif

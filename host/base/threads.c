@@ -139,7 +139,10 @@ void clv_signal_add(clv_signal *signal, uint32_t value) {
 }
 
 void clv_signal_wait(clv_signal *signal, uint32_t value, uint64_t spin_ns) {
-    enum { SPINS_A_LOOK = 32 }; /* at the clock, which costs as much as a few of them */
+    enum {
+        SPINS_A_LOOK = 32,   /* at the clock, which costs as much as a few of them */
+        ALONE_NS = 20 * 1000 /* then whoever is waited for may need this very processor */
+    };
     uint64_t end = 0;
     do {
         for (int i = 0; i < SPINS_A_LOOK; i++) {
@@ -154,6 +157,9 @@ void clv_signal_wait(clv_signal *signal, uint32_t value, uint64_t spin_ns) {
         }
         if (now >= end) {
             break;
+        }
+        if (now + spin_ns >= end + ALONE_NS) {
+            sched_yield();
         }
     } while (true);
 

@@ -1,19 +1,19 @@
-/* Every node begins with the last row of its family's table that fits, or where that was measured
- * with the fastest of those that were. A node whose variant takes
- * blocked tensors goes back to a plain one where that saves more in reorders than it costs: nodes
- * are turned over one at a time for as long as the estimate of the whole falls. */
+/* A node runs the last row of its family's table that fits with plain tensors, or the last one that
+ * has layouts of its own; where those that fit were measured, the fastest. Which of the two, for
+ * all nodes at once, so that kernels and reorders cost least together, is a minimum cut: plain is
+ * the source's side, blocks are the sink's. A tensor is reordered once for all that take it
+ * otherwise than it is made, so each root adds two nodes: one is with the source if any reader is,
+ * and pays where the producer is not; the other is with the sink if any reader is. */
 #include "host/exec/choose.h"
 
 #include "host/base/memory.h"
+#include "host/base/min_cut.h"
 #include "host/ir/layout.h"
 #include <math.h>
 #include <string.h>
 
-enum { MAX_ROUNDS = 8 };
-
-/* Shares of the peak that variants are taken to reach, and bytes a microsecond of one lane, where
- * nothing was measured. */
-static const double plain_share = 0.3, blocked_share = 0.9, lane_bytes_per_us = 20e3;
+/* Bytes a microsecond of one lane, and a launch, where nothing was measured. */
+static const double lane_bytes_per_us = 20e3, launch_us = 1;
 
 /* Measured times are no better than that. */
 static const double least_gain = 0.03;
@@ -44,7 +44,8 @@ static const clv_variant *last_fitting(
     for (size_t i = family->num_variants; i-- > 0;) {
         const clv_variant *variant = &family->variants[i];
         if ((variant->layouts != NULL) == has_layouts &&
-            (variant->fits == NULL || variant->fits(call, traits))) {
+            (variant->fits == NULL || variant->fits(call, traits)) &&
+            (variant->pays == NULL || variant->pays(call, traits))) {
             return variant;
         }
     }
@@ -156,19 +157,47 @@ static void find_variants(chooser *c, clv_node_id id) {
 
 /* --- what a choice costs --------------------------------------------------------------------- */
 
+/* Whether its inputs can be written in its place, or its outputs read where they lie. */
+static bool moves_nothing(const chooser *c, clv_node_id id, bool blocked) {
+    const clv_call *call = c->request->calls[id];
+    const size_t count = call->op->places_run != NULL ? call->num_inputs : call->num_outputs;
+    if (call->op->places_run == NULL && call->op->takes_run == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const clv_shape *whole =
+            call->op->places_run != NULL ? &call->outputs[0].shape : &call->inputs[0].shape;
+        int64_t first = 0;
+        if (!(call->op->places_run != NULL ? call->op->places_run(call, i, &first)
+                                           : call->op->takes_run(call, i, &first)) ||
+            (blocked &&
+             first % (clv_width(&c->request->traits) * clv_shape_product(whole, 2, whole->rank)) !=
+                 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static double node_us(const chooser *c, clv_node_id id, bool blocked) {
+    if (moves_nothing(c, id, blocked)) {
+        return 0;
+    }
     if (!isnan(c->plain_us[id]) && !isnan(c->blocks_us[id])) {
         return blocked ? c->blocks_us[id] : c->plain_us[id];
     }
     const clv_traits *traits = &c->request->traits;
+    const clv_variant *variant = blocked ? c->blocks[id] : c->plain[id];
     clv_cost cost;
     clv_call_cost(c->request->calls[id], &cost);
     double lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
     /* two multiply-adds a cycle of 3 GHz on every lane of the vectors */
     double peak = lanes * (traits->simd_bytes != 0 ? traits->simd_bytes : 16) * 3e3;
-    double work_us = cost.flops / (peak * (blocked ? blocked_share : plain_share));
-    double move_us = (cost.read_bytes + cost.write_bytes) / (lanes * lane_bytes_per_us);
-    return work_us > move_us ? work_us : move_us;
+    double work_us = cost.flops / (peak * (variant->work_share > 0 ? variant->work_share : 0.3));
+    double move_us =
+        (cost.read_bytes + cost.write_bytes) /
+        (lanes * lane_bytes_per_us * (variant->move_share > 0 ? variant->move_share : 1));
+    return launch_us + (work_us > move_us ? work_us : move_us);
 }
 
 static bool reads_blocked(const chooser *c, clv_node_id id, size_t slot) {
@@ -189,72 +218,123 @@ static bool writes_blocked(const chooser *c, clv_tensor_id tensor) {
     return false;
 }
 
-/* Of bringing a root to readers that take it otherwise: both ways of a copy. */
+/* Of bringing a root to its other layout: both ways of a copy. */
 static double reorder_us(const chooser *c, clv_tensor_id root) {
     const clv_tensor *t = &c->graph->tensors[root];
     const clv_layout plain = {0}, some = {.block = (uint8_t)clv_width(&c->request->traits)};
-    bool blocked = writes_blocked(c, root);
-    uint32_t others = blocked ? c->out->plain_readers[root] : c->out->blocked_readers[root];
-    if (others == 0 || (blocked && clv_layout_is_same_memory(&t->shape, &plain, &some))) {
+    if (t->shape.rank >= 3 && clv_layout_is_same_memory(&t->shape, &plain, &some)) {
         return 0;
     }
     double lanes = c->request->traits.num_lanes != 0 ? c->request->traits.num_lanes : 1;
-    return 1 + 3 * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane_bytes_per_us);
+    return launch_us +
+           3 * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane_bytes_per_us);
 }
 
-static void count_reads(chooser *c, clv_node_id id, int by) {
+static void count_reads(chooser *c, clv_node_id id) {
     const clv_node *node = &c->graph->nodes[id];
     for (size_t i = 0; i < node->num_inputs && c->request->calls[id] != NULL; i++) {
         if (node->inputs[i] != CLV_NO_ID) {
             clv_tensor_id root = c->request->alias[node->inputs[i]];
             uint32_t *readers =
                 reads_blocked(c, id, i) ? c->out->blocked_readers : c->out->plain_readers;
-            readers[root] += (uint32_t)by;
+            readers[root]++;
         }
     }
 }
 
-/* Of a node and the tensors that it touches. */
-static double local_us(const chooser *c, clv_node_id id) {
+/* --- the labels ------------------------------------------------------------------------------ */
+
+static int64_t picoseconds(double us) {
+    return us < 1e12 ? (int64_t)(us * 1e6) + 1 : (int64_t)1e18;
+}
+
+static uint32_t cut_node(clv_node_id id) {
+    return 2 + id;
+}
+
+/* Of a root's two nodes the one that goes with plain readers, or with readers of blocks. */
+static uint32_t cut_reader(const chooser *c, clv_tensor_id root, bool blocked) {
+    return (uint32_t)(2 + c->graph->num_nodes + 2 * (size_t)root + blocked);
+}
+
+/* Who decides how a root is made: a node, or nobody (then it is plain). */
+static uint32_t cut_producer(const chooser *c, clv_tensor_id root) {
+    clv_node_id id = c->graph->tensors[root].producer;
+    const clv_node *node = id != CLV_NO_ID ? &c->graph->nodes[id] : NULL;
+    for (size_t i = 0; node != NULL && c->blocks[id] != NULL && i < node->num_outputs; i++) {
+        if (node->outputs[i] == root) {
+            return clv_layout_is_blocked(&c->outputs[c->first_output[id] + i]) ? cut_node(id)
+                                                                               : CLV_CUT_SOURCE;
+        }
+    }
+    return CLV_CUT_SOURCE;
+}
+
+static clv_status *cut_reads(const chooser *c, clv_node_id id, clv_min_cut *cut) {
     const clv_node *node = &c->graph->nodes[id];
-    double us = node_us(c, id, c->out->is_blocked[id]);
     for (size_t i = 0; i < node->num_inputs; i++) {
-        bool counted = node->inputs[i] == CLV_NO_ID;
-        for (size_t k = 0; k < i && !counted; k++) {
-            counted = node->inputs[k] == node->inputs[i];
+        const clv_tensor_id root =
+            node->inputs[i] != CLV_NO_ID ? c->request->alias[node->inputs[i]] : CLV_NO_ID;
+        if (root == CLV_NO_ID || c->graph->tensors[root].data != NULL) {
+            continue;
         }
-        us += counted ? 0 : reorder_us(c, c->request->alias[node->inputs[i]]);
-    }
-    for (size_t i = 0; i < node->num_outputs; i++) {
-        us += node->outputs[i] == CLV_NO_ID ? 0 : reorder_us(c, node->outputs[i]);
-    }
-    return us;
-}
-
-static void turn(chooser *c, clv_node_id id) {
-    count_reads(c, id, -1);
-    c->out->is_blocked[id] = !c->out->is_blocked[id];
-    count_reads(c, id, 1);
-}
-
-static void improve(chooser *c) {
-    bool changed = true;
-    for (int round = 0; round < MAX_ROUNDS && changed; round++) {
-        changed = false;
-        for (size_t i = 0; i < c->graph->num_nodes; i++) {
-            clv_node_id id = (clv_node_id)i;
-            if (c->blocks[id] == NULL || c->plain[id] == NULL) {
-                continue;
-            }
-            double before = local_us(c, id);
-            turn(c, id);
-            if (local_us(c, id) < before) {
-                changed = true;
-            } else {
-                turn(c, id);
-            }
+        bool can_block =
+            c->blocks[id] != NULL && clv_layout_is_blocked(&c->inputs[c->first_input[id] + i]);
+        uint32_t reader = can_block ? cut_node(id) : CLV_CUT_SOURCE;
+        CLV_TRY(clv_min_cut_add(cut, reader, cut_reader(c, root, false), CLV_CUT_NEVER));
+        if (can_block) {
+            CLV_TRY(clv_min_cut_add(cut, cut_reader(c, root, true), reader, CLV_CUT_NEVER));
         }
     }
+    return NULL;
+}
+
+static clv_status *fill_cut(const chooser *c, clv_min_cut *cut) {
+    for (size_t i = 0; i < c->graph->num_nodes; i++) {
+        const clv_node_id id = (clv_node_id)i;
+        if (c->request->calls[i] == NULL) {
+            continue;
+        }
+        if (c->blocks[i] !=
+            NULL) { /* with the sink it pays for blocks, with the source for plain */
+            CLV_TRY(clv_min_cut_add(
+                cut, CLV_CUT_SOURCE, cut_node(id), picoseconds(node_us(c, id, true))));
+            CLV_TRY(clv_min_cut_add(
+                cut, cut_node(id), CLV_CUT_SINK,
+                c->plain[i] != NULL ? picoseconds(node_us(c, id, false)) : CLV_CUT_NEVER));
+        }
+        CLV_TRY(cut_reads(c, id, cut));
+    }
+    for (size_t i = 0; i < c->graph->num_outputs; i++) {
+        const clv_tensor_id root = c->request->alias[c->graph->outputs[i]];
+        CLV_TRY(clv_min_cut_add(cut, CLV_CUT_SOURCE, cut_reader(c, root, false), CLV_CUT_NEVER));
+    }
+    for (size_t i = 0; i < c->graph->num_tensors; i++) {
+        const clv_tensor_id root = (clv_tensor_id)i;
+        if (c->request->alias[i] == root && c->graph->tensors[i].data == NULL) {
+            const int64_t cost = picoseconds(reorder_us(c, root));
+            const uint32_t producer = cut_producer(c, root);
+            CLV_TRY(clv_min_cut_add(cut, cut_reader(c, root, false), producer, cost));
+            CLV_TRY(clv_min_cut_add(cut, producer, cut_reader(c, root, true), cost));
+        }
+    }
+    return NULL;
+}
+
+static clv_status *label(chooser *c) {
+    clv_min_cut cut;
+    CLV_TRY(clv_min_cut_init(&cut, 2 + c->graph->num_nodes + 2 * c->graph->num_tensors));
+    clv_status *status = fill_cut(c, &cut);
+    if (status == NULL) {
+        clv_min_cut_solve(&cut);
+    }
+    for (size_t i = 0; i < c->graph->num_nodes && status == NULL; i++) {
+        c->out->is_blocked[i] =
+            c->blocks[i] != NULL && clv_min_cut_is_at_sink(&cut, cut_node((clv_node_id)i));
+        count_reads(c, (clv_node_id)i);
+    }
+    clv_min_cut_deinit(&cut);
+    return status;
 }
 
 /* --- the result ------------------------------------------------------------------------------ */
@@ -354,13 +434,13 @@ clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen
     if (status == NULL) {
         for (size_t i = 0; i < c.graph->num_nodes; i++) {
             find_variants(&c, (clv_node_id)i);
-            out_chosen->is_blocked[i] = c.blocks[i] != NULL;
-            count_reads(&c, (clv_node_id)i, 1);
         }
+        status = label(&c);
+    }
+    if (status == NULL) {
         for (size_t i = 0; i < c.graph->num_outputs; i++) {
             out_chosen->plain_readers[request->alias[c.graph->outputs[i]]]++;
         }
-        improve(&c);
         set_layouts(&c);
         set_reasons(&c);
     }

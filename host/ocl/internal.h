@@ -102,11 +102,22 @@ typedef struct clv_ocl_device {
     clv_ocl_core_lock *core_lock; /* CORE only */
 } clv_ocl_device;
 
+/* PoCL keeps for each cl_mem which device has its newest content, under a lock, and a launch on
+ * another device begins with a migration. Cores that share host memory would hand that back and
+ * forth at every launch; so each core has a cl_mem of its own for the same memory. */
+typedef struct clv_ocl_alias {
+    const clv_ocl_found *found;
+    cl_mem memory;
+    struct clv_ocl_alias *next;
+} clv_ocl_alias;
+
 typedef struct clv_ocl_buffer {
     clv_buffer base;
     cl_mem memory;
     void *block; /* what `host` lies in */
     void *host;
+    pthread_mutex_t lock;   /* for `aliases` */
+    clv_ocl_alias *aliases; /* of other cores than its device's */
 } clv_ocl_buffer;
 
 typedef struct clv_ocl_program {
@@ -153,6 +164,9 @@ clv_status *clv_ocl_buffer_create(clv_device *device, size_t bytes, clv_buffer *
     CLV_CHECKED;
 void clv_ocl_buffer_destroy(clv_buffer *buffer);
 void *clv_ocl_buffer_host(clv_buffer *buffer);
+/* What a kernel of `device` takes for it. */
+clv_status *clv_ocl_buffer_memory(
+    clv_ocl_buffer *buffer, const clv_ocl_device *device, cl_mem *out_memory) CLV_CHECKED;
 
 clv_status *clv_ocl_program_create(
     clv_device *device, const clv_program_desc *desc, clv_program **out_program) CLV_CHECKED;

@@ -76,7 +76,9 @@ clv_status *clv_ocl_buffer_create(clv_device *base, size_t bytes, clv_buffer **o
         return no_memory(info, sizeof *buffer, "out of host memory");
     }
     buffer->base = (clv_buffer){.device = base, .bytes = bytes};
+    pthread_mutex_init(&buffer->lock, NULL);
     if (info->shares_host_memory && !create_block(buffer, bytes)) {
+        pthread_mutex_destroy(&buffer->lock);
         clv_free(buffer);
         return no_memory(info, bytes, "out of host memory");
     }
@@ -102,9 +104,58 @@ void clv_ocl_buffer_destroy(clv_buffer *base) {
         return;
     }
     clv_ocl_buffer *buffer = (clv_ocl_buffer *)base;
+    while (buffer->aliases != NULL) {
+        clv_ocl_alias *alias = buffer->aliases;
+        buffer->aliases = alias->next;
+        CLV_CL_RELEASE(clReleaseMemObject, alias->memory);
+        clv_free(alias);
+    }
     CLV_CL_RELEASE(clReleaseMemObject, buffer->memory);
+    pthread_mutex_destroy(&buffer->lock);
     clv_free(buffer->block);
     clv_free(buffer);
+}
+
+static clv_status *add_alias(clv_ocl_buffer *buffer, const clv_ocl_device *device) {
+    clv_ocl_alias *alias = clv_alloc_zeroed(1, sizeof *alias);
+    if (alias == NULL) {
+        return no_memory(&device->base.info, sizeof *alias, "out of host memory");
+    }
+    cl_int error;
+    alias->found = device->found;
+    CLV_CL_NEW(
+        alias->memory, error, clCreateBuffer, device->context,
+        CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, buffer->base.bytes, buffer->host);
+    if (error != CL_SUCCESS) {
+        clv_free(alias);
+        return CLV_CL_FAILED(&device->base.info, clCreateBuffer, error);
+    }
+    alias->next = buffer->aliases;
+    buffer->aliases = alias;
+    return NULL;
+}
+
+clv_status *clv_ocl_buffer_memory(
+    clv_ocl_buffer *buffer, const clv_ocl_device *device, cl_mem *out_memory) {
+    clv_status *status = NULL;
+    *out_memory = buffer->memory;
+    if (buffer->host == NULL || clv_ocl_device_of(buffer->base.device)->found == device->found) {
+        return NULL;
+    }
+    pthread_mutex_lock(&buffer->lock);
+    const clv_ocl_alias *alias = buffer->aliases;
+    while (alias != NULL && alias->found != device->found) {
+        alias = alias->next;
+    }
+    if (alias == NULL) {
+        status = add_alias(buffer, device);
+        alias = buffer->aliases;
+    }
+    if (status == NULL) {
+        *out_memory = alias->memory;
+    }
+    pthread_mutex_unlock(&buffer->lock);
+    return status;
 }
 
 void *clv_ocl_buffer_host(clv_buffer *base) {

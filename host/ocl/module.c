@@ -376,7 +376,9 @@ static clv_status *set_argument(
 }
 
 clv_status *clv_ocl_kernel_set_buffer(clv_kernel *base, uint32_t index, clv_buffer *buffer) {
-    cl_mem memory = ((clv_ocl_buffer *)buffer)->memory;
+    cl_mem memory;
+    CLV_TRY(
+        clv_ocl_buffer_memory((clv_ocl_buffer *)buffer, clv_ocl_device_of(base->device), &memory));
     return set_argument((clv_ocl_kernel *)base, index, sizeof memory, &memory);
 }
 

@@ -24,6 +24,25 @@ void clv_blocked_from_view(const clv_view *view, clv_blocked *out) {
     clv_blocked_from_extents(&extents, view->layout.gap_y, out);
 }
 
+bool clv_blocked_by_rows(
+    const clv_traits *traits, int64_t rows, double weight_bytes, double moved_bytes) {
+    const int64_t lanes = traits->num_lanes;
+    return lanes > 1 && rows >= 6 * lanes && 2 * weight_bytes <= moved_bytes;
+}
+
+uint64_t clv_deal_map(
+    const clv_traits *traits, int64_t images, uint32_t planes, uint32_t height, uint64_t row_work,
+    clv_row_deal *out_deal) {
+    clv_row_deal deal = {.planes = planes, .height = height};
+    deal.by_rows = clv_blocked_by_rows(traits, height, 0, 1);
+    clv_deal_rows(traits, (uint64_t)images * planes * height, row_work, &deal.rows);
+    uint32_t most = deal.by_rows ? height / (3 * traits->num_lanes) : height;
+    deal.rows = deal.rows < most ? deal.rows : most;
+    deal.row_blocks = (height + deal.rows - 1) / deal.rows;
+    *out_deal = deal;
+    return (uint64_t)images * planes * deal.row_blocks;
+}
+
 clv_status *clv_reorder_emit(
     const clv_view *from, const clv_view *to, clv_arg from_arg, clv_arg to_arg,
     const clv_traits *traits, const clv_emitter *emitter) {
@@ -35,7 +54,6 @@ clv_status *clv_reorder_emit(
         .channels = (clv_u32)to->shape.dims[1],
         .height = (clv_u32)e.height,
         .width = (clv_u32)e.width,
-        .images = (clv_u32)e.images,
     };
     if (from_blocked) {
         clv_blocked_from_view(from, &p.from);
@@ -43,10 +61,8 @@ clv_status *clv_reorder_emit(
     if (to_blocked) {
         clv_blocked_from_view(to, &p.to);
     }
-    uint64_t rows = (uint64_t)(e.images * e.planes * e.height);
-    clv_deal_rows(traits, rows, (uint64_t)e.row, &p.rows);
-    p.rows = p.rows < p.height ? p.rows : p.height;
-    p.row_blocks = (p.height + p.rows - 1) / p.rows;
+    uint64_t num_items = clv_deal_map(
+        traits, e.images, (uint32_t)e.planes, (uint32_t)e.height, (uint64_t)e.row, &p.deal);
     clv_launch launch = {
         .source = &clv_source_reorder,
         .entry = !to_blocked    ? "reorder_plain"
@@ -57,7 +73,7 @@ clv_status *clv_reorder_emit(
         .num_args = 2,
         .params = &p,
         .params_bytes = sizeof p,
-        .num_items = (uint64_t)(e.images * e.planes) * p.row_blocks,
+        .num_items = num_items,
         .local_size = clv_local_size(traits),
     };
     return emitter->launch(emitter->context, &launch);

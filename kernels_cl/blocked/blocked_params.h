@@ -16,4 +16,11 @@ typedef struct clv_blocked {
     clv_u32 unused;
 } clv_blocked;
 
+/* Items of `rows` rows of one block of channels, of every image. */
+typedef struct clv_row_deal {
+    clv_u32 planes, height;
+    clv_u32 rows, row_blocks; /* of an item; items of a plane */
+    clv_u32 by_rows; /* the same rows of all blocks follow one another, not a block's rows */
+} clv_row_deal;
+
 #endif

@@ -3,24 +3,11 @@
  * channels. Moves bits; no arithmetic.
  */
 #include "kernels_cl/blocked/reorder_params.h"
+#include "kernels_cl/blocked/rows.h"
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/wide.h"
 
 #define B CLV_WIDTH
-
-typedef struct reorder_place {
-    uint y, end, plane, image;
-} reorder_place;
-
-static reorder_place reorder_find(ulong item, uint planes, const reorder_params *p) {
-    reorder_place at;
-    at.y = (uint)(item % p->row_blocks) * p->rows;
-    at.end = min(at.y + p->rows, p->height);
-    item /= p->row_blocks;
-    at.plane = (uint)(item % planes);
-    at.image = (uint)(item / planes);
-    return at;
-}
 
 CLV_WIDE kernel void reorder_block(
     global float *from, global float *to, const reorder_params p, const clv_range r) {
@@ -28,7 +15,7 @@ CLV_WIDE kernel void reorder_block(
     if (item >= r.end) {
         return;
     }
-    reorder_place at = reorder_find(item, p.to.planes, &p);
+    clv_rows at = clv_find_rows(item, &p.deal);
     ulong size = (ulong)p.height * p.width;
     uint count = min((uint)B, p.channels - at.plane * B);
     from = CLV_AT(float, from, r.offset[0]) + ((ulong)at.image * p.channels + at.plane * B) * size;
@@ -58,7 +45,7 @@ CLV_WIDE kernel void reorder_plain(
     if (item >= r.end) {
         return;
     }
-    reorder_place at = reorder_find(item, p.from.planes, &p);
+    clv_rows at = clv_find_rows(item, &p.deal);
     ulong size = (ulong)p.height * p.width;
     uint count = min((uint)B, p.channels - at.plane * B);
     from = CLV_AT(float, from, r.offset[0]) + p.from.lead + at.image * p.from.image +
@@ -81,7 +68,7 @@ CLV_WIDE kernel void reorder_gap(
     if (item >= r.end) {
         return;
     }
-    reorder_place at = reorder_find(item, p.to.planes, &p);
+    clv_rows at = clv_find_rows(item, &p.deal);
     from = CLV_AT(float, from, r.offset[0]) + p.from.lead + at.image * p.from.image +
            (ulong)at.plane * p.from.plane;
     to = CLV_AT(float, to, r.offset[1]) + p.to.lead + at.image * p.to.image +

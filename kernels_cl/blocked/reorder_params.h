@@ -6,10 +6,8 @@
 
 typedef struct reorder_params {
     clv_blocked from, to; /* the blocked sides; the other one is not used */
+    clv_row_deal deal;
     clv_u32 channels, height, width;
-    clv_u32 rows; /* of an item */
-    clv_u32 row_blocks;
-    clv_u32 images;
 } reorder_params;
 
 #endif

@@ -323,6 +323,7 @@ static const clv_variant variants[] = {
         .name = "blocked",
         .summary = "CPUs, channels in blocks: register tiles of positions by output channels; "
                    "groups that share a block share infinities and NaN too",
+        .work_share = 0.9f,
         .fits = clv_conv_blocked_fits,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_blocked_layouts,
@@ -331,6 +332,7 @@ static const clv_variant variants[] = {
     {
         .name = "depthwise",
         .summary = "CPUs, channels in blocks: one input channel for each output channel",
+        .work_share = 0.4f,
         .fits = clv_conv_depthwise_fits,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_depthwise_layouts,
@@ -339,17 +341,35 @@ static const clv_variant variants[] = {
     {
         .name = "planar",
         .summary = "CPUs, few input channels (first layers): plain in, channels in blocks out",
+        .work_share = 0.7f,
         .fits = clv_conv_planar_fits,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_planar_layouts,
         .emit = clv_conv_planar_emit,
     },
     {
-        .name = "winograd",
-        .summary = "CPUs, channels in blocks, 3x3 at stride 1: F(4x4, 3x3), a quarter of the "
-                   "multiplications; outputs of a tile share infinities and NaN",
+        .name = "winograd_2",
+        .summary = "CPUs, channels in blocks, 3x3 at stride 1: F(2x2, 3x3), 4/9 of the "
+                   "multiplications with 16/9 of the weights; outputs of a tile share infinities "
+                   "and NaN",
         .error = 1e-4f,
+        .work_share = 1.5f,
         .fits = clv_conv_winograd_fits,
+        .pays = clv_conv_winograd_2_pays,
+        .takes_epilogue = clv_conv_takes_epilogue,
+        .layouts = clv_conv_winograd_layouts,
+        .emit = clv_conv_winograd_2_emit,
+    },
+    {
+        .name = "winograd",
+        .summary =
+            "CPUs, channels in blocks, 3x3 at stride 1: F(4x4, 3x3), a quarter of the "
+            "multiplications with four times the weights; outputs of a tile share infinities "
+            "and NaN",
+        .error = 1e-4f,
+        .work_share = 2,
+        .fits = clv_conv_winograd_fits,
+        .pays = clv_conv_winograd_pays,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_winograd_layouts,
         .emit = clv_conv_winograd_emit,

@@ -111,8 +111,9 @@ static void make_plan(const clv_call *call, blocked_plan *plan) {
         plan->is_linear ? (plan->out.height - 1) * plan->pitch + plan->out.width : plan->out.width;
 }
 
-/* The tile that needs the fewest cycles by its shape: two multiply-adds and two loads a cycle, and
- * eight sums at least to hide the latency of the multiply-adds. */
+/* The tile that needs the fewest cycles by its shape: two multiply-adds and two loads a cycle,
+ * three quarters of a vector of weights from the second cache, and eight sums at least to hide the
+ * latency of the multiply-adds. */
 static const tile *choose_tile(const blocked_plan *plan) {
     const tile *tiles = plan->block == 16 ? wide_tiles : narrow_tiles, *best = NULL;
     size_t count = plan->block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
@@ -122,6 +123,7 @@ static const tile *choose_tile(const blocked_plan *plan) {
         const tile *t = &tiles[i];
         int64_t sums = t->positions * t->vectors, loads = t->positions + t->vectors;
         double cycles = (double)largest(largest(sums, loads), 8);
+        cycles = fmax(cycles, 2.6 * (double)t->vectors);
         int64_t along = (plan->line + t->positions - 1) / t->positions;
         int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
         cycles *= (double)(along * blocks);
@@ -185,7 +187,7 @@ static int64_t cache_of(const clv_traits *traits) {
 
 /* How the tiles of a map are dealt to items: `run` of them to an item where its weights do not stay
  * in a core's own cache, else one; and `band` items that share the weights of all blocks of outputs
- * while their inputs stay there: all of the map where it fits. */
+ * while their inputs stay there: all of the map where it fits and is not shared by its rows. */
 static void deal_tiles(const blocked_plan *plan, const clv_traits *traits, conv_blocked_params *p) {
     int64_t tiles = (int64_t)p->tiles * p->lines, cache = cache_of(traits);
     int64_t weight_bytes = (int64_t)p->weight_block * (int64_t)sizeof(float);
@@ -203,6 +205,13 @@ static void deal_tiles(const blocked_plan *plan, const clv_traits *traits, conv_
     int64_t bytes = plan->in.plane * plan->group_in * (int64_t)sizeof(float);
     if (bytes > cache / 2) {
         band = largest(1, items * (cache / 4) / bytes);
+    }
+    const double weights = (double)p->weight_group * sizeof(float);
+    const double moved = (double)(plan->in.image + plan->out.image) * sizeof(float);
+    if (p->groups == 1 && clv_blocked_by_rows(traits, items, weights, moved)) {
+        const int64_t lanes = traits->num_lanes;
+        const int64_t bands = ((items + band - 1) / band + lanes - 1) / lanes * lanes;
+        band = (items + bands - 1) / bands;
     }
     p->run = (clv_u32)run;
     p->band = (clv_u32)band;
@@ -235,6 +244,7 @@ static void fill_params(
         .tiles = (clv_u32)tiles,
         .blocks = (clv_u32)blocks,
         .is_linear = plan->is_linear,
+        .ahead = (clv_u32)(1 + 8 / (w->kernel[Y] * w->kernel[X])),
         .pitch = (clv_u32)plan->pitch,
     };
     clv_blocked_from_extents(&plan->in, call->inputs[0].layout.gap_y, &p->in);

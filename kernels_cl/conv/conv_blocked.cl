@@ -115,6 +115,14 @@ static void conv_resume(clv_fv *sums, const float *saved) {
     }
 }
 
+/* Asks for a tile's positions of a row: they may be in the caches of another core. */
+static void conv_ask(const global float *x) {
+#pragma unroll
+    for (int r = 0; r < CONV_R; r++) {
+        CLV_PREFETCH(x + r * (CONV_S * B));
+    }
+}
+
 /* One tap of one block of input channels. */
 static void conv_tap(clv_fv *sums, const global float *x, const global float *w) {
 #pragma unroll 2
@@ -219,6 +227,7 @@ CLV_TILE kernel void conv_blocked(
             }
             for (uint c = c0; c < c1; c++, x += p.in.plane) {
                 for (uint ky = 0; ky < p.kernel_y; ky++) {
+                    conv_ask(x + (ulong)p.ahead * p.in.plane + ky * p.tap_row);
                     for (uint kx = 0; kx < p.kernel_x; kx++, w += B * B * CONV_V) {
                         conv_tap(sums, x + ky * p.tap_row + kx * p.tap_x, w);
                     }

@@ -52,9 +52,14 @@ clv_status *clv_conv_planar_emit(
 
 /* conv_winograd.c */
 bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits);
+bool clv_conv_winograd_pays(const clv_call *call, const clv_traits *traits);
+bool clv_conv_winograd_2_pays(const clv_call *call, const clv_traits *traits);
 void clv_conv_winograd_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
 clv_status *clv_conv_winograd_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter);
+clv_status *clv_conv_winograd_2_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter);
 

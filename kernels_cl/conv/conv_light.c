@@ -83,11 +83,9 @@ clv_status *clv_conv_depthwise_emit(
     p.lead_taps = (clv_u32)w->pad_begin[Y] * p.in.row + (clv_u32)(w->pad_begin[X] * block);
     p.stride_row = (clv_u32)w->stride[Y] * p.in.row;
     p.stride_x = (clv_u32)(w->stride[X] * block);
-    uint64_t planes = (uint64_t)call->outputs[0].shape.dims[0] * p.out.planes;
-    clv_deal_rows(
-        traits, planes * p.out.height, (uint64_t)p.out.row * (uint64_t)taps / 4 + 1, &p.rows);
-    p.rows = p.rows < p.out.height ? p.rows : p.out.height;
-    p.row_blocks = (p.out.height + p.rows - 1) / p.rows;
+    const uint64_t num_items = clv_deal_map(
+        traits, call->outputs[0].shape.dims[0], p.out.planes, p.out.height,
+        (uint64_t)p.out.row * (uint64_t)taps / 4 + 1, &p.deal);
     const clv_packing packing = {
         .bytes = (size_t)(p.out.planes * taps * block) * sizeof(float),
         .args = {block},
@@ -110,7 +108,7 @@ clv_status *clv_conv_depthwise_emit(
         .num_args = 5,
         .params = &p,
         .params_bytes = sizeof p,
-        .num_items = planes * p.row_blocks,
+        .num_items = num_items,
         .local_size = 1,
     };
     return emitter->launch(emitter->context, &launch);
@@ -218,9 +216,8 @@ static clv_status *emit_planar_pad(
     CLV_TRY(emitter->scratch(
         emitter->context, (size_t)(planes * out_params->in_plane) * sizeof(float),
         &out_arg->index));
-    clv_deal_rows(traits, planes * p.out_height, p.out_width, &p.rows);
-    p.rows = p.rows < p.out_height ? p.rows : p.out_height;
-    p.row_blocks = (p.out_height + p.rows - 1) / p.rows;
+    const uint64_t num_items = clv_deal_map(
+        traits, in->dims[0], (uint32_t)in->dims[1], p.out_height, p.out_width, &p.deal);
     const clv_launch launch = {
         .source = &clv_source_conv_light,
         .entry = "conv_planar_pad",
@@ -229,7 +226,7 @@ static clv_status *emit_planar_pad(
         .num_args = 2,
         .params = &p,
         .params_bytes = sizeof p,
-        .num_items = planes * p.row_blocks,
+        .num_items = num_items,
         .local_size = 1,
     };
     return emitter->launch(emitter->context, &launch);

@@ -11,6 +11,7 @@
  * Accumulate in float by fma in order of taps: relative error about 1e-7 * sqrt(channels * taps).
  * For CPUs: local size 1, no local memory.
  */
+#include "kernels_cl/blocked/rows.h"
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/conv/conv_light_params.h"
 #include "kernels_cl/store/activation.h"
@@ -66,9 +67,8 @@ CLV_TILE kernel void conv_depthwise(
     if (item >= range.end) {
         return;
     }
-    uint y = (uint)(item % p.row_blocks) * p.rows, end = min(y + p.rows, p.out.height);
-    item /= p.row_blocks;
-    uint plane = (uint)(item % p.out.planes), image = (uint)(item / p.out.planes);
+    const clv_rows at = clv_find_rows(item, &p.deal);
+    const uint plane = at.plane, image = at.image;
     const global float *w =
         CLV_AT(float, weights, range.offset[1]) + plane * p.kernel_y * p.kernel_x * B;
     clv_fv start = (clv_fv)(0.0f);
@@ -81,7 +81,7 @@ CLV_TILE kernel void conv_depthwise(
           (ulong)plane * p.add.plane;
     out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +
           (ulong)plane * p.out.plane;
-    for (; y < end; y++) {
+    for (uint y = at.y; y < at.end; y++) {
         const global float *x_row = in + y * p.stride_row, *add_row = add + y * p.add.row;
         global float *row = out + y * p.out.row;
         uint x = 0;
@@ -115,11 +115,11 @@ CLV_TILE kernel void conv_planar_pad(
     if (item >= range.end) {
         return;
     }
-    uint y = (uint)(item % p.row_blocks) * p.rows, end = min(y + p.rows, p.out_height);
-    ulong plane = item / p.row_blocks;
+    const clv_rows at = clv_find_rows(item, &p.deal);
+    ulong plane = (ulong)at.image * p.deal.planes + at.plane;
     in = CLV_AT(float, in, range.offset[0]) + plane * p.in_height * p.in_width;
     out = CLV_AT(float, out, range.offset[1]) + plane * p.out_height * p.out_width;
-    for (; y < end; y++) {
+    for (uint y = at.y; y < at.end; y++) {
         global float *row = out + y * p.out_width;
         bool is_inside = y >= p.pad_y && y < p.pad_y + p.in_height;
         const global float *from = in + (is_inside ? (y - p.pad_y) * p.in_width : 0);

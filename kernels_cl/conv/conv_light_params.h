@@ -9,11 +9,11 @@
 typedef struct conv_depthwise_params {
     clv_blocked in, out, add;
     clv_u32 kernel_y, kernel_x;
-    clv_u32 tap_row, tap_x;   /* elements from one tap to the next */
-    clv_u32 lead_taps;        /* elements from an output position to its first tap, backwards */
-    clv_u32 stride_row;       /* elements of input between rows of the output */
-    clv_u32 stride_x;         /* elements of input between positions of the output */
-    clv_u32 rows, row_blocks; /* of an item; of a plane */
+    clv_u32 tap_row, tap_x; /* elements from one tap to the next */
+    clv_u32 lead_taps;      /* elements from an output position to its first tap, backwards */
+    clv_u32 stride_row;     /* elements of input between rows of the output */
+    clv_u32 stride_x;       /* elements of input between positions of the output */
+    clv_row_deal deal;
     clv_u32 has_bias, has_add;
     clv_f32 low, high;
     clv_act act; /* where there is one, has_add and the clamp are not used */
@@ -39,7 +39,7 @@ typedef struct conv_planar_params {
 typedef struct conv_planar_pad_params {
     clv_u32 in_height, in_width, out_height, out_width;
     clv_u32 pad_y, pad_x;
-    clv_u32 rows, row_blocks; /* of an item; of a plane of the output */
+    clv_row_deal deal; /* of the output; a plane is a channel */
 } conv_planar_pad_params;
 
 #endif

@@ -1,4 +1,4 @@
-/* The variant `winograd` of Conv: conv_winograd.cl tells how it works. */
+/* The variants `winograd` and `winograd_2` of Conv: conv_winograd.cl tells how they work. */
 #include "kernels_cl/blocked/blocked.h"
 #include "kernels_cl/conv/conv.h"
 #include "kernels_cl/conv/conv_blocked.h"
@@ -9,7 +9,7 @@
 
 extern const clv_kernel_source clv_source_conv_winograd;
 
-enum { Y = 1, X = 2, TAPS = 3, MIN_CHANNELS = 32, MIN_OUTPUTS = 6 };
+enum { Y = 1, X = 2, TAPS = WINOGRAD_TAPS, MIN_OUTPUTS = 4 };
 
 /* Register tiles: maps' tiles by vectors of output channels; entries of conv_winograd.cl. */
 typedef struct winograd_tile {
@@ -23,44 +23,47 @@ static int64_t divide_up(int64_t a, int64_t b) {
 }
 
 typedef struct winograd_plan {
+    int64_t out, points; /* outputs of a tile along an axis, and (out + 2)^2 */
     int64_t block, planes_in, planes_out, tiles_y, tiles_x, tiles;
     const winograd_tile *tile;
     double us; /* estimated, on one lane */
 } winograd_plan;
 
-/* Time on one lane: products at two multiply-adds a cycle of 3.9 GHz, weights streamed once for
- * each group of tiles, and the transforms' loads and stores. */
+/* Time on one lane: products at two multiply-adds a cycle of 3.9 GHz, weights from memory once and
+ * from its caches for each further group of tiles, and the transforms' loads and stores. */
 static double estimate_us(const winograd_plan *plan, const winograd_tile *t) {
-    const double vectors_per_us = 2 * 3900, bytes_per_us = 40e3;
+    const double vectors_per_us = 2 * 3900, memory_bytes_per_us = 35e3, cache_bytes_per_us = 60e3;
     double groups = (double)divide_up(plan->tiles, t->tiles);
     double blocks = (double)divide_up(plan->planes_out, t->vectors);
     double sums = (double)(t->tiles * t->vectors), loads = (double)(t->tiles + t->vectors);
-    double slots = sums > loads ? sums : loads;
+    double slots = sums > loads ? sums : loads, points = (double)plan->points;
     double inputs = (double)(plan->planes_in * plan->block);
-    double products = WINOGRAD_POINTS * groups * blocks * slots * inputs / vectors_per_us;
-    double weights = WINOGRAD_POINTS * groups * blocks * inputs *
-                     (double)(t->vectors * plan->block) * sizeof(float) / bytes_per_us;
-    double transforms = (double)(plan->tiles * (plan->planes_in + plan->planes_out)) *
-                        WINOGRAD_POINTS * 6 / vectors_per_us;
+    double products = points * groups * blocks * slots * inputs / vectors_per_us;
+    double bytes = points * blocks * inputs * (double)(t->vectors * plan->block) * sizeof(float);
+    double weights = bytes / memory_bytes_per_us + (groups - 1) * bytes / cache_bytes_per_us;
+    double transforms =
+        (double)(plan->tiles * (plan->planes_in + plan->planes_out)) * points * 6 / vectors_per_us;
     return (products > weights ? products : weights) + transforms;
 }
 
-static void make_plan(const clv_call *call, int64_t block, winograd_plan *plan) {
+static void make_plan(const clv_call *call, int64_t block, int64_t m, winograd_plan *plan) {
     const clv_shape *in = &call->inputs[0].shape, *out = &call->outputs[0].shape;
-    *plan = (winograd_plan){
-        .block = block,
-        .planes_in = divide_up(in->dims[1], block),
-        .planes_out = divide_up(out->dims[1], block),
-        .tiles_y = divide_up(out->dims[2], WINOGRAD_OUT),
-        .tiles_x = divide_up(out->dims[3], WINOGRAD_OUT),
-        .us = INFINITY,
-    };
-    plan->tiles = out->dims[0] * plan->tiles_y * plan->tiles_x;
     const winograd_tile *tiles = block == 16 ? wide_tiles : narrow_tiles;
     size_t count = block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
                                : sizeof narrow_tiles / sizeof *narrow_tiles;
+    *plan = (winograd_plan){
+        .out = m,
+        .points = (m + 2) * (m + 2),
+        .block = block,
+        .planes_in = divide_up(in->dims[1], block),
+        .planes_out = divide_up(out->dims[1], block),
+        .tiles_y = divide_up(out->dims[2], m),
+        .tiles_x = divide_up(out->dims[3], m),
+        .us = INFINITY,
+    };
+    plan->tiles = out->dims[0] * plan->tiles_y * plan->tiles_x;
     for (size_t i = 0; i < count; i++) {
-        double us = estimate_us(plan, &tiles[i]);
+        const double us = estimate_us(plan, &tiles[i]);
         if (us < plan->us) {
             plan->us = us;
             plan->tile = &tiles[i];
@@ -79,20 +82,30 @@ static double direct_us(const clv_call *call, const winograd_plan *plan) {
 bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits) {
     const clv_conv_params *op = call->params;
     const clv_window *w = &op->window;
-    const clv_shape *in = &call->inputs[0].shape, *out = &call->outputs[0].shape;
     bool is_window = w->rank == 2;
     for (int a = Y; a <= X; a++) {
         is_window = is_window && w->kernel[a] == TAPS && w->stride[a] == 1 && w->dilation[a] == 1 &&
                     w->pad_begin[a] >= -64 && w->pad_begin[a] <= 2 && w->pad_end[a] <= 2;
     }
-    if (!is_window || op->groups != 1 || in->dims[1] < MIN_CHANNELS ||
-        out->dims[1] < MIN_CHANNELS / 2 || out->dims[2] < MIN_OUTPUTS ||
-        out->dims[3] < MIN_OUTPUTS || !clv_conv_blocked_fits(call, traits)) {
-        return false;
-    }
-    winograd_plan plan;
-    make_plan(call, clv_width(traits), &plan);
-    return plan.us < direct_us(call, &plan);
+    return is_window && op->groups == 1 && clv_conv_blocked_fits(call, traits);
+}
+
+/* Whether tiles of m x m are the fastest of all. */
+static bool pays(const clv_call *call, const clv_traits *traits, int64_t m) {
+    const clv_shape *out = &call->outputs[0].shape;
+    winograd_plan plan, other;
+    make_plan(call, clv_width(traits), m, &plan);
+    make_plan(call, clv_width(traits), 6 - m, &other);
+    return out->dims[2] >= MIN_OUTPUTS && out->dims[3] >= MIN_OUTPUTS && plan.us <= other.us &&
+           plan.us < direct_us(call, &plan);
+}
+
+bool clv_conv_winograd_pays(const clv_call *call, const clv_traits *traits) {
+    return pays(call, traits, 4);
+}
+
+bool clv_conv_winograd_2_pays(const clv_call *call, const clv_traits *traits) {
+    return pays(call, traits, 2);
 }
 
 void clv_conv_winograd_layouts(
@@ -103,42 +116,45 @@ void clv_conv_winograd_layouts(
 
 /* --- weights --------------------------------------------------------------------------------- */
 
-static void transform_weights(const float g[TAPS * TAPS], double out[WINOGRAD_POINTS]) {
-    static const double G[WINOGRAD_IN][TAPS] = {
+static void transform_weights(const float g[TAPS * TAPS], int64_t m, double *out) {
+    static const double of_2[4][TAPS] = {
+        {1, 0, 0}, {1.0 / 2, 1.0 / 2, 1.0 / 2}, {1.0 / 2, -1.0 / 2, 1.0 / 2}, {0, 0, 1}};
+    static const double of_4[6][TAPS] = {
         {1.0 / 4, 0, 0},
         {-1.0 / 6, -1.0 / 6, -1.0 / 6},
         {-1.0 / 6, 1.0 / 6, -1.0 / 6},
         {1.0 / 24, 1.0 / 12, 1.0 / 6},
         {1.0 / 24, -1.0 / 12, 1.0 / 6},
         {0, 0, 1}};
-    for (int i = 0; i < WINOGRAD_IN; i++) {
+    const double(*G)[TAPS] = m == 2 ? of_2 : of_4;
+    for (int64_t i = 0; i < m + 2; i++) {
         double half[TAPS];
         for (int k = 0; k < TAPS; k++) {
             half[k] = G[i][0] * g[k] + G[i][1] * g[TAPS + k] + G[i][2] * g[2 * TAPS + k];
         }
-        for (int j = 0; j < WINOGRAD_IN; j++) {
-            out[i * WINOGRAD_IN + j] = half[0] * G[j][0] + half[1] * G[j][1] + half[2] * G[j][2];
+        for (int64_t j = 0; j < m + 2; j++) {
+            out[i * (m + 2) + j] = half[0] * G[j][0] + half[1] * G[j][1] + half[2] * G[j][2];
         }
     }
 }
 
-/* args: channels of a block of outputs, the block. */
+/* args: channels of a block of outputs, the block, outputs of a tile along an axis. */
 static void fill_weights(const clv_call *call, const int64_t args[8], void *out_packed) {
-    int64_t width = args[0], block = args[1];
+    int64_t width = args[0], block = args[1], m = args[2], num_points = (m + 2) * (m + 2);
     int64_t inputs = call->inputs[0].shape.dims[1], outputs = call->outputs[0].shape.dims[1];
     int64_t rows = divide_up(inputs, block) * block, blocks = divide_up(outputs, width);
     float *to = out_packed;
-    memset(out_packed, 0, (size_t)(blocks * width * rows * WINOGRAD_POINTS) * sizeof *to);
+    memset(out_packed, 0, (size_t)(blocks * width * rows * num_points) * sizeof *to);
     for (int64_t k = 0; k < outputs; k++) {
         for (int64_t c = 0; c < inputs; c++) {
             float g[TAPS * TAPS];
-            double points[WINOGRAD_POINTS];
+            double points[(WINOGRAD_MOST + 2) * (WINOGRAD_MOST + 2)];
             memcpy(
                 g, (const char *)call->inputs[1].data + (size_t)(k * inputs + c) * sizeof g,
                 sizeof g);
-            transform_weights(g, points);
-            float *at = to + k / width * (WINOGRAD_POINTS * rows * width) + c * width + k % width;
-            for (int f = 0; f < WINOGRAD_POINTS; f++) {
+            transform_weights(g, m, points);
+            float *at = to + k / width * (num_points * rows * width) + c * width + k % width;
+            for (int64_t f = 0; f < num_points; f++) {
                 at[f * rows * width] = (float)points[f];
             }
         }
@@ -148,84 +164,89 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
 /* --- launches -------------------------------------------------------------------------------- */
 
 static clv_status *emit_band(
-    const clv_traits *traits, const winograd_plan *plan, const clv_arg args[4],
-    conv_winograd_params *p, const clv_emitter *emitter) {
-    int64_t groups = divide_up(p->count, plan->tile->tiles);
-    p->run = (clv_u32)plan->tile->tiles;
-    p->runs = (clv_u32)groups;
+    const winograd_plan *plan, const clv_arg args[4], const conv_winograd_params *p,
+    const clv_emitter *emitter) {
+    const uint64_t groups = (uint64_t)p->parts * p->count / (uint64_t)plan->tile->tiles;
+    char options[96];
+    snprintf(
+        options, sizeof options, "-DCLV_WIDTH=%d -DWINOGRAD_M=%d -DWINOGRAD_R=%d -DWINOGRAD_V=%d",
+        (int)plan->block, (int)plan->out, (int)plan->tile->tiles, (int)plan->tile->vectors);
     const clv_launch input = {
         .source = &clv_source_conv_winograd,
         .entry = "winograd_input",
-        .options = clv_width_options(traits),
+        .options = options,
         .args = {{CLV_ARG_INPUT, 0}, args[0]},
         .num_args = 2,
         .params = p,
         .params_bytes = sizeof *p,
-        .num_items = (uint64_t)(groups * plan->planes_in),
+        .num_items = groups * (uint64_t)plan->planes_in,
         .local_size = 1,
     };
     CLV_TRY(emitter->launch(emitter->context, &input));
-    char entry[32];
-    snprintf(
-        entry, sizeof entry, "winograd_%dx%d", (int)plan->tile->tiles, (int)plan->tile->vectors);
     const clv_launch output = {
         .source = &clv_source_conv_winograd,
-        .entry = entry,
-        .options = clv_width_options(traits),
+        .entry = "winograd_output",
+        .options = options,
         .args = {args[0], args[1], args[2], args[3], {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = p,
         .params_bytes = sizeof *p,
-        .num_items = (uint64_t)groups * p->blocks,
+        .num_items = groups * p->blocks,
         .local_size = 1,
     };
     return emitter->launch(emitter->context, &output);
 }
 
-/* Tiles of a band: so many that what they become stays in the cores' own caches, in whole groups
- * for every lane. */
-static int64_t choose_band(const winograd_plan *plan, const clv_traits *traits) {
-    int64_t cache = traits->cache_bytes != 0 ? (int64_t)traits->cache_bytes : 512 << 10;
-    int64_t lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
-    int64_t tile_bytes = WINOGRAD_POINTS * plan->planes_in * plan->block * (int64_t)sizeof(float);
-    int64_t groups = cache * lanes / 2 / (tile_bytes * plan->tile->tiles);
-    groups = groups / lanes * lanes;
-    groups = groups < lanes ? lanes : groups;
-    int64_t all = divide_up(plan->tiles, plan->tile->tiles);
-    int64_t bands = divide_up(all, groups);
-    groups = divide_up(divide_up(all, bands), lanes) * lanes; /* even bands */
-    return groups * plan->tile->tiles;
+/* Parts: one for each lane where they share the map by rows. Bands: so many tiles that what they
+ * become stays in the cores' own caches. */
+static void choose_bands(
+    const clv_call *call, const clv_traits *traits, const winograd_plan *plan,
+    conv_winograd_params *p) {
+    const int64_t cache = traits->cache_bytes != 0 ? (int64_t)traits->cache_bytes : 512 << 10;
+    const int64_t lanes = traits->num_lanes != 0 ? traits->num_lanes : 1, run = plan->tile->tiles;
+    const double weights = (double)p->blocks * (double)p->weight_block * sizeof(float);
+    const double moved = (double)clv_view_bytes(CLV_FLOAT32, &call->inputs[0].shape) +
+                         (double)clv_view_bytes(CLV_FLOAT32, &call->outputs[0].shape);
+    const int64_t all = divide_up(plan->tiles, run);
+    p->by_rows = clv_blocked_by_rows(traits, 2 * all, weights, moved);
+    p->parts = (clv_u32)(p->by_rows ? lanes : 1);
+    const int64_t of_part = divide_up(all, p->parts);
+    const int64_t bytes =
+        plan->points * plan->planes_in * plan->block * run * (int64_t)sizeof(float);
+    int64_t most = cache * (p->by_rows ? 1 : lanes) / 2 / bytes;
+    most = most < 1 ? 1 : most;
+    const int64_t of_band = divide_up(of_part, divide_up(of_part, most)); /* even bands */
+    p->tiles = (clv_u32)plan->tiles;
+    p->part = (clv_u32)(of_part * run);
+    p->count = (clv_u32)(of_band * run);
+    p->room = p->parts * p->count;
 }
 
-clv_status *clv_conv_winograd_emit(
-    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
-    const clv_emitter *emitter) {
-    (void)tunables;
+static clv_status *emit(
+    const clv_call *call, const clv_traits *traits, int64_t m, const clv_emitter *emitter) {
     const clv_window *w = clv_conv_window(call);
     winograd_plan plan;
-    make_plan(call, call->inputs[0].layout.block, &plan);
-    int64_t band = choose_band(&plan, traits), all = divide_up(plan.tiles, plan.tile->tiles);
-    band = band < all * plan.tile->tiles ? band : all * plan.tile->tiles;
+    make_plan(call, call->inputs[0].layout.block, m, &plan);
     int64_t rows = plan.planes_in * plan.block, width = plan.tile->vectors * plan.block;
     conv_winograd_params p = {
-        .point = (clv_u64)(rows * band),
-        .weight_block = (clv_u64)(WINOGRAD_POINTS * rows * width),
+        .weight_block = (clv_u64)(plan.points * rows * width),
         .weight_point = (clv_u64)(rows * width),
         .tiles_x = (clv_u32)plan.tiles_x,
         .tiles_y = (clv_u32)plan.tiles_y,
-        .room = (clv_u32)band,
         .blocks = (clv_u32)divide_up(plan.planes_out, plan.tile->vectors),
         .pad_y = (clv_i32)w->pad_begin[Y],
         .pad_x = (clv_i32)w->pad_begin[X],
     };
+    choose_bands(call, traits, &plan, &p);
+    p.point = (clv_u64)rows * p.room;
     clv_blocked_from_view(&call->inputs[0], &p.in);
     clv_blocked_from_view(&call->outputs[0], &p.out);
     clv_arg args[4] = {{CLV_ARG_SCRATCH, 0}, {CLV_ARG_CONSTANT, 0}};
     CLV_TRY(emitter->scratch(
-        emitter->context, (size_t)(WINOGRAD_POINTS * p.point) * sizeof(float), &args[0].index));
+        emitter->context, (size_t)plan.points * (size_t)p.point * sizeof(float), &args[0].index));
     const clv_packing packing = {
         .bytes = (size_t)(p.blocks * p.weight_block) * sizeof(float),
-        .args = {width, plan.block},
+        .args = {width, plan.block, plan.out},
         .fill = fill_weights};
     CLV_TRY(emitter->constant(emitter->context, &packing, &args[1].index));
     CLV_TRY(clv_conv_emit_bias(call, plan.planes_out * plan.block, emitter, &args[2]));
@@ -237,10 +258,22 @@ clv_status *clv_conv_winograd_emit(
     p.high = store.high;
     p.act = store.act;
     args[3] = store.arg;
-    for (int64_t first = 0; first < plan.tiles; first += band) {
-        p.first = (clv_u32)first;
-        p.count = (clv_u32)(plan.tiles - first < band ? plan.tiles - first : band);
-        CLV_TRY(emit_band(traits, &plan, args, &p, emitter));
+    for (; p.first < p.part; p.first += p.count) {
+        CLV_TRY(emit_band(&plan, args, &p, emitter));
     }
     return NULL;
+}
+
+clv_status *clv_conv_winograd_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    return emit(call, traits, 4, emitter);
+}
+
+clv_status *clv_conv_winograd_2_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    return emit(call, traits, 2, emitter);
 }

@@ -1,5 +1,6 @@
 #include "kernels_cl/elementwise/elementwise.h"
 
+#include "kernels_cl/blocked/blocked.h"
 #include <string.h>
 
 extern const clv_kernel_source clv_source_elementwise_f32, clv_source_elementwise_i64;
@@ -286,6 +287,34 @@ static clv_status *emit_fold(
     return NULL;
 }
 
+/* The call's expression with the inputs that it reads as operands. False where they are too many.
+ */
+static bool plan_operands(const clv_call *call, launch_plan *plan) {
+    const clv_ew_expr *expr = call->params;
+    uint32_t operand_of[CLV_EW_RESULT]; /* input to operand + 1 */
+    *plan = (launch_plan){.expr = *expr};
+    memset(operand_of, 0, sizeof operand_of);
+    for (uint32_t s = 0; s < expr->num_steps; s++) {
+        clv_ew_expr_step *step = &plan->expr.steps[s];
+        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, step->op)->num_operands; i++) {
+            uint32_t input = step->operands[i];
+            if (input >= CLV_EW_RESULT) {
+                continue;
+            }
+            if (operand_of[input] == 0) {
+                if (plan->num_operands == EW_MAX_OPERANDS) {
+                    return false;
+                }
+                plan->args[plan->num_operands] = (clv_arg){CLV_ARG_INPUT, input};
+                plan->views[plan->num_operands++] = &call->inputs[input];
+                operand_of[input] = plan->num_operands;
+            }
+            step->operands[i] = operand_of[input] - 1;
+        }
+    }
+    return true;
+}
+
 static clv_status *emit_ref(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
@@ -297,26 +326,9 @@ static clv_status *emit_ref(
     if (expr->folds) {
         return emit_fold(expr, call, traits, emitter);
     }
-    launch_plan plan = {.expr = *expr};
-    uint32_t operand_of[CLV_EW_RESULT]; /* input to operand + 1 */
-    memset(operand_of, 0, sizeof operand_of);
-    for (uint32_t s = 0; s < expr->num_steps; s++) {
-        clv_ew_expr_step *step = &plan.expr.steps[s];
-        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, step->op)->num_operands; i++) {
-            uint32_t input = step->operands[i];
-            if (input >= CLV_EW_RESULT) {
-                continue;
-            }
-            if (operand_of[input] == 0) {
-                if (plan.num_operands == EW_MAX_OPERANDS) {
-                    return CLV_ERROR(INTERNAL, "an elementwise expression reads too many inputs");
-                }
-                plan.args[plan.num_operands] = (clv_arg){CLV_ARG_INPUT, input};
-                plan.views[plan.num_operands++] = &call->inputs[input];
-                operand_of[input] = plan.num_operands;
-            }
-            step->operands[i] = operand_of[input] - 1;
-        }
+    launch_plan plan;
+    if (!plan_operands(call, &plan)) {
+        return CLV_ERROR(INTERNAL, "an elementwise expression reads too many inputs");
     }
     return emit_plan(&plan, call, traits, emitter);
 }
@@ -343,10 +355,126 @@ clv_status *clv_epilogue_emit(
     return emit_plan(&plan, call, traits, emitter);
 }
 
+/* --- channels in blocks ---------------------------------------------------------------------- */
+
+/* How an operand lies under a blocked output; EW_STRIDED: in no way that the kernel knows. */
+static clv_u32 blocked_mode(const clv_view *view, const clv_shape *out) {
+    const int skipped = out->rank - view->shape.rank;
+    if (view->dtype != CLV_FLOAT32 || skipped < 0) {
+        return EW_STRIDED;
+    }
+    if (clv_shape_equal(&view->shape, out)) {
+        return EW_DENSE;
+    }
+    if (clv_shape_elements(&view->shape) == 1) {
+        return EW_SPLAT;
+    }
+    for (int i = 0; i < view->shape.rank; i++) {
+        const int axis = i + skipped;
+        const int64_t dim = view->shape.dims[i];
+        if (axis == 1 ? dim != out->dims[1] : dim != 1 && (axis != 0 || dim != out->dims[0])) {
+            return EW_STRIDED;
+        }
+    }
+    return skipped <= 1 ? EW_CHANNELS : EW_STRIDED;
+}
+
+static bool blocked_fits(const clv_call *call, const clv_traits *traits) {
+    const clv_ew_expr *expr = call->params;
+    const clv_view *out = &call->outputs[0];
+    const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
+    launch_plan plan;
+    if (!traits->is_cpu || expr->domain != CLV_EW_FLOAT || expr->folds ||
+        !clv_layout_fits(out->dtype, &out->shape, &layout) ||
+        out->shape.dims[1] < layout.block / 2 || !plan_operands(call, &plan)) {
+        return false;
+    }
+    bool has_map = false;
+    for (uint32_t k = 0; k < plan.num_operands; k++) {
+        const clv_u32 mode = blocked_mode(plan.views[k], &out->shape);
+        if (mode == EW_STRIDED) {
+            return false;
+        }
+        has_map |= mode == EW_DENSE;
+    }
+    return has_map;
+}
+
+static void blocked_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
+    launch_plan plan;
+    outputs[0].block = (uint8_t)clv_width(traits);
+    for (uint32_t k = 0; plan_operands(call, &plan) && k < plan.num_operands; k++) {
+        if (blocked_mode(plan.views[k], &call->outputs[0].shape) == EW_DENSE) {
+            inputs[plan.args[k].index].block = (uint8_t)clv_width(traits);
+        }
+    }
+}
+
+static void place_blocked(const clv_view *view, const clv_shape *out, ew_blocked_operand *to) {
+    clv_blocked map;
+    if (blocked_mode(view, out) == EW_DENSE) {
+        clv_blocked_from_view(view, &map);
+        *to = (ew_blocked_operand){
+            .image = map.image, .plane = map.plane, .row = map.row, .lead = map.lead};
+    } else {
+        const bool is_each = view->shape.rank == out->rank && view->shape.dims[0] != 1;
+        to->image = is_each ? (clv_u64)out->dims[1] : 0;
+    }
+}
+
+static clv_status *emit_blocked(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    (void)tunables;
+    const clv_view *out = &call->outputs[0];
+    launch_plan plan;
+    ew_blocked_params p = {.channels = (clv_u32)out->shape.dims[1]};
+    uint32_t kept = 0;
+    if (!plan_operands(call, &plan)) {
+        return CLV_ERROR(INTERNAL, "an elementwise expression reads too many inputs");
+    }
+    clv_launch launch = {
+        .source = &clv_source_elementwise_f32,
+        .entry = "elementwise_blocked",
+        .options = float_options(&plan.expr, traits),
+        .num_args = EW_MAX_OPERANDS + 1,
+        .params = &p,
+        .params_bytes = sizeof p,
+        .local_size = 1,
+    };
+    for (uint32_t k = 0; k < EW_MAX_OPERANDS; k++) {
+        launch.args[k] = k < plan.num_operands ? plan.args[k] : (clv_arg){CLV_ARG_NONE, 0};
+        if (k < plan.num_operands) {
+            p.modes[k] = blocked_mode(plan.views[k], &out->shape);
+            place_blocked(plan.views[k], &out->shape, &p.operands[k]);
+            kept |= (uint32_t)(p.modes[k] != EW_DENSE) << k;
+        }
+    }
+    launch.args[EW_MAX_OPERANDS] = (clv_arg){CLV_ARG_OUTPUT, 0};
+    if (!assign_registers(&plan.expr, plan.num_operands, kept, &plan.params)) {
+        return CLV_ERROR(INTERNAL, "an elementwise expression needs too many registers");
+    }
+    p.num_operands = plan.num_operands;
+    p.num_steps = plan.params.num_steps;
+    p.out_register = plan.params.out_register;
+    memcpy(p.steps, plan.params.steps, sizeof p.steps);
+    clv_blocked_from_view(out, &p.out);
+    launch.num_items = clv_deal_map(
+        traits, out->shape.dims[0], p.out.planes, p.out.height, (uint64_t)p.out.row * p.num_steps,
+        &p.deal);
+    return emitter->launch(emitter->context, &launch);
+}
+
 static const clv_variant variants[] = {
     {.name = "ref",
      .summary = "an interpreter: blocks of elements in registers, one operation at a time",
      .emit = emit_ref},
+    {.name = "blocked",
+     .summary = "CPUs, channels in blocks: maps of one shape, channels and scalars",
+     .fits = blocked_fits,
+     .layouts = blocked_layouts,
+     .emit = emit_blocked},
 };
 
 const clv_kernel_family clv_kernels_elementwise = {

@@ -221,3 +221,83 @@ static void ew_run_step(private const ew_step *step, private float *registers, u
 #include "kernels_cl/elementwise/elementwise_body.h"
 
 EW_KERNEL(elementwise_f32)
+
+/* --- channels in blocks ---------------------------------------------------------------------- */
+
+#include "kernels_cl/blocked/rows.h"
+#include "kernels_cl/blocked/zeros.h"
+
+/* Operands that are the same for all pixels of a block of channels, in all vectors of a register.
+ */
+static void ew_load_still(
+    const global float *base, const ew_blocked_params *p, uint k, const clv_rows *at,
+    private fv *to) {
+    float lanes[CLV_WIDTH];
+    const global float *from = base + at->image * p->operands[k].image + at->plane * CLV_WIDTH;
+    const uint count = min((uint)CLV_WIDTH, p->channels - at->plane * CLV_WIDTH);
+    for (uint i = 0; i < CLV_WIDTH; i++) {
+        lanes[i] = p->modes[k] == EW_SPLAT ? base[0] : i < count ? from[i] : 0.0f;
+    }
+    for (uint i = 0; i < EW_VECTORS; i++) {
+        to[i] = CLV_FV_TAKE(lanes);
+    }
+}
+
+/* A run of `count` pixels, EW_VECTORS at most. */
+static void ew_blocked_run(
+    const global float *const *rows, global float *to, const ew_blocked_params *p, uint count,
+    uint channels, private fv *registers) {
+    for (uint k = 0; k < p->num_operands; k++) {
+        for (uint i = 0; p->modes[k] == EW_DENSE && i < count; i++) {
+            registers[k * EW_VECTORS + i] = CLV_FV_LOAD(rows[k] + i * CLV_WIDTH);
+        }
+    }
+    for (uint s = 0; s < p->num_steps; s++) {
+        ew_run_step(&p->steps[s], (private float *)registers, count * CLV_WIDTH);
+    }
+    private const fv *result = registers + p->out_register * EW_VECTORS;
+    for (uint i = 0; i < count; i++) {
+        CLV_FV_STORE(to + i * CLV_WIDTH, result[i]);
+        for (uint lane = channels; lane < CLV_WIDTH; lane++) {
+            to[i * CLV_WIDTH + lane] = 0.0f;
+        }
+    }
+}
+
+/* An item does some rows of one block of channels of one image. */
+CLV_WIDE kernel void elementwise_blocked(
+    global float *a, global float *b, global float *c, global float *d, global float *e,
+    global float *out, const ew_blocked_params p, const clv_range r) {
+    const ulong item = r.first + get_global_id(0);
+    if (item >= r.end) {
+        return;
+    }
+    const clv_rows at = clv_find_rows(item, &p.deal);
+    const global float *operands[EW_MAX_OPERANDS] = {
+        CLV_AT(float, a, r.offset[0]), CLV_AT(float, b, r.offset[1]), CLV_AT(float, c, r.offset[2]),
+        CLV_AT(float, d, r.offset[3]), CLV_AT(float, e, r.offset[4])};
+    EW_REGISTERS(registers);
+    for (uint k = 0; k < p.num_operands; k++) {
+        if (p.modes[k] == EW_DENSE) {
+            operands[k] += p.operands[k].lead + at.image * p.operands[k].image +
+                           (ulong)at.plane * p.operands[k].plane;
+        } else {
+            ew_load_still(operands[k], &p, k, &at, registers + k * EW_VECTORS);
+        }
+    }
+    out = CLV_AT(float, out, r.offset[5]) + p.out.lead + at.image * p.out.image +
+          (ulong)at.plane * p.out.plane;
+    const uint channels = min((uint)CLV_WIDTH, p.channels - at.plane * CLV_WIDTH);
+    for (uint y = at.y; y < at.end; y++) {
+        global float *row = out + y * p.out.row;
+        for (uint x = 0; x < p.out.width; x += EW_VECTORS) {
+            const global float *rows[EW_MAX_OPERANDS];
+            for (uint k = 0; k < p.num_operands; k++) {
+                rows[k] = operands[k] + y * p.operands[k].row + x * CLV_WIDTH;
+            }
+            const uint count = min((uint)EW_VECTORS, p.out.width - x);
+            ew_blocked_run(rows, row + x * CLV_WIDTH, &p, count, channels, registers);
+        }
+        clv_put_zeros(row, y, at.image == 0 && at.plane == 0, &p.out);
+    }
+}

@@ -4,6 +4,7 @@
 #ifndef CLV_KERNELS_ELEMENTWISE_PARAMS_H
 #define CLV_KERNELS_ELEMENTWISE_PARAMS_H
 
+#include "kernels_cl/blocked/blocked_params.h"
 #include "kernels_cl/clv.h"
 
 enum {
@@ -15,9 +16,10 @@ enum {
 
 /* How an operand lies under the output. */
 enum {
-    EW_DENSE,   /* element i of the output needs element i */
-    EW_SPLAT,   /* every element needs element 0 */
-    EW_STRIDED, /* by the strides */
+    EW_DENSE,    /* element i of the output needs element i */
+    EW_SPLAT,    /* every element needs element 0 */
+    EW_STRIDED,  /* by the strides */
+    EW_CHANNELS, /* blocked only: an element for each channel, plain */
 };
 
 /* Element types beyond clv_dtype that an operand or the output of a launch may have, for casts. */
@@ -44,6 +46,21 @@ typedef struct elementwise_params {
     clv_u32 strides[EW_MAX_OPERANDS][EW_MAX_DIMS]; /* elements; 0 along a broadcast dimension */
     ew_step steps[EW_MAX_STEPS];
 } elementwise_params;
+
+/* elementwise_blocked: the output and dense operands are maps with channels in blocks. */
+typedef struct ew_blocked_operand {
+    clv_u64 image; /* CHANNELS: elements from one image to the next, or 0 */
+    clv_u32 plane, row, lead, unused;
+} ew_blocked_operand;
+
+typedef struct ew_blocked_params {
+    clv_blocked out;
+    ew_blocked_operand operands[EW_MAX_OPERANDS];
+    clv_row_deal deal;
+    clv_u32 num_operands, num_steps, out_register, channels;
+    clv_u32 modes[EW_MAX_OPERANDS];
+    ew_step steps[EW_MAX_STEPS];
+} ew_blocked_params;
 
 enum {
 #define EW_FLOAT(name, operands, flops, kernel, reference) EW_FLOAT_##name,

@@ -314,11 +314,20 @@ static clv_status *emit_move(
     return clv_move_emit(&copy, traits, emitter);
 }
 
-static const clv_variant move_variants[] = {{
-    .name = "ref",
-    .summary = "strided copy with collapsed dimensions; transposes in squares of 8 x 8",
-    .emit = emit_move,
-}};
+static const clv_variant move_variants[] = {
+    {
+        .name = "ref",
+        .summary = "strided copy with collapsed dimensions; transposes in squares of 8 x 8",
+        .emit = emit_move,
+    },
+    {
+        .name = "blocked",
+        .summary = "CPUs, channels in blocks: Concat and Split along channels, a block at a time",
+        .fits = clv_move_blocked_fits,
+        .layouts = clv_move_blocked_layouts,
+        .emit = clv_move_blocked_emit,
+    },
+};
 
 const clv_kernel_family clv_kernels_move = {
     .name = "move",

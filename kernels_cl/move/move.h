@@ -56,6 +56,14 @@ typedef struct clv_move_copy {
 clv_status *clv_move_emit(
     const clv_move_copy *copy, const clv_traits *traits, const clv_emitter *emitter) CLV_CHECKED;
 
+/* move_blocked.c */
+bool clv_move_blocked_fits(const clv_call *call, const clv_traits *traits);
+void clv_move_blocked_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
+clv_status *clv_move_blocked_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) CLV_CHECKED;
+
 /* The launch of CLV_MOVE_PAD (move_pad.c). */
 clv_status *clv_move_emit_pad(
     const clv_call *call, const clv_traits *traits, const clv_emitter *emitter) CLV_CHECKED;

@@ -131,12 +131,10 @@ static clv_status *emit_blocked(
     fill_params(call, &shape, &p.window);
     clv_blocked_from_view(&call->inputs[0], &p.from);
     clv_blocked_from_view(&call->outputs[0], &p.to);
-    uint64_t planes = (uint64_t)in->dims[0] * p.to.planes;
     uint64_t work = (uint64_t)p.to.row * (uint64_t)shape.window.kernel[1] *
                     (uint64_t)shape.window.kernel[2] / 4;
-    clv_deal_rows(traits, planes * p.to.height, work, &p.rows);
-    p.rows = p.rows < p.to.height ? p.rows : p.to.height;
-    p.row_blocks = (p.to.height + p.rows - 1) / p.rows;
+    const uint64_t num_items =
+        clv_deal_map(traits, in->dims[0], p.to.planes, p.to.height, work, &p.deal);
     const clv_launch launch = {
         .source = &clv_source_pool_blocked,
         .entry = "pool_blocked",
@@ -145,7 +143,7 @@ static clv_status *emit_blocked(
         .num_args = 2,
         .params = &p,
         .params_bytes = sizeof p,
-        .num_items = planes * p.row_blocks,
+        .num_items = num_items,
         .local_size = 1,
     };
     return emitter->launch(emitter->context, &launch);
@@ -156,11 +154,14 @@ static const clv_variant variants[] = {
         .name = "ref",
         .summary =
             "any window: vectors of output positions, or along the window for global pooling",
+        .work_share = 0.02f,
+        .move_share = 0.2f,
         .emit = emit_ref,
     },
     {
         .name = "blocked",
         .summary = "CPUs, channels in blocks: a vector is one position of a block of channels",
+        .work_share = 0.1f,
         .fits = blocked_fits,
         .layouts = blocked_layouts,
         .emit = emit_blocked,

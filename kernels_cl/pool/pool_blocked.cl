@@ -3,6 +3,7 @@
  * the map are visited; windows that are inside as a whole go four positions at a time. Averages add
  * up row by row: relative error about 1e-7 * (rows + columns). For CPUs: local size 1.
  */
+#include "kernels_cl/blocked/rows.h"
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/pool/pool_terms.h"
 
@@ -98,14 +99,13 @@ CLV_TILE kernel void pool_blocked(
     if (item >= r.end) {
         return;
     }
-    uint y = (uint)(item % p.row_blocks) * p.rows, end = min(y + p.rows, p.to.height);
-    item /= p.row_blocks;
-    uint plane = (uint)(item % p.to.planes), image = (uint)(item / p.to.planes);
+    const clv_rows at = clv_find_rows(item, &p.deal);
+    const uint plane = at.plane, image = at.image;
     in = CLV_AT(float, in, r.offset[0]) + p.from.lead + image * p.from.image +
          (ulong)plane * p.from.plane;
     out = CLV_AT(float, out, r.offset[1]) + p.to.lead + image * p.to.image +
           (ulong)plane * p.to.plane;
-    for (; y < end; y++) {
+    for (uint y = at.y; y < at.end; y++) {
         global float *row = out + y * p.to.row;
         pool_blocked_row(in, row, y, p.channels - plane * B, &p);
         clv_put_zeros(row, y, image == 0 && plane == 0, &p.to);

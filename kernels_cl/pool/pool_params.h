@@ -24,8 +24,8 @@ typedef struct pool_params {
 typedef struct pool_blocked_params {
     pool_params window;
     clv_blocked from, to;
+    clv_row_deal deal;
     clv_u32 channels;
-    clv_u32 rows, row_blocks; /* of an item; of a plane */
 } pool_blocked_params;
 
 #endif

@@ -221,11 +221,24 @@ static clv_status *emit_resize(
                                           : emit_weighted(call, traits, emitter);
 }
 
-static const clv_variant resize_variants[] = {{
-    .name = "ref",
-    .summary = "nearest by index tables; linear and cubic one axis at a time",
-    .emit = emit_resize,
-}};
+static const clv_variant resize_variants[] = {
+    {
+        .name = "ref",
+        .summary = "nearest by index tables; linear and cubic one axis at a time",
+        .work_share = 0.02f,
+        .move_share = 0.3f,
+        .emit = emit_resize,
+    },
+    {
+        .name = "blocked",
+        .summary =
+            "CPUs, channels in blocks: rows and columns at once, a block of channels a vector",
+        .work_share = 0.1f,
+        .fits = clv_resize_blocked_fits,
+        .layouts = clv_resize_blocked_layouts,
+        .emit = clv_resize_blocked_emit,
+    },
+};
 
 const clv_kernel_family clv_kernels_resize = {
     .name = "resize",

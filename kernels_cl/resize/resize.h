@@ -65,4 +65,12 @@ int64_t clv_resize_max_taps(const clv_resize_op *op, int axis);
 clv_resize_window clv_resize_window_at(
     const clv_resize_op *op, int axis, int64_t at, double *out_weights);
 
+/* resize_blocked.c */
+bool clv_resize_blocked_fits(const clv_call *call, const clv_traits *traits);
+void clv_resize_blocked_layouts(
+    const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
+clv_status *clv_resize_blocked_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) CLV_CHECKED;
+
 #endif

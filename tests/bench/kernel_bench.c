@@ -8,8 +8,9 @@
  *                                                     are constants
  *
  * Printed are medians: wall time, processor time of the thread (which says the same where the
- * machine is busy), GFLOP/s and GB/s by processor time, and their shares of what this core does in
- * a loop of multiply-adds and in reading memory larger than its caches.
+ * machine is busy), that time again with no operand in the caches (as weights in a network are),
+ * GFLOP/s and GB/s by processor time, and their shares of what this core does in a loop of
+ * multiply-adds and in reading memory larger than its caches.
  */
 #include "host/base/memory.h"
 #include "host/base/threads.h"
@@ -60,7 +61,7 @@ typedef struct prepared {
     uint64_t items[MAX_KERNELS];
     uint32_t local[MAX_KERNELS];
     size_t num_kernels;
-    double wall_us[MAX_ROUNDS], thread_us[MAX_ROUNDS];
+    double wall_us[MAX_ROUNDS], thread_us[MAX_ROUNDS], cold_us[MAX_ROUNDS];
 } prepared;
 
 /* --- preparing ------------------------------------------------------------------------------- */
@@ -234,7 +235,21 @@ static double thread_us(void) {
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-static clv_status *run_once(prepared *p, clv_queue *queue, int round) {
+/* Fills the caches with something else. */
+static void sweep(void) {
+    enum { SWEEP_BYTES = 96 << 20 };
+    static unsigned char *memory;
+    static volatile unsigned sum;
+    if (memory == NULL) {
+        memory = clv_alloc(SWEEP_BYTES);
+        memset(memory, 1, memory != NULL ? SWEEP_BYTES : 0);
+    }
+    for (size_t i = 0; memory != NULL && i < SWEEP_BYTES; i += 64) {
+        sum += memory[i];
+    }
+}
+
+static clv_status *run_once(prepared *p, clv_queue *queue, int round, bool is_cold) {
     double wall = clv_time_us(), thread = thread_us();
     for (size_t i = 0; i < p->num_kernels; i++) {
         CLV_TRY(
@@ -242,6 +257,10 @@ static clv_status *run_once(prepared *p, clv_queue *queue, int round) {
     }
     CLV_TRY(p->v->queue_finish(queue));
     int at = round < 0 ? 0 : round;
+    if (is_cold) {
+        p->cold_us[at] = thread_us() - thread;
+        return NULL;
+    }
     p->wall_us[at] = clv_time_us() - wall;
     p->thread_us[at] = thread_us() - thread;
     return NULL;
@@ -265,11 +284,12 @@ static void print_variant(
     const clv_variant *variant, prepared *p, const clv_cost *cost, const ceilings *top,
     int rounds) {
     double wall = median(p->wall_us, rounds), thread = median(p->thread_us, rounds);
-    double bytes = cost->read_bytes + cost->write_bytes;
+    double cold = median(p->cold_us, rounds), bytes = cost->read_bytes + cost->write_bytes;
     printf(
-        "  %-10s %9.1f us %9.1f us of the thread %7.1f GFLOP/s (%3.0f%%) %6.1f GB/s (%3.0f%%) "
+        "  %-10s %9.1f us %9.1f us of the thread %9.1f us cold %7.1f GFLOP/s (%3.0f%%) %6.1f GB/s "
+        "(%3.0f%%) "
         "%3zu launches\n",
-        variant->name, wall, thread, cost->flops / thread * 1e-3,
+        variant->name, wall, thread, cold, cost->flops / thread * 1e-3,
         100 * cost->flops / thread / top->flops_per_us, bytes / thread * 1e-3,
         100 * bytes / thread / top->bytes_per_us, p->num_kernels);
 }
@@ -301,7 +321,10 @@ static clv_status *measure(
     for (int round = -3; round < rounds; round++) { /* three to warm up */
         for (size_t v = 0; v < MAX_VARIANTS; v++) {
             if (ready[v] != NULL && ready[v]->num_kernels > 0) {
-                CLV_TRY_DONE(run_once(ready[v], queue, round));
+                CLV_TRY_DONE(run_once(ready[v], queue, round, false));
+                CLV_TRY_DONE(run_once(ready[v], queue, round, false));
+                sweep();
+                CLV_TRY_DONE(run_once(ready[v], queue, round, true));
             }
         }
     }

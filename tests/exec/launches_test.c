@@ -109,7 +109,8 @@ static uint32_t run_graph(const clv_graph *graph, const rig *r, const clv_view *
     const clv_session_report *report = clv_session_report_get(session);
     /* a node whose outputs are all known is gone */
     uint32_t launches = report->num_nodes == 1 ? report->nodes[0].launches : 0;
-    assert_int_equal(launches, num_started);
+    /* what brings an input to the layout of its reader belongs to no node */
+    assert_in_range(num_started, launches, launches + (launches != 0 ? graph->num_inputs : 0));
     clv_session_destroy(session);
     if (needs_device(graph) && (graph->nodes[0].op->flags & CLV_OP_VIEW) != 0) {
         size_t bytes = clv_view_bytes(outputs[0].dtype, &outputs[0].shape);

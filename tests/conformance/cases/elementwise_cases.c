@@ -388,6 +388,12 @@ static const clv_case cases[] = {
      .inputs = "bool[3] f32[3] i32[3]",
      .error = CLV_MALFORMED,
      .message = "input 2 is int32"},
+    /* maps in blocks, with channels and scalars */
+    {"Mul", "f32[2,40,5,7] f32[2,40,1,1]"},
+    {"Mul", "f32[1,24,1,1] f32[1,24,6,3]"},
+    {"Add", "f32[2,17,5,19] f32[17,1,1]"},
+    {"Div", "f32[1,20,3,3] f32[1,20,3,3]"},
+    {"Sub", "f32[1]{2} f32[2,33,21]"},
 };
 
 CLV_CASE_LIST(elementwise, cases);

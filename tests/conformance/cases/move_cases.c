@@ -139,6 +139,13 @@ static const clv_case cases[] = {
     {"SpaceToDepth", "f32[2,3,4,6]", "blocksize=2 mode=CRD"},
     {"SpaceToDepth", "f32[1,2,4,6]", "blocksize=4", .error = CLV_MALFORMED,
      .message = "no multiples of blocksize 4"},
+    /* channels in blocks that do not end where blocks do */
+    {"Concat", "f32[2,16,5,3] f32[2,32,5,3]", "axis=1"},
+    {"Concat", "f32[1,24,5,3] f32[1,40,5,3] f32[1,3,5,3]", "axis=1"},
+    {"Concat", "f32[1,5,4,4] f32[1,6,4,4] f32[1,7,4,4] f32[1,30,4,4]", "axis=1"},
+    {"Concat", "f32[2,20,9] f32[2,12,9]", "axis=1"},
+    {"Split", "f32[2,48,3,5] i64[3]{16,8,24}", "axis=1", .num_outputs = 3},
+    {"Split", "f32[1,60,7,2]", "axis=1 num_outputs=2", .num_outputs = 2},
 };
 
 CLV_CASE_LIST(move, cases);

@@ -78,6 +78,14 @@ static const clv_case cases[] = {
      .message = "scales has 2"},
     {"Upsample", "f32[3] f32[1]{2}", "mode=cubic", .opset = 9, .error = CLV_MALFORMED,
      .message = "cubic"},
+    /* channels that can be in blocks */
+    {"Resize", "f32[1,32,7,9] - f32[4]{1,1,2,2}", "mode=nearest"},
+    {"Resize", "f32[2,20,7,9] - f32[4]{1,1,2,2}", "mode=linear"},
+    {"Resize", "f32[1,24,13,8] - f32[4]{1,1,0.6,1.5}", "mode=linear"},
+    {"Resize", "f32[1,16,5,6] - f32[4]{1,1,2,1}", "mode=cubic"},
+    {"Resize", "f32[1,17,11] - f32[3]{1,1,3}", "mode=linear"},
+    {"Resize", "f32[1,16,12,12] - - i64[4]{1,16,5,7}",
+     "mode=nearest coordinate_transformation_mode=asymmetric nearest_mode=floor"},
 };
 
 CLV_CASE_LIST(resize, cases);
