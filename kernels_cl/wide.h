@@ -47,10 +47,15 @@ typedef float clv_fv_unaligned __attribute__((ext_vector_type(CLV_WIDTH), aligne
 /* Asks for the cache line at `pointer` before it is needed; it may lie past the end of its buffer.
  * For long streams (weights) that the hardware does not follow among many other loads. */
 #define CLV_PREFETCH(pointer)
+/* The same of a line that will be written: one that another core wrote last takes long to come, and
+ * stores, unlike loads, come one after another. */
+#define CLV_CLAIM(pointer)
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)
 #undef CLV_PREFETCH
+#undef CLV_CLAIM
 #define CLV_PREFETCH(pointer) __builtin_prefetch((const private void *)(size_t)(pointer))
+#define CLV_CLAIM(pointer) __builtin_prefetch((const private void *)(size_t)(pointer), 1)
 #endif
 #endif
 

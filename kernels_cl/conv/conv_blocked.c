@@ -244,7 +244,6 @@ static void fill_params(
         .tiles = (clv_u32)tiles,
         .blocks = (clv_u32)blocks,
         .is_linear = plan->is_linear,
-        .ahead = (clv_u32)(1 + 8 / (w->kernel[Y] * w->kernel[X])),
         .pitch = (clv_u32)plan->pitch,
     };
     clv_blocked_from_extents(&plan->in, call->inputs[0].layout.gap_y, &p->in);

@@ -115,14 +115,6 @@ static void conv_resume(clv_fv *sums, const float *saved) {
     }
 }
 
-/* Asks for a tile's positions of a row: they may be in the caches of another core. */
-static void conv_ask(const global float *x) {
-#pragma unroll
-    for (int r = 0; r < CONV_R; r++) {
-        CLV_PREFETCH(x + r * (CONV_S * B));
-    }
-}
-
 /* One tap of one block of input channels. */
 static void conv_tap(clv_fv *sums, const global float *x, const global float *w) {
 #pragma unroll 2
@@ -139,6 +131,17 @@ static void conv_tap(clv_fv *sums, const global float *x, const global float *w)
             for (int v = 0; v < CONV_V; v++) {
                 sums[r * CONV_V + v] = fma(value, weight[v], sums[r * CONV_V + v]);
             }
+        }
+    }
+}
+
+/* Claims what a tile will be stored to. */
+static void conv_claim(const conv_tile_place *at, const conv_blocked_params *p) {
+    const global float *to = at->out + at->y * p->out.row + at->x * B;
+    for (uint v = 0; v < at->planes; v++, to += p->out.plane) {
+#pragma unroll
+        for (int r = 0; r < CONV_R; r++) {
+            CLV_CLAIM(to + r * B);
         }
     }
 }
@@ -220,22 +223,22 @@ CLV_TILE kernel void conv_blocked(
             const global float *w = w_chunk, *x = in + (ulong)c0 * p.in.plane +
                                                   line * p.stride_row + q * (CONV_S * B) -
                                                   p.lead_taps;
+            at.y = p.is_linear ? q / p.pitch : line;
+            at.x = p.is_linear ? q % p.pitch : q;
+            at.count = min((uint)CONV_R, p.line - q);
             clv_fv sums[SUMS];
+            conv_claim(&at, &p);
             conv_begin(sums, bias, at.planes, p.has_bias);
             if (c0 != 0) {
                 conv_resume(sums, saved);
             }
             for (uint c = c0; c < c1; c++, x += p.in.plane) {
                 for (uint ky = 0; ky < p.kernel_y; ky++) {
-                    conv_ask(x + (ulong)p.ahead * p.in.plane + ky * p.tap_row);
                     for (uint kx = 0; kx < p.kernel_x; kx++, w += B * B * CONV_V) {
                         conv_tap(sums, x + ky * p.tap_row + kx * p.tap_x, w);
                     }
                 }
             }
-            at.y = p.is_linear ? q / p.pitch : line;
-            at.x = p.is_linear ? q % p.pitch : q;
-            at.count = min((uint)CONV_R, p.line - q);
             if (c1 < p.group_in) {
                 conv_save(sums, saved);
             } else {

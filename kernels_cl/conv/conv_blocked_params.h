@@ -26,7 +26,6 @@ typedef struct conv_blocked_params {
     clv_u32 bands,
         blocks; /* bands of an image; blocks of V vectors of output channels of a group */
     clv_u32 is_linear;
-    clv_u32 ahead; /* blocks of input channels that are asked for before they are needed */
     clv_u32 pitch; /* linear mode: positions of a row with its gap, of the input */
     clv_u32 has_bias, has_add;
     clv_f32 low, high; /* clamp; -inf, inf */

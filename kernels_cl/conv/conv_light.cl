@@ -81,9 +81,11 @@ CLV_TILE kernel void conv_depthwise(
           (ulong)plane * p.add.plane;
     out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +
           (ulong)plane * p.out.plane;
+    clv_claim_row(out + at.y * p.out.row, &p.out);
     for (uint y = at.y; y < at.end; y++) {
         const global float *x_row = in + y * p.stride_row, *add_row = add + y * p.add.row;
         global float *row = out + y * p.out.row;
+        clv_claim_row(row + p.out.row, &p.out);
         uint x = 0;
         if (p.stride_x == B) {
             for (; x + DEPTHWISE <= p.out.width; x += DEPTHWISE) {
@@ -157,6 +159,14 @@ CLV_TILE kernel void conv_planar_pad(
         in = CLV_AT(float, in, range.offset[0]) + image * p.in_image + y * p.stride_row +         \
              x * p.stride_x;                                                                      \
         clv_fv sums[R * V];                                                                       \
+        const global float *claimed = CLV_AT(float, out, range.offset[4]) + p.out.lead +          \
+                                      image * p.out.image + (ulong)block * V * p.out.plane +      \
+                                      y * p.out.row + x * B;                                      \
+        for (uint v = 0; v < V && block * V + v < p.out.planes; v++) {                            \
+            for (uint r = 0; r < R; r++) {                                                        \
+                CLV_CLAIM(claimed + v * p.out.plane + r * B);                                     \
+            }                                                                                     \
+        }                                                                                         \
         _Pragma("unroll") for (int v = 0; v < V; v++) {                                           \
             clv_fv start = (clv_fv)(0.0f);                                                        \
             if (p.has_bias && block * V + v < p.out.planes) {                                     \

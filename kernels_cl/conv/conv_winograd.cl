@@ -130,6 +130,9 @@ CLV_TILE kernel void winograd_input(
     in = CLV_AT(float, in, range.offset[0]) + p.in.lead + (ulong)plane * p.in.plane;
     points = CLV_AT(float, points, range.offset[1]) + ((ulong)plane * p.room + some.at) * B;
     for (uint t = 0; t < some.count; t++) {
+        for (uint f = 0; f < POINTS && t + 1 < some.count; f++) {
+            CLV_CLAIM(points + (t + 1) * B + f * p.point);
+        }
         uint tile = some.first + t, x = tile % p.tiles_x, rest = tile / p.tiles_x;
         uint y = rest % p.tiles_y, image = rest / p.tiles_y;
         transform_tile(
@@ -213,6 +216,23 @@ static void multiply(
     }
 }
 
+static void claim_tiles(
+    const some_tiles *some, uint block, const global float *out, const conv_winograd_params *p) {
+    for (uint r = 0; r < some->count; r++) {
+        uint tile = some->first + r, x = tile % p->tiles_x, rest = tile / p->tiles_x;
+        uint y = rest % p->tiles_y, image = rest / p->tiles_y;
+        const global float *to = out + p->out.lead + image * p->out.image +
+                                 (ulong)block * V * p->out.plane + y * M * p->out.row + x * M * B;
+        for (uint v = 0; v < V && block * V + v < p->out.planes; v++, to += p->out.plane) {
+            for (uint i = 0; i < M; i++) {
+                for (uint j = 0; j < M; j++) {
+                    CLV_CLAIM(to + i * p->out.row + j * B);
+                }
+            }
+        }
+    }
+}
+
 /* An item does R tiles of one block of V vectors of output channels. */
 CLV_TILE kernel void winograd_output(
     global float *points, global float *weights, global float *bias, global float *add,
@@ -228,6 +248,7 @@ CLV_TILE kernel void winograd_output(
         return;
     }
     float sums[POINTS * R * V * B] __attribute__((aligned(64)));
+    claim_tiles(&some, block, CLV_AT(float, out, range.offset[4]), &p);
     points = CLV_AT(float, points, range.offset[0]) + some.at * B;
     weights = CLV_AT(float, weights, range.offset[1]) + block * p.weight_block;
     for (uint f = 0; f < POINTS; f++) {

@@ -290,6 +290,7 @@ CLV_WIDE kernel void elementwise_blocked(
     const uint channels = min((uint)CLV_WIDTH, p.channels - at.plane * CLV_WIDTH);
     for (uint y = at.y; y < at.end; y++) {
         global float *row = out + y * p.out.row;
+        clv_claim_row(row + (y == at.y ? 0 : p.out.row), &p.out);
         for (uint x = 0; x < p.out.width; x += EW_VECTORS) {
             const global float *rows[EW_MAX_OPERANDS];
             for (uint k = 0; k < p.num_operands; k++) {

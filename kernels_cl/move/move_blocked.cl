@@ -46,9 +46,11 @@ CLV_TILE kernel void move_blocked(
     to = CLV_AT(float, to, r.offset[1]) + p.to.lead + at.image * p.to.image +
          (ulong)plane * p.to.plane;
     const bool is_whole = turn == 0 && first == 0 && last == B;
+    clv_claim_row(to + (ulong)at.y * p.to.row, &p.to);
     for (uint y = at.y; y < at.end; y++) {
         const global float *in = from + (long)y * p.from.row;
         global float *out = to + (ulong)y * p.to.row;
+        clv_claim_row(out + p.to.row, &p.to);
         for (uint x = 0; x < p.to.width; x++) {
             if (is_whole) {
                 CLV_FV_STORE(out + x * B, CLV_FV_LOAD(in + x * B));

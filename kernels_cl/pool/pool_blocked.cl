@@ -105,8 +105,10 @@ CLV_TILE kernel void pool_blocked(
          (ulong)plane * p.from.plane;
     out = CLV_AT(float, out, r.offset[1]) + p.to.lead + image * p.to.image +
           (ulong)plane * p.to.plane;
+    clv_claim_row(out + at.y * p.to.row, &p.to);
     for (uint y = at.y; y < at.end; y++) {
         global float *row = out + y * p.to.row;
+        clv_claim_row(row + p.to.row, &p.to);
         pool_blocked_row(in, row, y, p.channels - plane * B, &p);
         clv_put_zeros(row, y, image == 0 && plane == 0, &p.to);
     }

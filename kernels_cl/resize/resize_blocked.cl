@@ -28,9 +28,11 @@ CLV_TILE kernel void resize_blocked(
            (ulong)at.plane * p.from.plane;
     to = CLV_AT(float, to, r.offset[2]) + p.to.lead + at.image * p.to.image +
          (ulong)at.plane * p.to.plane;
+    clv_claim_row(to + (ulong)at.y * p.to.row, &p.to);
     for (uint y = at.y; y < at.end; y++) {
         const global float *rows = from + (ulong)starts_y[y] * p.from.row;
         global float *out = to + (ulong)y * p.to.row;
+        clv_claim_row(out + p.to.row, &p.to);
         for (uint x = 0; x < p.to.width; x++) {
             const global float *pixel = rows + starts_x[x] * B;
             clv_fv sum = (clv_fv)(0.0f);
