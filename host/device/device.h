@@ -116,6 +116,11 @@ typedef struct clv_device_vtable {
     clv_status *(*queue_flush)(clv_queue *queue);
     clv_status *(*queue_finish)(clv_queue *queue);
 
+    /* An event that gate_open ends, for `waits` of this device; not on CORE devices. Released as
+     * any other. */
+    clv_status *(*gate_create)(clv_device *device, clv_event **out_gate);
+    clv_status *(*gate_open)(clv_event *gate); /* any thread */
+
     /* Any thread. DEVICE_FAILED names device and OpenCL error. */
     clv_status *(*event_wait)(clv_event *event);
     /* Sets *out_done; a failed command is done and gives DEVICE_FAILED. Any thread. */

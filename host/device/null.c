@@ -551,6 +551,28 @@ static clv_status *queue_finish(clv_queue *base) {
 
 /* --- events ---------------------------------------------------------------------------------- */
 
+static clv_status *gate_create(clv_device *device, clv_event **out_gate) {
+    *out_gate = NULL;
+    CLV_TRY(may_fail(device, "gate_create"));
+    null_event *event = new_object(device, sizeof *event);
+    if (event == NULL) {
+        return no_memory("an event");
+    }
+    event->base.device = device;
+    event->num_users = 1;
+    *out_gate = &event->base;
+    return NULL;
+}
+
+static clv_status *gate_open(clv_event *gate) {
+    CLV_TRY(may_fail(gate->device, "gate_open"));
+    pthread_mutex_lock(&context_lock);
+    ((null_event *)gate)->state = EVENT_DONE;
+    pthread_cond_broadcast(&context_changed);
+    pthread_mutex_unlock(&context_lock);
+    return NULL;
+}
+
 static clv_status *read_event(clv_event *base, bool wait, event_state *out_state) {
     null_event *event = (null_event *)base;
     CLV_TRY(may_fail(base->device, wait ? "event_wait" : "event_poll"));
@@ -621,6 +643,8 @@ static const clv_device_vtable vtable = {
     .enqueue_copy = enqueue_copy,
     .queue_flush = queue_flush,
     .queue_finish = queue_finish,
+    .gate_create = gate_create,
+    .gate_open = gate_open,
     .event_wait = event_wait,
     .event_poll = event_poll,
     .event_times = event_times,

@@ -17,8 +17,7 @@ enum {
 
 /* Room of a constant in staging memory: each begins aligned, as in device memory. */
 static uint64_t room_of(const clv_storage *storage) {
-    uint64_t bytes = storage->kind == CLV_STORAGE_CONSTANT ? storage->piece.bytes : 0;
-    return (bytes + CLV_MEMORY_ALIGN - 1) / CLV_MEMORY_ALIGN * CLV_MEMORY_ALIGN;
+    return clv_memory_align(storage->kind == CLV_STORAGE_CONSTANT ? storage->piece.bytes : 0);
 }
 
 /* One thing to do: all of a packing, or a piece of a copy. */
@@ -121,6 +120,12 @@ static clv_status *add_tasks(
     return NULL;
 }
 
+/* Whether it has to be filled: a constant of a memory that the host can see, or cannot. */
+static bool is_of(const clv_prepared *p, const clv_storage *storage, bool is_shared) {
+    return storage->kind == CLV_STORAGE_CONSTANT && storage->piece.bytes != 0 &&
+           p->homes[storage->memory]->info.shares_host_memory == is_shared;
+}
+
 static clv_status *fill_shared(const clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
     fill_work all = {.graph = lowered->graph};
@@ -129,7 +134,7 @@ static clv_status *fill_shared(const clv_prepared *p) {
     clv_status *status = NULL;
     for (size_t i = 0; i < lowered->num_storages; i++) {
         const clv_storage *storage = &lowered->storages[i];
-        if (storage->kind == CLV_STORAGE_CONSTANT && storage->piece.bytes != 0) {
+        if (is_of(p, storage, true)) {
             uint64_t offset;
             clv_buffer *buffer = clv_prepared_place(p, (uint32_t)i, 0, &offset);
             char *host = buffer->device->vtable->buffer_host(buffer);
@@ -153,7 +158,7 @@ static clv_status *fill_batch(
     char *at = staging;
     for (size_t i = begin; i < end; i++) {
         const clv_storage *storage = &lowered->storages[i];
-        if (storage->kind == CLV_STORAGE_CONSTANT) {
+        if (is_of(p, storage, false)) {
             CLV_TRY_DONE(add_tasks(storage, at, &tasks, &capacity, &count));
             at += room_of(storage);
         }
@@ -162,7 +167,7 @@ static clv_status *fill_batch(
     at = staging;
     for (size_t i = begin; i < end; i++) {
         const clv_storage *storage = &lowered->storages[i];
-        if (storage->kind != CLV_STORAGE_CONSTANT || storage->piece.bytes == 0) {
+        if (!is_of(p, storage, false)) {
             continue;
         }
         uint64_t offset;
@@ -182,9 +187,9 @@ static clv_status *fill_staged(const clv_prepared *p) {
     uint64_t largest = 0, total = 0;
     for (size_t i = 0; i < lowered->num_storages; i++) {
         const clv_storage *storage = &lowered->storages[i];
-        uint64_t bytes = room_of(storage);
+        uint64_t bytes = is_of(p, storage, false) ? room_of(storage) : 0;
         largest = bytes > largest ? bytes : largest;
-        all.total_bytes += storage->kind == CLV_STORAGE_CONSTANT ? storage->piece.bytes : 0;
+        all.total_bytes += is_of(p, storage, false) ? storage->piece.bytes : 0;
         total += bytes;
     }
     if (total == 0) {
@@ -200,7 +205,8 @@ static clv_status *fill_staged(const clv_prepared *p) {
     for (size_t begin = 0, end = 0; begin < lowered->num_storages; begin = end) {
         uint64_t used = 0;
         for (; end < lowered->num_storages; end++) {
-            uint64_t bytes = room_of(&lowered->storages[end]);
+            const clv_storage *storage = &lowered->storages[end];
+            uint64_t bytes = is_of(p, storage, false) ? room_of(storage) : 0;
             if (used + bytes > room) {
                 break;
             }
@@ -214,8 +220,8 @@ done:
 }
 
 clv_status *clv_constants_fill(const clv_prepared *prepared) {
-    const clv_device_info *info = &prepared->home->info;
-    CLV_TRY(info->shares_host_memory ? fill_shared(prepared) : fill_staged(prepared));
+    CLV_TRY(fill_shared(prepared));
+    CLV_TRY(fill_staged(prepared));
     clv_graph_drop_pages(prepared->lowered->graph);
     return NULL;
 }

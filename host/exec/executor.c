@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for the executor");
@@ -30,19 +31,59 @@ static bool has_reached(const clv_signal *signal, uint32_t value) {
 void clv_runner_wait(clv_runner *runner, clv_signal *signal, uint32_t value) {
     if (!has_reached(signal, value)) {
         const double begin_us = clv_time_us();
-        clv_signal_wait(signal, value, runner->executor->step_spin_ns);
+        clv_signal_wait(signal, value, runner->spin_ns);
         runner->now.waited_us += clv_time_us() - begin_us;
     }
 }
 
-const void *clv_executor_input(const clv_executor *executor, const clv_slot *slot, uint32_t index) {
-    const clv_port *ports = executor->options.inputs;
-    return slot->inputs[ports != NULL ? ports[index].index : index].data;
+void clv_runner_await(
+    clv_runner *runner, const clv_item *item, const clv_slot *slot, bool only_others) {
+    clv_executor *executor = runner->executor;
+    const clv_step_program *program = executor->program;
+    for (uint32_t i = 0; i < item->num_waits; i++) {
+        const clv_item_wait *wait = &program->waits[item->first_wait + i];
+        const clv_actor *actor = &program->actors[wait->actor];
+        if (wait->lag > slot->number || (only_others && actor->unit == runner->unit)) {
+            continue; /* there is no such request; or an event tells */
+        }
+        const uint32_t value = clv_actor_count(actor, slot->number - wait->lag, wait->item + 1);
+        if (actor->role != CLV_ACTOR_ALL) {
+            clv_runner_wait(runner, &executor->published[wait->actor].progress, value);
+            continue;
+        }
+        for (uint32_t k = executor->first_runner[wait->actor];
+             k < executor->first_runner[wait->actor + 1]; k++) {
+            if (&executor->runners[k] != runner) {
+                clv_runner_wait(runner, &executor->runners[k].progress, value);
+            }
+        }
+    }
 }
 
-void *clv_executor_output(const clv_executor *executor, const clv_slot *slot, uint32_t index) {
-    const clv_port *ports = executor->options.outputs;
-    return slot->outputs[ports != NULL ? ports[index].index : index].data;
+uint64_t clv_executor_book_link(clv_executor *executor, const clv_step *step) {
+    clv_link_clock *link = &executor->links[step->link_unit];
+    const clv_unit_limits *limits = &executor->prepared->units[step->link_unit].name.limits;
+    const double ns =
+        limits->latency_us * 1e3 + (double)step->bytes / limits->link_per_second * 1e9;
+    const double most = 1e18; /* thirty years */
+    pthread_mutex_lock(&link->lock);
+    uint64_t *free_ns = &link->free_ns[step->leaves ? 1 : 0];
+    const uint64_t now = clv_time_ns();
+    *free_ns = (*free_ns > now ? *free_ns : now) + (uint64_t)(ns < most ? ns : most);
+    const uint64_t end_ns = *free_ns;
+    pthread_mutex_unlock(&link->lock);
+    return end_ns;
+}
+
+void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns) {
+    const uint64_t spin_ns = 100000, most_ns = 10000000; /* a sleeper wakes some 50 us late */
+    for (uint64_t now; (now = clv_time_ns()) < end_ns && !clv_executor_is_cancelled(executor);) {
+        if (end_ns - now > spin_ns) {
+            const uint64_t left = end_ns - now - spin_ns;
+            const struct timespec pause = {.tv_nsec = (long)(left < most_ns ? left : most_ns)};
+            nanosleep(&pause, NULL);
+        }
+    }
 }
 
 /* The last one through ends the request. What the slot holds is another request's as soon as it is
@@ -165,7 +206,9 @@ static uint64_t submit(clv_executor *executor, const submission *s, uint32_t fir
     atomic_store(&executor->submitted, number + 1);
     pthread_mutex_unlock(&executor->lock);
     for (uint32_t i = first_told; i < executor->num_runners; i++) {
-        want(&executor->runners[i], number + 1);
+        if (!executor->runners[i].is_idle) {
+            want(&executor->runners[i], number + 1);
+        }
     }
     clv_executor_leave(executor, slot);
     return number;
@@ -228,11 +271,11 @@ size_t clv_executor_span(
 void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *stats) {
     uint32_t num_lanes = 0;
     for (uint32_t i = 0; i < executor->num_runners; i++) {
-        num_lanes += executor->runners[i].unit == unit && executor->runners[i].is_last ? 1 : 0;
+        num_lanes += executor->runners[i].unit == unit && executor->runners[i].has_stats ? 1 : 0;
     }
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         clv_runner *runner = &executor->runners[i];
-        if (runner->unit == unit && runner->is_last) {
+        if (runner->unit == unit && runner->has_stats) {
             pthread_mutex_lock(&runner->stats_lock);
             add_stats(stats, &runner->stats, num_lanes);
             pthread_mutex_unlock(&runner->stats_lock);
@@ -273,7 +316,7 @@ static clv_status *count_runners(clv_executor *executor) {
     for (uint32_t a = 0; a < program->num_actors; a++) {
         const clv_actor *actor = &program->actors[a];
         const uint32_t count = actor->role == CLV_ACTOR_ALL      ? actor->num_lanes
-                               : actor->role == CLV_ACTOR_UPLOAD ? 2
+                               : actor->role == CLV_ACTOR_UPLOAD ? CLV_QUEUE_RUNNERS
                                                                  : 0;
         executor->first_runner[a + 1] = executor->first_runner[a] + count;
         executor->first_span[a + 1] =
@@ -281,13 +324,32 @@ static clv_status *count_runners(clv_executor *executor) {
     }
     executor->num_runners = executor->first_runner[program->num_actors];
     executor->runners = clv_alloc_zeroed(executor->num_runners + 1, sizeof *executor->runners);
-    return executor->runners != NULL ? NULL : no_memory();
+    executor->published =
+        clv_alloc_zeroed((size_t)program->num_actors + 1, sizeof *executor->published);
+    const uint32_t num_units = executor->prepared->num_units;
+    executor->links = clv_alloc_zeroed((size_t)num_units + 1, sizeof *executor->links);
+    for (uint32_t i = 0; executor->links != NULL && i < num_units; i++) {
+        pthread_mutex_init(&executor->links[i].lock, NULL);
+    }
+    return executor->runners != NULL && executor->published != NULL && executor->links != NULL
+               ? NULL
+               : no_memory();
+}
+
+/* The first lane; or who enqueues, and who waits where no other unit needs to hear of it while the
+ * first is at work. */
+static uint32_t num_own_of(const clv_step_program *program) {
+    if (program->num_actors == 0 || program->actors[0].role == CLV_ACTOR_ALL) {
+        return program->num_actors == 0 ? 0 : 1;
+    }
+    return program->actors[program->num_actors - 1].unit == program->actors[0].unit ? 2 : 1;
 }
 
 static clv_status *start(clv_executor *executor) {
     const clv_step_program *program = executor->program;
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         executor->runners[i].executor = executor;
+        executor->runners[i].spin_ns = executor->step_spin_ns;
         executor->runners[i].processor = -1;
         pthread_mutex_init(&executor->runners[i].seat, NULL);
         pthread_mutex_init(&executor->runners[i].stats_lock, NULL);
@@ -300,15 +362,16 @@ static clv_status *start(clv_executor *executor) {
             CLV_TRY(clv_queues_init(executor, a, runners));
         }
     }
-    executor->num_own = program->num_actors == 0                   ? 0
-                        : program->actors[0].role == CLV_ACTOR_ALL ? 1
-                                                                   : 2;
+    executor->num_own = num_own_of(program);
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         executor->num_last += executor->runners[i].is_last ? 1 : 0;
     }
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         clv_runner *runner = &executor->runners[i];
         char name[16];
+        if (runner->is_idle) {
+            continue;
+        }
         snprintf(name, sizeof name, "clv-lane-%u", i % 10000);
         CLV_TRY(clv_thread_create(&runner->thread, runner_thread, runner, runner->processor, name));
         runner->has_thread = true;
@@ -382,7 +445,12 @@ void clv_executor_destroy(clv_executor *executor) {
         clv_free(executor->slots[i].outputs);
         clv_free(executor->slots[i].spans);
     }
+    for (uint32_t i = 0; executor->links != NULL && i < executor->prepared->num_units; i++) {
+        pthread_mutex_destroy(&executor->links[i].lock);
+    }
     clv_free(executor->slots);
+    clv_free(executor->published);
+    clv_free(executor->links);
     clv_free(executor->runners);
     clv_free(executor->first_runner);
     clv_free(executor->first_span);

@@ -1,8 +1,9 @@
 /* Runs the program of a group of units, request after request, up to `depth` of them at once.
  *
- * Every lane of a core has a thread, every device with queues has two: one enqueues, one waits for
- * what was enqueued. Each goes through requests in order. A caller that has to wait for its
- * request anyway does the work of the first lane itself, where nobody is at it.
+ * Every lane of a core has a thread, every device with queues has three: one enqueues, one waits
+ * for what was enqueued, one for what other units must have done first. Each goes through requests
+ * in order. A caller that has to wait for its request anyway does the work of the first lane
+ * itself, where nobody is at it.
  *
  * A request that fails goes on to its end without doing anything, so nobody waits for it in vain
  * and its neighbours in flight are not disturbed (but for those behind it in the queues of a
@@ -26,11 +27,10 @@ typedef struct clv_item_span {
 typedef struct clv_executor_options {
     const clv_prepared *prepared; /* borrowed, as is the program */
     const clv_step_program *program;
-    const clv_port *inputs, *outputs; /* whose INPUT and OUTPUT steps are; NULL: as they stand */
-    size_t num_inputs, num_outputs;   /* of the caller */
-    const atomic_bool *cancel;        /* NULL: cannot be interrupted */
-    bool has_spans;                   /* times of every item are wanted */
-    bool is_crowded;                  /* more lanes than processors: nobody spins for long */
+    size_t num_inputs, num_outputs; /* of the caller */
+    const atomic_bool *cancel;      /* NULL: cannot be interrupted */
+    bool has_spans;                 /* times of every item are wanted */
+    bool is_crowded;                /* more lanes than processors: nobody spins for long */
     /* Called when all is done, before anybody is told, by whoever was last; takes `status`, returns
      * what the request ends with. spans: of clv_executor_span. */
     clv_status *(*finish)(
@@ -42,7 +42,7 @@ typedef struct clv_executor_options {
 /* What a unit did so far. */
 typedef struct clv_unit_stats {
     double busy_us;     /* kernels and copies, a mean over lanes */
-    double transfer_us; /* of that, inputs and outputs */
+    double transfer_us; /* of that, inputs, outputs and moves */
     double waited_us;   /* for other lanes and units */
     uint64_t bytes_in, bytes_out;
 } clv_unit_stats;

@@ -7,7 +7,12 @@
 
 /* How long one spins before it sleeps: a sleeper takes some 50 us to wake. Within a request a
  * neighbour is seldom later than that; between requests a core must not burn for long. */
-enum { CLV_STEP_SPIN_NS = 2000000, CLV_IDLE_SPIN_NS = 50000, CLV_CROWDED_SPIN_NS = 2000 };
+enum {
+    CLV_STEP_SPIN_NS = 2000000,
+    CLV_IDLE_SPIN_NS = 50000,
+    CLV_QUEUE_SPIN_NS = 20000, /* threads that look after a device compute nothing themselves */
+    CLV_CROWDED_SPIN_NS = 2000,
+};
 
 /* A request in flight. */
 typedef struct clv_slot {
@@ -29,10 +34,13 @@ typedef struct clv_runner clv_runner;
 struct clv_runner {
     clv_executor *executor;
     uint32_t unit, actor, lane;
-    bool is_last; /* a request waits for it to be through */
+    bool is_last;   /* a request waits for it to be through */
+    bool has_stats; /* its times are the unit's */
+    bool is_idle;   /* it has nothing to do in any request, and no thread */
     void (*run)(clv_runner *runner, clv_slot *slot);
     void (*deinit)(clv_runner *runner); /* NULL: nothing to do */
     void *state;
+    uint64_t spin_ns;     /* before it sleeps, within a request */
     int processor;        /* that its thread is bound to; -1: any */
     pthread_mutex_t seat; /* held by whoever runs it */
     pthread_t thread;
@@ -43,10 +51,22 @@ struct clv_runner {
     clv_unit_stats stats; /* of all before it; guarded by its lock */
     clv_signal wanted;    /* low bits of requests that it was told of */
     char own_line[64];    /* runners do not share cache lines */
-    clv_signal progress;  /* number * (num_items + 1) + items done; of a thread that enqueues:
-                                requests */
+    clv_signal progress;  /* number * (num_items + 1) + items done */
     char other_line[64];
 };
+
+/* What a queue has done, for other units: as the progress of a lane. */
+typedef struct clv_published {
+    char own_line[64];
+    clv_signal progress;
+    char other_line[64];
+} clv_published;
+
+/* When a link that is declared is free again, in each direction. */
+typedef struct clv_link_clock {
+    pthread_mutex_t lock;
+    uint64_t free_ns[2];
+} clv_link_clock;
 
 struct clv_executor {
     clv_executor_options options;
@@ -58,6 +78,8 @@ struct clv_executor {
     uint32_t num_own;       /* runners from the first on that a waiting caller may do the work of */
     size_t *first_span;     /* [num_actors + 1] */
     clv_slot *slots;        /* [depth] */
+    clv_published *published; /* [num_actors]; used of queues */
+    clv_link_clock *links;    /* [num_units] */
     uint32_t depth;
     uint64_t step_spin_ns, idle_spin_ns;
     pthread_mutex_t lock;
@@ -73,17 +95,26 @@ void clv_executor_leave(clv_executor *executor, clv_slot *slot);
 /* Waits, and counts the time. */
 void clv_runner_wait(clv_runner *runner, clv_signal *signal, uint32_t value);
 bool clv_executor_is_cancelled(const clv_executor *executor);
-/* The caller's memory that a transfer reads or writes. */
-const void *clv_executor_input(const clv_executor *executor, const clv_slot *slot, uint32_t index);
-void *clv_executor_output(const clv_executor *executor, const clv_slot *slot, uint32_t index);
-
+/* Waits until what an item waits for has been done; only_others: of other units alone. */
+void clv_runner_await(
+    clv_runner *runner, const clv_item *item, const clv_slot *slot, bool only_others);
+/* Books the step's link from now on, or from when it is free; when that is over. */
+uint64_t clv_executor_book_link(clv_executor *executor, const clv_step *step);
+/* Until then, by the clock of clv_time_ns; cancelling ends it. */
+void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns);
+/* Counter of a request in which an actor has done its items before `item`. */
+static inline uint32_t clv_actor_count(const clv_actor *actor, uint64_t number, uint32_t item) {
+    return (uint32_t)(number * ((uint64_t)actor->num_items + 1) + item);
+}
 static inline bool clv_slot_has_failed(const clv_slot *slot) {
     return atomic_load_explicit(&slot->has_failed, memory_order_relaxed);
 }
 
 /* lanes.c: threads of cores. One runner for each lane of actor `actor`. */
 clv_status *clv_lanes_init(clv_executor *executor, uint32_t actor, clv_runner *runners) CLV_CHECKED;
-/* queues.c: a device with queues: two runners, for all three actors from `actor` on. */
+/* queues.c: a device with queues: CLV_QUEUE_RUNNERS runners, for all three actors from `actor` on.
+ */
+enum { CLV_QUEUE_RUNNERS = 3 };
 clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *runners)
     CLV_CHECKED;
 

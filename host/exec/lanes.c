@@ -19,23 +19,29 @@ static void copy_share(
     }
 }
 
+/* All of a transfer's ends are memory that the host sees. */
 static void transfer(clv_runner *lane, const clv_step *step, const clv_slot *slot) {
-    const clv_executor *executor = lane->executor;
+    clv_executor *executor = lane->executor;
+    const clv_prepared *prepared = executor->prepared;
     const uint32_t num_lanes = executor->program->actors[lane->actor].num_lanes;
-    uint64_t offset, begin_ns = clv_time_ns();
-    clv_buffer *buffer =
-        clv_prepared_place(executor->prepared, step->operands[0].storage, slot->number, &offset);
-    char *device =
-        (char *)buffer->device->vtable->buffer_host(buffer) + offset + step->operands[0].offset;
+    const uint64_t begin_ns = clv_time_ns();
+    const uint64_t end_ns =
+        step->has_link && lane->lane == 0 ? clv_executor_book_link(executor, step) : begin_ns;
+    char *own = clv_prepared_operand(prepared, &step->operands[0], slot->number).host;
+    const char *from = own;
     if (step->kind == CLV_STEP_INPUT) {
-        copy_share(
-            lane, num_lanes, step->bytes, device, clv_executor_input(executor, slot, step->index));
-        lane->now.bytes_in += lane->lane == 0 ? step->bytes : 0;
+        from = slot->inputs[step->index].data;
+    } else if (step->kind == CLV_STEP_OUTPUT) {
+        own = slot->outputs[step->index].data;
     } else {
-        copy_share(
-            lane, num_lanes, step->bytes, clv_executor_output(executor, slot, step->index), device);
-        lane->now.bytes_out += lane->lane == 0 ? step->bytes : 0;
+        from = clv_prepared_operand(prepared, &step->operands[1], slot->number).host;
     }
+    copy_share(lane, num_lanes, step->bytes, own, from);
+    if (lane->lane == 0) {
+        lane->now.bytes_in += step->kind == CLV_STEP_INPUT ? step->bytes : 0;
+        lane->now.bytes_out += step->kind == CLV_STEP_OUTPUT ? step->bytes : 0;
+    }
+    clv_executor_sleep_until(executor, end_ns);
     lane->now.transfer_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
 }
 
@@ -90,33 +96,12 @@ static void do_item(clv_runner *lane, const clv_item *item, uint32_t index, clv_
 
 /* --- all items of a request ------------------------------------------------------------------ */
 
-static void wait_for(clv_runner *lane, const clv_item *item, const clv_slot *slot) {
-    const clv_executor *executor = lane->executor;
-    const clv_step_program *program = executor->program;
-    for (uint32_t i = 0; i < item->num_waits; i++) {
-        const clv_item_wait *wait = &program->waits[item->first_wait + i];
-        if (wait->lag > slot->number) {
-            continue; /* there is no such request */
-        }
-        const uint64_t request = slot->number - wait->lag;
-        const uint64_t num_items = program->actors[wait->actor].num_items;
-        const uint32_t value = (uint32_t)(request * (num_items + 1) + wait->item + 1);
-        for (uint32_t k = executor->first_runner[wait->actor];
-             k < executor->first_runner[wait->actor + 1]; k++) {
-            if (&executor->runners[k] != lane) {
-                clv_runner_wait(lane, &executor->runners[k].progress, value);
-            }
-        }
-    }
-}
-
 static void run(clv_runner *lane, clv_slot *slot) {
     clv_executor *executor = lane->executor;
     const clv_actor *actor = &executor->program->actors[lane->actor];
-    const uint32_t base = (uint32_t)(slot->number * ((uint64_t)actor->num_items + 1));
     for (uint32_t i = 0; i < actor->num_items; i++) {
         const clv_item *item = &actor->items[i];
-        wait_for(lane, item, slot);
+        clv_runner_await(lane, item, slot, false);
         if (!clv_slot_has_failed(slot)) {
             if (clv_executor_is_cancelled(executor)) {
                 clv_executor_fail(executor, slot, CLV_ERROR(CANCELLED, "interrupted"));
@@ -125,7 +110,7 @@ static void run(clv_runner *lane, clv_slot *slot) {
             }
         }
         if (item->is_awaited) {
-            clv_signal_set(&lane->progress, base + i + 1);
+            clv_signal_set(&lane->progress, clv_actor_count(actor, slot->number, i + 1));
         }
     }
 }
@@ -147,7 +132,7 @@ clv_status *clv_lanes_init(clv_executor *executor, uint32_t actor, clv_runner *r
         lane->unit = a->unit;
         lane->actor = actor;
         lane->lane = i;
-        lane->is_last = true;
+        lane->is_last = lane->has_stats = true;
         lane->run = run;
         lane->deinit = deinit;
         lane->processor = executor->options.is_crowded ? -1 : clv_processor_at(device->info.index);

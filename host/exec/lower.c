@@ -180,7 +180,7 @@ static clv_status *add_steps(lowering *l, const clv_step *step, uint64_t num_ite
         *added = *step;
         added->first_item = first;
         added->num_items = num_items - first < most ? num_items - first : most;
-        ++*(l->is_input ? &l->num_input_steps : &l->out->choices[l->node].num_launches);
+        l->out->choices[l->node].num_launches += l->is_input ? 0 : 1;
     }
     return NULL;
 }
@@ -332,13 +332,14 @@ static clv_node_id first_reader(const lowering *l, clv_tensor_id root) {
 static clv_status *emit_input_reorders(lowering *l) {
     const clv_graph *graph = l->graph;
     l->is_input = true;
-    l->first_input_step = l->num_steps;
     for (size_t i = 0; i < graph->num_inputs; i++) {
         const clv_tensor_id root = graph->inputs[i];
         const clv_node_id reader = first_reader(l, root);
         l->node = reader != CLV_NO_ID ? reader : l->node;
+        l->first_input_step[i] = l->num_steps;
         CLV_TRY(emit_reorder(l, root));
     }
+    l->first_input_step[graph->num_inputs] = l->num_steps;
     return NULL;
 }
 
@@ -425,19 +426,32 @@ static void find_aliases(lowering *l) {
 
 /* --- the list of steps ----------------------------------------------------------------------- */
 
-/* INPUT steps first, then every node's launches; an output leaves right after what makes it. */
+/* The caller's INPUT steps first, then every node's launches; an output leaves right after what
+ * makes it. Moves stand where their ports say. */
+static const clv_lower_port *port_at(const clv_lower_port *ports, size_t index) {
+    static const clv_lower_port callers = {.is_move = false};
+    return ports != NULL ? &ports[index] : &callers;
+}
+
+static uint32_t sequence_of(const lowering *l, clv_node_id node) {
+    return node != CLV_NO_ID && l->options->places != NULL ? l->options->places[node].sequence : 0;
+}
+
 static clv_status *add_transfer(
-    lowering *l, clv_step_kind kind, size_t index, clv_tensor_id id, uint32_t unit) {
+    lowering *l, clv_step_kind kind, size_t index, uint32_t unit, uint32_t sequence) {
+    const bool is_input = kind == CLV_STEP_INPUT;
+    const clv_tensor_id id = is_input ? l->graph->inputs[index] : l->graph->outputs[index];
     const clv_tensor *tensor = &l->graph->tensors[id];
     clv_step step = {
         .kind = kind,
         .index = (uint32_t)index,
         .name = tensor->name,
         .unit = unit,
+        .sequence = sequence,
         .num_operands = 1,
         .bytes = clv_view_bytes(tensor->dtype, &tensor->shape),
     };
-    step.operands[0].access = kind == CLV_STEP_INPUT ? CLV_WRITES : CLV_READS;
+    step.operands[0].access = is_input ? CLV_WRITES : CLV_READS;
     const clv_layout plain = {0};
     CLV_TRY(storage_of(l, id, &plain, &step.operands[0].storage));
     clv_lower_range(l, id, &plain, &step.operands[0]);
@@ -447,24 +461,123 @@ static clv_status *add_transfer(
     return NULL;
 }
 
+static void add_launches(lowering *l, size_t first, size_t end, uint32_t sequence) {
+    for (size_t i = first; i < end; i++) {
+        l->out->steps[l->out->num_steps] = l->steps[i];
+        l->out->steps[l->out->num_steps++].sequence = sequence;
+    }
+}
+
 /* An input is brought in by who reads it first; what nobody reads, by whoever takes it out. */
 static uint32_t unit_of_input(const lowering *l, clv_tensor_id input) {
     const clv_node_id reader = first_reader(l, input);
     return reader != CLV_NO_ID ? unit_of(l, reader) : l->options->default_unit;
 }
 
-/* Outputs whose bytes `producer` wrote (NO_ID: that are inputs). */
+static bool is_wanted_input(const lowering *l, size_t index) {
+    const clv_tensor_id id = l->graph->inputs[index];
+    return l->needed[id] && !is_known(l, id);
+}
+
+/* Outputs whose bytes `producer` wrote, and moves of what it made. */
 static clv_status *add_outputs(lowering *l, clv_node_id producer) {
     const clv_graph *graph = l->graph;
     for (size_t i = 0; i < graph->num_outputs; i++) {
-        clv_tensor_id id = graph->outputs[i];
-        const clv_tensor_id root = l->alias[id];
-        if (l->out->output_data[i] == NULL && graph->tensors[root].producer == producer) {
-            const uint32_t unit =
-                producer != CLV_NO_ID ? unit_of(l, producer) : unit_of_input(l, root);
-            CLV_TRY(add_transfer(l, CLV_STEP_OUTPUT, i, id, unit));
+        const clv_lower_port *port = port_at(l->options->outputs, i);
+        const clv_tensor_id id = graph->outputs[i], root = l->alias[id];
+        const clv_node_id maker = graph->tensors[port->is_move ? id : root].producer;
+        if (l->out->output_data[i] == NULL && maker == producer &&
+            (!port->is_move || port->is_early)) {
+            const uint32_t unit = port->is_move ? port->unit : unit_of(l, producer);
+            CLV_TRY(add_transfer(l, CLV_STEP_OUTPUT, i, unit, sequence_of(l, producer)));
         }
     }
+    return NULL;
+}
+
+/* The caller's outputs that are an input, or a view of it. */
+static clv_status *add_outputs_of_input(
+    lowering *l, clv_tensor_id input, uint32_t unit, uint32_t sequence) {
+    for (size_t i = 0; i < l->graph->num_outputs; i++) {
+        if (l->alias[l->graph->outputs[i]] == input && l->out->output_data[i] == NULL &&
+            !port_at(l->options->outputs, i)->is_move) {
+            CLV_TRY(add_transfer(l, CLV_STEP_OUTPUT, i, unit, sequence));
+        }
+    }
+    return NULL;
+}
+
+static clv_status *add_callers_inputs(lowering *l) {
+    const clv_graph *graph = l->graph;
+    for (size_t i = 0; i < graph->num_inputs; i++) {
+        if (is_wanted_input(l, i) && !port_at(l->options->inputs, i)->is_move) {
+            const uint32_t unit = unit_of_input(l, graph->inputs[i]);
+            CLV_TRY(add_transfer(l, CLV_STEP_INPUT, i, unit, 0));
+        }
+    }
+    for (size_t i = 0; i < graph->num_inputs; i++) {
+        if (!port_at(l->options->inputs, i)->is_move) {
+            add_launches(l, l->first_input_step[i], l->first_input_step[i + 1], 0);
+        }
+    }
+    for (size_t i = 0; i < graph->num_inputs; i++) {
+        const clv_tensor_id id = graph->inputs[i];
+        if (is_wanted_input(l, i) && !port_at(l->options->inputs, i)->is_move) {
+            CLV_TRY(add_outputs_of_input(l, id, unit_of_input(l, id), 0));
+        }
+    }
+    return NULL;
+}
+
+/* Moves that stand before nodes from `sequence` on; ports are in the order of theirs. */
+typedef struct move_cursor {
+    size_t input, output;
+} move_cursor;
+
+static clv_status *add_moves(lowering *l, move_cursor *at, uint32_t sequence) {
+    const clv_lower_options *options = l->options;
+    const clv_graph *graph = l->graph;
+    for (; options->inputs != NULL && at->input < graph->num_inputs; at->input++) {
+        const clv_lower_port *port = &options->inputs[at->input];
+        if (port->is_move && port->sequence >= sequence) {
+            break;
+        }
+        if (port->is_move && is_wanted_input(l, at->input)) {
+            CLV_TRY(add_transfer(l, CLV_STEP_INPUT, at->input, port->unit, port->sequence));
+            add_launches(
+                l, l->first_input_step[at->input], l->first_input_step[at->input + 1],
+                port->sequence);
+            CLV_TRY(add_outputs_of_input(l, graph->inputs[at->input], port->unit, port->sequence));
+        }
+    }
+    for (; options->outputs != NULL && at->output < graph->num_outputs; at->output++) {
+        const clv_lower_port *port = &options->outputs[at->output];
+        if (port->is_move && !port->is_early && port->sequence >= sequence) {
+            break;
+        }
+        if (port->is_move && !port->is_early && l->out->output_data[at->output] == NULL) {
+            CLV_TRY(add_transfer(l, CLV_STEP_OUTPUT, at->output, port->unit, port->sequence));
+        }
+    }
+    return NULL;
+}
+
+/* Inputs and outputs that move at once stand in the order of their sequences. */
+static void sort_by_sequence(clv_step *steps, size_t first, size_t end) {
+    for (size_t i = first + 1; i < end; i++) {
+        const clv_step step = steps[i];
+        size_t k = i;
+        for (; k > first && steps[k - 1].sequence > step.sequence; k--) {
+            steps[k] = steps[k - 1];
+        }
+        steps[k] = step;
+    }
+}
+
+static clv_status *add_moves_in_order(lowering *l, move_cursor *at, uint32_t sequence) {
+    const size_t first = l->out->num_steps;
+    CLV_TRY(add_moves(l, at, sequence));
+    sort_by_sequence(l->out->steps, first, l->out->num_steps);
     return NULL;
 }
 
@@ -474,35 +587,31 @@ static clv_status *order_steps(lowering *l) {
     size_t most = l->num_steps + graph->num_inputs + graph->num_outputs;
     out->steps = clv_alloc_zeroed(most + 1, sizeof *out->steps);
     bool *makes_output = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *makes_output);
+    move_cursor moves = {0};
     clv_status *status = NULL;
     if (out->steps == NULL || makes_output == NULL) {
         status = no_memory();
         goto done;
     }
     for (size_t i = 0; i < graph->num_outputs; i++) {
-        clv_node_id producer = graph->tensors[l->alias[graph->outputs[i]]].producer;
+        const clv_tensor_id id = graph->outputs[i];
+        const bool is_move = port_at(l->options->outputs, i)->is_move;
+        const clv_node_id producer = graph->tensors[is_move ? id : l->alias[id]].producer;
         if (producer != CLV_NO_ID) {
             makes_output[producer] = true;
         }
     }
-    for (size_t i = 0; i < graph->num_inputs; i++) {
-        clv_tensor_id id = graph->inputs[i];
-        if (l->needed[id] && !is_known(l, id)) {
-            CLV_TRY_DONE(add_transfer(l, CLV_STEP_INPUT, i, id, unit_of_input(l, id)));
-        }
-    }
-    for (uint32_t j = 0; j < l->num_input_steps; j++) {
-        out->steps[out->num_steps++] = l->steps[l->first_input_step + j];
-    }
-    CLV_TRY_DONE(add_outputs(l, CLV_NO_ID));
+    CLV_TRY_DONE(add_callers_inputs(l));
     for (size_t i = 0; i < graph->num_nodes; i++) {
-        for (uint32_t j = 0; j < out->choices[i].num_launches; j++) {
-            out->steps[out->num_steps++] = l->steps[l->first_step[i] + j];
-        }
+        const uint32_t sequence = sequence_of(l, (clv_node_id)i);
+        CLV_TRY_DONE(add_moves_in_order(l, &moves, sequence));
+        add_launches(
+            l, l->first_step[i], l->first_step[i] + out->choices[i].num_launches, sequence);
         if (makes_output[i]) {
             CLV_TRY_DONE(add_outputs(l, (clv_node_id)i));
         }
     }
+    CLV_TRY_DONE(add_moves_in_order(l, &moves, UINT32_MAX));
 done:
     clv_free(makes_output);
     return status;
@@ -522,6 +631,7 @@ static clv_status *allocate(lowering *l) {
     out->choices = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *out->choices);
     out->tensor_storage = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *out->tensor_storage);
     out->output_data = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *out->output_data);
+    l->first_input_step = clv_alloc_zeroed(graph->num_inputs + 1, sizeof *l->first_input_step);
     out->tensor_first = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *out->tensor_first);
     l->first = out->tensor_first;
     l->runs_nothing = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *l->runs_nothing);
@@ -529,7 +639,7 @@ static clv_status *allocate(lowering *l) {
     if (l->calls == NULL || l->needed == NULL || l->other_storage == NULL ||
         l->first_step == NULL || out->tensor_root == NULL || out->tensor_layout == NULL ||
         out->choices == NULL || out->tensor_storage == NULL || out->output_data == NULL ||
-        l->first == NULL || l->runs_nothing == NULL) {
+        l->first == NULL || l->runs_nothing == NULL || l->first_input_step == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < graph->num_tensors; i++) {
@@ -547,7 +657,8 @@ static clv_status *need_outputs(lowering *l) {
     for (size_t i = 0; i < graph->num_outputs; i++) {
         clv_tensor_id id = graph->outputs[i];
         const void *data = graph->tensors[id].data;
-        l->out->output_data[i] = data != NULL ? data : graph->tensors[l->alias[id]].data;
+        data = data != NULL ? data : graph->tensors[l->alias[id]].data;
+        l->out->output_data[i] = port_at(l->options->outputs, i)->is_move ? NULL : data;
         l->needed[l->alias[id]] = true;
         if (l->out->output_data[i] == NULL) {
             uint32_t storage;
@@ -615,6 +726,7 @@ static void end(lowering *l) {
     clv_free(l->other_storage);
     clv_free(l->needed);
     clv_free(l->first_step);
+    clv_free(l->first_input_step);
     clv_free(l->runs_nothing);
     clv_free(l->steps);
 }

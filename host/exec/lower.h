@@ -5,7 +5,7 @@
  * Steps stand in an order in which they may run one after another; what else may overlap follows
  * from what they read and write (host/exec/hazard.h). Several units of one memory are lowered
  * together: each step is one unit's, and what only one unit touches shares memory with that
- * alone.
+ * alone. Units of different memories are lowered apart and joined: join.h.
  */
 #ifndef CLV_EXEC_LOWER_H
 #define CLV_EXEC_LOWER_H
@@ -35,12 +35,14 @@ typedef struct clv_storage {
     uint32_t slots;  /* copies side by side: request r has number r mod slots; 1 but where more than
                        one unit is at it, or the executor wants more (error words) */
     uint64_t stride; /* bytes from one to the next */
+    uint32_t memory; /* 0 but in what is joined */
 } clv_storage;
 
 typedef enum clv_step_kind {
     CLV_STEP_LAUNCH,
     CLV_STEP_INPUT,  /* graph input `index` comes from the caller */
     CLV_STEP_OUTPUT, /* graph output `index` goes to the caller */
+    CLV_STEP_MOVE,   /* joined: from operand 1 to operand 0, of another memory or of the host's */
 } clv_step_kind;
 
 enum { CLV_READS = 1, CLV_WRITES = 2 };
@@ -55,13 +57,18 @@ typedef struct clv_operand {
 
 typedef struct clv_step {
     clv_step_kind kind;
-    uint32_t index;   /* LAUNCH: node; INPUT, OUTPUT: which graph input or output */
-    const char *name; /* of the node or tensor */
-    uint32_t unit;    /* who runs it, as options.places say; 0 without */
-    clv_operand
-        operands[CLV_MAX_ARGS]; /* LAUNCH: as the kernel takes them; INPUT and OUTPUT: one */
+    uint32_t index;    /* LAUNCH: node; INPUT, OUTPUT: which graph input or output */
+    const char *name;  /* of the node or tensor */
+    uint32_t unit;     /* who runs it, as options.places say; 0 without */
+    uint32_t memory;   /* of the unit; 0 but in what is joined */
+    uint32_t sequence; /* as places have it: the order over all memories */
+    clv_operand operands[CLV_MAX_ARGS]; /* LAUNCH: as the kernel takes them; MOVE: two; INPUT and
+                                           OUTPUT: one */
     uint32_t num_operands;
-    uint64_t bytes; /* INPUT, OUTPUT */
+    uint64_t bytes;     /* INPUT, OUTPUT, MOVE */
+    bool has_link;      /* joined: they cross a link that is declared: */
+    bool leaves;        /* from the unit to the host's memory; else the other way */
+    uint32_t link_unit; /* whose it is */
     /* LAUNCH */
     bool is_reorder;  /* brings a tensor to another layout, beside what the node's variant does */
     uint32_t program; /* of clv_lowered.programs */
@@ -119,6 +126,15 @@ typedef struct clv_lowered {
     clv_memory_plan values, constants;
 } clv_lowered;
 
+/* What crosses the edge of a graph that is one of several. */
+typedef struct clv_lower_port {
+    bool is_move;  /* to or from another memory: a step INPUT or OUTPUT, which joining replaces */
+    bool is_early; /* an output that leaves as soon as it is made, not at `sequence` */
+    uint32_t sequence; /* before nodes with larger ones */
+    uint32_t unit;     /* who does it */
+    uint32_t stage;    /* of the other end */
+} clv_lower_port;
+
 typedef struct clv_lower_options {
     clv_traits traits;
     uint64_t max_block_bytes; /* of one buffer */
@@ -127,9 +143,10 @@ typedef struct clv_lower_options {
     const clv_piece_node *places; /* [num_nodes]; NULL: everything on unit 0 */
     /* [nodes that places' origins are of], or NULL: chosen for whole operators, for their pieces */
     const clv_variant *const *whole_variants;
-    const clv_known_times *times; /* that variants are chosen by; NULL: none */
-    uint32_t default_unit;        /* for what belongs to no node */
-    uint32_t depth;               /* requests in flight; 0 counts as 1 */
+    const clv_lower_port *inputs, *outputs; /* of the graph; NULL: all the caller's */
+    const clv_known_times *times;           /* that variants are chosen by; NULL: none */
+    uint32_t default_unit;                  /* for what belongs to no node */
+    uint32_t depth;                         /* requests in flight; 0 counts as 1 */
 } clv_lower_options;
 
 /* The graph must satisfy clv_graph_verify at level SHAPES and outlive the result.

@@ -28,8 +28,7 @@ typedef struct lowering {
     uint32_t scratches[CLV_MAX_ARGS * 4], constants[CLV_MAX_ARGS * 4];
     /* where a reorder is emitted: what it reads and what it writes */
     bool is_reorder, is_input;
-    size_t first_input_step; /* reorders of inputs, in `steps` */
-    uint32_t num_input_steps;
+    size_t *first_input_step; /* [num_inputs + 1]: reorders of inputs, in `steps` */
     uint32_t reorder_from, reorder_to;
 } lowering;
 

@@ -32,18 +32,33 @@ static uint32_t depth_of(const clv_lower_options *options) {
 
 /* --- who and when ---------------------------------------------------------------------------- */
 
-/* The stage of a step: its node's; of a transfer, that of what it moves, which is where its unit
- * is: unknown here, so it counts for units only. */
+static void note_stage(usage *u, uint32_t stage) {
+    u->first_stage = stage < u->first_stage ? stage : u->first_stage;
+    u->last_stage = stage > u->last_stage ? stage : u->last_stage;
+}
+
+static const clv_lower_port *port_of(const clv_lower_options *options, const clv_step *step) {
+    const clv_lower_port *ports = step->kind == CLV_STEP_INPUT    ? options->inputs
+                                  : step->kind == CLV_STEP_OUTPUT ? options->outputs
+                                                                  : NULL;
+    return ports != NULL && ports[step->index].is_move ? &ports[step->index] : NULL;
+}
+
+/* The stage of a step: its node's; of a move, that of its other end, where another unit is at it.
+ * Of a transfer of the caller's, that of what it moves, which is where its unit is: unknown here,
+ * so it counts for units only. */
 static void note_use(const clv_lower_options *options, const clv_step *step, usage *u) {
     if (!u->is_used) {
         *u = (usage){
             .unit = step->unit, .maker = step->unit, .first_stage = UINT32_MAX, .is_used = true};
     }
     u->unit = u->unit == step->unit ? u->unit : SHARED;
-    if (step->kind == CLV_STEP_LAUNCH && options->places != NULL) {
-        const uint32_t stage = options->places[step->index].stage;
-        u->first_stage = stage < u->first_stage ? stage : u->first_stage;
-        u->last_stage = stage > u->last_stage ? stage : u->last_stage;
+    const clv_lower_port *port = port_of(options, step);
+    if (port != NULL) {
+        u->unit = SHARED;
+        note_stage(u, port->stage);
+    } else if (step->kind == CLV_STEP_LAUNCH && options->places != NULL) {
+        note_stage(u, options->places[step->index].stage);
     }
 }
 
@@ -88,7 +103,8 @@ static void set_slots(
         piece->first_step = 0;
         piece->last_step = last;
     }
-    storage->stride = (piece->bytes + CLV_MEMORY_ALIGN - 1) / CLV_MEMORY_ALIGN * CLV_MEMORY_ALIGN;
+    storage->stride = storage->kind == CLV_STORAGE_ERRORS ? clv_lowered_error_stride(out)
+                                                          : clv_memory_align(piece->bytes);
 }
 
 /* --- places ---------------------------------------------------------------------------------- */

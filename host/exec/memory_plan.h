@@ -10,6 +10,10 @@
 
 enum { CLV_MEMORY_ALIGN = 64 }; /* of every piece: a cache line, and the widest vector load */
 
+static inline uint64_t clv_memory_align(uint64_t bytes) {
+    return (bytes + CLV_MEMORY_ALIGN - 1) / CLV_MEMORY_ALIGN * CLV_MEMORY_ALIGN;
+}
+
 typedef struct clv_memory_piece {
     const char *name;               /* for messages */
     uint64_t bytes;                 /* 0: takes no place */

@@ -22,12 +22,16 @@ typedef struct clv_piece_move {
     const char *name; /* of the tensor, in the graph that it comes from */
     uint32_t from_memory, from_output, to_memory, to_input;
     uint32_t from_unit, to_unit; /* who makes it, who reads it first */
+    uint32_t from_stage, to_stage;
+    uint32_t sequence; /* when it is there at the latest: before the nodes with larger ones */
     uint64_t bytes;
 } clv_piece_move;
 
 typedef struct clv_piece_node {
     uint32_t unit, stage;
     clv_node_id origin; /* in the whole graph: the operator, or whom a join is for */
+    uint32_t
+        sequence; /* in an order of the nodes and moves of all memories that is right; from 1 */
     bool is_join;
 } clv_piece_node;
 

@@ -30,6 +30,7 @@ typedef struct clv_piece_builder {
     clv_made *made; /* [num_tensors] */
     clv_source *sources;
     size_t num_sources, capacity_sources;
+    uint32_t last_sequence; /* of the node or move that was made last */
 } clv_piece_builder;
 
 /* Who asks for something. */

@@ -24,7 +24,12 @@ clv_status *clv_pieces_note(
         return clv_pieces_no_memory();
     }
     g->nodes[id] = (clv_piece_node){
-        .unit = reader->unit, .stage = reader->stage, .origin = reader->origin, .is_join = is_join};
+        .unit = reader->unit,
+        .stage = reader->stage,
+        .origin = reader->origin,
+        .sequence = ++b->last_sequence,
+        .is_join = is_join,
+    };
     return NULL;
 }
 
@@ -186,6 +191,9 @@ clv_status *clv_pieces_move(
         .to_input = (uint32_t)out->memories[reader->memory].num_inputs,
         .from_unit = source->unit,
         .to_unit = reader->unit,
+        .from_stage = source->stage,
+        .to_stage = reader->stage,
+        .sequence = ++b->last_sequence,
         .bytes = clv_view_bytes(like.dtype, &like.shape),
     };
     const clv_port port = {.is_move = true, .index = (uint32_t)out->num_moves};

@@ -7,6 +7,8 @@
 #include "kernels_cl/clv.h"
 #include <string.h>
 
+enum { PAGE_BYTES = 4096 }; /* drivers copy whole pages best */
+
 static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for preparing a run");
 }
@@ -38,6 +40,7 @@ static clv_status *over(
 }
 
 static clv_status *check_memory(const clv_prepared *p) {
+    const clv_joined *joined = p->joined;
     const clv_lowered *lowered = p->lowered;
     for (uint32_t i = 0; i < lowered->num_units && i < p->num_units; i++) {
         const uint64_t limit = p->units[i].name.limits.memory_bytes;
@@ -45,11 +48,12 @@ static clv_status *check_memory(const clv_prepared *p) {
         if (needed > limit) {
             return over(lowered, &p->units[i], i, needed, limit, true);
         }
-        if (p->first_device[i + 1] > p->first_device[i] &&
-            clv_lowered_bytes(lowered) > p->home->info.memory_bytes) {
-            return over(
-                lowered, &p->units[i], i, clv_lowered_bytes(lowered), p->home->info.memory_bytes,
-                false);
+        if (p->first_device[i + 1] > p->first_device[i]) {
+            const uint32_t memory = joined->memory_of_unit[i];
+            const uint64_t there = p->homes[memory]->info.memory_bytes;
+            if (joined->memory_bytes[memory] > there) {
+                return over(lowered, &p->units[i], i, joined->memory_bytes[memory], there, false);
+            }
         }
     }
     return NULL;
@@ -58,60 +62,92 @@ static clv_status *check_memory(const clv_prepared *p) {
 /* --- making it ------------------------------------------------------------------------------- */
 
 static clv_status *find_devices(clv_prepared *p) {
+    const clv_joined *joined = p->joined;
     p->first_device = clv_alloc_zeroed((size_t)p->num_units + 1, sizeof *p->first_device);
-    if (p->first_device == NULL) {
+    p->homes = clv_alloc_zeroed((size_t)joined->num_memories + 1, sizeof(clv_device *));
+    if (p->first_device == NULL || p->homes == NULL) {
         return no_memory();
     }
     for (uint32_t i = 0; i < p->num_units; i++) {
         const bool takes_part = has_steps(p->lowered, i);
         const size_t count = takes_part ? p->units[i].num_devices : 0;
-        p->home = p->home == NULL && takes_part ? p->units[i].devices[0] : p->home;
+        const uint32_t memory = joined->memory_of_unit[i];
+        if (memory != CLV_NO_INDEX && p->homes[memory] == NULL) {
+            p->homes[memory] = p->units[i].devices[0];
+        }
         p->first_device[i + 1] = p->first_device[i] + (uint32_t)count;
     }
-    p->home = p->home == NULL && p->num_units > 0 ? p->units[0].devices[0] : p->home;
     return NULL;
+}
+
+static clv_status *create_block(clv_prepared *p, size_t index, uint32_t memory, uint64_t bytes) {
+    if (memory < p->joined->num_memories) {
+        clv_device *home = p->homes[memory];
+        return home->vtable->buffer_create(home, (size_t)bytes, &p->buffers[index]);
+    }
+    p->host_blocks[index] = clv_alloc_aligned(PAGE_BYTES, (size_t)bytes);
+    return p->host_blocks[index] != NULL ? NULL : no_memory();
 }
 
 static clv_status *create_buffers(clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
+    const clv_joined *joined = p->joined;
     size_t num_values = lowered->values.num_blocks, num_constants = lowered->constants.num_blocks;
-    size_t count = num_values + num_constants + 1;
+    size_t count = num_values + num_constants + joined->num_memories;
     p->buffers = clv_alloc_zeroed(count, sizeof(clv_buffer *));
-    if (p->buffers == NULL) {
+    p->host_blocks = clv_alloc_zeroed(count, sizeof(char *));
+    if (p->buffers == NULL || p->host_blocks == NULL) {
         return no_memory();
     }
     p->num_buffers = count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < num_values + num_constants; i++) {
         uint64_t bytes = i < num_values ? lowered->values.block_bytes[i]
-                         : i < num_values + num_constants
-                             ? lowered->constants.block_bytes[i - num_values]
-                             : clv_lowered_error_bytes(lowered);
-        CLV_TRY(p->home->vtable->buffer_create(p->home, (size_t)bytes, &p->buffers[i]));
+                                        : lowered->constants.block_bytes[i - num_values];
+        CLV_TRY(create_block(p, i, joined->block_memory[i], bytes));
+    }
+    for (uint32_t m = 0; m < joined->num_memories; m++) {
+        const clv_storage *errors = &lowered->storages[joined->first_storage[m]];
+        const size_t index = num_values + num_constants + m;
+        CLV_TRY(create_block(p, index, m, errors->stride * errors->slots));
     }
     return NULL;
 }
 
-clv_buffer *clv_prepared_errors(const clv_prepared *prepared) {
-    return prepared->buffers[prepared->num_buffers - 1];
+clv_buffer *clv_prepared_errors(const clv_prepared *prepared, uint32_t memory) {
+    return prepared->buffers[prepared->num_buffers - prepared->joined->num_memories + memory];
+}
+
+/* Of a storage that has one. */
+static size_t block_of(const clv_prepared *p, const clv_storage *s) {
+    return (s->kind == CLV_STORAGE_VALUE ? 0 : p->lowered->values.num_blocks) + s->piece.block;
 }
 
 clv_buffer *clv_prepared_place(
     const clv_prepared *prepared, uint32_t storage, uint64_t request, uint64_t *out_offset) {
-    *out_offset = 0;
-    if (storage == CLV_NO_STORAGE) {
-        return clv_prepared_errors(prepared); /* any: the kernel does not use it */
-    }
     const clv_storage *s = &prepared->lowered->storages[storage];
+    *out_offset = 0;
     if (s->kind == CLV_STORAGE_ERRORS) {
         *out_offset = request % s->slots * s->stride;
-        return clv_prepared_errors(prepared);
+        return clv_prepared_errors(prepared, s->memory);
     }
     if (s->piece.bytes == 0) {
-        return clv_prepared_errors(prepared); /* an empty tensor has no block */
+        return clv_prepared_errors(prepared, s->memory); /* an empty tensor has no block */
     }
     *out_offset = s->piece.offset + request % s->slots * s->stride;
-    size_t first = s->kind == CLV_STORAGE_VALUE ? 0 : prepared->lowered->values.num_blocks;
-    return prepared->buffers[first + s->piece.block];
+    return prepared->buffers[block_of(prepared, s)];
+}
+
+clv_place clv_prepared_operand(
+    const clv_prepared *prepared, const clv_operand *operand, uint64_t request) {
+    const clv_storage *s = &prepared->lowered->storages[operand->storage];
+    clv_place place = {.buffer = NULL};
+    char *base;
+    place.buffer = clv_prepared_place(prepared, operand->storage, request, &place.offset);
+    place.offset += operand->offset;
+    base = place.buffer != NULL ? place.buffer->device->vtable->buffer_host(place.buffer)
+                                : prepared->host_blocks[block_of(prepared, s)];
+    place.host = base != NULL ? base + place.offset : NULL;
+    return place;
 }
 
 static clv_device *device_at(const clv_prepared *p, const clv_step *step, uint32_t lane) {
@@ -183,11 +219,13 @@ static clv_status *create_kernel(clv_prepared *p, uint32_t index, uint32_t lane)
     CLV_TRY(v->kernel_create(*program_slot(p, step, lane), step->entry, out));
     for (uint32_t i = 0; i < step->num_operands; i++) {
         const uint32_t storage = step->operands[i].storage;
-        uint64_t offset;
-        clv_buffer *buffer = clv_prepared_place(p, storage, 0, &offset);
+        uint64_t offset = 0;
+        clv_buffer *buffer = clv_prepared_errors(p, step->memory); /* any: nobody uses it */
+        if (storage != CLV_NO_STORAGE) {
+            buffer = clv_prepared_place(p, storage, 0, &offset);
+            p->has_slots[index] = p->has_slots[index] || p->lowered->storages[storage].slots > 1;
+        }
         range->offset[i] = offset + step->operands[i].offset;
-        p->has_slots[index] = p->has_slots[index] || (storage != CLV_NO_STORAGE &&
-                                                      p->lowered->storages[storage].slots > 1);
         CLV_TRY(v->kernel_set_buffer(*out, i, buffer));
     }
     CLV_TRY(v->kernel_set_bytes(*out, step->num_operands, step->params, step->params_bytes));
@@ -286,9 +324,10 @@ clv_status *clv_buffer_move(
 }
 
 clv_status *clv_prepare(
-    const clv_lowered *lowered, const clv_exec_unit *units, uint32_t num_units,
+    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
     clv_prepared *out_prepared) {
-    *out_prepared = (clv_prepared){.lowered = lowered, .units = units, .num_units = num_units};
+    *out_prepared = (clv_prepared){
+        .joined = joined, .lowered = &joined->all, .units = units, .num_units = num_units};
     clv_status *status = NULL;
     CLV_TRY_DONE(find_devices(out_prepared));
     CLV_TRY_DONE(check_memory(out_prepared));
@@ -303,19 +342,26 @@ done:
 }
 
 void clv_prepared_deinit(clv_prepared *p) {
-    const clv_device_vtable *v = p->home != NULL ? p->home->vtable : NULL;
     size_t num_kernels = p->kernels != NULL ? p->first_kernel[p->lowered->num_steps] : 0;
     for (size_t i = num_kernels; i-- > 0;) { /* last first: PoCL looks for them from the end */
-        v->kernel_destroy(p->kernels[i]);
+        if (p->kernels[i] != NULL) {
+            p->kernels[i]->device->vtable->kernel_destroy(p->kernels[i]);
+        }
     }
     size_t num_programs =
         p->programs != NULL ? p->lowered->num_programs * p->first_device[p->num_units] : 0;
     for (size_t i = 0; i < num_programs; i++) {
-        v->program_destroy(p->programs[i]);
+        if (p->programs[i] != NULL) {
+            p->programs[i]->device->vtable->program_destroy(p->programs[i]);
+        }
     }
     for (size_t i = 0; i < p->num_buffers; i++) {
-        v->buffer_destroy(p->buffers[i]);
+        if (p->buffers[i] != NULL) {
+            p->buffers[i]->device->vtable->buffer_destroy(p->buffers[i]);
+        }
+        clv_free(p->host_blocks[i]);
     }
+    clv_free(p->homes);
     clv_free(p->first_device);
     clv_free(p->first_kernel);
     clv_free(p->kernels);
@@ -323,7 +369,8 @@ void clv_prepared_deinit(clv_prepared *p) {
     clv_free(p->has_slots);
     clv_free(p->programs);
     clv_free(p->buffers);
-    *p = (clv_prepared){.home = NULL};
+    clv_free(p->host_blocks);
+    *p = (clv_prepared){.joined = NULL};
 }
 
 void clv_prepared_settle(const clv_prepared *prepared) {

@@ -6,17 +6,21 @@
 #ifndef CLV_EXEC_PREPARE_H
 #define CLV_EXEC_PREPARE_H
 
-#include "host/exec/lower.h"
+#include "host/exec/join.h"
 #include "host/exec/unit.h"
 #include "kernels_cl/clv.h"
 
 typedef struct clv_prepared {
-    const clv_lowered *lowered;
+    const clv_joined *joined;
+    const clv_lowered *lowered; /* joined->all */
     const clv_exec_unit *units; /* as steps number them; those that have no steps may be anything */
     uint32_t num_units;
-    clv_device *home;       /* whose buffers they are; all devices are of its context */
+    clv_device **homes; /* [num_memories]: whose buffers they are; all devices of a memory's units
+                               are of its context */
     uint32_t *first_device; /* [num_units + 1]: into all devices of all units that have steps */
-    clv_buffer **buffers;   /* blocks of values, blocks of constants, error words */
+    clv_buffer **buffers; /* blocks of values, blocks of constants, error words of each memory; NULL
+                               for blocks of host memory, */
+    char **host_blocks;   /* which are here */
     size_t num_buffers;
     clv_program **programs; /* [num_programs][num_devices]; NULL where no step needs it */
     size_t *first_kernel;   /* [num_steps + 1] */
@@ -26,20 +30,29 @@ typedef struct clv_prepared {
     bool *has_slots;        /* [num_steps]: offsets change from request to request */
 } clv_prepared;
 
-/* `lowered` and the units are borrowed. Over a unit's declared memory limit, or over what its
+/* `joined` and the units are borrowed. Over a unit's declared memory limit, or over what its
  * device has, is NO_MEMORY before anything is allocated. */
 clv_status *clv_prepare(
-    const clv_lowered *lowered, const clv_exec_unit *units, uint32_t num_units,
+    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
     clv_prepared *out_prepared) CLV_CHECKED;
 void clv_prepared_deinit(clv_prepared *prepared);
 
 /* Lets the driver keep what it compiled; once every step has run. */
 void clv_prepared_settle(const clv_prepared *prepared);
 
-/* The buffer of a storage, and where in it the storage's slot for a request begins. */
+/* The buffer of a device's storage, and where in it the storage's slot for a request begins. */
 clv_buffer *clv_prepared_place(
     const clv_prepared *prepared, uint32_t storage, uint64_t request, uint64_t *out_offset);
-clv_buffer *clv_prepared_errors(const clv_prepared *prepared);
+clv_buffer *clv_prepared_errors(const clv_prepared *prepared, uint32_t memory);
+
+/* Where an operand of a transfer is for a request. */
+typedef struct clv_place {
+    clv_buffer *buffer; /* NULL: memory of the host's alone */
+    uint64_t offset;
+    char *host; /* NULL: the host cannot see it */
+} clv_place;
+clv_place clv_prepared_operand(
+    const clv_prepared *prepared, const clv_operand *operand, uint64_t request);
 
 /* The kernel of a step and lane with its arguments for a request; NULL where the lane has nothing
  * to do. By one thread a lane at a time. */

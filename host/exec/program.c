@@ -10,11 +10,23 @@ static clv_status *no_memory(void) {
 
 /* --- actors ---------------------------------------------------------------------------------- */
 
-static clv_actor_role role_of(const clv_step *step, const clv_program_unit *unit) {
-    return !unit->has_queues               ? CLV_ACTOR_ALL
-           : step->kind == CLV_STEP_INPUT  ? CLV_ACTOR_UPLOAD
-           : step->kind == CLV_STEP_OUTPUT ? CLV_ACTOR_DOWNLOAD
-                                           : CLV_ACTOR_COMPUTE;
+static clv_actor_role role_of(
+    const clv_lowered *lowered, const clv_step *step, const clv_program_unit *unit) {
+    if (!unit->has_queues) {
+        return CLV_ACTOR_ALL;
+    }
+    switch (step->kind) {
+    case CLV_STEP_LAUNCH:
+        return CLV_ACTOR_COMPUTE;
+    case CLV_STEP_INPUT:
+        return CLV_ACTOR_UPLOAD;
+    case CLV_STEP_OUTPUT:
+        return CLV_ACTOR_DOWNLOAD;
+    case CLV_STEP_MOVE:
+        break;
+    }
+    const bool comes_in = lowered->storages[step->operands[0].storage].memory == step->memory;
+    return comes_in ? CLV_ACTOR_UPLOAD : CLV_ACTOR_DOWNLOAD;
 }
 
 static bool is_first_only(const clv_step *step) {
@@ -64,7 +76,7 @@ static clv_status *add_items(
             return CLV_ERROR(
                 INTERNAL, "'%s' is of unit %u, which is not there", step->name, step->unit);
         }
-        const clv_actor_role role = role_of(step, &units[step->unit]);
+        const clv_actor_role role = role_of(lowered, step, &units[step->unit]);
         while (p->actors[a].unit != step->unit || p->actors[a].role != role) {
             a++;
         }
@@ -111,6 +123,7 @@ static bool is_own_business(const clv_actor *actor, const clv_item *earlier, con
 typedef struct waiter {
     clv_step_program *program;
     const bool *is_shared; /* [num_steps]: touches what others touch */
+    uint32_t own;          /* the actor that waits */
     bool counts;           /* false: learns what a request leaves behind for the next one */
     knowledge known;
 } waiter;
@@ -124,7 +137,11 @@ static clv_status *add_wait(waiter *w, clv_item *item, clv_item_wait wait) {
     p->waits[p->num_waits++] = wait;
     item->num_waits++;
     if (w->counts) {
-        p->actors[wait.actor].items[wait.item].is_awaited = true;
+        clv_item *awaited = &p->actors[wait.actor].items[wait.item];
+        const bool is_other_unit = p->actors[wait.actor].unit != p->actors[w->own].unit;
+        awaited->is_awaited = true;
+        awaited->is_published = awaited->is_published || is_other_unit;
+        item->is_gated = item->is_gated || is_other_unit;
     }
     uint32_t *done = known_of(&w->known, wait.actor);
     done[wait.lag] = done[wait.lag] > wait.item ? done[wait.lag] : wait.item + 1;
@@ -195,6 +212,7 @@ static clv_status *add_waits(waiter *w) {
     const size_t bytes = (size_t)p->num_actors * p->depth * sizeof *w->known.done;
     for (uint32_t own = 0; own < p->num_actors; own++) {
         memset(w->known.done, 0, bytes);
+        w->own = own;
         w->counts = false;
         CLV_TRY(wait_of_actor(w, own));
         carry_over(&w->known);

@@ -22,6 +22,8 @@ typedef struct clv_item {
     uint32_t position; /* in the order of all items of a request */
     uint32_t first_wait, num_waits;
     bool is_awaited;    /* by another actor, or another lane of this one */
+    bool is_published;  /* by an actor of another unit */
+    bool is_gated;      /* it waits for one of another unit */
     bool is_first_only; /* the first lane does it all */
 } clv_item;
 

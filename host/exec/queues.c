@@ -1,6 +1,12 @@
 /* A device with queues: kernels, uploads and downloads go to an in-order queue each as soon as a
  * request is there; events order what one queue needs of another, also across requests.
- * One thread enqueues and never waits for the device, another waits for requests to end. */
+ *
+ * Three threads: one enqueues and never waits for the device; another waits for requests to end,
+ * and tells other units what they wait for; the third waits for other units. A command that needs
+ * what another unit does waits for a *gate*, an event that the third thread ends.
+ *
+ * A link that is declared slow is kept by the host: what comes in over it counts as there once the
+ * link would be through, which is a gate too; what leaves over it is told of no sooner. */
 #include "host/exec/executor_internal.h"
 
 #include "host/base/memory.h"
@@ -8,107 +14,212 @@
 enum {
     NUM_ROLES = 3,
     FLUSH_EVERY = 32, /* launches that a driver may hold back before it starts on them */
+    MAX_WAITS = 32,
     NO_STEP = UINT32_MAX,
 };
 
 static const clv_queue_role roles[NUM_ROLES] = {
     CLV_QUEUE_UPLOAD, CLV_QUEUE_COMPUTE, CLV_QUEUE_DOWNLOAD}; /* as actors stand */
 
-/* Both runners'. */
+/* All runners'. */
 typedef struct queue_set {
     clv_queue *queues[NUM_ROLES];
     uint32_t first_actor;
     uint32_t num_steps;
-    uint32_t *order;             /* steps of the device */
-    clv_event **events;          /* [depth][num_steps]; NULL for those without */
+    uint32_t *order;      /* steps of the device */
+    clv_event **events;   /* [ring][num_steps]; NULL for those without */
+    clv_event **gates;    /* likewise: what a command waits for besides */
+    clv_event **arrivals; /* likewise: what those wait for who need what came in over a slow link */
     uint32_t (*last)[NUM_ROLES]; /* [depth]: the last step that each queue was given */
-    pthread_mutex_t lock;        /* of the queues: held while a request is enqueued */
+    clv_signal gated;            /* low bits of the number of requests whose gates are there */
+    atomic_bool needs_finish;    /* a command failed: drivers may fail those behind it until then */
     clv_runner *enqueuer;
 } queue_set;
 
+/* Requests whose events are kept: threads that are at a request look at events of up to depth - 1
+ * before it, while the first one is up to depth - 1 ahead of them. */
+static uint32_t ring_of(const clv_runner *runner) {
+    return 2 * runner->executor->depth;
+}
+
+static size_t at_request(const clv_runner *runner, const queue_set *set, uint64_t request) {
+    return (size_t)(request % ring_of(runner)) * set->num_steps;
+}
+
 static clv_event **events_of(const clv_runner *runner, const queue_set *set, uint64_t request) {
-    return &set->events[request % runner->executor->depth * set->num_steps];
+    return &set->events[at_request(runner, set, request)];
+}
+
+static const clv_item *item_of(const clv_runner *runner, uint32_t step) {
+    const clv_step_program *p = runner->executor->program;
+    return &p->actors[p->actor_of_step[step]].items[p->item_of_step[step]];
+}
+
+static const clv_step *step_at(const clv_runner *runner, uint32_t step) {
+    return &runner->executor->program->lowered->steps[step];
+}
+
+static uint32_t role_of(const clv_runner *runner, const queue_set *set, uint32_t step) {
+    return runner->executor->program->actor_of_step[step] - set->first_actor;
+}
+
+static bool is_slow(const clv_runner *runner, const queue_set *set, uint32_t step, uint32_t role) {
+    return step_at(runner, step)->has_link && role_of(runner, set, step) == role;
+}
+
+enum { UPLOAD = 0, DOWNLOAD = 2 };
+
+static bool has_gate(const clv_runner *runner, const queue_set *set, uint32_t step) {
+    return item_of(runner, step)->is_gated || is_slow(runner, set, step, UPLOAD);
+}
+
+/* Steps of a request that were enqueued, of those in `order`; num_steps + 1: whoever enqueues is
+ * through with the request. */
+static uint32_t enqueued_count(const queue_set *set, uint64_t number, uint32_t count) {
+    return (uint32_t)(number * ((uint64_t)set->num_steps + 2) + count);
+}
+
+static uint32_t all_enqueued(const queue_set *set, uint64_t number) {
+    return enqueued_count(set, number, set->num_steps + 1);
 }
 
 /* --- enqueuing ------------------------------------------------------------------------------- */
 
-static clv_status *enqueue_step(
-    const clv_runner *runner, const queue_set *set, uint32_t role, const clv_item *item,
-    const clv_slot *slot, clv_event **out_event) {
-    const clv_executor *executor = runner->executor;
-    const clv_prepared *prepared = executor->prepared;
-    const clv_step *step = &prepared->lowered->steps[item->step];
-    clv_queue *queue = set->queues[role];
-    const clv_device_vtable *v = queue->device->vtable;
-    clv_event *waits[2 * NUM_ROLES];
-    uint32_t num_waits = 0;
-    for (uint32_t i = 0; i < item->num_waits; i++) {
-        const clv_item_wait *wait = &executor->program->waits[item->first_wait + i];
-        const clv_item *awaited = &executor->program->actors[wait->actor].items[wait->item];
-        if (wait->lag <= slot->number && num_waits < 2 * NUM_ROLES) {
-            clv_event *event = events_of(runner, set, slot->number - wait->lag)[awaited->step];
-            if (event != NULL) { /* else that request failed before it */
-                waits[num_waits++] = event;
-            }
-        }
+typedef struct wait_list {
+    clv_event *events[MAX_WAITS];
+    uint32_t count;
+} wait_list;
+
+static clv_status *add_wait(wait_list *list, clv_event *event) {
+    if (event == NULL) {
+        return NULL; /* that request failed before it */
     }
-    if (step->kind == CLV_STEP_LAUNCH) {
-        clv_kernel *kernel;
-        CLV_TRY(clv_prepared_kernel(prepared, item->step, 0, slot->number, &kernel));
-        uint64_t groups = (step->num_items + step->local_size - 1) / step->local_size;
-        return v->enqueue_kernel(
-            queue, kernel, groups * step->local_size, step->local_size, waits, num_waits,
-            out_event);
+    if (list->count == MAX_WAITS) {
+        return CLV_ERROR(INTERNAL, "a step waits for more than %d events", (int)MAX_WAITS);
     }
-    uint64_t offset;
-    clv_buffer *buffer =
-        clv_prepared_place(prepared, step->operands[0].storage, slot->number, &offset);
-    offset += step->operands[0].offset;
-    if (step->kind == CLV_STEP_INPUT) {
-        return v->enqueue_write(
-            queue, buffer, offset, (size_t)step->bytes,
-            clv_executor_input(executor, slot, step->index), waits, num_waits, out_event);
-    }
-    return v->enqueue_read(
-        queue, buffer, offset, (size_t)step->bytes,
-        clv_executor_output(executor, slot, step->index), waits, num_waits, out_event);
+    list->events[list->count++] = event;
+    return NULL;
 }
 
-static bool is_last_of_queue(const clv_runner *runner, uint32_t actor, const clv_item *item) {
-    const clv_actor *a = &runner->executor->program->actors[actor];
-    return item == &a->items[a->num_items - 1];
+static clv_status *find_waits(
+    const clv_runner *runner, const queue_set *set, uint32_t step, const clv_slot *slot,
+    wait_list *list) {
+    const clv_step_program *program = runner->executor->program;
+    const clv_item *item = item_of(runner, step);
+    list->count = 0;
+    for (uint32_t i = 0; i < item->num_waits; i++) {
+        const clv_item_wait *wait = &program->waits[item->first_wait + i];
+        const clv_actor *actor = &program->actors[wait->actor];
+        if (wait->lag <= slot->number && actor->unit == runner->unit) {
+            const size_t at =
+                at_request(runner, set, slot->number - wait->lag) + actor->items[wait->item].step;
+            CLV_TRY(
+                add_wait(list, set->arrivals[at] != NULL ? set->arrivals[at] : set->events[at]));
+        }
+    }
+    return add_wait(list, set->gates[at_request(runner, set, slot->number) + step]);
+}
+
+static clv_status *enqueue_transfer(
+    const clv_runner *runner, clv_queue *queue, const clv_step *step, const clv_slot *slot,
+    const wait_list *waits, clv_event **out_event) {
+    const clv_device_vtable *v = queue->device->vtable;
+    const clv_prepared *prepared = runner->executor->prepared;
+    const bool comes_in = queue->role == CLV_QUEUE_UPLOAD;
+    const bool is_move = step->kind == CLV_STEP_MOVE;
+    const clv_operand *own = &step->operands[is_move && !comes_in ? 1 : 0];
+    const clv_place place = clv_prepared_operand(prepared, own, slot->number);
+    char *far = NULL;
+    if (is_move) {
+        const clv_operand *other = &step->operands[comes_in ? 1 : 0];
+        far = clv_prepared_operand(prepared, other, slot->number).host;
+    }
+    if (comes_in) {
+        return v->enqueue_write(
+            queue, place.buffer, place.offset, (size_t)step->bytes,
+            is_move ? far : slot->inputs[step->index].data, waits->events, waits->count, out_event);
+    }
+    return v->enqueue_read(
+        queue, place.buffer, place.offset, (size_t)step->bytes,
+        is_move ? far : slot->outputs[step->index].data, waits->events, waits->count, out_event);
+}
+
+static clv_status *enqueue_step(
+    const clv_runner *runner, const queue_set *set, uint32_t index, const clv_slot *slot,
+    clv_event **out_event) {
+    const clv_step *step = step_at(runner, index);
+    clv_queue *queue = set->queues[role_of(runner, set, index)];
+    wait_list waits;
+    CLV_TRY(find_waits(runner, set, index, slot, &waits));
+    if (step->kind != CLV_STEP_LAUNCH) {
+        return enqueue_transfer(runner, queue, step, slot, &waits, out_event);
+    }
+    clv_kernel *kernel;
+    CLV_TRY(clv_prepared_kernel(runner->executor->prepared, index, 0, slot->number, &kernel));
+    uint64_t groups = (step->num_items + step->local_size - 1) / step->local_size;
+    return queue->device->vtable->enqueue_kernel(
+        queue, kernel, groups * step->local_size, step->local_size, waits.events, waits.count,
+        out_event);
+}
+
+static bool is_last_of_queue(const clv_runner *runner, uint32_t step) {
+    const clv_step_program *p = runner->executor->program;
+    const clv_actor *actor = &p->actors[p->actor_of_step[step]];
+    return p->item_of_step[step] == actor->num_items - 1;
+}
+
+/* Whether somebody looks at its event. */
+static bool has_event(const clv_runner *runner, uint32_t step, const clv_slot *slot) {
+    return item_of(runner, step)->is_awaited || is_last_of_queue(runner, step) ||
+           step_at(runner, step)->has_link || slot->spans != NULL;
 }
 
 static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slot *slot) {
     clv_executor *executor = runner->executor;
-    const clv_step_program *program = executor->program;
     clv_event **events = events_of(runner, set, slot->number);
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
-        const uint32_t step = set->order[i], actor = program->actor_of_step[step];
-        const uint32_t role = actor - set->first_actor;
-        const clv_item *item = &program->actors[actor].items[program->item_of_step[step]];
-        const bool is_last = is_last_of_queue(runner, actor, item);
-        const bool has_event = item->is_awaited || is_last || slot->spans != NULL;
+        const uint32_t step = set->order[i], role = role_of(runner, set, step);
+        const bool is_watched = has_event(runner, step, slot);
         clv_queue *queue = set->queues[role];
         if (clv_executor_is_cancelled(executor)) {
             return CLV_ERROR(CANCELLED, "interrupted");
         }
         clv_status *status =
-            enqueue_step(runner, set, role, item, slot, has_event ? &events[step] : NULL);
+            enqueue_step(runner, set, step, slot, is_watched ? &events[step] : NULL);
         if (status != NULL) {
-            return clv_status_prefix(status, "'%s'", program->lowered->steps[step].name);
+            return clv_status_prefix(status, "'%s'", step_at(runner, step)->name);
         }
-        if (is_last) {
+        if (is_last_of_queue(runner, step)) {
             set->last[slot->number % executor->depth][role] = step;
         }
-        if (has_event || i % FLUSH_EVERY == FLUSH_EVERY - 1) {
-            CLV_TRY(queue->device->vtable->queue_flush(queue));
+        if (is_watched || i % FLUSH_EVERY == FLUSH_EVERY - 1) {
+            status = queue->device->vtable->queue_flush(queue);
+        }
+        /* also after a failure: who opens the step's gates must not wait for its end */
+        clv_signal_set(&runner->progress, enqueued_count(set, slot->number, i + 1));
+        CLV_TRY(status);
+    }
+    return NULL;
+}
+
+/* The gates of a request; they are opened whatever becomes of it. */
+static clv_status *create_gates(clv_runner *runner, queue_set *set, const clv_slot *slot) {
+    clv_device *device = set->queues[0]->device;
+    const size_t first = at_request(runner, set, slot->number);
+    for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
+        const uint32_t step = set->order[i];
+        if (has_gate(runner, set, step)) {
+            CLV_TRY(device->vtable->gate_create(device, &set->gates[first + step]));
+        }
+        if (is_slow(runner, set, step, UPLOAD)) {
+            CLV_TRY(device->vtable->gate_create(device, &set->arrivals[first + step]));
         }
     }
     return NULL;
 }
 
-/* After a failure: nothing may touch the caller's memory once the request has ended. */
+/* After a failure: what was enqueued has ended, and drivers take commands again. Other units and
+ * the other threads go on meanwhile, so gates are opened. */
 static void finish_queues(queue_set *set) {
     for (int role = 0; role < NUM_ROLES; role++) {
         clv_queue *queue = set->queues[role];
@@ -117,30 +228,116 @@ static void finish_queues(queue_set *set) {
     }
 }
 
-static void release_events(const clv_runner *runner, queue_set *set, uint64_t request) {
-    clv_event **events = events_of(runner, set, request);
-    for (uint32_t i = 0; i < set->num_steps; i++) {
-        if (events[i] != NULL) {
-            events[i]->device->vtable->event_release(events[i]);
-            events[i] = NULL;
-        }
+static void release(clv_event **event) {
+    if (*event != NULL) {
+        (*event)->device->vtable->event_release(*event);
+        *event = NULL;
     }
 }
 
+static void release_events(const clv_runner *runner, queue_set *set, uint64_t request) {
+    const size_t first = at_request(runner, set, request);
+    for (size_t i = first; i < first + set->num_steps; i++) {
+        release(&set->events[i]);
+        release(&set->gates[i]);
+        release(&set->arrivals[i]);
+    }
+}
+
+/* Once it says that it is through, the request may end, and the slot be another's. */
 static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     queue_set *set = runner->state;
-    release_events(runner, set, slot->number); /* of the request that had the slot before */
+    const uint32_t all = all_enqueued(set, slot->number);
+    release_events(runner, set, slot->number); /* of a request that is long gone */
     for (int role = 0; role < NUM_ROLES; role++) {
         set->last[slot->number % runner->executor->depth][role] = NO_STEP;
     }
-    pthread_mutex_lock(&set->lock);
-    clv_status *status = enqueue_all(runner, set, slot);
+    clv_status *status = create_gates(runner, set, slot);
+    clv_signal_set(&set->gated, (uint32_t)slot->number + 1);
+    if (atomic_exchange(&set->needs_finish, false)) {
+        finish_queues(set);
+    }
+    if (status == NULL) {
+        status = enqueue_all(runner, set, slot);
+    }
     if (status != NULL) {
         clv_executor_fail(runner->executor, slot, status);
         finish_queues(set);
     }
-    pthread_mutex_unlock(&set->lock);
-    clv_signal_set(&runner->progress, (uint32_t)slot->number + 1);
+    clv_signal_set(&runner->progress, all);
+}
+
+/* --- other units ----------------------------------------------------------------------------- */
+
+/* The event of a step once it is enqueued; NULL: it never was. */
+static clv_event *event_when_there(
+    clv_runner *runner, queue_set *set, uint32_t index, const clv_slot *slot, uint32_t step) {
+    const uint32_t count = enqueued_count(set, slot->number, index + 1);
+    clv_runner_wait(runner, &set->enqueuer->progress, count);
+    return events_of(runner, set, slot->number)[step];
+}
+
+/* A failure is that of the request; opening it again may work where the first time did not. */
+static void open_gate(clv_runner *runner, clv_slot *slot, clv_event *gate) {
+    const clv_device_vtable *v = gate != NULL ? gate->device->vtable : NULL;
+    clv_status *status = v != NULL ? v->gate_open(gate) : NULL;
+    if (status != NULL) {
+        clv_executor_fail(runner->executor, slot, status);
+        clv_status *ignored = v->gate_open(gate);
+        clv_status_destroy(ignored);
+    }
+}
+
+static void wait_and_ignore(clv_event *event) {
+    if (event != NULL) {
+        clv_status *ignored = event->device->vtable->event_wait(event); /* the waiter is told too */
+        clv_status_destroy(ignored);
+    }
+}
+
+/* Until what the device itself must have done before a step has been done. */
+static void await_own(
+    const clv_runner *runner, queue_set *set, uint32_t step, const clv_slot *slot) {
+    wait_list waits;
+    clv_status *status = find_waits(runner, set, step, slot, &waits);
+    const clv_event *gate = set->gates[at_request(runner, set, slot->number) + step];
+    for (uint32_t i = 0; i < waits.count && status == NULL; i++) {
+        if (waits.events[i] != gate) {
+            wait_and_ignore(waits.events[i]);
+        }
+    }
+    clv_status_destroy(status); /* who enqueues it is told as well */
+}
+
+/* What comes in over a slow link is there when the link is through. */
+static void bring_in(
+    clv_runner *runner, queue_set *set, uint32_t index, clv_slot *slot, clv_event *gate) {
+    const uint32_t step = set->order[index];
+    clv_event *event = event_when_there(runner, set, index, slot, step);
+    await_own(runner, set, step, slot);
+    const uint64_t end_ns = clv_executor_book_link(runner->executor, step_at(runner, step));
+    open_gate(runner, slot, gate);
+    wait_and_ignore(event);
+    clv_executor_sleep_until(runner->executor, end_ns);
+    open_gate(runner, slot, set->arrivals[at_request(runner, set, slot->number) + step]);
+}
+
+static void run_carrier(clv_runner *runner, clv_slot *slot) {
+    queue_set *set = runner->state;
+    clv_runner_wait(runner, &set->gated, (uint32_t)slot->number + 1);
+    for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
+        const uint32_t step = set->order[i];
+        clv_event *gate = set->gates[at_request(runner, set, slot->number) + step];
+        if (!has_gate(runner, set, step)) {
+            continue;
+        }
+        clv_runner_await(runner, item_of(runner, step), slot, true);
+        if (is_slow(runner, set, step, UPLOAD)) {
+            bring_in(runner, set, i, slot, gate);
+        } else {
+            open_gate(runner, slot, gate);
+        }
+    }
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
@@ -163,18 +360,71 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
     return NULL;
 }
 
+/* Waits for a step and tells other units of it. */
+static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot *slot) {
+    clv_executor *executor = runner->executor;
+    const clv_step_program *program = executor->program;
+    const uint32_t step = set->order[index], actor = program->actor_of_step[step];
+    const bool leaves_slowly = is_slow(runner, set, step, DOWNLOAD);
+    const bool is_published = item_of(runner, step)->is_published;
+    clv_status *status = NULL;
+    if (!is_published && !leaves_slowly) {
+        return;
+    }
+    clv_event *event = event_when_there(runner, set, index, slot, step);
+    uint64_t end_ns = 0;
+    if (leaves_slowly && event != NULL) {
+        await_own(runner, set, step, slot);
+        end_ns = clv_executor_book_link(executor, step_at(runner, step));
+    }
+    if (event != NULL) {
+        status = event->device->vtable->event_wait(event);
+        clv_executor_sleep_until(executor, end_ns);
+    }
+    if (status != NULL) {
+        clv_executor_fail(executor, slot, status); /* before others go on */
+    }
+    if (is_published) {
+        const uint32_t item = program->item_of_step[step];
+        clv_signal_set(
+            &executor->published[actor].progress,
+            clv_actor_count(&program->actors[actor], slot->number, item + 1));
+    }
+}
+
+/* The command has ended in any case, also where asking failed: nothing may touch the caller's
+ * memory once the request has ended. */
+static clv_status *wait_for_end(clv_event *event) {
+    const clv_device_vtable *v = event->device->vtable;
+    clv_status *status = v->event_wait(event);
+    for (bool has_ended = status == NULL; !has_ended;) {
+        clv_status *ignored = v->event_poll(event, &has_ended);
+        if (!has_ended && ignored != NULL) {
+            has_ended = true; /* a device that answers no question twice in a row is lost */
+        } else if (!has_ended) {
+            clv_status_destroy(v->event_wait(event));
+        }
+        clv_status_destroy(ignored);
+    }
+    return status;
+}
+
 static void run_waiter(clv_runner *runner, clv_slot *slot) {
     queue_set *set = runner->state;
     clv_executor *executor = runner->executor;
     const clv_lowered *lowered = executor->program->lowered;
-    clv_runner_wait(runner, &set->enqueuer->progress, (uint32_t)slot->number + 1);
+    clv_status *status = NULL;
+    for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
+        follow(runner, set, i, slot);
+    }
+    const uint32_t all = all_enqueued(set, slot->number);
+    clv_runner_wait(runner, &set->enqueuer->progress, all);
     runner->now.waited_us = 0; /* the device works from the beginning on */
     const uint32_t *last = set->last[slot->number % executor->depth];
-    clv_status *status = NULL;
     for (int role = 0; role < NUM_ROLES; role++) {
         if (last[role] != NO_STEP) {
             clv_event *event = events_of(runner, set, slot->number)[last[role]];
-            status = clv_status_join(status, event->device->vtable->event_wait(event));
+            status = clv_status_join(status, wait_for_end(event));
         }
     }
     if (status == NULL && slot->spans != NULL && !clv_slot_has_failed(slot)) {
@@ -182,9 +432,7 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
     }
     if (status != NULL) {
         clv_executor_fail(executor, slot, status);
-        pthread_mutex_lock(&set->lock);
-        finish_queues(set);
-        pthread_mutex_unlock(&set->lock);
+        atomic_store(&set->needs_finish, true);
         return;
     }
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
@@ -198,7 +446,8 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
 
 static void deinit(clv_runner *enqueuer) {
     queue_set *set = enqueuer->state;
-    for (uint32_t i = 0; set->events != NULL && i < enqueuer->executor->depth; i++) {
+    const bool has_events = set->events != NULL && set->gates != NULL && set->arrivals != NULL;
+    for (uint32_t i = 0; has_events && i < ring_of(enqueuer); i++) {
         release_events(enqueuer, set, i);
     }
     for (int role = 0; role < NUM_ROLES; role++) {
@@ -207,8 +456,9 @@ static void deinit(clv_runner *enqueuer) {
             queue->device->vtable->queue_destroy(queue);
         }
     }
-    pthread_mutex_destroy(&set->lock);
     clv_free(set->events);
+    clv_free(set->gates);
+    clv_free(set->arrivals);
     clv_free(set->order);
     clv_free(set->last);
     clv_free(set);
@@ -218,11 +468,14 @@ static clv_status *make(clv_executor *executor, queue_set *set, uint32_t unit) {
     const clv_lowered *lowered = executor->program->lowered;
     clv_device *device = executor->prepared->units[unit].devices[0];
     set->num_steps = (uint32_t)lowered->num_steps;
-    set->events =
-        clv_alloc_zeroed((size_t)executor->depth * set->num_steps + 1, sizeof(clv_event *));
+    const size_t count_events = (size_t)ring_of(set->enqueuer) * set->num_steps + 1;
+    set->events = clv_alloc_zeroed(count_events, sizeof(clv_event *));
+    set->gates = clv_alloc_zeroed(count_events, sizeof(clv_event *));
+    set->arrivals = clv_alloc_zeroed(count_events, sizeof(clv_event *));
     set->order = clv_alloc_zeroed((size_t)set->num_steps + 1, sizeof *set->order);
     set->last = clv_alloc_zeroed(executor->depth, sizeof *set->last);
-    if (set->events == NULL || set->order == NULL || set->last == NULL) {
+    if (set->events == NULL || set->gates == NULL || set->arrivals == NULL || set->order == NULL ||
+        set->last == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
     uint32_t count = 0;
@@ -244,16 +497,26 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     if (set == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
-    pthread_mutex_init(&set->lock, NULL);
     set->first_actor = actor;
     set->enqueuer = &runners[0];
-    for (int i = 0; i < 2; i++) {
+    static void (*const runs[CLV_QUEUE_RUNNERS])(clv_runner *, clv_slot *) = {
+        run_enqueuer, run_waiter, run_carrier};
+    for (int i = 0; i < CLV_QUEUE_RUNNERS; i++) {
         runners[i].unit = a->unit;
+        runners[i].spin_ns = executor->options.is_crowded ? CLV_CROWDED_SPIN_NS : CLV_QUEUE_SPIN_NS;
         runners[i].actor = actor;
         runners[i].state = set;
-        runners[i].run = i == 0 ? run_enqueuer : run_waiter;
-        runners[i].is_last = i == 1;
+        runners[i].run = runs[i];
+        runners[i].is_last = i != 0;
+        runners[i].has_stats = i == 1;
     }
     runners[0].deinit = deinit;
-    return make(executor, set, a->unit);
+    CLV_TRY(make(executor, set, a->unit));
+    bool has_gates = false;
+    for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
+        has_gates = has_gates || has_gate(&runners[0], set, set->order[i]);
+    }
+    runners[2].is_idle = !has_gates;
+    runners[2].is_last = has_gates;
+    return NULL;
 }

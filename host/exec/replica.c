@@ -11,53 +11,94 @@ static bool has_queues(const clv_exec_unit *unit) {
     return unit->devices[0]->info.kind != CLV_DEVICE_CORE;
 }
 
-static clv_status *check_unit(const clv_exec_unit *unit) {
-    const clv_unit_limits *limits = &unit->name.limits;
-    if (!isinf(limits->link_per_second) || limits->latency_us != 0 ||
-        (has_queues(unit) && limits->speed != 1)) {
+static bool has_link(const clv_exec_unit *unit) {
+    return !isinf(unit->name.limits.link_per_second) || unit->name.limits.latency_us != 0;
+}
+
+/* Which memory each unit is on, and how that is reached. */
+typedef struct places {
+    clv_join_unit *units; /* [num_units] */
+    uint32_t *memory_of_unit;
+    uint32_t *first_unit; /* [num_memories] */
+    uint32_t num_memories;
+    uint32_t home; /* the memory of the session's first unit, or one more than there are */
+} places;
+
+static clv_status *check_unit(const clv_replica_options *options, uint32_t unit) {
+    if (unit >= options->num_units) {
         return CLV_ERROR(
-            UNSUPPORTED, "%s: %s cannot be limited yet", unit->name.text,
-            has_queues(unit) && limits->speed != 1 ? "the speed of a device with queues"
-                                                   : "a link");
+            MALFORMED, "the plan names unit %u, there are %u", unit, options->num_units);
+    }
+    if (has_queues(&options->units[unit]) && options->units[unit].name.limits.speed != 1) {
+        return CLV_ERROR(
+            UNSUPPORTED, "%s: the speed of a device with queues cannot be limited yet",
+            options->units[unit].name.text);
     }
     return NULL;
 }
 
-/* Cores share the host's memory; a device with queues has its own. */
-static clv_status *check_units(const clv_replica_options *options, uint32_t *out_home) {
+static bool is_apart(const clv_exec_unit *unit) {
+    return has_queues(unit) || has_link(unit);
+}
+
+static void add_place(places *p, const clv_replica_options *options, uint32_t unit) {
+    const clv_exec_unit *u = &options->units[unit];
+    clv_join_unit *place = &p->units[unit];
+    place->has_queues = has_queues(u);
+    place->has_link = has_link(u);
+    for (uint32_t m = 0; m < p->num_memories && !is_apart(u); m++) {
+        if (!is_apart(&options->units[p->first_unit[m]])) {
+            place->memory = m;
+        }
+    }
+    if (place->memory == CLV_NO_INDEX) {
+        place->memory = p->num_memories;
+        p->first_unit[p->num_memories++] = unit;
+    }
+    p->memory_of_unit[unit] = place->memory;
+}
+
+/* The memory that the session's first unit is on, whether or not it has a part in this. */
+static uint32_t find_home(const places *p, const clv_replica_options *options) {
+    const clv_exec_unit *first = &options->units[0];
+    for (uint32_t m = 0; m < p->num_memories; m++) {
+        const uint32_t unit = p->first_unit[m];
+        if (unit == 0 || (!is_apart(first) && !is_apart(&options->units[unit]))) {
+            return m;
+        }
+    }
+    return p->num_memories;
+}
+
+static clv_status *find_places(places *p, const clv_replica_options *options) {
     const clv_group *group = options->group;
-    *out_home = group->num_pieces > 0 ? group->pieces[0].unit : 0;
-    for (uint32_t i = 0; i < group->num_pieces; i++) {
-        const uint32_t unit = group->pieces[i].unit;
-        if (unit >= options->num_units) {
-            return CLV_ERROR(
-                MALFORMED, "the plan names unit %u, there are %u", unit, options->num_units);
-        }
-        CLV_TRY(check_unit(&options->units[unit]));
-        if (unit != *out_home &&
-            (has_queues(&options->units[unit]) || has_queues(&options->units[*out_home]))) {
-            return CLV_ERROR(
-                UNSUPPORTED, "%s and %s cannot work on one request yet: they share no memory",
-                options->units[*out_home].name.text, options->units[unit].name.text);
-        }
-    }
-    return NULL;
-}
-
-static clv_status *make_pieces(clv_replica *r, const clv_replica_options *options) {
-    uint32_t *memory_of_unit = clv_alloc_zeroed(options->num_units, sizeof *memory_of_unit);
-    if (memory_of_unit == NULL) {
+    const size_t count = (size_t)options->num_units + 1;
+    p->units = clv_alloc_zeroed(count, sizeof *p->units);
+    p->memory_of_unit = clv_alloc_zeroed(count, sizeof *p->memory_of_unit);
+    p->first_unit = clv_alloc_zeroed(count, sizeof *p->first_unit);
+    if (p->units == NULL || p->memory_of_unit == NULL || p->first_unit == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
-    const clv_pieces_request request = {
-        .graph = options->graph,
-        .group = options->group,
-        .memory_of_unit = memory_of_unit,
-        .num_memories = 1,
-    };
-    clv_status *status = clv_pieces_create(&request, &r->pieces);
-    clv_free(memory_of_unit);
-    return status;
+    for (uint32_t i = 0; i < options->num_units; i++) {
+        p->units[i].memory = CLV_NO_INDEX;
+    }
+    for (uint32_t i = 0; i < group->num_pieces; i++) {
+        CLV_TRY(check_unit(options, group->pieces[i].unit));
+        if (p->units[group->pieces[i].unit].memory == CLV_NO_INDEX) {
+            add_place(p, options, group->pieces[i].unit);
+        }
+    }
+    if (p->num_memories == 0) {
+        add_place(p, options, 0);
+    }
+    p->home = find_home(p, options);
+    return NULL;
+}
+
+static void drop_places(places *p) {
+    clv_free(p->units);
+    clv_free(p->memory_of_unit);
+    clv_free(p->first_unit);
 }
 
 static bool has_splits(const clv_replica_options *options) {
@@ -69,9 +110,41 @@ static bool has_splits(const clv_replica_options *options) {
     return false;
 }
 
-static clv_status *lower(clv_replica *r, const clv_replica_options *options, uint32_t home) {
-    const clv_exec_unit *unit = &options->units[home];
+/* How each move is made. */
+static clv_channel *make_channels(const clv_replica *r, const places *p) {
+    clv_channel *channels = clv_alloc_zeroed(r->pieces.num_moves + 1, sizeof *channels);
+    for (size_t i = 0; i < r->pieces.num_moves && channels != NULL; i++) {
+        channels[i] = clv_channel_of(&r->pieces.moves[i], p->units);
+    }
+    return channels;
+}
+
+/* What lowering has to know of the ports of a memory's graph. */
+static clv_lower_port *make_ports(
+    const clv_replica *r, const clv_channel *channels, const clv_port *ports, size_t count,
+    bool are_inputs) {
+    clv_lower_port *out = clv_alloc_zeroed(count + 1, sizeof *out);
+    for (size_t i = 0; i < count && out != NULL; i++) {
+        const clv_piece_move *move = ports[i].is_move ? &r->pieces.moves[ports[i].index] : NULL;
+        if (move != NULL) {
+            out[i] = (clv_lower_port){
+                .is_move = true,
+                .is_early = !are_inputs && channels[ports[i].index].is_staged,
+                .sequence = move->sequence,
+                .unit = are_inputs ? move->to_unit : move->from_unit,
+                .stage = are_inputs ? move->from_stage : move->to_stage,
+            };
+        }
+    }
+    return out;
+}
+
+static clv_status *lower_memory(
+    clv_replica *r, const clv_replica_options *options, const places *p,
+    const clv_channel *channels, uint32_t memory) {
+    const clv_exec_unit *unit = &options->units[p->first_unit[memory]];
     const clv_device_info *info = &unit->devices[0]->info;
+    const clv_piece_graph *g = &r->pieces.memories[memory];
     const clv_variant **whole_variants = NULL;
     clv_known_times times = {.find = NULL};
     if (options->times != NULL) {
@@ -79,25 +152,61 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, uin
         times.info = info;
         times.num_devices = unit->num_devices;
     }
+    clv_lower_port *inputs = make_ports(r, channels, g->inputs, g->num_inputs, true);
+    clv_lower_port *outputs = make_ports(r, channels, g->outputs, g->num_outputs, false);
     clv_lower_options lower_options = {
         .traits = clv_exec_unit_traits(unit),
         .max_block_bytes = info->max_alloc_bytes,
         .max_items = info->max_items,
         .keep_all = options->keep_all,
-        .places = r->pieces.memories[0].nodes,
-        .default_unit = home,
+        .places = g->nodes,
+        .inputs = inputs,
+        .outputs = outputs,
+        .default_unit = p->first_unit[memory],
         .depth = options->depth,
         .whole_variants = options->wanted,
         .times = options->times != NULL ? &times : NULL,
     };
-    if (options->wanted == NULL && has_splits(options)) {
+    clv_status *status = inputs != NULL && outputs != NULL
+                             ? NULL
+                             : CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    if (status == NULL && options->wanted == NULL && has_splits(options)) {
         /* so that pieces compute what the whole would */
-        CLV_TRY(clv_lower_choose(
-            options->graph, &lower_options.traits, lower_options.times, &whole_variants));
+        status = clv_lower_choose(
+            options->graph, &lower_options.traits, lower_options.times, &whole_variants);
         lower_options.whole_variants = whole_variants;
     }
-    clv_status *status = clv_lower(r->pieces.memories[0].graph, &lower_options, &r->lowered);
+    if (status == NULL) {
+        status = clv_lower(g->graph, &lower_options, &r->parts[memory]);
+    }
     clv_free(whole_variants);
+    clv_free(inputs);
+    clv_free(outputs);
+    return status;
+}
+
+static clv_status *lower(clv_replica *r, const clv_replica_options *options, const places *p) {
+    clv_channel *channels = make_channels(r, p);
+    r->parts = clv_alloc_zeroed(p->num_memories, sizeof *r->parts);
+    clv_status *status = channels != NULL && r->parts != NULL
+                             ? NULL
+                             : CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    for (uint32_t m = 0; m < p->num_memories && status == NULL; m++) {
+        status = lower_memory(r, options, p, channels, m);
+    }
+    if (status == NULL) {
+        const clv_join_request request = {
+            .pieces = &r->pieces,
+            .parts = r->parts,
+            .channels = channels,
+            .units = p->units,
+            .num_units = options->num_units,
+            .home = p->home,
+            .depth = options->depth,
+        };
+        status = clv_lower_join(&request, &r->joined);
+    }
+    clv_free(channels);
     return status;
 }
 
@@ -112,7 +221,7 @@ static clv_status *make_program(clv_replica *r, const clv_replica_options *optio
         units[i].has_queues = units[i].num_lanes != 0 && has_queues(&options->units[i]);
     }
     clv_status *status = clv_step_program_create(
-        &r->lowered, units, options->num_units, options->depth, &r->program);
+        &r->joined.all, units, options->num_units, options->depth, &r->program);
     clv_free(units);
     if (status == NULL) {
         status = clv_step_program_verify(&r->program);
@@ -121,21 +230,31 @@ static clv_status *make_program(clv_replica *r, const clv_replica_options *optio
 }
 
 static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *options) {
-    uint32_t home;
-    CLV_TRY(check_units(options, &home));
-    CLV_TRY(make_pieces(r, options));
-    return lower(r, options, home);
+    places p = {.num_memories = 0};
+    clv_status *status = find_places(&p, options);
+    if (status == NULL) {
+        const clv_pieces_request request = {
+            .graph = options->graph,
+            .group = options->group,
+            .memory_of_unit = p.memory_of_unit,
+            .num_memories = p.num_memories,
+        };
+        status = clv_pieces_create(&request, &r->pieces);
+    }
+    if (status == NULL) {
+        status = lower(r, options, &p);
+    }
+    drop_places(&p);
+    return status;
 }
 
 static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     CLV_TRY(lower_pieces(r, options));
-    CLV_TRY(clv_prepare(&r->lowered, options->units, options->num_units, &r->prepared));
+    CLV_TRY(clv_prepare(&r->joined, options->units, options->num_units, &r->prepared));
     CLV_TRY(make_program(r, options));
     const clv_executor_options executor_options = {
         .prepared = &r->prepared,
         .program = &r->program,
-        .inputs = r->pieces.memories[0].inputs,
-        .outputs = r->pieces.memories[0].outputs,
         .num_inputs = options->graph->num_inputs,
         .num_outputs = options->graph->num_outputs,
         .cancel = options->cancel,
@@ -178,22 +297,28 @@ void clv_replica_deinit(clv_replica *replica) {
     clv_executor_destroy(replica->executor);
     clv_step_program_deinit(&replica->program);
     clv_prepared_deinit(&replica->prepared);
-    clv_lowered_deinit(&replica->lowered);
+    clv_joined_deinit(&replica->joined);
+    for (uint32_t m = 0; replica->parts != NULL && m < replica->pieces.num_memories; m++) {
+        clv_lowered_deinit(&replica->parts[m]);
+    }
+    clv_free(replica->parts);
     clv_pieces_deinit(&replica->pieces);
     *replica = (clv_replica){.graph = NULL};
 }
 
 /* --- after a request ------------------------------------------------------------------------- */
 
-clv_status *clv_replica_check_errors(const clv_replica *replica, uint64_t request) {
-    const clv_lowered *lowered = &replica->lowered;
+static clv_status *check_memory_errors(
+    const clv_replica *replica, uint32_t memory, uint64_t request) {
+    const clv_lowered *lowered = &replica->parts[memory];
     const clv_graph *graph = lowered->graph;
     const size_t bytes = lowered->num_error_words * sizeof(uint32_t);
     if (bytes == 0) {
         return NULL;
     }
     uint64_t offset;
-    clv_buffer *buffer = clv_prepared_place(&replica->prepared, 0, request, &offset);
+    clv_buffer *buffer = clv_prepared_place(
+        &replica->prepared, replica->joined.first_storage[memory], request, &offset);
     uint32_t *words = clv_alloc_zeroed(1, bytes);
     if (words == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for the error words");
@@ -201,7 +326,8 @@ clv_status *clv_replica_check_errors(const clv_replica *replica, uint64_t reques
     clv_status *status = clv_buffer_move(buffer, offset, bytes, words, false);
     for (size_t i = 0; i < graph->num_nodes && status == NULL; i++) {
         const uint32_t word = lowered->choices[i].error_word;
-        const clv_node *node = &replica->graph->nodes[replica->pieces.memories[0].nodes[i].origin];
+        const clv_node_id origin = replica->pieces.memories[memory].nodes[i].origin;
+        const clv_node *node = &replica->graph->nodes[origin];
         if (word != UINT32_MAX && words[word] != 0) {
             status = CLV_ERROR(
                 MALFORMED, "%s '%s': %s", node->op_type, node->name,
@@ -216,17 +342,18 @@ clv_status *clv_replica_check_errors(const clv_replica *replica, uint64_t reques
     return status;
 }
 
-clv_status *clv_replica_add_times(
-    const clv_replica *replica, const clv_item_span *spans, double *node_us) {
-    const clv_step_program *program = &replica->program;
-    const clv_piece_graph *pieces = &replica->pieces.memories[0];
-    double *piece_us = clv_alloc_zeroed(pieces->graph->num_nodes + 1, sizeof *piece_us);
-    double *slowest_us = clv_alloc_zeroed(replica->graph->num_nodes + 1, sizeof *slowest_us);
+clv_status *clv_replica_check_errors(const clv_replica *replica, uint64_t request) {
     clv_status *status = NULL;
-    if (piece_us == NULL || slowest_us == NULL) {
-        status = CLV_ERROR(NO_MEMORY, "out of host memory for times");
-        goto done;
+    for (uint32_t m = 0; m < replica->pieces.num_memories; m++) {
+        status = clv_status_join(status, check_memory_errors(replica, m, request));
     }
+    return status;
+}
+
+/* Adds the time of every step to its node's, of one memory. */
+static void add_piece_times(
+    const clv_replica *replica, const clv_item_span *spans, uint32_t memory, double *piece_us) {
+    const clv_step_program *program = &replica->program;
     for (size_t i = 0; i < program->lowered->num_steps; i++) {
         const clv_step *step = &program->lowered->steps[i];
         const uint32_t actor = program->actor_of_step[i];
@@ -239,19 +366,33 @@ clv_status *clv_replica_add_times(
                 end = span->end_ns > end ? span->end_ns : end;
             }
         }
-        if (step->kind == CLV_STEP_LAUNCH && end > begin) {
+        if (step->kind == CLV_STEP_LAUNCH && step->memory == memory && end > begin) {
             piece_us[step->index] += (double)(end - begin) * 1e-3;
         }
     }
-    for (size_t i = 0; i < pieces->graph->num_nodes; i++) {
-        double *us = &slowest_us[pieces->nodes[i].origin];
-        *us = piece_us[i] > *us && !pieces->nodes[i].is_join ? piece_us[i] : *us;
+}
+
+clv_status *clv_replica_add_times(
+    const clv_replica *replica, const clv_item_span *spans, double *node_us) {
+    double *slowest_us = clv_alloc_zeroed(replica->graph->num_nodes + 1, sizeof *slowest_us);
+    clv_status *status = slowest_us != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory");
+    for (uint32_t m = 0; m < replica->pieces.num_memories && status == NULL; m++) {
+        const clv_piece_graph *pieces = &replica->pieces.memories[m];
+        double *piece_us = clv_alloc_zeroed(pieces->graph->num_nodes + 1, sizeof *piece_us);
+        if (piece_us == NULL) {
+            status = CLV_ERROR(NO_MEMORY, "out of host memory for times");
+            break;
+        }
+        add_piece_times(replica, spans, m, piece_us);
+        for (size_t i = 0; i < pieces->graph->num_nodes; i++) {
+            double *us = &slowest_us[pieces->nodes[i].origin];
+            *us = piece_us[i] > *us && !pieces->nodes[i].is_join ? piece_us[i] : *us;
+        }
+        clv_free(piece_us);
     }
-    for (size_t i = 0; i < replica->graph->num_nodes; i++) {
+    for (size_t i = 0; i < replica->graph->num_nodes && status == NULL; i++) {
         node_us[i] += slowest_us[i];
     }
-done:
-    clv_free(piece_us);
     clv_free(slowest_us);
     return status;
 }
@@ -261,8 +402,8 @@ done:
 bool clv_replica_has_tensor(const clv_replica *replica, clv_tensor_id tensor) {
     const clv_made *made = &replica->pieces.made[tensor];
     for (uint32_t i = 0; i < made->count; i++) {
-        const clv_tensor_id id = replica->pieces.sources[made->first + i].id;
-        if (replica->lowered.tensor_storage[id] == CLV_NO_STORAGE) {
+        const clv_source *source = &replica->pieces.sources[made->first + i];
+        if (replica->parts[source->memory].tensor_storage[source->id] == CLV_NO_STORAGE) {
             return false;
         }
     }
@@ -270,16 +411,18 @@ bool clv_replica_has_tensor(const clv_replica *replica, clv_tensor_id tensor) {
 }
 
 /* A tensor of the lowered graph, plain, however it lies in memory. */
-static clv_status *read_lowered(const clv_replica *r, clv_tensor_id tensor, void *out_plain) {
-    const clv_lowered *lowered = &r->lowered;
+static clv_status *read_lowered(const clv_replica *r, const clv_source *source, void *out_plain) {
+    const clv_lowered *lowered = &r->parts[source->memory];
+    const clv_tensor_id tensor = source->id;
+    const uint32_t storage =
+        r->joined.first_storage[source->memory] + lowered->tensor_storage[tensor];
     const clv_tensor *t = &lowered->graph->tensors[tensor];
     const clv_tensor *root = &lowered->graph->tensors[lowered->tensor_root[tensor]];
     const clv_layout *layout = &lowered->tensor_layout[tensor];
     const size_t bytes = clv_view_bytes(t->dtype, &t->shape);
     const size_t skip = (size_t)lowered->tensor_first[tensor] * clv_dtype_bytes(t->dtype);
     uint64_t offset;
-    clv_buffer *buffer =
-        clv_prepared_place(&r->prepared, lowered->tensor_storage[tensor], r->last_number, &offset);
+    clv_buffer *buffer = clv_prepared_place(&r->prepared, storage, r->last_number, &offset);
     if (!clv_layout_is_blocked(layout)) {
         return clv_buffer_move(buffer, offset + skip, bytes, out_plain, false);
     }
@@ -304,7 +447,7 @@ clv_status *clv_replica_read_tensor(
     const clv_made *made = &replica->pieces.made[tensor];
     const clv_source *sources = &replica->pieces.sources[made->first];
     if (made->count == 1) {
-        return read_lowered(replica, sources[0].id, out_plain);
+        return read_lowered(replica, &sources[0], out_plain);
     }
     const size_t inner = (size_t)clv_shape_product(&t->shape, made->axis + 1, t->shape.rank) *
                          clv_dtype_bytes(t->dtype);
@@ -314,7 +457,7 @@ clv_status *clv_replica_read_tensor(
         const size_t run = (size_t)(sources[i].end - sources[i].begin) * inner;
         char *piece = clv_alloc(outer * run + 1);
         clv_status *status = piece != NULL
-                                 ? read_lowered(replica, sources[i].id, piece)
+                                 ? read_lowered(replica, &sources[i], piece)
                                  : CLV_ERROR(NO_MEMORY, "out of host memory for '%s'", t->name);
         for (size_t k = 0; k < outer && status == NULL; k++) {
             char *to = (char *)out_plain + k * row + (size_t)sources[i].begin * inner;

@@ -1,4 +1,9 @@
-/* A group of a plan made ready: its graph in pieces, lowered, on its devices, with an executor. */
+/* A group of a plan made ready: its graph in pieces, lowered for each memory, joined, on its
+ * devices, with an executor.
+ *
+ * Cores share the host's memory. A device with queues has its own, and so has a unit behind a link
+ * that is declared, wherever its bytes are in fact.
+ */
 #ifndef CLV_EXEC_REPLICA_H
 #define CLV_EXEC_REPLICA_H
 
@@ -8,7 +13,8 @@
 typedef struct clv_replica {
     const clv_graph *graph;
     clv_pieces pieces;
-    clv_lowered lowered;
+    clv_lowered *parts; /* [pieces.num_memories] */
+    clv_joined joined;
     clv_prepared prepared;
     clv_step_program program;
     clv_executor *executor;

@@ -92,6 +92,13 @@ static clv_status *finish(
 
 /* --- making it ------------------------------------------------------------------------------- */
 
+/* Threads that compute; those of a driver on this processor count as well. */
+static size_t lanes_of(const clv_exec_unit *unit) {
+    const clv_device_info *info = &unit->devices[0]->info;
+    const bool is_drivers = info->kind != CLV_DEVICE_CORE && info->is_cpu;
+    return is_drivers ? info->compute_units : unit->num_devices;
+}
+
 /* Lanes of all groups; with more of them than processors, spinning keeps the very lane away that is
  * waited for. */
 static bool is_crowded(const clv_session *session, const clv_plan *plan) {
@@ -103,7 +110,7 @@ static bool is_crowded(const clv_session *session, const clv_plan *plan) {
                 is_used = is_used || plan->groups[g].pieces[i].unit == u;
             }
         }
-        num_lanes += is_used ? session->units[u].num_devices : 0;
+        num_lanes += is_used ? lanes_of(&session->units[u]) : 0;
     }
     return num_lanes > (size_t)clv_num_processors();
 }
@@ -188,10 +195,13 @@ static void find_known_outputs(clv_session *session) {
     }
     for (size_t r = 0; r < session->num_replicas; r++) {
         const clv_replica *replica = &session->replicas[r];
-        const clv_piece_graph *g = &replica->pieces.memories[0];
-        for (size_t i = 0; i < g->num_outputs; i++) {
-            if (!g->outputs[i].is_move && replica->lowered.output_data[i] != NULL) {
-                session->output_data[g->outputs[i].index] = replica->lowered.output_data[i];
+        for (uint32_t m = 0; m < replica->pieces.num_memories; m++) {
+            const clv_piece_graph *g = &replica->pieces.memories[m];
+            for (size_t i = 0; i < g->num_outputs; i++) {
+                const void *data = replica->parts[m].output_data[i];
+                if (!g->outputs[i].is_move && data != NULL) {
+                    session->output_data[g->outputs[i].index] = data;
+                }
             }
         }
     }
@@ -477,6 +487,19 @@ void clv_session_reset_times(clv_session *session) {
 }
 
 /* How a node runs: what its pieces have in common, launches of all. */
+static void add_pieces_of(clv_session *session, const clv_replica *replica, uint32_t memory) {
+    const clv_piece_graph *g = &replica->pieces.memories[memory];
+    for (size_t i = 0; i < g->graph->num_nodes; i++) {
+        const clv_choice *choice = &replica->parts[memory].choices[i];
+        clv_node_report *report = &session->node_reports[g->nodes[i].origin];
+        if (!g->nodes[i].is_join) {
+            report->variant = choice->variant != NULL ? choice->variant->name : NULL;
+            report->reason = choice->reason;
+            report->launches += choice->num_launches;
+        }
+    }
+}
+
 static void report_nodes(clv_session *session) {
     const size_t num_nodes = session->graph->num_nodes;
     for (size_t i = 0; i < num_nodes; i++) {
@@ -489,38 +512,51 @@ static void report_nodes(clv_session *session) {
         };
     }
     for (size_t r = 0; r < session->num_replicas; r++) {
-        const clv_replica *replica = &session->replicas[r];
-        const clv_piece_graph *g = &replica->pieces.memories[0];
-        for (size_t i = 0; i < g->graph->num_nodes; i++) {
-            const clv_choice *choice = &replica->lowered.choices[i];
-            clv_node_report *report = &session->node_reports[g->nodes[i].origin];
-            if (!g->nodes[i].is_join) {
-                report->variant = choice->variant != NULL ? choice->variant->name : NULL;
-                report->reason = choice->reason;
-                report->launches += choice->num_launches;
-            }
+        for (uint32_t m = 0; m < session->replicas[r].pieces.num_memories; m++) {
+            add_pieces_of(session, &session->replicas[r], m);
         }
     }
 }
 
 /* Operators of a request that launch something on a unit. */
 static uint64_t count_ops(const clv_replica *replica, uint32_t unit) {
-    const clv_piece_graph *g = &replica->pieces.memories[0];
     uint64_t ops = 0;
-    for (size_t i = 0; i < g->graph->num_nodes; i++) {
-        ops += g->nodes[i].unit == unit && !g->nodes[i].is_join &&
-                       replica->lowered.choices[i].num_launches != 0
-                   ? 1
-                   : 0;
+    for (uint32_t m = 0; m < replica->pieces.num_memories; m++) {
+        const clv_piece_graph *g = &replica->pieces.memories[m];
+        for (size_t i = 0; i < g->graph->num_nodes; i++) {
+            ops += g->nodes[i].unit == unit && !g->nodes[i].is_join &&
+                           replica->parts[m].choices[i].num_launches != 0
+                       ? 1
+                       : 0;
+        }
     }
     return ops;
+}
+
+/* Bytes of a request that a unit sends to others, and is sent. */
+static void add_moved(const clv_replica *replica, uint32_t unit, clv_unit_report *report) {
+    const clv_lowered *all = &replica->joined.all;
+    const uint32_t memory = replica->joined.memory_of_unit[unit];
+    for (size_t i = 0; i < all->num_steps; i++) {
+        const clv_step *step = &all->steps[i];
+        if (step->kind != CLV_STEP_MOVE) {
+            continue;
+        }
+        const clv_piece_move *move = &replica->pieces.moves[step->index];
+        const uint32_t to = all->storages[step->operands[0].storage].memory;
+        const uint32_t from = all->storages[step->operands[1].storage].memory;
+        report->bytes_in +=
+            unit == move->to_unit && to == memory ? step->bytes * replica->ended : 0;
+        report->bytes_out +=
+            unit == move->from_unit && from == memory ? step->bytes * replica->ended : 0;
+    }
 }
 
 static void report_unit(const clv_session *session, uint32_t unit, clv_unit_report *report) {
     *report = (clv_unit_report){.name = session->units[unit].name.text};
     for (size_t r = 0; r < session->num_replicas; r++) {
         const clv_replica *replica = &session->replicas[r];
-        const clv_lowered *lowered = &replica->lowered;
+        const clv_lowered *lowered = &replica->joined.all;
         clv_unit_stats stats = {0};
         clv_executor_stats(replica->executor, unit, &stats);
         report->ops += count_ops(replica, unit) * replica->ended;
@@ -529,6 +565,7 @@ static void report_unit(const clv_session *session, uint32_t unit, clv_unit_repo
         report->waited_us += stats.waited_us;
         report->bytes_in += stats.bytes_in;
         report->bytes_out += stats.bytes_out;
+        add_moved(replica, unit, report);
         if (unit < lowered->num_units) {
             const clv_unit_bytes *bytes = &lowered->unit_bytes[unit];
             report->memory_bytes += clv_unit_bytes_sum(bytes);
@@ -551,7 +588,7 @@ const clv_session_report *clv_session_report_get(clv_session *session) {
         .nodes = session->node_reports,
         .num_nodes = session->graph->num_nodes,
         .requests = session->requests,
-        .steps = session->replicas[0].lowered.num_steps,
+        .steps = session->replicas[0].joined.all.num_steps,
         .depth = clv_session_depth(session),
         .load_us = session->load_us,
         .first_us = session->first_us,

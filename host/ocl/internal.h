@@ -214,6 +214,8 @@ clv_status *clv_ocl_enqueue_copy(
     size_t bytes, clv_event *const *waits, uint32_t num_waits, clv_event **out_event) CLV_CHECKED;
 clv_status *clv_ocl_queue_flush(clv_queue *queue) CLV_CHECKED;
 clv_status *clv_ocl_queue_finish(clv_queue *queue) CLV_CHECKED;
+clv_status *clv_ocl_gate_create(clv_device *device, clv_event **out_gate) CLV_CHECKED;
+clv_status *clv_ocl_gate_open(clv_event *gate) CLV_CHECKED;
 clv_status *clv_ocl_event_wait(clv_event *event) CLV_CHECKED;
 clv_status *clv_ocl_event_poll(clv_event *event, bool *out_done) CLV_CHECKED;
 clv_status *clv_ocl_event_times(clv_event *event, clv_event_times *out_times) CLV_CHECKED;

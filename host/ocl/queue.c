@@ -108,11 +108,26 @@ static cl_int launch(
     return error;
 }
 
+/* What is before a command in its queue, and what it waits for, has ended: locks that are held
+ * while the command runs are held for no longer than that. Failures are told to whoever waits for
+ * it. */
+static void wait_for_others(clv_queue *queue, const command *now) {
+    cl_int error;
+    if (now->num_waits != 0) {
+        CLV_CL(error, clWaitForEvents, now->num_waits, now->waits);
+    }
+    CLV_CL(error, clFinish, raw(queue));
+    (void)error;
+}
+
 /* On PoCL one that is new to the process is as wide as may be, and waited for. */
 static cl_int launch_first(
     clv_queue *queue, clv_ocl_kernel *kernel, size_t global, size_t local, const command *now) {
     const clv_ocl_device *device = clv_ocl_device_of(queue->device);
     const bool may_widen = device->found->is_pocl && device->base.info.max_items != 0;
+    if (may_widen && device->core_lock == NULL) {
+        wait_for_others(queue, now);
+    }
     clv_ocl_module_begin_launch(kernel);
     const bool widens = may_widen && clv_ocl_widen_begin(kernel, (uint32_t)local);
     if (widens) {
@@ -197,6 +212,30 @@ clv_status *clv_ocl_queue_finish(clv_queue *queue) {
     cl_int error;
     CLV_CL(error, clFinish, raw(queue));
     return error != CL_SUCCESS ? CLV_CL_FAILED(&queue->device->info, clFinish, error) : NULL;
+}
+
+clv_status *clv_ocl_gate_create(clv_device *base, clv_event **out_gate) {
+    *out_gate = NULL;
+    clv_ocl_event *gate = clv_alloc_zeroed(1, sizeof *gate);
+    if (gate == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for an event");
+    }
+    gate->base.device = base;
+    cl_int error;
+    CLV_CL_NEW(gate->event, error, clCreateUserEvent, clv_ocl_device_of(base)->context);
+    if (error != CL_SUCCESS) {
+        clv_free(gate);
+        return CLV_CL_FAILED(&base->info, clCreateUserEvent, error);
+    }
+    *out_gate = &gate->base;
+    return NULL;
+}
+
+clv_status *clv_ocl_gate_open(clv_event *gate) {
+    cl_int error;
+    CLV_CL(error, clSetUserEventStatus, ((clv_ocl_event *)gate)->event, CL_COMPLETE);
+    return error != CL_SUCCESS ? CLV_CL_FAILED(&gate->device->info, clSetUserEventStatus, error)
+                               : NULL;
 }
 
 /* CL_COMPLETE, another state, or the negative error that ended the command. */

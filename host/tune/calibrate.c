@@ -42,7 +42,7 @@ static int compare_hashes(const void *a, const void *b) {
 static void add_nodes(
     const clv_replica *replica, const clv_cost_db *db, const clv_hash *keys, double *piece_us,
     clv_unit_costs *costs) {
-    const clv_lowered *lowered = &replica->lowered;
+    const clv_lowered *lowered = &replica->parts[0];
     const clv_piece_node *nodes = replica->pieces.memories[0].nodes;
     for (size_t i = 0; i < lowered->num_steps; i++) {
         const clv_step *step = &lowered->steps[i];
@@ -87,17 +87,17 @@ static void count_steps(
 static clv_status *find(
     const clv_replica *replica, clv_hash unit, const clv_cost_db *db, clv_unit_costs *costs) {
     const size_t num_nodes = replica->graph->num_nodes;
-    clv_hash *keys = clv_alloc_zeroed(replica->lowered.num_steps + 1, sizeof *keys);
+    clv_hash *keys = clv_alloc_zeroed(replica->parts[0].num_steps + 1, sizeof *keys);
     costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
     costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
     costs->variants = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->variants);
-    double *piece_us = clv_alloc_zeroed(replica->lowered.graph->num_nodes + 1, sizeof *piece_us);
+    double *piece_us = clv_alloc_zeroed(replica->parts[0].graph->num_nodes + 1, sizeof *piece_us);
     const bool has_memory = keys != NULL && piece_us != NULL && costs->node_us != NULL &&
                             costs->node_launches != NULL && costs->variants != NULL;
-    clv_status *status = has_memory ? clv_step_keys(unit, &replica->lowered, keys) : no_memory();
+    clv_status *status = has_memory ? clv_step_keys(unit, &replica->parts[0], keys) : no_memory();
     if (status == NULL) {
         add_nodes(replica, db, keys, piece_us, costs);
-        count_steps(&replica->lowered, db, keys, costs);
+        count_steps(&replica->parts[0], db, keys, costs);
     }
     clv_free(piece_us);
     clv_free(keys);
@@ -184,7 +184,7 @@ static clv_status *finish(
     if (status != NULL || !s->is_warm || spans == NULL) {
         return status;
     }
-    for (size_t i = 0; i < replica->lowered.num_steps; i++) {
+    for (size_t i = 0; i < replica->parts[0].num_steps; i++) {
         s->last[i] = span_us(s, i, spans);
     }
     s->has_last = true;
@@ -216,7 +216,7 @@ static clv_status *sampler_init(sampler *s, clv_tune_rig *rig) {
     rig->options.finish = finish;
     rig->options.owner = s;
     CLV_TRY(clv_replica_init(&s->replica, &rig->options));
-    const size_t num_steps = s->replica.lowered.num_steps;
+    const size_t num_steps = s->replica.parts[0].num_steps;
     s->keys = clv_alloc_zeroed(num_steps + 1, sizeof *s->keys);
     s->samples = clv_alloc_zeroed(num_steps + 1, ALL_RUNS * sizeof *s->samples);
     s->last = clv_alloc_zeroed(num_steps + 1, sizeof *s->last);
@@ -225,7 +225,7 @@ static clv_status *sampler_init(sampler *s, clv_tune_rig *rig) {
     }
     CLV_TRY(make_outputs(s->request->graph, &s->outputs));
     return clv_step_keys(
-        clv_unit_key(&unit->devices[0]->info, unit->num_devices), &s->replica.lowered, s->keys);
+        clv_unit_key(&unit->devices[0]->info, unit->num_devices), &s->replica.parts[0], s->keys);
 }
 
 static void sampler_deinit(sampler *s) {
@@ -251,7 +251,7 @@ static void file_run(sampler *s, bool is_disturbed) {
         return;
     }
     const uint32_t at = is_disturbed ? MOST_RUNS + s->num_disturbed++ : s->num_runs++;
-    for (size_t i = 0; i < s->replica.lowered.num_steps; i++) {
+    for (size_t i = 0; i < s->replica.parts[0].num_steps; i++) {
         s->samples[i * ALL_RUNS + at] = s->last[i];
     }
     s->has_last = false;
@@ -298,7 +298,7 @@ static clv_status *run(sampler *s) {
 /* Whether there is something to go by: too few undisturbed runs take the others to them. */
 static bool gather_runs(sampler *s) {
     if (s->num_runs < LEAST_LONG_RUNS && s->num_disturbed != 0) {
-        for (size_t i = 0; i < s->replica.lowered.num_steps; i++) {
+        for (size_t i = 0; i < s->replica.parts[0].num_steps; i++) {
             double *row = s->samples + i * ALL_RUNS;
             memmove(row + s->num_runs, row + MOST_RUNS, s->num_disturbed * sizeof *row);
         }
@@ -338,7 +338,7 @@ static clv_status *put_group(
 }
 
 static clv_status *put_all(sampler *s, uint32_t *num_measured) {
-    const clv_lowered *lowered = &s->replica.lowered;
+    const clv_lowered *lowered = &s->replica.parts[0];
     keyed_step *steps = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *steps);
     double *scratch = clv_alloc_zeroed(lowered->num_steps + 1, ALL_RUNS * sizeof *scratch);
     clv_status *status = steps != NULL && scratch != NULL ? NULL : no_memory();
@@ -363,7 +363,7 @@ static clv_status *put_all(sampler *s, uint32_t *num_measured) {
 
 /* What a node's own launches take together; count 0: it has none. They stand together. */
 static clv_measured_cost own_cost(const sampler *s, size_t first_step) {
-    const clv_lowered *lowered = &s->replica.lowered;
+    const clv_lowered *lowered = &s->replica.parts[0];
     const clv_node_id node = lowered->steps[first_step].index;
     clv_measured_cost sum = {.count = 0};
     for (size_t i = first_step; i < lowered->num_steps; i++) {
@@ -384,7 +384,7 @@ static clv_measured_cost own_cost(const sampler *s, size_t first_step) {
 /* What the variant of a node took, for other nodes that do the same. */
 static clv_status *put_variant(
     sampler *s, clv_hash unit, clv_node_id node, const clv_measured_cost *cost) {
-    const clv_graph *graph = s->replica.lowered.graph;
+    const clv_graph *graph = s->replica.parts[0].graph;
     const clv_traits traits = clv_exec_unit_traits(s->request->unit);
     clv_measured_cost known;
     clv_arena arena;
@@ -393,7 +393,7 @@ static clv_status *put_variant(
     clv_arena_init(&arena, 0);
     clv_status *status = clv_call_from_node(graph, &graph->nodes[node], &arena, &call);
     if (status == NULL) {
-        const clv_variant *variant = s->replica.lowered.choices[node].variant;
+        const clv_variant *variant = s->replica.parts[0].choices[node].variant;
         status = clv_variant_key(unit, &call, variant, &traits, &key);
     }
     if (status == NULL && !clv_cost_db_find(s->request->db, key, &known)) {
@@ -404,7 +404,7 @@ static clv_status *put_variant(
 }
 
 static clv_status *put_variants(sampler *s) {
-    const clv_lowered *lowered = &s->replica.lowered;
+    const clv_lowered *lowered = &s->replica.parts[0];
     const clv_exec_unit *unit = s->request->unit;
     const clv_hash key = clv_unit_key(&unit->devices[0]->info, unit->num_devices);
     for (size_t i = 0; i < lowered->num_steps; i++) {

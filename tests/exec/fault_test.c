@@ -30,7 +30,7 @@ static int on_call(void *context, clv_ocl_call call) {
         plan->failed = call;
         return plan->error;
     }
-    plan->balance += strncmp(name, "clCreate", 8) == 0;
+    plan->balance += strncmp(name, "clCreate", 8) == 0 && call != CLV_OCL_clCreateUserEvent;
     return 0;
 }
 

@@ -1,8 +1,10 @@
-/* Random plans on three cores: operators whole and cut in every way they know, stages, one to four
- * requests in flight, each with its own inputs. Bit by bit what one core computes, unless
- * something is summed across units; then nearly.
+/* Random plans on several units: operators whole and cut in every way they know, stages, one to
+ * four requests in flight, each with its own inputs. On cores, on cores and devices with queues, on
+ * devices alone, behind links that are declared, and, where a second platform is there, on two
+ * platforms at once. Bit by bit what one core computes, unless something is summed across units or
+ * another driver's compiler made the kernels; then nearly.
  *
- *     TEST [SEED [NUM_PLANS]]      a failure prints its seed */
+ *     TEST [SEED [NUM_PLANS [SET]]]      a failure prints its seed */
 #include "host/base/memory.h"
 #include "host/base/threads.h"
 #include "tests/exec/net.h"
@@ -13,11 +15,57 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_OPERANDS = 8, NUM_CORES = 3, NUM_INPUT_SETS = 5 };
+enum { MAX_OPERANDS = 8, NUM_CORES = 3, MAX_UNITS = 4, NUM_INPUT_SETS = 5 };
 
 static clv_rig rig;
 static uint64_t first_seed = 1, num_plans = 40;
-static clv_exec_unit cores[NUM_CORES];
+static int64_t only_set = -1;
+
+/* Units that plans are drawn for. */
+typedef struct unit_set {
+    clv_exec_unit units[MAX_UNITS];
+    uint32_t num_units;
+    bool is_one_driver;
+} unit_set;
+
+/* "core:0", "core:1{link=2G}"; "threaded", "threaded#2": PoCL's first and second device with
+ * queues; "other": the first device of another platform. False where one is not there. */
+static bool open_set(const char *const *names, unit_set *set) {
+    memset(set, 0, sizeof *set);
+    set->is_one_driver = true;
+    for (; names[set->num_units] != NULL; set->num_units++) {
+        const char *name = names[set->num_units];
+        char text[96];
+        const bool is_other = strncmp(name, "other", 5) == 0;
+        int skip = strncmp(name, "threaded#2", 10) == 0 ? 1 : 0;
+        snprintf(text, sizeof text, "%s", name);
+        if (is_other || strncmp(name, "threaded", 8) == 0) {
+            const char *brace = strchr(name, '{');
+            text[0] = '\0';
+            for (size_t i = 0; i < rig.num_entries && text[0] == '\0'; i++) {
+                const clv_unit_entry *e = &rig.entries[i];
+                const bool fits = e->name.kind == CLV_UNIT_CL && e->usable &&
+                                  clv_rig_is_pocl(&rig, e) != is_other;
+                if (fits && skip-- == 0) {
+                    snprintf(text, sizeof text, "%s%s", e->name.text, brace != NULL ? brace : "");
+                }
+            }
+            if (text[0] == '\0') {
+                print_message("no unit '%s' is here: skipped\n", name);
+                return false;
+            }
+        }
+        set->is_one_driver = set->is_one_driver && !is_other;
+        assert_ok(clv_rig_open(&rig, text, true, &set->units[set->num_units]));
+    }
+    return true;
+}
+
+static void close_set(unit_set *set) {
+    for (uint32_t i = 0; i < set->num_units; i++) {
+        clv_rig_close(&set->units[i]);
+    }
+}
 
 /* A graph with several requests and what one core makes of them. */
 typedef struct fixture {
@@ -30,7 +78,9 @@ static void make_fixture(fixture *f, clv_graph *graph) {
     clv_session *session = NULL;
     memset(f, 0, sizeof *f);
     f->graph = graph;
-    assert_ok(clv_session_create(graph, &cores[0], 1, NULL, &session));
+    clv_exec_unit core;
+    assert_ok(clv_rig_open(&rig, "core:0", false, &core));
+    assert_ok(clv_session_create(graph, &core, 1, NULL, &session));
     for (int i = 0; i < NUM_INPUT_SETS; i++) {
         assert_ok(clv_net_inputs(graph, (uint64_t)i + 1, f->inputs[i]));
         assert_ok(clv_net_outputs(graph, f->wanted[i]));
@@ -39,6 +89,7 @@ static void make_fixture(fixture *f, clv_graph *graph) {
             session, f->inputs[i], graph->num_inputs, f->wanted[i], graph->num_outputs));
     }
     clv_session_destroy(session);
+    clv_rig_close(&core);
 }
 
 static void free_fixture(fixture *f) {
@@ -61,14 +112,15 @@ static bool is_close(const clv_mutable_view *got, const clv_mutable_view *wanted
     return worst <= 3e-5 * largest; /* the last operator is tanh of numbers around ten */
 }
 
-static void check(const fixture *f, uint64_t seed, bool exactly) {
+static void check(const fixture *f, const unit_set *set, uint64_t seed, bool exactly) {
     for (int i = 0; i < NUM_INPUT_SETS; i++) {
         for (size_t k = 0; k < f->graph->num_outputs; k++) {
             const clv_mutable_view *got = &f->outputs[i][k], *wanted = &f->wanted[i][k];
             const size_t bytes = clv_view_bytes(got->dtype, &got->shape);
             if (exactly ? memcmp(got->data, wanted->data, bytes) != 0 : !is_close(got, wanted)) {
                 fail_msg(
-                    "seed %d: request %d, output %zu differs%s", (int)seed, i, k,
+                    "seed %d, from %s: request %d, output %zu differs%s", (int)seed,
+                    set->units[0].name.text, i, k,
                     is_close(got, wanted) ? ", in the last bits" : "");
             }
             memset(got->data, 0xee, bytes);
@@ -93,14 +145,16 @@ static void on_done(void *context, clv_status *status) {
 }
 
 /* All requests one after another, then all at once, as far as the depth allows. */
-static void run_plan(fixture *f, uint64_t seed, const clv_random_plan_options *drawn) {
+static void run_plan(
+    fixture *f, const unit_set *set, uint64_t seed, const clv_random_plan_options *drawn) {
     const clv_graph *graph = f->graph;
     clv_plan *plan = NULL;
     clv_session *session = NULL;
     counter c = {0};
+    const bool is_exact = !drawn->allows_sums && set->is_one_driver;
     assert_ok(clv_random_plan(graph, drawn, &plan));
     const clv_session_options options = {.plan = plan, .profile = seed % 3 == 0};
-    clv_status *status = clv_session_create(graph, cores, NUM_CORES, &options, &session);
+    clv_status *status = clv_session_create(graph, set->units, set->num_units, &options, &session);
     if (status != NULL) {
         fail_msg("seed %d: %s", (int)seed, clv_status_message(status));
     }
@@ -109,7 +163,7 @@ static void run_plan(fixture *f, uint64_t seed, const clv_random_plan_options *d
         assert_ok(clv_session_run(
             session, f->inputs[i], graph->num_inputs, f->outputs[i], graph->num_outputs));
     }
-    check(f, seed, !drawn->allows_sums);
+    check(f, set, seed, is_exact);
     for (int i = 0; i < NUM_INPUT_SETS; i++) {
         assert_ok(clv_session_submit(
             session, f->inputs[i], graph->num_inputs, f->outputs[i], graph->num_outputs, on_done,
@@ -117,23 +171,47 @@ static void run_plan(fixture *f, uint64_t seed, const clv_random_plan_options *d
     }
     clv_signal_wait(&c.ended, NUM_INPUT_SETS, 0);
     assert_int_equal(c.num_failed, 0);
-    check(f, seed, !drawn->allows_sums);
+    check(f, set, seed, is_exact);
     clv_session_destroy(session);
 }
+
+static const char *const sets[][MAX_UNITS + 1] = {
+    {"core:0", "core:1", "core:2"},
+    {"core:0", "threaded"},
+    {"threaded", "threaded#2"},
+    {"threaded", "core:1", "core:0"},
+    {"core:0", "core:1{link=2G,latency=20us}"},
+    {"core:2{link=4G}", "core:0{link=2G,latency=5us}", "threaded"},
+    {"core:0", "threaded{link=1G,latency=30us}", "threaded#2"},
+    {"core:0", "other"},
+    {"threaded", "other", "core:1"},
+};
 
 static void run_plans(clv_graph *graph) {
     fixture f;
     make_fixture(&f, graph);
-    for (uint64_t seed = first_seed; seed < first_seed + num_plans; seed++) {
-        const clv_random_plan_options drawn = {
-            .seed = seed,
-            .num_units = NUM_CORES,
-            .depth = 1 + (uint32_t)(seed % 4),
-            .split_share = (double)(seed % 5) * 0.25,
-            .allows_sums = seed % 2 == 0,
-            .is_pipeline = seed % 7 == 0,
-        };
-        run_plan(&f, seed, &drawn);
+    for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
+        unit_set set;
+        const uint64_t count = s == 0 || only_set >= 0 ? num_plans : num_plans / 4;
+        if (only_set >= 0 && (size_t)only_set != s) {
+            continue;
+        }
+        if (!open_set(sets[s], &set)) {
+            close_set(&set);
+            continue;
+        }
+        for (uint64_t seed = first_seed; seed < first_seed + count; seed++) {
+            const clv_random_plan_options drawn = {
+                .seed = seed,
+                .num_units = set.num_units,
+                .depth = 1 + (uint32_t)(seed % 4),
+                .split_share = (double)(seed % 5) * 0.25,
+                .allows_sums = seed % 2 == 0,
+                .is_pipeline = seed % 7 == 0,
+            };
+            run_plan(&f, &set, seed, &drawn);
+        }
+        close_set(&set);
     }
     free_fixture(&f);
 }
@@ -154,12 +232,7 @@ static void test_chain(void **state) {
 
 static int create(void **state) {
     (void)state;
-    clv_status *status = clv_rig_init(&rig, NUM_CORES, 0);
-    for (int i = 0; i < NUM_CORES && status == NULL; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "core:%d", i);
-        status = clv_rig_open(&rig, name, false, &cores[i]);
-    }
+    clv_status *status = clv_rig_init(&rig, NUM_CORES, 2);
     if (status != NULL) {
         print_error("%s\n", clv_status_message(status));
         clv_status_destroy(status);
@@ -170,9 +243,6 @@ static int create(void **state) {
 
 static int destroy(void **state) {
     (void)state;
-    for (int i = 0; i < NUM_CORES; i++) {
-        clv_rig_close(&cores[i]);
-    }
     clv_rig_deinit(&rig);
     return 0;
 }
@@ -184,5 +254,6 @@ int main(int argc, char **argv) {
     };
     first_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : first_seed;
     num_plans = argc > 2 ? strtoull(argv[2], NULL, 10) : num_plans;
+    only_set = argc > 3 ? strtoll(argv[3], NULL, 10) : only_set;
     return cmocka_run_group_tests(tests, create, destroy);
 }

@@ -72,6 +72,16 @@ void clv_rig_close(clv_exec_unit *unit) {
     memset(unit, 0, sizeof *unit);
 }
 
+bool clv_rig_is_pocl(const clv_rig *rig, const clv_unit_entry *entry) {
+    for (size_t i = 0; i < clv_ocl_num_devices(rig->ocl); i++) {
+        const clv_device_info *info = clv_ocl_device_info(rig->ocl, i);
+        if (clv_unit_has_device(&entry->name, info)) {
+            return strcmp(info->platform, "Portable Computing Language") == 0;
+        }
+    }
+    return false;
+}
+
 const char *clv_rig_first(const clv_rig *rig, clv_unit_kind kind) {
     for (size_t i = 0; i < rig->num_entries; i++) {
         if (rig->entries[i].name.kind == kind && rig->entries[i].usable) {

@@ -20,6 +20,7 @@ void clv_rig_deinit(clv_rig *rig);
 clv_status *clv_rig_open(clv_rig *rig, const char *name, bool profiling, clv_exec_unit *out_unit)
     CLV_CHECKED;
 void clv_rig_close(clv_exec_unit *unit);
+bool clv_rig_is_pocl(const clv_rig *rig, const clv_unit_entry *entry);
 /* The name of the first unit of a kind, "" where there is none. */
 const char *clv_rig_first(const clv_rig *rig, clv_unit_kind kind);
 
