@@ -80,8 +80,8 @@ clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double
 double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where);
 /* Periods of groups that run at the same time, each as fast as it can, where units on one memory
  * want more bandwidth than it has: into out_us[num_groups]. 0 where nothing is slowed down, or
- * where it is not told: with units that need one another's results in a circle (sharing.c). Of the
- * groups, depth and latency must be known. */
+ * where it is not told: with tasks split over several memories (sharing.c). Of the groups, depth
+ * and latency must be known. */
 clv_status *clv_evaluate_sharing(
     clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, double *out_us) CLV_CHECKED;
 /* Of one request alone, in the group's order, on links too; a serial group does one thing after

@@ -43,6 +43,8 @@ typedef struct clv_pipe {
     clv_arena arena;
     uint32_t num_atoms, num_sorts, num_tensors, max_stages;
     uint32_t *atom_of_task; /* [num_tasks]; atoms are in topological order */
+    bool *is_back;          /* [num_tasks], folded: on the way back, whose edges order no atoms;
+                               NULL: it is not */
     double *time_us;        /* [num_atoms][num_sorts], launches counted */
     double *weights;        /* [num_atoms] */
     double *least_us;       /* [num_atoms]: on the sort that is fastest for it */
@@ -59,8 +61,20 @@ typedef struct clv_pipe {
     clv_pipe_set set;
 } clv_pipe;
 
-clv_status *clv_pipe_create(const clv_problem *problem, clv_pipe **out_pipe) CLV_CHECKED;
+/* `is_folded`: folded (pipeline_fold.c) if that can be; then is_back is not NULL. */
+clv_status *clv_pipe_create(const clv_problem *problem, bool is_folded, clv_pipe **out_pipe)
+    CLV_CHECKED;
 void clv_pipe_destroy(clv_pipe *pipe);
+
+/* --- folding; pipeline_fold.c --- */
+
+/* Sets is_back where the workload has a way back that is tied to its way there. */
+clv_status *clv_pipe_find_back(clv_pipe *pipe) CLV_CHECKED;
+/* Puts tasks of the way back that nothing ties (`ring` leads to themselves) to the atom that makes
+ * most of what they read, and numbers atoms anew; `number` [num_atoms] is scratch. */
+void clv_pipe_attach_back(clv_pipe *pipe, const uint32_t *ring, uint32_t *number);
+/* Numbers stages of the way back, so that no edge leads to an earlier one. */
+void clv_pipe_number_back(const clv_pipe *pipe, clv_group *group);
 
 /* Atoms come in topological order and leave in the opposite one. */
 void clv_pipe_add(clv_pipe *pipe, uint32_t atom);

@@ -18,6 +18,7 @@ void clv_pipe_destroy(clv_pipe *pipe) {
 
 typedef struct scc {
     const clv_workload *workload;
+    const bool *is_back;         /* of the pipe */
     uint32_t *ring;              /* next task of the same colocation, itself without one */
     uint32_t *index, *low;       /* 0: not seen */
     uint32_t *stack, *path;      /* Tarjan's; the tasks being looked at */
@@ -33,10 +34,16 @@ static uint32_t next_follower(scc *s, uint32_t task) {
         s->output[task] = 1;
         return s->ring[task];
     }
+    if (s->is_back != NULL && s->is_back[task]) {
+        return CLV_NO_TASK;
+    }
     while (s->output[task] - 1 < t->num_outputs) {
         const clv_task_tensor *tensor = &s->workload->tensors[t->outputs[s->output[task] - 1]];
-        if (s->consumer[task] < tensor->num_consumers) {
-            return tensor->consumers[s->consumer[task]++];
+        while (s->consumer[task] < tensor->num_consumers) {
+            uint32_t to = tensor->consumers[s->consumer[task]++];
+            if (s->is_back == NULL || !s->is_back[to]) {
+                return to;
+            }
         }
         s->output[task]++;
         s->consumer[task] = 0;
@@ -148,6 +155,7 @@ static clv_status *make_atoms(clv_pipe *pipe) {
     }
     scc s = {
         .workload = workload,
+        .is_back = pipe->is_back,
         .ring = block,
         .index = block + count,
         .low = block + 2 * count,
@@ -163,6 +171,9 @@ static clv_status *make_atoms(clv_pipe *pipe) {
     pipe->num_atoms = is_any ? s.num_parts : workload->num_tasks;
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         pipe->atom_of_task[i] = is_any ? s.num_parts - 1 - s.part[i] : i;
+    }
+    if (pipe->is_back != NULL) {
+        clv_pipe_attach_back(pipe, s.ring, s.index);
     }
     clv_free(block);
     return NULL;
@@ -363,7 +374,7 @@ static void list_next(clv_pipe *pipe, bool is_counting, csr *next) {
         uint32_t from = pipe->tensors[x].producer;
         for (uint32_t i = 0; from != CLV_NO_INDEX && i < tensor->num_consumers; i++) {
             uint32_t to = pipe->atom_of_task[tensor->consumers[i]];
-            if (to != from) {
+            if (to != from && (pipe->is_back == NULL || !pipe->is_back[tensor->consumers[i]])) {
                 add_to(next, is_counting, from, to);
                 pipe->num_before[to]++;
             }
@@ -482,7 +493,7 @@ static clv_status *add_pinned_units(clv_pipe *pipe) {
     return NULL;
 }
 
-clv_status *clv_pipe_create(const clv_problem *problem, clv_pipe **out_pipe) {
+clv_status *clv_pipe_create(const clv_problem *problem, bool is_folded, clv_pipe **out_pipe) {
     clv_status *status = NULL;
     *out_pipe = NULL;
     clv_pipe *pipe = clv_alloc_zeroed(1, sizeof *pipe);
@@ -492,6 +503,9 @@ clv_status *clv_pipe_create(const clv_problem *problem, clv_pipe **out_pipe) {
     clv_arena_init(&pipe->arena, 0);
     pipe->problem = problem;
     CLV_TRY_DONE(add_pinned_units(pipe));
+    if (is_folded) {
+        CLV_TRY_DONE(clv_pipe_find_back(pipe));
+    }
     CLV_TRY_DONE(make_atoms(pipe));
     CLV_TRY_DONE(make_sorts(pipe));
     CLV_TRY_DONE(make_times(pipe));

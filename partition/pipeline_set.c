@@ -30,7 +30,13 @@ void clv_pipe_add(clv_pipe *pipe, uint32_t atom) {
         const clv_pipe_tensor *tensor = &pipe->tensors[y];
         set->left[y] = tensor->num_readers;
         set->touched += tensor->resident;
-        if (tensor->num_readers > 0) {
+        if (pipe->is_back != NULL && set->seen[y] > 0) { /* its readers are here already */
+            set->left[y] -= set->seen[y];
+            set->in_bytes -= tensor->bytes;
+            set->in_count--;
+            set->touched -= tensor->resident;
+        }
+        if (set->left[y] > 0) {
             set->out_bytes += tensor->bytes;
             set->out_count++;
         } else if (tensor->is_output) {
@@ -45,7 +51,12 @@ void clv_pipe_remove(clv_pipe *pipe, uint32_t atom) {
     for (uint32_t i = pipe->first_out[atom]; i < pipe->first_out[atom + 1]; i++) {
         const clv_pipe_tensor *tensor = &pipe->tensors[pipe->outs[i]];
         set->touched -= tensor->resident;
-        if (tensor->num_readers > 0) {
+        if (pipe->is_back != NULL && set->seen[pipe->outs[i]] > 0) {
+            set->in_bytes += tensor->bytes;
+            set->in_count++;
+            set->touched += tensor->resident;
+        }
+        if (set->left[pipe->outs[i]] > 0) {
             set->out_bytes -= tensor->bytes;
             set->out_count--;
         } else if (tensor->is_output) {
@@ -102,6 +113,9 @@ double clv_pipe_least_load(const clv_pipe *pipe, uint32_t sort_index, double com
     const clv_pipe_set *set = &pipe->set;
     double count = set->in_count + (sort->is_home ? 0 : set->home_in_count);
     double bytes = set->in_bytes + (sort->is_home ? 0 : set->home_in_bytes);
+    if (pipe->is_back != NULL) { /* what is received may come to be made here */
+        return compute_us;
+    }
     double in_us = count * sort->in_latency_us + bytes * sort->in_us_per_byte;
     return sort->overlaps ? fmax(compute_us, in_us) : compute_us + in_us;
 }

@@ -32,6 +32,7 @@ typedef struct clv_group {
      * index. */
     uint32_t *order;
     bool is_serial;               /* one task or transfer at a time */
+    bool is_folded;               /* a unit has several stages: parts of the way there and back */
     double share;                 /* of the requests; groups' shares add up to 1 */
     uint32_t depth;               /* requests in flight in it */
     double bound_us;              /* its most loaded unit, link or memory, a request */

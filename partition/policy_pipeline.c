@@ -546,7 +546,7 @@ static clv_status *can_cut(const clv_problem *problem, bool *out_can) {
     clv_pipe *pipe;
     clv_pipe_cut cut = {0};
     *out_can = false;
-    clv_status *status = clv_pipe_create(problem, &pipe);
+    clv_status *status = clv_pipe_create(problem, false, &pipe);
     if (status == NULL) {
         status = clv_pipe_cut_init(pipe, &cut);
     }
@@ -664,28 +664,71 @@ done:
     return status;
 }
 
+/* One pipe; *out_load_us is INFINITY where it has no cut. */
+static clv_status *cut_pipe(clv_pipe *pipe, clv_draft *out_draft, double *out_load_us) {
+    search s;
+    bool is_best;
+    CLV_TRY(cut_and_check(pipe, &s, out_draft, out_load_us, &is_best));
+    bool is_whole = !is_best && is_small(pipe);
+    if (is_whole) {
+        CLV_TRY(search_whole(pipe, *out_load_us, out_draft));
+    }
+    if (isinf(*out_load_us) && out_draft->groups == NULL) {
+        return NULL;
+    }
+    CLV_TRY(true_load(pipe->problem, out_draft, out_load_us));
+    return describe(pipe, &s, is_best, is_whole, out_draft);
+}
+
+/* Where the graph goes there and back again, a folded cut if that is better than *draft. */
+static clv_status *try_folded(const clv_problem *problem, clv_draft *draft, double load_us) {
+    clv_pipe *pipe;
+    clv_draft folded = {0};
+    double folded_us = (double)INFINITY;
+    clv_status *status = clv_pipe_create(problem, true, &pipe);
+    if (clv_status_code(status) == CLV_UNSUPPORTED || clv_status_code(status) == CLV_USAGE) {
+        clv_status_destroy(status);
+        return NULL;
+    }
+    CLV_TRY(status);
+    if (pipe->is_back != NULL) {
+        CLV_TRY_DONE(cut_pipe(pipe, &folded, &folded_us));
+    }
+    if (folded_us < load_us) {
+        clv_pipe_number_back(pipe, folded.groups);
+        folded.method = clv_arena_printf(
+            problem->arena, "%s; each unit with a part of the way there and of the way back",
+            folded.method);
+        status = folded.method != NULL ? NULL : NO_MEMORY_HERE();
+        *draft = folded;
+    }
+done:
+    clv_pipe_destroy(pipe);
+    return status;
+}
+
 clv_status *clv_policy_make_pipeline(const clv_problem *problem, clv_draft *out_draft) {
     clv_pipe *pipe;
-    clv_status *status = NULL;
-    search s;
-    double load_us, before_us;
-    bool is_best;
+    double load_us = (double)INFINITY;
     if (problem->costs->machine->bespoke != CLV_BESPOKE_NO) {
         return deal_out(problem, out_draft);
     }
-    CLV_TRY(clv_pipe_create(problem, &pipe));
-    CLV_TRY_DONE(cut_and_check(pipe, &s, out_draft, &load_us, &is_best));
-    before_us = load_us;
-    bool is_whole = !is_best && is_small(pipe);
-    if (is_whole) {
-        CLV_TRY_DONE(search_whole(pipe, load_us, out_draft));
+    *out_draft = (clv_draft){0};
+    clv_status *refusal = clv_pipe_create(problem, false, &pipe);
+    if (refusal == NULL) {
+        refusal = cut_pipe(pipe, out_draft, &load_us);
     }
-    if (isinf(before_us) && out_draft->groups == NULL) {
-        status = refuse(pipe);
-        goto done;
+    if (refusal == NULL && out_draft->groups == NULL) {
+        refusal = refuse(pipe);
     }
-    CLV_TRY_DONE(describe(pipe, &s, is_best, is_whole, out_draft));
-done:
     clv_pipe_destroy(pipe);
+    if (clv_status_code(refusal) == CLV_NO_MEMORY && out_draft->groups != NULL) {
+        return refusal;
+    }
+    clv_status *status = try_folded(problem, out_draft, load_us);
+    if (status == NULL && out_draft->groups == NULL) {
+        return refusal;
+    }
+    clv_status_destroy(refusal);
     return status;
 }

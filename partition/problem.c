@@ -48,7 +48,8 @@ clv_status *clv_draft_from_units(
 
 /* --- scores --- */
 
-/* Little's law: requests in flight that keep the most loaded resource busy. */
+/* Little's law: requests in flight that keep the most loaded resource busy. One more where units
+ * have several stages, as requests then wait for one another at the second. */
 static uint32_t wanted_depth(const clv_problem *problem, const clv_group *group) {
     if (problem->request->depth > 0) {
         return problem->request->depth;
@@ -56,7 +57,7 @@ static uint32_t wanted_depth(const clv_problem *problem, const clv_group *group)
     if (group->num_stages < 2 || problem->objective == CLV_LATENCY || group->bound_us <= 0) {
         return 1;
     }
-    double depth = ceil(group->latency_us / group->bound_us - 1e-9);
+    double depth = ceil(group->latency_us / group->bound_us - 1e-9) + (group->is_folded ? 1 : 0);
     return (uint32_t)fmin(fmax(depth, 1), 2.0 * group->num_stages);
 }
 

@@ -167,6 +167,33 @@ static clv_status *add_launches(sharing *s, const clv_group *group, crowd *c, ui
     return NULL;
 }
 
+/* Whether actors come after one another in a circle: some are left when those that nothing is
+ * before have gone, and those after them, ... */
+static bool is_circle(const crowd *c, uint32_t *num_before) {
+    uint32_t count = c->num_actors, num_gone = 0;
+    for (uint32_t a = 0; a < count; a++) {
+        num_before[a] = 0;
+        for (uint32_t b = 0; b < count; b++) {
+            num_before[a] += c->comes_after[(size_t)a * count + b];
+        }
+    }
+    for (bool has_changed = true; has_changed;) {
+        has_changed = false;
+        for (uint32_t b = 0; b < count; b++) {
+            if (num_before[b] != 0) {
+                continue;
+            }
+            num_before[b] = NONE;
+            num_gone++;
+            has_changed = true;
+            for (uint32_t a = 0; a < count; a++) {
+                num_before[a] -= c->comes_after[(size_t)a * count + b];
+            }
+        }
+    }
+    return num_gone < count;
+}
+
 /* Which actors of the group read what others write. */
 static clv_status *find_order(sharing *s, const clv_group *group, crowd *c) {
     const clv_workload *workload = s->ev->costs->workload;
@@ -187,6 +214,9 @@ static clv_status *find_order(sharing *s, const clv_group *group, crowd *c) {
             uint32_t b = s->actor_of_unit[group->pieces[from->first_piece].unit];
             c->comes_after[(size_t)a * count + b] = a != b;
         }
+    }
+    if (is_circle(c, s->first_task)) { /* then none waits for another, only for the depth */
+        memset(c->comes_after, 0, (size_t)count * count * sizeof *c->comes_after);
     }
     return NULL;
 }
@@ -411,8 +441,7 @@ static bool is_measured(const sharing *s) {
     return true;
 }
 
-/* Stops early where stages wait for one another in a circle, which is not for this clock, or some
- * groups are so much faster than others that it takes too long. */
+/* Stops early where some groups are so much faster than others that it takes too long. */
 static void run(sharing *s) {
     uint64_t steps = MOST_WORK / s->num_actors;
     uint64_t wanted = (WARM_UP + MEASURED + 8) * (uint64_t)s->num_launches;
