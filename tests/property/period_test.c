@@ -18,10 +18,10 @@
 enum { MAX_TASKS = 10, MAX_UNITS = 4, LONG = 384 };
 /* How far the period may be from what a long run delivers, the plan's from the clock's, and a run
  * with more in flight behind one with fewer. Where a transfer occupies two units neither of them
- * overlaps, one has to wait for what the other is at, which no load counts; so do the parts of a
- * folded pipeline on one unit. Where units share a memory, stages that run ahead draw bandwidth
- * that the slowest one could do with. */
-static const double delivered = 0.02, near = 0.04, near_with_two = 0.4, near_folded = 0.15,
+ * overlaps, one has to wait for what the other is at, which no load counts. So do the parts of a
+ * folded pipeline on one unit; on one memory it is not told either which of them meet. Where units
+ * share a memory, stages that run ahead draw bandwidth that the slowest one could do with. */
+static const double delivered = 0.02, near = 0.04, near_with_two = 0.4, near_folded = 0.25,
                     behind = 0.002, behind_with_these = 0.15;
 
 typedef struct scene {
