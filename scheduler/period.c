@@ -180,6 +180,9 @@ static clv_status *double_runs(finder *f) {
     double wanted = fmax(FEWEST, (double)FEWEST_OF_GROUP * s->num_groups);
     uint32_t count = (uint32_t)fmin(wanted, (double)f->steps_left / 3 / a_request);
     bool is_first = true;
+    if (count > s->num_groups) { /* groups alike end together: a tail of some would be faster */
+        count -= count % s->num_groups;
+    }
     while (count > 0 && (double)count * a_request <= (double)f->steps_left) {
         bool fits;
         CLV_TRY(run_longer(f, count, &fits));

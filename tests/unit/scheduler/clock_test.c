@@ -1,6 +1,7 @@
 /* The clock on runs small enough to be followed by hand: shared bandwidth, links, dispatches,
  * crews, chunks; and bounds that are met. */
 #include "scheduler/clock.h"
+#include "scheduler/period.h"
 #include "scheduler/timeline.h"
 
 #include "tests/support/check.h"
@@ -97,6 +98,28 @@ static void memory_bound_tasks_slow_each_other_down(void **state) {
     s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":10,\"traffic_bytes\":10000},"
               "{\"name\":\"b\",\"time_us\":10,\"traffic_bytes\":2500}]}";
     expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){12.5, 10});
+}
+
+/* Four cores draw all of the memory in a and nothing in b: 4 * 10 + 10 us a round, also where the
+ * steps for it do not go into rounds. */
+static void periods_are_of_whole_rounds(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":10,\"traffic_bytes\":10000},"
+                 "{\"name\":\"b\",\"time_us\":10}],\"edges\":[{\"from\":\"a\",\"to\":\"b\","
+                 "\"bytes\":1}]}",
+        .machine = "core*4; numa*1 bw=1G",
+        .policy = "data",
+        .num_requests = 1};
+    rig r;
+    set_up(&r, &s);
+    for (uint64_t steps = 60; steps <= 60000; steps *= 10) {
+        double period_us;
+        assert_ok(clv_schedule_period(r.schedule, NULL, steps, &period_us));
+        assert_true(fabs(period_us - 50.0 / 4) < 1e-9);
+    }
+    assert_true(fabs(r.plan->period_us - 50.0 / 4) < 1e-9);
+    tear_down(&r);
 }
 
 /* a and b on p (1 us each), their readers c and d on q; 10 us a transfer. */
@@ -300,6 +323,7 @@ static void other_units_are_found(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_bound_tasks_slow_each_other_down),
+        cmocka_unit_test(periods_are_of_whole_rounds),
         cmocka_unit_test(transfers_share_a_link),
         cmocka_unit_test(transfers_are_not_put_off),
         cmocka_unit_test(there_is_time_while_a_link_is_busy),
