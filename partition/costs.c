@@ -4,6 +4,7 @@
 #include "host/base/name_map.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 void clv_costs_destroy(clv_costs *costs) {
@@ -11,12 +12,30 @@ void clv_costs_destroy(clv_costs *costs) {
         clv_routes_destroy(costs->routes);
         clv_free(costs->class_of_unit);
         clv_free(costs->unit_of_class);
+        clv_free(costs->next_of_class);
+        clv_free(costs->kind_of_task);
+        clv_free(costs->kind_of_class);
+        clv_free(costs->first_of_kind);
+        clv_free(costs->classes_by_kind);
+        clv_free(costs->column_of_class);
         clv_free(costs->time_us);
         clv_free(costs->traffic_us);
         clv_free(costs->origin);
         clv_free(costs);
     }
 }
+
+#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for costs")
+
+/* --- classes of units --- */
+
+/* What a unit's times depend on. */
+typedef struct class_key {
+    uint32_t kind;  /* by order of appearance */
+    uint32_t alone; /* one more than the unit, where some task gives a time for that very unit */
+    double peak_flops, bandwidth, speed;
+    uint32_t unit;
+} class_key;
 
 /* Whether some task gives a time for this very unit, so that it is a class of its own. */
 static clv_status *find_named_units(
@@ -26,7 +45,7 @@ static clv_status *find_named_units(
     clv_status *status = NULL;
     for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
         if (!clv_name_map_set(&units, machine->units[i].name, i)) {
-            status = CLV_ERROR(NO_MEMORY, "out of host memory for costs");
+            status = NO_MEMORY_HERE();
         }
     }
     for (uint32_t i = 0; status == NULL && i < workload->num_tasks; i++) {
@@ -42,37 +61,167 @@ static clv_status *find_named_units(
     return status;
 }
 
-static bool are_alike(const clv_unit *a, const clv_unit *b) {
-    return strcmp(a->kind, b->kind) == 0 && a->peak_flops == b->peak_flops &&
-           a->bandwidth == b->bandwidth && a->speed == b->speed;
+static double own_bandwidth(const clv_machine *machine, const clv_unit *unit) {
+    return fmin(unit->bandwidth, machine->memories[unit->memory].bandwidth);
+}
+
+static clv_status *fill_keys(const clv_machine *machine, const bool *is_named, class_key *keys) {
+    clv_name_map kinds;
+    clv_status *status = NULL;
+    clv_name_map_init(&kinds);
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        const clv_unit *unit = &machine->units[i];
+        const uint32_t *known = clv_name_map_find(&kinds, unit->kind);
+        keys[i] = (class_key){
+            .kind = known != NULL ? *known : (uint32_t)kinds.count,
+            .alone = is_named[i] ? i + 1 : 0,
+            .peak_flops = unit->peak_flops,
+            .bandwidth = own_bandwidth(machine, unit),
+            .speed = unit->speed,
+            .unit = i};
+        if (known == NULL && !clv_name_map_set(&kinds, unit->kind, keys[i].kind)) {
+            status = NO_MEMORY_HERE();
+            break;
+        }
+    }
+    clv_name_map_deinit(&kinds);
+    return status;
+}
+
+static int compare_numbers(double a, double b) {
+    return (a > b) - (a < b);
+}
+
+/* 0: the same class. */
+static int compare_classes(const class_key *a, const class_key *b) {
+    if (a->kind != b->kind) {
+        return a->kind < b->kind ? -1 : 1;
+    }
+    if (a->alone != b->alone) {
+        return a->alone < b->alone ? -1 : 1;
+    }
+    int order = compare_numbers(a->peak_flops, b->peak_flops);
+    order = order != 0 ? order : compare_numbers(a->bandwidth, b->bandwidth);
+    return order != 0 ? order : compare_numbers(a->speed, b->speed);
+}
+
+static int compare_keys(const void *left, const void *right) {
+    const class_key *a = left, *b = right;
+    int order = compare_classes(a, b);
+    return order != 0 ? order : (a->unit > b->unit) - (a->unit < b->unit);
+}
+
+/* Classes are numbered by their first units. `keys` are sorted; class_of_unit is filled with the
+ * first unit of each class before it is filled with classes. */
+static void number_classes(clv_costs *costs, const class_key *keys) {
+    uint32_t num_units = costs->machine->num_units, first = 0;
+    for (uint32_t i = 0; i < num_units; i++) {
+        first = i > 0 && compare_classes(&keys[i], &keys[i - 1]) == 0 ? first : keys[i].unit;
+        costs->class_of_unit[keys[i].unit] = first;
+    }
+    for (uint32_t i = 0; i < num_units; i++) {
+        first = costs->class_of_unit[i];
+        costs->class_of_unit[i] = first < i ? costs->class_of_unit[first] : costs->num_classes;
+        if (first == i) {
+            costs->next_of_class[costs->num_classes] = CLV_NO_INDEX;
+            costs->unit_of_class[costs->num_classes++] = i;
+        } else if (costs->next_of_class[costs->class_of_unit[i]] == CLV_NO_INDEX) {
+            costs->next_of_class[costs->class_of_unit[i]] = i;
+        }
+    }
 }
 
 static clv_status *find_classes(clv_costs *costs) {
     const clv_machine *machine = costs->machine;
+    clv_status *status = NULL;
     bool *is_named = clv_alloc_zeroed(machine->num_units, sizeof *is_named);
+    class_key *keys = clv_alloc_zeroed(machine->num_units, sizeof *keys);
     costs->class_of_unit = clv_alloc_zeroed(machine->num_units, sizeof *costs->class_of_unit);
     costs->unit_of_class = clv_alloc_zeroed(machine->num_units, sizeof *costs->unit_of_class);
-    clv_status *status =
-        is_named != NULL && costs->class_of_unit != NULL && costs->unit_of_class != NULL
-            ? find_named_units(costs->workload, machine, is_named)
-            : CLV_ERROR(NO_MEMORY, "out of host memory for costs");
-    for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
-        uint32_t class = costs->num_classes;
-        for (uint32_t k = 0; !is_named[i] && k < costs->num_classes; k++) {
-            uint32_t other = costs->unit_of_class[k];
-            if (!is_named[other] && are_alike(&machine->units[i], &machine->units[other])) {
-                class = k;
-                break;
-            }
-        }
-        if (class == costs->num_classes) {
-            costs->unit_of_class[costs->num_classes++] = i;
-        }
-        costs->class_of_unit[i] = class;
+    costs->next_of_class = clv_alloc_zeroed(machine->num_units, sizeof *costs->next_of_class);
+    if (is_named == NULL || keys == NULL || costs->class_of_unit == NULL ||
+        costs->unit_of_class == NULL || costs->next_of_class == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
     }
+    CLV_TRY_DONE(find_named_units(costs->workload, machine, is_named));
+    CLV_TRY_DONE(fill_keys(machine, is_named, keys));
+    qsort(keys, machine->num_units, sizeof *keys, compare_keys);
+    number_classes(costs, keys);
+done:
     clv_free(is_named);
+    clv_free(keys);
     return status;
 }
+
+/* --- kinds of tasks --- */
+
+/* On a bespoke machine a unit runs the tasks of its type, or its one task, and nothing else. */
+static clv_status *name_kinds(clv_costs *costs) {
+    const clv_machine *machine = costs->machine;
+    const clv_workload *workload = costs->workload;
+    clv_name_map kinds;
+    clv_status *status = NULL;
+    clv_name_map_init(&kinds);
+    for (uint32_t k = 0; k < costs->num_classes; k++) {
+        const char *name = machine->units[costs->unit_of_class[k]].kind;
+        const uint32_t *known = clv_name_map_find(&kinds, name);
+        costs->kind_of_class[k] = known != NULL ? *known : costs->num_kinds++;
+        if (!clv_name_map_set(&kinds, name, costs->kind_of_class[k])) {
+            status = NO_MEMORY_HERE();
+            goto done;
+        }
+    }
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        const clv_task *task = &workload->tasks[i];
+        const uint32_t *kind = clv_name_map_find(
+            &kinds, machine->bespoke == CLV_BESPOKE_TYPE ? task->type : task->name);
+        costs->kind_of_task[i] = kind != NULL ? *kind : costs->num_kinds;
+    }
+done:
+    clv_name_map_deinit(&kinds);
+    return status;
+}
+
+static void sort_by_kind(clv_costs *costs) {
+    uint32_t *first = costs->first_of_kind;
+    for (uint32_t k = 0; k < costs->num_classes; k++) {
+        costs->column_of_class[k] = first[costs->kind_of_class[k] + 1]++;
+        if (costs->column_of_class[k] >= costs->num_columns) {
+            costs->num_columns = costs->column_of_class[k] + 1;
+        }
+    }
+    for (uint32_t i = 0; i <= costs->num_kinds; i++) {
+        first[i + 1] += first[i];
+    }
+    for (uint32_t k = 0; k < costs->num_classes; k++) {
+        costs->classes_by_kind[first[costs->kind_of_class[k]] + costs->column_of_class[k]] = k;
+    }
+}
+
+static clv_status *find_kinds(clv_costs *costs) {
+    size_t classes = costs->num_classes;
+    costs->kind_of_task =
+        clv_alloc_zeroed((size_t)costs->workload->num_tasks + 1, sizeof *costs->kind_of_task);
+    costs->kind_of_class = clv_alloc_zeroed(classes, sizeof *costs->kind_of_class);
+    costs->first_of_kind = clv_alloc_zeroed(classes + 2, sizeof *costs->first_of_kind);
+    costs->classes_by_kind = clv_alloc_zeroed(classes, sizeof *costs->classes_by_kind);
+    costs->column_of_class = clv_alloc_zeroed(classes, sizeof *costs->column_of_class);
+    if (costs->kind_of_task == NULL || costs->kind_of_class == NULL ||
+        costs->first_of_kind == NULL || costs->classes_by_kind == NULL ||
+        costs->column_of_class == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    if (costs->machine->bespoke != CLV_BESPOKE_NO) {
+        CLV_TRY(name_kinds(costs));
+    } else {
+        costs->num_kinds = 1;
+    }
+    sort_by_kind(costs);
+    return NULL;
+}
+
+/* --- times --- */
 
 /* The most exact time that the task has for a unit: by its name, by its kind, for all. NULL: none.
  */
@@ -91,18 +240,6 @@ static const clv_task_time *find_time(const clv_task *task, const clv_unit *unit
         }
     }
     return best;
-}
-
-/* On a bespoke machine a unit runs the tasks of its type, or its one task, and nothing else. */
-static bool may_run(const clv_machine *machine, const clv_unit *unit, const clv_task *task) {
-    switch (machine->bespoke) {
-    case CLV_BESPOKE_TYPE:
-        return strcmp(unit->kind, task->type) == 0;
-    case CLV_BESPOKE_NODE:
-        return strcmp(unit->kind, task->name) == 0;
-    default:
-        return true;
-    }
 }
 
 static double roofline_us(const clv_unit *unit, const clv_task *task, double bandwidth) {
@@ -126,20 +263,18 @@ static void fill_cost(clv_costs *costs, uint32_t task_index, uint32_t class) {
     const clv_task *task = &costs->workload->tasks[task_index];
     const clv_machine *machine = costs->machine;
     const clv_unit *unit = &machine->units[costs->unit_of_class[class]];
-    size_t at = (size_t)task_index * costs->num_classes + class;
-    double bandwidth = fmin(unit->bandwidth, machine->memories[unit->memory].bandwidth);
+    size_t at = clv_costs_at(costs, task_index, class);
+    double bandwidth = own_bandwidth(machine, unit);
     double traffic_us = isinf(bandwidth) ? 0 : task->traffic_bytes / bandwidth * 1e6;
     const clv_task_time *given = find_time(task, unit);
     double time_us = (double)INFINITY;
     clv_origin origin = CLV_ORIGIN_NONE;
-    if (may_run(machine, unit, task)) {
-        if (given != NULL) {
-            time_us = given->time_us;
-            origin = given->origin;
-        } else if (!is_restricted(task) && unit->peak_flops > 0) {
-            time_us = roofline_us(unit, task, bandwidth);
-            origin = CLV_ORIGIN_ESTIMATED;
-        }
+    if (given != NULL) {
+        time_us = given->time_us;
+        origin = given->origin;
+    } else if (!is_restricted(task) && unit->peak_flops > 0) {
+        time_us = roofline_us(unit, task, bandwidth);
+        origin = CLV_ORIGIN_ESTIMATED;
     }
     if (isinf(time_us)) {
         origin = CLV_ORIGIN_NONE;
@@ -153,9 +288,11 @@ static clv_status *fill_costs(clv_costs *costs) {
     const clv_workload *workload = costs->workload;
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         bool can_run = false;
-        for (uint32_t k = 0; k < costs->num_classes; k++) {
-            fill_cost(costs, i, k);
-            can_run = can_run || !isinf(costs->time_us[(size_t)i * costs->num_classes + k]);
+        uint32_t count;
+        const uint32_t *classes = clv_costs_classes(costs, i, &count);
+        for (uint32_t k = 0; k < count; k++) {
+            fill_cost(costs, i, classes[k]);
+            can_run = can_run || !isinf(costs->time_us[clv_costs_at(costs, i, classes[k])]);
         }
         if (!can_run) {
             const clv_task *task = &workload->tasks[i];
@@ -176,18 +313,19 @@ clv_status *clv_costs_create(
     *out_costs = NULL;
     clv_costs *costs = clv_alloc_zeroed(1, sizeof *costs);
     if (costs == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for costs");
+        return NO_MEMORY_HERE();
     }
     costs->workload = workload;
     costs->machine = machine;
     CLV_TRY_DONE(clv_routes_create(machine, &costs->routes));
     CLV_TRY_DONE(find_classes(costs));
-    size_t count = (size_t)workload->num_tasks * costs->num_classes + 1;
+    CLV_TRY_DONE(find_kinds(costs));
+    size_t count = (size_t)workload->num_tasks * costs->num_columns + 1;
     costs->time_us = clv_alloc_zeroed(count, sizeof *costs->time_us);
     costs->traffic_us = clv_alloc_zeroed(count, sizeof *costs->traffic_us);
     costs->origin = clv_alloc_zeroed(count, sizeof *costs->origin);
     if (costs->time_us == NULL || costs->traffic_us == NULL || costs->origin == NULL) {
-        status = CLV_ERROR(NO_MEMORY, "out of host memory for costs");
+        status = NO_MEMORY_HERE();
         goto done;
     }
     CLV_TRY_DONE(fill_costs(costs));

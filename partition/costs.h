@@ -5,6 +5,8 @@
 #include "host/machine/machine.h"
 #include "partition/workload.h"
 
+#include <math.h>
+
 struct clv_costs;
 struct clv_group; /* partition/plan.h */
 
@@ -22,7 +24,10 @@ typedef clv_status *(*clv_ask_clock)(
     clv_steady *out_steady);
 
 /* Units that are alike for every task (same times, memory bandwidth, ...) share a class: a row for
- * 1,024 equal GPUs. */
+ * 1,024 equal GPUs.
+ *
+ * On a bespoke machine a task runs on units of one kind only, and has times for the classes of that
+ * kind: ten thousand tasks with a unit each are ten thousand times. Elsewhere all are one kind. */
 typedef struct clv_costs {
     const clv_workload *workload; /* borrowed, as is the machine */
     const clv_machine *machine;
@@ -30,11 +35,19 @@ typedef struct clv_costs {
     uint32_t num_classes;
     uint32_t *class_of_unit; /* [num_units] */
     uint32_t *unit_of_class; /* [num_classes]: the first of each */
-    double *time_us;    /* [num_tasks][num_classes]: alone on the unit, speed counted, launch not;
+    uint32_t *next_of_class; /* [num_classes]: the second; CLV_NO_INDEX: there is one alone */
+    uint32_t num_kinds;
+    uint32_t *kind_of_task;    /* [num_tasks]; num_kinds: there is no unit of its kind */
+    uint32_t *kind_of_class;   /* [num_classes] */
+    uint32_t *first_of_kind;   /* [num_kinds + 2] into classes_by_kind */
+    uint32_t *classes_by_kind; /* [num_classes], ascending within a kind */
+    uint32_t num_columns;      /* classes of the largest kind */
+    uint32_t *column_of_class; /* [num_classes] */
+    double *time_us;    /* [num_tasks][num_columns]: alone on the unit, speed counted, launch not;
                            INFINITY: cannot */
-    double *traffic_us; /* [num_tasks][num_classes]: its memory traffic at the unit's full
+    double *traffic_us; /* [num_tasks][num_columns]: its memory traffic at the unit's full
                            bandwidth; <= time */
-    uint8_t *origin;    /* [num_tasks][num_classes], clv_origin */
+    uint8_t *origin;    /* [num_tasks][num_columns], clv_origin */
     /* How units whose output buffers are full hold one another up, which no sum of times tells.
      * Whoever makes the table sets it, to clv_steady_state of the scheduler. NULL: plans are
      * measured as if there were buffers enough. */
@@ -46,9 +59,42 @@ clv_status *clv_costs_create(
     const clv_workload *workload, const clv_machine *machine, clv_costs **out_costs) CLV_CHECKED;
 void clv_costs_destroy(clv_costs *costs);
 
-static inline double clv_costs_time_us(const clv_costs *costs, uint32_t task, uint32_t unit) {
-    return costs->time_us[(size_t)task * costs->num_classes + costs->class_of_unit[unit]];
+/* Classes that the task may have a time for; borrowed. */
+static inline const uint32_t *clv_costs_classes(
+    const clv_costs *costs, uint32_t task, uint32_t *out_count) {
+    const uint32_t *first = &costs->first_of_kind[costs->kind_of_task[task]];
+    *out_count = first[1] - first[0];
+    return costs->classes_by_kind + first[0];
 }
+
+/* The place of a task and one of those classes in the tables. */
+static inline size_t clv_costs_at(const clv_costs *costs, uint32_t task, uint32_t class) {
+    return (size_t)task * costs->num_columns + costs->column_of_class[class];
+}
+
+static inline bool clv_costs_has(const clv_costs *costs, uint32_t task, uint32_t class) {
+    return costs->kind_of_task[task] == costs->kind_of_class[class];
+}
+
+static inline double clv_costs_time_us(const clv_costs *costs, uint32_t task, uint32_t unit) {
+    uint32_t class = costs->class_of_unit[unit];
+    return clv_costs_has(costs, task, class) ? costs->time_us[clv_costs_at(costs, task, class)]
+                                             : (double)INFINITY;
+}
+
+static inline double clv_costs_traffic_us(const clv_costs *costs, uint32_t task, uint32_t unit) {
+    uint32_t class = costs->class_of_unit[unit];
+    return clv_costs_has(costs, task, class) ? costs->traffic_us[clv_costs_at(costs, task, class)]
+                                             : 0;
+}
+
+static inline clv_origin clv_costs_origin(const clv_costs *costs, uint32_t task, uint32_t unit) {
+    uint32_t class = costs->class_of_unit[unit];
+    return clv_costs_has(costs, task, class)
+               ? (clv_origin)costs->origin[clv_costs_at(costs, task, class)]
+               : CLV_ORIGIN_NONE;
+}
+
 /* Time for `bytes` to go from one unit's memory to another's, alone on its links: 0 within a
  * memory, INFINITY where there is no path. Error: NO_MEMORY. */
 clv_status *clv_costs_transfer_us(

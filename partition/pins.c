@@ -161,26 +161,33 @@ static clv_status *store_pins(clv_problem *problem, const pin_match *matches) {
 
 static clv_status *sum_atoms(clv_problem *problem) {
     const clv_costs *costs = problem->costs;
-    size_t classes = costs->num_classes;
-    double *sums =
-        clv_arena_alloc(problem->arena, (size_t)costs->workload->num_tasks * classes, sizeof *sums);
+    size_t columns = costs->num_columns, num_tasks = costs->workload->num_tasks;
+    double *sums = clv_arena_alloc(problem->arena, num_tasks * columns, sizeof *sums);
     if (sums == NULL) {
         return NO_MEMORY_HERE();
     }
-    for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
-        for (size_t k = 0; k < classes; k++) {
-            sums[problem->first_of_colocation[i] * classes + k] += costs->time_us[i * classes + k];
+    for (uint32_t i = 0; i < num_tasks; i++) {
+        uint32_t first = problem->first_of_colocation[i];
+        bool is_same_kind = costs->kind_of_task[i] == costs->kind_of_task[first];
+        for (size_t k = 0; k < columns; k++) {
+            sums[first * columns + k] +=
+                is_same_kind ? costs->time_us[i * columns + k] : (double)INFINITY;
         }
     }
     problem->atom_us = sums;
     return NULL;
 }
 
+double clv_problem_atom_us(const clv_problem *problem, uint32_t task, uint32_t unit) {
+    const clv_costs *costs = problem->costs;
+    uint32_t atom = problem->first_of_colocation[task], class = costs->class_of_unit[unit];
+    return clv_costs_has(costs, atom, class) ? problem->atom_us[clv_costs_at(costs, atom, class)]
+                                             : (double)INFINITY;
+}
+
 bool clv_problem_allows(const clv_problem *problem, uint32_t task, uint32_t unit) {
-    size_t atom = problem->first_of_colocation[task];
-    uint32_t class = problem->costs->class_of_unit[unit];
     return (problem->pins[task] == CLV_NO_INDEX || problem->pins[task] == unit) &&
-           !isinf(problem->atom_us[atom * problem->costs->num_classes + class]);
+           !isinf(clv_problem_atom_us(problem, task, unit));
 }
 
 /* Every colocation has a unit that can run all of it, its pinned one where it is pinned. */
@@ -188,9 +195,11 @@ static clv_status *check_atoms(const clv_problem *problem) {
     const clv_costs *costs = problem->costs;
     for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
         bool can_run = false;
-        for (uint32_t k = 0; k < costs->num_classes && !can_run; k++) {
-            uint32_t unit =
-                problem->pins[i] != CLV_NO_INDEX ? problem->pins[i] : costs->unit_of_class[k];
+        uint32_t count;
+        const uint32_t *classes = clv_costs_classes(costs, i, &count);
+        for (uint32_t k = 0; k < count && !can_run; k++) {
+            uint32_t unit = problem->pins[i] != CLV_NO_INDEX ? problem->pins[i]
+                                                             : costs->unit_of_class[classes[k]];
             can_run = clv_problem_allows(problem, i, unit);
         }
         const char *name = costs->workload->tasks[i].name;

@@ -115,10 +115,10 @@ static void write_op(
         }
         clv_text_add(text, "]");
     }
-    size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[pieces[0].unit];
     clv_text_add(text, ", ");
     write_number(text, "cost_us", cost_us);
-    clv_text_add(text, ", \"origin\": \"%s\", ", origin_name(costs->origin[at]));
+    clv_text_add(
+        text, ", \"origin\": \"%s\", ", origin_name(clv_costs_origin(costs, task, pieces[0].unit)));
     write_string(text, "reason", p->reason);
     clv_text_add(text, "}");
 }

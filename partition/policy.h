@@ -46,8 +46,8 @@ struct clv_problem {
     const uint32_t *pins; /* [num_tasks]: the unit, or CLV_NO_INDEX; same throughout a colocation */
     const char *const *pin_reasons;      /* [num_tasks] */
     const uint32_t *first_of_colocation; /* [num_tasks]: first task of its colocation, or itself */
-    const double *atom_us;         /* [num_tasks][num_classes]: of a colocation, at its first */
-    clv_policy_level level;        /* of this policy */
+    const double *atom_us;  /* [num_tasks][num_columns], as costs: of a colocation, at its first */
+    clv_policy_level level; /* of this policy */
     const clv_policy_level *inner; /* of those that it holds */
     uint32_t num_inner;
     clv_objective objective;
@@ -71,6 +71,8 @@ clv_status *clv_problem_no_unit(const clv_problem *problem) CLV_CHECKED;
  * USAGE where pins name more. */
 clv_status *clv_problem_first_units(const clv_problem *problem, uint32_t count, uint32_t *out_units)
     CLV_CHECKED;
+/* Time of a task's colocation on a unit; INFINITY: cannot. */
+double clv_problem_atom_us(const clv_problem *problem, uint32_t task, uint32_t unit);
 /* Reads pins and colocations. USAGE: a pin that cannot be kept. */
 clv_status *clv_problem_read_pins(clv_problem *problem) CLV_CHECKED;
 
@@ -86,6 +88,22 @@ clv_status *clv_draft_from_units(
 clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
 /* By the problem's objective, ties by the other one. */
 bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const clv_draft *b);
+
+/* The problem's units by the kind of task that they run (clv_costs; one kind but on a bespoke
+ * machine), in order; in the problem's arena. */
+typedef struct clv_kind_units {
+    uint32_t *first; /* [num_kinds + 2] into units */
+    uint32_t *units; /* [num_units] */
+} clv_kind_units;
+
+clv_status *clv_units_by_kind(const clv_problem *problem, clv_kind_units *out_units) CLV_CHECKED;
+/* Those of a task's kind; borrowed. */
+static inline const uint32_t *clv_units_of_task(
+    const clv_problem *problem, const clv_kind_units *by_kind, uint32_t task, uint32_t *out_count) {
+    const uint32_t *first = &by_kind->first[problem->costs->kind_of_task[task]];
+    *out_count = first[1] - first[0];
+    return by_kind->units + first[0];
+}
 
 /* One unit of every sort that differs for planning (times, way to the first unit's memory, limits),
  * in order; [num_units] at most. */

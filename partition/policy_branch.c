@@ -15,7 +15,7 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-enum { MAX_SEARCH = 20000, MAX_UNITS_TRIED = 256 };
+enum { MAX_SEARCH = 20000, MAX_UNITS_TRIED = 256, MAX_SEATS_KEPT = 1024 };
 
 typedef struct span {
     double begin_us, end_us;
@@ -36,10 +36,12 @@ typedef struct branch {
     uint32_t *unit;     /* [num_tasks] */
     uint32_t *seat;     /* [num_tasks]: index of `seats`; CLV_NO_INDEX: not placed yet */
     uint32_t *position; /* [num_tasks] */
-    /* Units at hand: those that tasks are tried on, then the first one and those that pins name. */
+    /* Units at hand: those that tasks are tried on, by kind of task, then the first one and those
+     * that pins name. */
     uint32_t *seats, num_seats, num_tried;
-    unit_spans *spans; /* [num_seats] */
-    /* [num_seats][num_seats] of a tensor's way; NAN: not looked up yet */
+    uint32_t *first_seat, *end_seat; /* [num_kinds + 1] of seats */
+    unit_spans *spans;               /* [num_seats] */
+    /* [num_seats][num_seats] of a tensor's way; NAN: not looked up yet. NULL: too many */
     double *latency_us, *us_per_byte;
     double mean_us_per_byte, mean_latency_us;
     bool has_limits;
@@ -72,7 +74,8 @@ static clv_status *find_mean_way(branch *b) {
 static double mean_time_us(const branch *b, uint32_t task) {
     double sum_us = 0;
     uint32_t count = 0;
-    for (uint32_t k = 0; k < b->num_tried; k++) {
+    uint32_t kind = b->problem->costs->kind_of_task[task];
+    for (uint32_t k = b->first_seat[kind]; k < b->end_seat[kind]; k++) {
         if (clv_problem_allows(b->problem, task, b->seats[k])) {
             sum_us += clv_costs_time_us(b->problem->costs, task, b->seats[k]);
             count++;
@@ -155,21 +158,32 @@ static clv_status *insert_span(unit_spans *u, size_t at, double begin_us, double
     return NULL;
 }
 
+static clv_status *measure_way(
+    const branch *b, uint32_t from, uint32_t to, double *out_latency_us, double *out_us_per_byte) {
+    const double megabyte = 1 << 20;
+    const clv_costs *costs = b->problem->costs;
+    double some_us;
+    CLV_TRY(clv_costs_transfer_us(costs, b->seats[from], b->seats[to], 0, out_latency_us));
+    CLV_TRY(clv_costs_transfer_us(costs, b->seats[from], b->seats[to], megabyte, &some_us));
+    *out_us_per_byte = isinf(*out_latency_us) ? 0 : (some_us - *out_latency_us) / megabyte;
+    return NULL;
+}
+
 /* From one unit's memory to another's; units by their seats. */
 static clv_status *find_way(
     const branch *b, uint32_t from, uint32_t to, double bytes, double *out_us) {
-    const clv_costs *costs = b->problem->costs;
-    size_t at = (size_t)from * b->num_seats + to;
-    if (isnan(b->latency_us[at])) {
-        const double megabyte = 1 << 20;
-        uint32_t source = b->seats[from], target = b->seats[to];
-        double some_us;
-        CLV_TRY(clv_costs_transfer_us(costs, source, target, 0, &b->latency_us[at]));
-        CLV_TRY(clv_costs_transfer_us(costs, source, target, megabyte, &some_us));
-        b->us_per_byte[at] =
-            isinf(b->latency_us[at]) ? 0 : (some_us - b->latency_us[at]) / megabyte;
+    double latency_us = 0, us_per_byte = 0;
+    if (b->latency_us == NULL) {
+        CLV_TRY(measure_way(b, from, to, &latency_us, &us_per_byte));
+    } else {
+        size_t at = (size_t)from * b->num_seats + to;
+        if (isnan(b->latency_us[at])) {
+            CLV_TRY(measure_way(b, from, to, &b->latency_us[at], &b->us_per_byte[at]));
+        }
+        latency_us = b->latency_us[at];
+        us_per_byte = b->us_per_byte[at];
     }
-    *out_us = b->latency_us[at] + bytes * b->us_per_byte[at];
+    *out_us = latency_us + bytes * us_per_byte;
     return NULL;
 }
 
@@ -182,11 +196,19 @@ static uint32_t find_seat(const branch *b, uint32_t unit) {
 }
 
 /* `seats` has room for all. */
-static void list_seats(branch *b) {
+static clv_status *list_seats(branch *b) {
     const clv_problem *problem = b->problem;
-    b->num_tried = problem->num_units < MAX_UNITS_TRIED ? problem->num_units : MAX_UNITS_TRIED;
-    memcpy(b->seats, problem->units, b->num_tried * sizeof *b->seats);
-    b->num_seats = b->num_tried;
+    clv_kind_units by_kind;
+    CLV_TRY(clv_units_by_kind(problem, &by_kind));
+    for (uint32_t kind = 0; kind < problem->costs->num_kinds; kind++) {
+        uint32_t begin = by_kind.first[kind], count = by_kind.first[kind + 1] - begin;
+        count = count < MAX_UNITS_TRIED ? count : MAX_UNITS_TRIED;
+        b->first_seat[kind] = b->num_seats;
+        memcpy(b->seats + b->num_seats, by_kind.units + begin, count * sizeof *b->seats);
+        b->num_seats += count;
+        b->end_seat[kind] = b->num_seats;
+    }
+    b->num_tried = b->num_seats;
     if (find_seat(b, 0) == b->num_seats) {
         b->seats[b->num_seats++] = 0;
     }
@@ -195,6 +217,7 @@ static void list_seats(branch *b) {
             b->seats[b->num_seats++] = problem->pins[i];
         }
     }
+    return NULL;
 }
 
 /* When the task's inputs can be at `unit`. */
@@ -224,9 +247,11 @@ static clv_status *place_task(branch *b, uint32_t task, uint32_t home) {
     if (pinned == CLV_NO_INDEX && problem->pins[task] != CLV_NO_INDEX) {
         pinned = find_seat(b, problem->pins[task]);
     }
-    uint32_t count = pinned != CLV_NO_INDEX ? 1 : b->num_tried;
-    for (uint32_t k = 0; k < count; k++) {
-        uint32_t seat = pinned != CLV_NO_INDEX ? pinned : k, unit = b->seats[seat];
+    uint32_t kind = problem->costs->kind_of_task[task];
+    uint32_t begin = pinned != CLV_NO_INDEX ? pinned : b->first_seat[kind];
+    uint32_t end = pinned != CLV_NO_INDEX ? pinned + 1 : b->end_seat[kind];
+    for (uint32_t seat = begin; seat < end; seat++) {
+        uint32_t unit = b->seats[seat];
         double ready_us;
         size_t at;
         if (!clv_problem_allows(problem, task, unit)) {
@@ -498,8 +523,10 @@ static void find_simple(const clv_problem *problem, clv_draft *out_draft) {
 static clv_status *create_branch(branch *b) {
     const clv_problem *problem = b->problem;
     size_t count = b->workload->num_tasks;
+    size_t num_kinds = problem->costs->num_kinds;
     b->seats = clv_alloc_zeroed(
-        MAX_UNITS_TRIED + (size_t)1 + problem->request->num_pins, sizeof *b->seats);
+        problem->num_units + 1 + problem->request->num_pins + 2 * (num_kinds + 1),
+        sizeof *b->seats);
     b->rank_us = clv_alloc_zeroed(count * 3, sizeof *b->rank_us);
     b->order = clv_arena_alloc(problem->arena, count, sizeof *b->order);
     b->unit = clv_arena_alloc(problem->arena, count, sizeof *b->unit);
@@ -511,13 +538,19 @@ static clv_status *create_branch(branch *b) {
     b->position = b->seat + count;
     b->finish_us = b->rank_us + count;
     b->start_us = b->finish_us + count;
-    list_seats(b);
+    b->first_seat = b->seats + problem->num_units + 1 + problem->request->num_pins;
+    b->end_seat = b->first_seat + num_kinds + 1;
+    CLV_TRY(list_seats(b));
     b->has_limits = has_limits(b);
     size_t pairs = (size_t)b->num_seats * b->num_seats;
+    bool is_kept = b->num_seats <= MAX_SEATS_KEPT;
     b->spans = clv_alloc_zeroed(b->num_seats, sizeof *b->spans);
-    b->latency_us = clv_alloc_zeroed(pairs * 2, sizeof *b->latency_us);
-    if (b->spans == NULL || b->latency_us == NULL) {
+    b->latency_us = is_kept ? clv_alloc_zeroed(pairs * 2, sizeof *b->latency_us) : NULL;
+    if (b->spans == NULL || (is_kept && b->latency_us == NULL)) {
         return NO_MEMORY_HERE();
+    }
+    if (!is_kept) {
+        return NULL;
     }
     b->us_per_byte = b->latency_us + pairs;
     for (size_t i = 0; i < pairs; i++) {

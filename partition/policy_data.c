@@ -56,6 +56,32 @@ static void sort_by_group(
     }
 }
 
+/* Says of a copy's operators which copy they are in. */
+static clv_status *name_copy(
+    const clv_problem *problem, const uint32_t *units, uint32_t num_units, uint32_t copy,
+    clv_group *group) {
+    const char *before = NULL, *after = NULL;
+    const clv_machine *machine = problem->costs->machine;
+    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
+        clv_placement *p = &group->placements[i];
+        if (problem->pins[i] != CLV_NO_INDEX) {
+            continue;
+        }
+        if (before == NULL || p->reason != before) {
+            before = p->reason;
+            after = num_units == 1 ? clv_arena_printf(
+                                         problem->arena, "copy %u is whole on %s", copy,
+                                         machine->units[units[0]].name)
+                                   : clv_arena_printf(problem->arena, "copy %u: %s", copy, before);
+        }
+        p->reason = after;
+        if (after == NULL) {
+            return NO_MEMORY_HERE();
+        }
+    }
+    return NULL;
+}
+
 /* One group's draft. With `may_skip` a group that cannot is left out; *refusal says why. */
 static clv_status *make_group(
     const clv_problem *problem, const uint32_t *units, uint32_t num_units, bool may_skip,
@@ -73,6 +99,9 @@ static clv_status *make_group(
         problem, inner, problem->inner + 1, problem->num_inner > 0 ? problem->num_inner - 1 : 0,
         units, num_units, &part);
     if (status == NULL) {
+        if (part.num_groups == 1) {
+            CLV_TRY(name_copy(problem, units, num_units, draft->num_groups, part.groups));
+        }
         memcpy(
             &draft->groups[draft->num_groups], part.groups, part.num_groups * sizeof *part.groups);
         draft->num_groups += part.num_groups;

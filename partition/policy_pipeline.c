@@ -22,10 +22,12 @@ enum { ORDER_STEPS = 40, WALK_STEPS = 300, SET_STEPS = 20 };
 
 /* A unit of those that are used, the least loaded that may run the task; CLV_NO_INDEX: none. */
 static uint32_t least_loaded(
-    const clv_problem *problem, uint32_t task, const bool *is_used, const double *load_us) {
-    uint32_t best = CLV_NO_INDEX;
-    for (uint32_t k = 0; k < problem->num_units; k++) {
-        uint32_t unit = problem->units[k];
+    const clv_problem *problem, const clv_kind_units *by_kind, uint32_t task, const bool *is_used,
+    const double *load_us) {
+    uint32_t best = CLV_NO_INDEX, num_units;
+    const uint32_t *units = clv_units_of_task(problem, by_kind, task, &num_units);
+    for (uint32_t k = 0; k < num_units; k++) {
+        uint32_t unit = units[k];
         if ((is_used == NULL || is_used[unit]) && clv_problem_allows(problem, task, unit) &&
             (best == CLV_NO_INDEX || load_us[unit] < load_us[best])) {
             best = unit;
@@ -36,8 +38,8 @@ static uint32_t least_loaded(
 
 /* Deals tasks out to the units in use; *out_missing is the first that none of them may run. */
 static void deal_tasks(
-    const clv_problem *problem, const bool *is_used, uint32_t *assignment, double *load_us,
-    uint32_t *out_missing) {
+    const clv_problem *problem, const clv_kind_units *by_kind, const bool *is_used,
+    uint32_t *assignment, double *load_us, uint32_t *out_missing) {
     const clv_costs *costs = problem->costs;
     *out_missing = CLV_NO_TASK;
     memset(load_us, 0, costs->machine->num_units * sizeof *load_us);
@@ -46,7 +48,7 @@ static void deal_tasks(
         uint32_t pin = problem->pins[i];
         uint32_t best = first < i             ? assignment[first]
                         : pin != CLV_NO_INDEX ? pin
-                                              : least_loaded(problem, i, is_used, load_us);
+                                              : least_loaded(problem, by_kind, i, is_used, load_us);
         if (best == CLV_NO_INDEX || (is_used != NULL && !is_used[best])) {
             *out_missing = i;
             return;
@@ -79,17 +81,18 @@ static uint32_t next_unit(
 /* At most `count` units: one for each task that none of those before can run, then more for the
  * most loaded. */
 static clv_status *deal_to_few(
-    const clv_problem *problem, uint32_t count, uint32_t *assignment, double *load_us) {
+    const clv_problem *problem, const clv_kind_units *by_kind, uint32_t count, uint32_t *assignment,
+    double *load_us) {
     const clv_costs *costs = problem->costs;
     uint32_t num_used = 0, missing;
     bool *is_used = clv_alloc_zeroed(costs->machine->num_units, sizeof *is_used);
     clv_status *status = is_used != NULL ? NULL : NO_MEMORY_HERE();
     while (status == NULL) {
-        deal_tasks(problem, is_used, assignment, load_us, &missing);
+        deal_tasks(problem, by_kind, is_used, assignment, load_us, &missing);
         uint32_t unit = missing == CLV_NO_TASK ? next_unit(problem, is_used, assignment, load_us)
                         : problem->pins[missing] != CLV_NO_INDEX
                             ? problem->pins[missing]
-                            : least_loaded(problem, missing, NULL, load_us);
+                            : least_loaded(problem, by_kind, missing, NULL, load_us);
         bool is_full = num_used == count;
         if (missing == CLV_NO_TASK && (is_full || unit == CLV_NO_INDEX)) {
             break;
@@ -120,15 +123,17 @@ static clv_status *deal_out(const clv_problem *problem, clv_draft *out_draft) {
     uint32_t count = costs->workload->num_tasks, missing = CLV_NO_TASK;
     uint32_t *assignment = clv_alloc_zeroed((size_t)count * 2, sizeof *assignment);
     double *load_us = clv_alloc_zeroed(costs->machine->num_units, sizeof *load_us);
+    clv_kind_units by_kind;
     clv_status *status = NULL;
     if (assignment == NULL || load_us == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
+    CLV_TRY_DONE(clv_units_by_kind(problem, &by_kind));
     if (problem->level.count > 0) {
-        CLV_TRY_DONE(deal_to_few(problem, problem->level.count, assignment, load_us));
+        CLV_TRY_DONE(deal_to_few(problem, &by_kind, problem->level.count, assignment, load_us));
     } else {
-        deal_tasks(problem, NULL, assignment, load_us, &missing);
+        deal_tasks(problem, &by_kind, NULL, assignment, load_us, &missing);
     }
     if (missing != CLV_NO_TASK) {
         status = clv_problem_no_unit(problem);

@@ -26,7 +26,7 @@ typedef struct serial {
     uint32_t *parent, *parent_tensor; /* [num_tasks] */
     uint32_t *label;                  /* [num_tasks] chosen, at the first of a colocation */
     uint32_t *assignment;             /* [num_tasks] scratch for drafts */
-    bool is_forest;
+    bool is_forest, is_cut;           /* is_cut: there are more sorts of units than labels */
 } serial;
 
 static double way_us(const serial *s, uint32_t from, uint32_t to, uint64_t bytes) {
@@ -49,6 +49,7 @@ static clv_status *list_labels(serial *s) {
     }
     if (s->num_labels > MAX_LABELS && problem->request->num_pins == 0) {
         s->num_labels = MAX_LABELS;
+        s->is_cut = true;
     }
     return NULL;
 }
@@ -360,6 +361,63 @@ static clv_status *search(serial *s, clv_draft *out_draft, clv_status **refusal)
     return NULL;
 }
 
+/* --- accelerators made for one network, of more units than can be tried together --- */
+
+/* When a task can end on a unit, the ways of its inputs counted; `assignment` of those before. */
+static clv_status *measure_unit(
+    const clv_problem *problem, const uint32_t *assignment, uint32_t task, uint32_t unit,
+    double *out_us) {
+    const clv_workload *workload = problem->costs->workload;
+    *out_us = clv_costs_time_us(problem->costs, task, unit);
+    for (uint32_t x = 0; x < workload->tasks[task].num_inputs; x++) {
+        const clv_task_tensor *tensor = &workload->tensors[workload->tasks[task].inputs[x]];
+        uint32_t from = tensor->producer == CLV_NO_TASK ? 0 : assignment[tensor->producer];
+        double way_us = 0;
+        if (tensor->bytes > 0) {
+            CLV_TRY(
+                clv_costs_transfer_us(problem->costs, from, unit, (double)tensor->bytes, &way_us));
+        }
+        *out_us += way_us;
+    }
+    return NULL;
+}
+
+/* Each task in turn on the unit of its kind where it and its inputs' ways take least. */
+static clv_status *deal_out(const clv_problem *problem, clv_draft *out_draft) {
+    uint32_t count = problem->costs->workload->num_tasks;
+    uint32_t *assignment = clv_arena_alloc(problem->arena, count, sizeof *assignment);
+    clv_kind_units by_kind;
+    if (assignment == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    CLV_TRY(clv_units_by_kind(problem, &by_kind));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t num_units, first = problem->first_of_colocation[i];
+        const uint32_t *units = clv_units_of_task(problem, &by_kind, i, &num_units);
+        double best_us = (double)INFINITY;
+        assignment[i] = first < i ? assignment[first] : problem->pins[i];
+        uint32_t best = assignment[i];
+        for (uint32_t k = 0; k < num_units && assignment[i] == CLV_NO_INDEX; k++) {
+            double us = (double)INFINITY;
+            if (clv_problem_allows(problem, i, units[k])) {
+                CLV_TRY(measure_unit(problem, assignment, i, units[k], &us));
+            }
+            if (us < best_us) {
+                best_us = us;
+                best = units[k];
+            }
+        }
+        assignment[i] = best;
+        if (best == CLV_NO_INDEX) {
+            return clv_problem_no_unit(problem);
+        }
+    }
+    CLV_TRY(clv_draft_from_units(problem, assignment, NULL, "its kind of unit", out_draft));
+    out_draft->groups[0].is_serial = true;
+    out_draft->method = "each task where it and the ways of its inputs take least";
+    return clv_draft_score(problem, out_draft);
+}
+
 clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_draft) {
     serial s = {.problem = problem, .workload = problem->costs->workload};
     size_t count = s.workload->num_tasks, most = problem->costs->machine->num_units;
@@ -371,6 +429,10 @@ clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_dr
         return NO_MEMORY_HERE();
     }
     CLV_TRY_DONE(list_labels(&s));
+    if (s.is_cut && problem->costs->machine->bespoke != CLV_BESPOKE_NO) {
+        status = deal_out(problem, out_draft);
+        goto done;
+    }
     size_t labels = s.num_labels;
     s.latency_us = clv_arena_alloc(&arena, labels * labels, sizeof(double));
     s.us_per_byte = clv_arena_alloc(&arena, labels * labels, sizeof(double));

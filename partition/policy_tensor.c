@@ -122,13 +122,10 @@ static clv_status *add_option(
 /* Whole on the unit that is fastest for its colocation, and on the first unit. */
 static clv_status *add_whole(tensor_search *s, uint32_t task) {
     const clv_problem *problem = s->problem;
-    size_t atom = problem->first_of_colocation[task];
     uint32_t best = problem->pins[task];
     double best_us = (double)INFINITY;
     for (uint32_t k = 0; k < s->num_units && problem->pins[task] == CLV_NO_INDEX; k++) {
-        double us =
-            problem->atom_us
-                [atom * problem->costs->num_classes + problem->costs->class_of_unit[s->units[k]]];
+        double us = clv_problem_atom_us(problem, task, s->units[k]);
         if (us < best_us) {
             best_us = us;
             best = s->units[k];

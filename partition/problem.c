@@ -239,20 +239,64 @@ static clv_status *are_alike(
     return NULL;
 }
 
-clv_status *clv_distinct_units(
-    const clv_problem *problem, uint32_t *out_units, uint32_t *out_count) {
-    *out_count = 0;
+clv_status *clv_units_by_kind(const clv_problem *problem, clv_kind_units *out_units) {
+    const clv_costs *costs = problem->costs;
+    uint32_t *first = clv_arena_alloc(problem->arena, (size_t)costs->num_kinds + 3, sizeof *first);
+    out_units->first = first;
+    out_units->units = clv_arena_alloc(problem->arena, problem->num_units, sizeof *first);
+    if (first == NULL || out_units->units == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    memset(first, 0, ((size_t)costs->num_kinds + 3) * sizeof *first);
     for (uint32_t i = 0; i < problem->num_units; i++) {
+        first[costs->kind_of_class[costs->class_of_unit[problem->units[i]]] + 2]++;
+    }
+    for (uint32_t k = 0; k <= costs->num_kinds; k++) {
+        first[k + 2] += first[k + 1];
+    }
+    for (uint32_t i = 0; i < problem->num_units; i++) {
+        uint32_t kind = costs->kind_of_class[costs->class_of_unit[problem->units[i]]];
+        out_units->units[first[kind + 1]++] = problem->units[i];
+    }
+    return NULL;
+}
+
+/* Compares with those of the same class alone: `heads` [num_classes] 1 + the last one found of
+ * each, `nexts` [num_units] 1 + the one found before. */
+static clv_status *find_distinct(
+    const clv_problem *problem, uint32_t *heads, uint32_t *nexts, uint32_t *out_units,
+    uint32_t *out_count) {
+    for (uint32_t i = 0; i < problem->num_units; i++) {
+        uint32_t *head = &heads[problem->costs->class_of_unit[problem->units[i]]];
         bool is_known = false;
         CLV_TRY(clv_cancel_check());
-        for (uint32_t k = 0; k < *out_count && !is_known; k++) {
-            CLV_TRY(are_alike(problem, problem->units[i], out_units[k], &is_known));
+        for (uint32_t k = *head; k > 0 && !is_known; k = nexts[k - 1]) {
+            CLV_TRY(are_alike(problem, problem->units[i], out_units[k - 1], &is_known));
         }
         if (!is_known) {
             out_units[(*out_count)++] = problem->units[i];
+            nexts[*out_count - 1] = *head;
+            *head = *out_count;
         }
     }
     return NULL;
+}
+
+clv_status *clv_distinct_units(
+    const clv_problem *problem, uint32_t *out_units, uint32_t *out_count) {
+    size_t classes = problem->costs->num_classes;
+    *out_count = 0;
+    if (problem->num_units == 1) {
+        out_units[(*out_count)++] = problem->units[0];
+        return NULL;
+    }
+    uint32_t *heads = clv_alloc_zeroed(classes + problem->num_units, sizeof *heads);
+    if (heads == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    clv_status *status = find_distinct(problem, heads, heads + classes, out_units, out_count);
+    clv_free(heads);
+    return status;
 }
 
 /* --- units that may be used --- */

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a schedule")
@@ -170,35 +171,61 @@ static clv_status *keep_order(clv_schedule *s) {
     return NULL;
 }
 
-static bool are_a_crew(const clv_costs *costs, uint32_t a, uint32_t b) {
-    const clv_unit *x = &costs->machine->units[a], *y = &costs->machine->units[b];
-    return costs->class_of_unit[a] == costs->class_of_unit[b] && x->launch_us == y->launch_us &&
-           x->overlaps && y->overlaps && x->slots == 0 && y->slots == 0;
+/* What units of one crew have in common. */
+typedef struct crew_key {
+    uint32_t memory, class;
+    uint32_t
+        alone; /* one more than the unit, where it has output buffers or its transfers stop it */
+    double launch_us;
+    uint32_t unit;
+} crew_key;
+
+/* 0: of one crew. */
+static int compare_crews(const crew_key *a, const crew_key *b) {
+    if (a->memory != b->memory) {
+        return a->memory < b->memory ? -1 : 1;
+    }
+    if (a->class != b->class) {
+        return a->class < b->class ? -1 : 1;
+    }
+    if (a->alone != b->alone) {
+        return a->alone < b->alone ? -1 : 1;
+    }
+    return (a->launch_us > b->launch_us) - (a->launch_us < b->launch_us);
 }
 
+static int compare_keys(const void *left, const void *right) {
+    const crew_key *a = left, *b = right;
+    int order = compare_crews(a, b);
+    return order != 0 ? order : (a->unit > b->unit) - (a->unit < b->unit);
+}
+
+/* A crew has the number of its first unit. */
 static clv_status *find_crews(clv_schedule *s) {
     const clv_costs *costs = s->costs;
-    uint32_t num_units = costs->machine->num_units;
+    uint32_t num_units = costs->machine->num_units, crew = 0;
     s->crew_of_unit = clv_alloc_zeroed(num_units, sizeof *s->crew_of_unit);
     s->crew_size = clv_alloc_zeroed(num_units, sizeof *s->crew_size);
-    /* The crews of each memory, the last one first: 1 + its first unit, then the next. */
-    uint32_t *first = clv_alloc_zeroed(costs->machine->num_memories, sizeof *first);
-    uint32_t *next = clv_alloc_zeroed(num_units, sizeof *next);
-    bool is_fine = s->crew_of_unit != NULL && s->crew_size != NULL && first != NULL && next != NULL;
+    crew_key *keys = clv_alloc_zeroed(num_units, sizeof *keys);
+    bool is_fine = s->crew_of_unit != NULL && s->crew_size != NULL && keys != NULL;
     for (uint32_t i = 0; is_fine && i < num_units; i++) {
-        uint32_t memory = costs->machine->units[i].memory, crew = first[memory];
-        while (crew > 0 && !are_a_crew(costs, crew - 1, i)) {
-            crew = next[crew - 1];
-        }
-        if (crew == 0) {
-            next[i] = first[memory];
-            crew = first[memory] = i + 1;
-        }
-        s->crew_of_unit[i] = crew - 1;
-        s->crew_size[crew - 1]++;
+        const clv_unit *unit = &costs->machine->units[i];
+        keys[i] = (crew_key){
+            .memory = unit->memory,
+            .class = costs->class_of_unit[i],
+            .alone = unit->overlaps && unit->slots == 0 ? 0 : i + 1,
+            .launch_us = unit->launch_us,
+            .unit = i};
     }
-    clv_free(first);
-    clv_free(next);
+    if (is_fine) {
+        qsort(keys, num_units, sizeof *keys, compare_keys);
+    }
+    for (uint32_t i = 0; is_fine && i < num_units; i++) {
+        crew = i > 0 && compare_crews(&keys[i], &keys[i - 1]) == 0 ? crew : keys[i].unit;
+        s->crew_of_unit[keys[i].unit] = crew;
+        s->crew_size[crew]++;
+    }
+    clv_free(keys);
     return is_fine ? NULL : NO_MEMORY_HERE();
 }
 

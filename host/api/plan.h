@@ -35,13 +35,15 @@ clv_status *clv_plan_words_init(
 void clv_plan_words_deinit(clv_plan_words *words);
 
 const char *clv_origin_name(uint8_t origin); /* "measured"; "none" */
+/* Of a whole task alone on a unit, launch counted, as a plan's `cost_us` does; INFINITY: cannot. */
+double clv_unit_time_us(const clv_costs *costs, uint32_t task, uint32_t unit);
 /* The time of the slowest piece of a task where the group has it. */
 double clv_placement_time_us(const clv_costs *costs, const clv_group *group, uint32_t task);
 /* Members "unit", or "units", "split" and "ends". */
 void clv_write_place(
     clv_json_writer *writer, const clv_costs *costs, const clv_group *group, uint32_t task);
-/* Member "elsewhere": the cheapest sorts of units with the task's time there, at most `most`; not
- * the sort of unit that it is on, where it is whole. */
+/* Member "elsewhere": the cheapest sorts of units, at most `most`, each by its first unit that the
+ * task is not on, with the task's time there, launch counted. */
 void clv_write_elsewhere(
     clv_json_writer *writer, const clv_costs *costs, const clv_group *group, uint32_t task,
     uint32_t most);

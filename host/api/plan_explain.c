@@ -114,6 +114,15 @@ static bool is_there(const clv_group *group, uint32_t task, uint32_t unit) {
     return place->num_pieces == 1 && group->pieces[place->first_piece].unit == unit;
 }
 
+/* In some replica. */
+static bool is_anywhere_there(const clv_plan *plan, uint32_t task, uint32_t unit) {
+    bool is_any = false;
+    for (uint32_t g = 0; g < plan->num_groups && !is_any; g++) {
+        is_any = is_there(&plan->groups[g], task, unit);
+    }
+    return is_any;
+}
+
 static const char *refusal(const cleave_plan *p, uint32_t task, uint32_t unit) {
     if (p->machine->bespoke != CLV_BESPOKE_NO) {
         return "the unit is made for others";
@@ -128,8 +137,7 @@ static const char *refusal(const cleave_plan *p, uint32_t task, uint32_t unit) {
 static clv_status *write_cost(
     clv_json_writer *w, const cleave_plan *p, clv_evaluator *ev, uint32_t task, uint32_t unit) {
     const clv_group *group = &p->plan->groups[0];
-    double time_us = clv_costs_time_us(p->costs, task, unit), bound_us, latency_us;
-    size_t at = (size_t)task * p->costs->num_classes + p->costs->class_of_unit[unit];
+    double time_us = clv_unit_time_us(p->costs, task, unit), bound_us, latency_us;
     clv_json_open_object(w, NULL);
     clv_json_add_string(w, "unit", p->machine->units[unit].name);
     clv_json_add_bool(w, "can_run", !isinf(time_us));
@@ -137,8 +145,9 @@ static clv_status *write_cost(
         clv_json_add_string(w, "reason", refusal(p, task, unit));
     } else {
         clv_json_add_number(w, "time_us", time_us);
-        clv_json_add_string(w, "origin", clv_origin_name(p->costs->origin[at]));
-        clv_json_add_bool(w, "chosen", is_there(group, task, unit));
+        clv_json_add_string(w, "origin", clv_origin_name(clv_costs_origin(p->costs, task, unit)));
+        clv_json_add_number(w, "launch_us", p->machine->units[unit].launch_us);
+        clv_json_add_bool(w, "chosen", is_anywhere_there(p->plan, task, unit));
         CLV_TRY(measure_moved(p, ev, task, unit, &bound_us, &latency_us));
         if (!isinf(bound_us) && !isinf(latency_us)) {
             double period_us = fmax(bound_us, latency_us / group->depth);

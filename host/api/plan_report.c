@@ -19,6 +19,10 @@ static double per_second(double period_us) {
     return period_us > 0 ? 1e6 / period_us : 0;
 }
 
+double clv_unit_time_us(const clv_costs *costs, uint32_t task, uint32_t unit) {
+    return clv_costs_time_us(costs, task, unit) + costs->machine->units[unit].launch_us;
+}
+
 double clv_placement_time_us(const clv_costs *costs, const clv_group *group, uint32_t task) {
     const clv_placement *p = &group->placements[task];
     double time_us = 0;
@@ -51,29 +55,44 @@ void clv_write_place(
     clv_json_close(writer);
 }
 
+/* The first unit of a class that the task is not on; CLV_NO_INDEX: there is none, or it cannot run
+ * the task. */
+static uint32_t find_other(
+    const clv_costs *costs, const clv_group *group, uint32_t task, uint32_t class) {
+    const clv_placement *p = &group->placements[task];
+    uint32_t unit = costs->unit_of_class[class];
+    if (p->split < 0 && group->pieces[p->first_piece].unit == unit) {
+        unit = costs->next_of_class[class];
+    }
+    return unit != CLV_NO_INDEX && isfinite(clv_costs_time_us(costs, task, unit)) ? unit
+                                                                                  : CLV_NO_INDEX;
+}
+
 void clv_write_elsewhere(
     clv_json_writer *writer, const clv_costs *costs, const clv_group *group, uint32_t task,
     uint32_t most) {
-    const double *times = &costs->time_us[(size_t)task * costs->num_classes];
-    const clv_placement *p = &group->placements[task];
-    uint32_t own = costs->class_of_unit[group->pieces[p->first_piece].unit], last = 0;
+    uint32_t count, last = 0;
+    const uint32_t *classes = clv_costs_classes(costs, task, &count);
     double last_us = -1;
     clv_json_open_object(writer, "elsewhere");
     for (uint32_t n = 0; n < most; n++) {
-        uint32_t best = CLV_NO_INDEX;
-        for (uint32_t k = 0; k < costs->num_classes; k++) {
-            bool is_next = times[k] > last_us || (times[k] == last_us && k > last);
-            bool is_other = isfinite(times[k]) && (k != own || p->split >= 0);
-            if (is_next && is_other && (best == CLV_NO_INDEX || times[k] < times[best])) {
+        uint32_t best = CLV_NO_INDEX, best_unit = 0;
+        double best_us = (double)INFINITY;
+        for (uint32_t k = 0; k < count; k++) {
+            uint32_t unit = find_other(costs, group, task, classes[k]);
+            double us = unit != CLV_NO_INDEX ? clv_unit_time_us(costs, task, unit) : INFINITY;
+            bool is_next = us > last_us || (us == last_us && k > last);
+            if (is_next && us < best_us) {
                 best = k;
+                best_us = us;
+                best_unit = unit;
             }
         }
         if (best == CLV_NO_INDEX) {
             break;
         }
-        clv_json_add_number(
-            writer, costs->machine->units[costs->unit_of_class[best]].name, times[best]);
-        last_us = times[best];
+        clv_json_add_number(writer, costs->machine->units[best_unit].name, best_us);
+        last_us = best_us;
         last = best;
     }
     clv_json_close(writer);
@@ -236,7 +255,6 @@ static void write_op(clv_json_writer *w, const cleave_plan *plan, uint32_t g, ui
     const clv_group *group = &plan->plan->groups[g];
     const clv_placement *p = &group->placements[task];
     uint32_t unit = group->pieces[p->first_piece].unit;
-    size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[unit];
     clv_json_open_object(w, NULL);
     clv_json_add_string(w, "node", t->name);
     clv_json_add_string(w, "op", t->type);
@@ -251,11 +269,9 @@ static void write_op(clv_json_writer *w, const cleave_plan *plan, uint32_t g, ui
     clv_json_add_number(w, "stage", p->stage);
     clv_write_place(w, costs, group, task);
     clv_json_add_number(w, "cost_us", clv_placement_time_us(costs, group, task));
-    clv_json_add_string(w, "origin", clv_origin_name(costs->origin[at]));
+    clv_json_add_string(w, "origin", clv_origin_name(clv_costs_origin(costs, task, unit)));
     clv_json_add_string(w, "reason", p->reason);
-    if (g == 0) { /* the same for every replica */
-        clv_write_elsewhere(w, costs, group, task, MOST_ELSEWHERE);
-    }
+    clv_write_elsewhere(w, costs, group, task, MOST_ELSEWHERE);
     clv_json_close(w);
 }
 

@@ -38,6 +38,45 @@ def near(a, b):
     return abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1)
 
 
+# --- accelerators of many functional units ---
+
+
+@test
+def every_policy_takes_networks_of_many_operators_on_a_unit_for_each():
+    with Folder() as at:
+        count = 300
+        chain = write_chain(at("long.tasks.json"), times=[10] * count, types=["Conv"] * count)
+        for policy, latency in ("serial", 3), ("data:2", 3), ("branch", 3), ("pipeline", 3):
+            report = run_json("plan", chain, "--machine", "bespoke:node", "--policy", policy)
+            assert near(report["predicted_latency_ms"], latency), (policy, report)
+            assert {op["unit"].split(":")[0] for op in report["ops"]} == {f"n{i}" for i in range(count)}
+
+
+# --- reasons, and costs elsewhere ---
+
+
+@test
+def every_operator_says_why_it_is_there_and_what_it_costs_elsewhere():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        machine = "core*2 launch=3us; core speed=0.5 launch=5us"
+        for policy in "single", "serial", "pipeline", "branch", "data:3", "data:2/pipeline", "auto":
+            report = run_json("plan", chain, "--machine", machine, "--policy", policy, "--allow-idle")
+            for op in report["ops"]:
+                time = CHAIN[int(op["node"][1:])]
+                costs = {"core:0": time + 3, "core:1": time + 3, "core:2": 2 * time + 5}
+                assert op["reason"] and op["cost_us"] == costs[op["unit"]], (policy, op)
+                assert op["elsewhere"] and op["unit"] not in op["elsewhere"], (policy, op)
+                assert all(costs[unit] == us for unit, us in op["elsewhere"].items()), (policy, op)
+                if policy == "data:3":
+                    assert op["unit"] in op["reason"], op
+        told = run_json("explain", chain, "n0", "--machine", machine, "--policy", "data:3")
+        assert [cost["time_us"] for cost in told["costs"]] == [43, 43, 85]
+        assert [cost["launch_us"] for cost in told["costs"]] == [3, 3, 5]
+        assert all(cost["chosen"] for cost in told["costs"])
+        assert [place["cost_us"] for place in told["placements"]] == [43, 43, 85]
+
+
 # --- what plan says ---
 
 

@@ -50,6 +50,39 @@ static void test_order_and_tensors(void **state) {
     clv_workload_destroy(workload);
 }
 
+/* A unit for each task: times for as many, not for every pair. */
+static void test_costs_of_bespoke(void **state) {
+    (void)state;
+    clv_workload *workload =
+        parse("{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"b\",\"time_us\":2},"
+              "{\"name\":\"c\",\"time_us\":3}]}");
+    clv_machine *pattern = NULL, *machine = NULL;
+    clv_costs *costs = NULL;
+    const char *kinds[8];
+    assert_null(clv_machine_parse_text("bespoke:node*2", &pattern));
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        kinds[i] = workload->tasks[i].name;
+    }
+    assert_null(clv_machine_instantiate(pattern, kinds, workload->num_tasks, &machine));
+    clv_status *status = clv_costs_create(workload, machine, &costs);
+    if (status == NULL) {
+        assert_int_equal(costs->num_columns, 1);
+        assert_int_equal(costs->num_classes, workload->num_tasks);
+        for (uint32_t i = 0; i < workload->num_tasks; i++) {
+            for (uint32_t u = 0; u < machine->num_units; u++) {
+                bool is_own = strcmp(machine->units[u].kind, workload->tasks[i].name) == 0;
+                assert_int_equal(isfinite(clv_costs_time_us(costs, i, u)), is_own);
+            }
+        }
+    } else {
+        fail_msg("%s", clv_status_message(status));
+    }
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    clv_machine_destroy(pattern);
+    clv_workload_destroy(workload);
+}
+
 static void test_costs(void **state) {
     (void)state;
     clv_workload *workload = parse(diamond);
@@ -165,11 +198,9 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_tensors),
-        cmocka_unit_test(test_costs),
-        cmocka_unit_test(test_splits),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_order_and_tensors), cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_costs_of_bespoke),  cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_refused),           cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
