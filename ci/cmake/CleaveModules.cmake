@@ -10,6 +10,8 @@ target_compile_definitions(clv_settings INTERFACE
 target_compile_options(clv_settings INTERFACE
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef
   -Wwrite-strings -Wformat=2 -Wno-missing-field-initializers -fno-common
+  # a plan is the same to the byte from every compiler: no product and sum in one rounding
+  -ffp-contract=off
   # trails and asserts name files from the root
   -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= $<$<BOOL:${root_from_build}>:-fmacro-prefix-map=${root_from_build}=>
   $<$<BOOL:${CLEAVE_WERROR}>:-Werror>)
