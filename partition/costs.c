@@ -284,15 +284,45 @@ static void fill_cost(clv_costs *costs, uint32_t task_index, uint32_t class) {
     costs->origin[at] = (uint8_t)origin;
 }
 
+/* Far below what a double holds, so that many requests on slow units can be added up, and far above
+ * any time. */
+static const double most_us = 1e280;
+
+static clv_status *add_time(
+    const clv_costs *costs, uint32_t task, uint32_t class, double *longest_us) {
+    double us = costs->time_us[clv_costs_at(costs, task, class)];
+    if (costs->origin[clv_costs_at(costs, task, class)] == CLV_ORIGIN_NONE) {
+        return NULL;
+    }
+    *longest_us = fmax(*longest_us, us);
+    return us <= most_us
+               ? NULL
+               : CLV_ERROR(
+                     MALFORMED, "task '%s' takes %g us on '%s', at most %g can be counted",
+                     costs->workload->tasks[task].name, us,
+                     costs->machine->units[costs->unit_of_class[class]].name, most_us);
+}
+
 static clv_status *fill_costs(clv_costs *costs) {
     const clv_workload *workload = costs->workload;
+    double total_us = 0;
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         bool can_run = false;
+        double longest_us = 0;
         uint32_t count;
         const uint32_t *classes = clv_costs_classes(costs, i, &count);
         for (uint32_t k = 0; k < count; k++) {
             fill_cost(costs, i, classes[k]);
+            CLV_TRY(add_time(costs, i, classes[k], &longest_us));
             can_run = can_run || !isinf(costs->time_us[clv_costs_at(costs, i, classes[k])]);
+        }
+        total_us += longest_us;
+        if (total_us > most_us) {
+            return CLV_ERROR(
+                MALFORMED,
+                "the times of task '%s' and those before it add up to %g us, at most %g "
+                "can be counted",
+                workload->tasks[i].name, total_us, most_us);
         }
         if (!can_run) {
             const clv_task *task = &workload->tasks[i];

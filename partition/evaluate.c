@@ -135,8 +135,8 @@ double clv_piece_traffic_us(
     if (isinf(memory)) {
         return 0;
     }
-    size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[piece->unit];
-    double full_us = costs->traffic_us[at] * fmin(unit->bandwidth, memory) / memory;
+    double full_us =
+        clv_costs_traffic_us(costs, task, piece->unit) * fmin(unit->bandwidth, memory) / memory;
     return fmin(
         full_us * piece_share(costs, task, placement, piece),
         clv_piece_time_us(costs, task, placement, piece));

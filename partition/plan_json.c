@@ -14,12 +14,17 @@
 
 static const char *const format_name = "cleave-plan-1";
 
-enum { MAX_WHERE = 64, MAX_GROUPS = 65536 };
+enum { MAX_WHERE = 64, MAX_GROUPS = 65536, MAX_DEPTH = 1 << 24 };
 
 /* --- writing --- */
 
+/* null: what takes no time has no bound on its rate. */
 static void write_number(clv_text *text, const char *key, double value) {
-    clv_text_add(text, "\"%s\": %.17g", key, isfinite(value) ? value : 0);
+    if (isfinite(value)) {
+        clv_text_add(text, "\"%s\": %.17g", key, value);
+    } else {
+        clv_text_add(text, "\"%s\": null", key);
+    }
 }
 
 static void write_string(clv_text *text, const char *key, const char *value) {
@@ -28,7 +33,7 @@ static void write_string(clv_text *text, const char *key, const char *value) {
 }
 
 static double per_second(double period_us) {
-    return period_us > 0 ? 1e6 / period_us : 0;
+    return 1e6 / period_us;
 }
 
 static void write_head(const clv_costs *costs, const clv_plan *plan, clv_text *text) {
@@ -135,8 +140,9 @@ clv_status *clv_plan_format_json(const clv_costs *costs, const clv_plan *plan, c
         clv_text_add(&text, "%s\n    {", g > 0 ? "," : "");
         write_number(&text, "share", group->share);
         clv_text_add(
-            &text, ", \"depth\": %u, \"stages\": %u, \"serial\": %s}", group->depth,
-            group->num_stages, group->is_serial ? "true" : "false");
+            &text, ", \"depth\": %u, \"stages\": %u, \"serial\": %s, \"ordered\": %s}",
+            group->depth, group->num_stages, group->is_serial ? "true" : "false",
+            group->order != NULL ? "true" : "false");
     }
     clv_text_add(&text, "\n  ],\n  \"ops\": [\n");
     for (uint32_t g = 0; g < plan->num_groups; g++) {
@@ -161,6 +167,7 @@ typedef struct plan_reader {
     clv_plan *plan;
     clv_name_map tasks, units;
     uint32_t *num_ops;         /* [num_groups] */
+    bool *is_ordered;          /* [num_groups]: units keep to the order even where they need not */
     uint32_t *capacity_pieces; /* [num_groups] */
 } plan_reader;
 
@@ -237,19 +244,33 @@ static clv_status *read_head(plan_reader *r, const cJSON *root) {
     return r->plan->policy != NULL ? NULL : NO_MEMORY_HERE();
 }
 
+static clv_status *read_flag(
+    const cJSON *item, const char *where, const char *key, bool fallback, bool *out_flag) {
+    const cJSON *flag = clv_json_find(item, key);
+    if (flag != NULL && !cJSON_IsBool(flag)) {
+        return CLV_ERROR(MALFORMED, "%s: '%s' is neither true nor false", where, key);
+    }
+    *out_flag = flag != NULL ? cJSON_IsTrue(flag) : fallback;
+    return NULL;
+}
+
 static clv_status *read_groups(plan_reader *r, const cJSON *root) {
+    static const char *const keys[] = {"share", "depth", "stages", "serial", "ordered"};
     const cJSON *array, *item;
     clv_plan *plan = r->plan;
     size_t tasks = r->costs->workload->num_tasks;
+    int64_t total = 0, said;
     CLV_TRY(clv_json_get_array(root, "plan", "replicas", &array));
     size_t count = (size_t)cJSON_GetArraySize(array);
     if (count == 0 || count > MAX_GROUPS) {
         return CLV_ERROR(MALFORMED, "replicas: %zu, must be 1 to %d", count, (int)MAX_GROUPS);
     }
     plan->groups = clv_arena_alloc(&plan->arena, count, sizeof *plan->groups);
+    r->is_ordered = clv_arena_alloc(&plan->arena, count, sizeof *r->is_ordered);
     r->num_ops = clv_arena_alloc(&plan->arena, count, sizeof *r->num_ops);
     r->capacity_pieces = clv_arena_alloc(&plan->arena, count, sizeof *r->capacity_pieces);
-    if (plan->groups == NULL || r->num_ops == NULL || r->capacity_pieces == NULL) {
+    if (plan->groups == NULL || r->is_ordered == NULL || r->num_ops == NULL ||
+        r->capacity_pieces == NULL) {
         return NO_MEMORY_HERE();
     }
     cJSON_ArrayForEach(item, array) {
@@ -262,12 +283,29 @@ static clv_status *read_groups(plan_reader *r, const cJSON *root) {
         CLV_TRY(clv_json_get_int(item, where, "stages", 1, UINT32_MAX / 2, &stages));
         group->depth = (uint32_t)depth;
         group->num_stages = (uint32_t)stages;
-        group->is_serial = cJSON_IsTrue(clv_json_find(item, "serial"));
+        CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
+        CLV_TRY(read_flag(item, where, "serial", false, &group->is_serial));
+        CLV_TRY(read_flag(item, where, "ordered", true, &r->is_ordered[plan->num_groups - 1]));
+        total += depth;
         group->placements = clv_arena_alloc(&plan->arena, tasks, sizeof *group->placements);
         group->order = clv_arena_alloc(&plan->arena, tasks, sizeof *group->order);
         if (group->placements == NULL || group->order == NULL) {
             return NO_MEMORY_HERE();
         }
+    }
+    if (total > MAX_DEPTH) {
+        return CLV_ERROR(
+            MALFORMED, "the replicas' depths add up to %lld, at most %d requests may be in flight",
+            (long long)total, (int)MAX_DEPTH);
+    }
+    if (clv_json_find(root, "depth") == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_json_get_int(root, "plan", "depth", 1, MAX_DEPTH, &said));
+    if (said != total) {
+        return CLV_ERROR(
+            MALFORMED, "depth is %lld, and the replicas' depths add up to %lld", (long long)said,
+            (long long)total);
     }
     return NULL;
 }
@@ -310,7 +348,7 @@ static clv_status *read_pieces(
     int64_t begin = 0;
     for (uint32_t k = 0; k < placement->num_pieces; k++, unit = unit->next, end = end->next) {
         if (!cJSON_IsString(unit) || !cJSON_IsNumber(end) || !(end->valuedouble >= 0) ||
-            end->valuedouble > INT32_MAX) {
+            end->valuedouble > INT32_MAX || end->valuedouble != floor(end->valuedouble)) {
             return CLV_ERROR(
                 MALFORMED, "%s: units must be names, ends whole numbers from 0 on", where);
         }
@@ -398,21 +436,25 @@ static clv_status *read_ops(plan_reader *r, const cJSON *root) {
         CLV_TRY(read_op(r, item, index++));
     }
     for (uint32_t g = 0; g < r->plan->num_groups; g++) {
+        clv_group *group = &r->plan->groups[g];
+        bool is_by_index = !r->is_ordered[g];
         for (uint32_t i = 0; i < workload->num_tasks; i++) {
-            if (r->plan->groups[g].placements[i].num_pieces == 0) {
+            is_by_index = is_by_index && group->order[i] == i;
+            if (group->placements[i].num_pieces == 0) {
                 return CLV_ERROR(
                     MALFORMED, "replica %u does not say where '%s' runs", g,
                     workload->tasks[i].name);
             }
         }
+        group->order = is_by_index ? NULL : group->order;
     }
     return NULL;
 }
 
-static clv_status *read_plan(plan_reader *r, const char *what, const char *json, size_t length) {
+static clv_status *read_plan(plan_reader *r, const char *json, size_t length) {
     cJSON *root = NULL;
     clv_status *status = NULL;
-    CLV_TRY(clv_json_parse(what, json, length, &root));
+    CLV_TRY(clv_json_parse(NULL, json, length, &root));
     if (!cJSON_IsObject(root)) {
         status = CLV_ERROR(MALFORMED, "a plan must be an object");
         goto done;
@@ -438,7 +480,7 @@ clv_status *clv_plan_parse_json(
     clv_arena_init(&r.plan->arena, 0);
     clv_name_map_init(&r.tasks);
     clv_name_map_init(&r.units);
-    CLV_TRY_DONE(read_plan(&r, what, json, length));
+    CLV_TRY_DONE(read_plan(&r, json, length));
     CLV_TRY_DONE(clv_plan_structure_verify(costs, r.plan));
     CLV_TRY_DONE(clv_plan_measure(costs, r.plan));
     CLV_TRY_DONE(clv_plan_verify(costs, r.plan));

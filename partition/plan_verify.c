@@ -43,8 +43,13 @@ static clv_status *verify_placement(const clv_costs *costs, const clv_group *gro
     const clv_task *t = &costs->workload->tasks[task];
     const clv_placement *p = &group->placements[task];
     if (p->num_pieces == 0 || p->first_piece > group->num_pieces ||
-        p->num_pieces > group->num_pieces - p->first_piece || p->stage >= group->num_stages) {
+        p->num_pieces > group->num_pieces - p->first_piece) {
         return CLV_ERROR(MALFORMED, "task '%s' is placed nowhere", t->name);
+    }
+    if (p->stage >= group->num_stages) {
+        return CLV_ERROR(
+            MALFORMED, "task '%s' is in stage %u; its replica has %u stage%s, counted from 0",
+            t->name, p->stage, group->num_stages, group->num_stages == 1 ? "" : "s");
     }
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         uint32_t unit = group->pieces[p->first_piece + k].unit;

@@ -15,7 +15,7 @@ static const double max_bytes = 9007199254740992.0; /* 2^53: exact in a double *
 /* An edge as the file has it. Edges of one task with the same bytes carry one tensor. */
 typedef struct edge {
     uint32_t from, to; /* in the file's order of tasks */
-    double bytes;
+    uint64_t bytes;
 } edge;
 
 typedef struct reader {
@@ -37,6 +37,17 @@ static clv_status *get_number(
         return NULL;
     }
     return clv_json_get_number(object, where, key, 0, max_bytes, out_value);
+}
+
+/* Bytes are whole. */
+static clv_status *get_bytes(
+    const cJSON *object, const char *where, const char *key, uint64_t *out_bytes) {
+    int64_t bytes = 0;
+    if (clv_json_find(object, key) != NULL) {
+        CLV_TRY(clv_json_get_int(object, where, key, 0, (int64_t)max_bytes, &bytes));
+    }
+    *out_bytes = (uint64_t)bytes;
+    return NULL;
 }
 
 static clv_status *get_int(
@@ -100,10 +111,11 @@ static clv_status *read_dims(
         return NO_MEMORY_HERE();
     }
     cJSON_ArrayForEach(dim, array) {
-        bool is_good =
-            cJSON_IsNumber(dim) && dim->valuedouble >= 1 && dim->valuedouble <= max_bytes;
+        bool is_good = cJSON_IsNumber(dim) && dim->valuedouble >= 1 &&
+                       dim->valuedouble <= max_bytes && dim->valuedouble == floor(dim->valuedouble);
         if (!is_good) {
-            return CLV_ERROR(MALFORMED, "%s.output_dims: must be numbers of at least 1", where);
+            return CLV_ERROR(
+                MALFORMED, "%s.output_dims: must be whole numbers of at least 1", where);
         }
         dims[(*out_count)++] = (int64_t)dim->valuedouble;
     }
@@ -116,7 +128,6 @@ static clv_status *read_task(reader *r, const cJSON *item, const char *where, cl
                                        "memory_bytes", "output_bytes", "traffic_bytes", "splits",
                                        "output_dims",  "aliases"};
     const char *name, *type = "Op";
-    double weight_bytes;
     CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
     CLV_TRY(clv_json_get_string(item, where, "name", &name));
     if (clv_json_find(item, "type") != NULL) {
@@ -130,9 +141,7 @@ static clv_status *read_task(reader *r, const cJSON *item, const char *where, cl
     CLV_TRY(read_times(r, item, where, task));
     CLV_TRY(get_number(item, where, "flops", 0, &task->flops));
     CLV_TRY(get_number(item, where, "traffic_bytes", 0, &task->traffic_bytes));
-    CLV_TRY(get_number(item, where, "memory_bytes", 0, &weight_bytes));
-    task->weight_bytes = (uint64_t)weight_bytes;
-    return NULL;
+    return get_bytes(item, where, "memory_bytes", &task->weight_bytes);
 }
 
 /* --- order --- */
@@ -178,7 +187,7 @@ static clv_status *read_edges(reader *r, const cJSON *root) {
         if (e->from == e->to) {
             return CLV_ERROR(MALFORMED, "%s: task '%s' depends on itself", where, words[0]);
         }
-        CLV_TRY(get_number(item, where, "bytes", 0, &e->bytes));
+        CLV_TRY(get_bytes(item, where, "bytes", &e->bytes));
     }
     return NULL;
 }
@@ -260,6 +269,11 @@ done:
 
 /* --- tensors --- */
 
+static int compare_ids(const void *left, const void *right) {
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
 static clv_status *add_consumers(reader *r, const edge *edges, uint32_t count, uint32_t tensor_id) {
     clv_task_tensor *tensor = &r->workload->tensors[tensor_id];
     uint32_t *ids = clv_arena_alloc(&r->workload->arena, (size_t)count + 1, sizeof *ids);
@@ -268,16 +282,12 @@ static clv_status *add_consumers(reader *r, const edge *edges, uint32_t count, u
     }
     tensor->consumers = ids;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t task = r->position[edges[i].to], at = tensor->num_consumers;
-        while (at > 0 && ids[at - 1] > task) {
-            ids[at] = ids[at - 1];
-            at--;
-        }
-        ids[at] = task;
-        tensor->num_consumers++;
-        if (at > 0 && ids[at - 1] == task) { /* the same edge twice */
-            memmove(ids + at, ids + at + 1, (tensor->num_consumers - at - 1) * sizeof *ids);
-            tensor->num_consumers--;
+        ids[i] = r->position[edges[i].to];
+    }
+    qsort(ids, count, sizeof *ids, compare_ids);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || ids[i] != ids[i - 1]) { /* else the same edge twice */
+            ids[tensor->num_consumers++] = ids[i];
         }
     }
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
@@ -295,9 +305,9 @@ static clv_status *add_tensors(reader *r, uint32_t file_task, const edge *edges,
     clv_task *task = &workload->tasks[task_id];
     const int64_t *dims;
     int32_t rank;
-    double resident;
+    uint64_t resident = 0;
     snprintf(where, sizeof where, "tasks[%u]", file_task);
-    CLV_TRY(get_number(r->items[file_task], where, "output_bytes", 0, &resident));
+    CLV_TRY(get_bytes(r->items[file_task], where, "output_bytes", &resident));
     CLV_TRY(read_dims(r, r->items[file_task], where, &dims, &rank));
     uint32_t begin = 0;
     do {
@@ -311,8 +321,8 @@ static clv_status *add_tensors(reader *r, uint32_t file_task, const edge *edges,
             .name = id == first
                         ? task->name
                         : clv_arena_printf(&workload->arena, "%s#%u", task->name, id - first + 1),
-            .bytes = count > 0 ? (uint64_t)edges[begin].bytes : 0,
-            .resident = id == first ? (uint64_t)resident : 0,
+            .bytes = count > 0 ? edges[begin].bytes : 0,
+            .resident = id == first ? resident : 0,
             .producer = task_id,
             .is_output = count == 0,
             .num_dims = rank,
@@ -603,7 +613,7 @@ clv_status *clv_workload_parse_json(
         status = NO_MEMORY_HERE();
         goto done;
     }
-    CLV_TRY_DONE(clv_json_parse(what, json, length, &root));
+    CLV_TRY_DONE(clv_json_parse(NULL, json, length, &root));
     CLV_TRY_DONE(read_root(&r, root));
     CLV_TRY_DONE(clv_workload_verify(r.workload));
     *out_workload = r.workload;

@@ -26,16 +26,27 @@ static double earliest_begin(
     return index >= depth ? b->end_us[requests[index - depth]] : 0;
 }
 
-static double find_heads(bounder *b, uint32_t *requests, uint32_t group) {
-    const clv_schedule *s = b->schedule;
-    uint32_t count = 0;
-    double longest_us = 0;
+/* Requests of every group, in order: those of group g are out_requests[k] with k from out_first[g]
+ * to out_first[g + 1]. */
+static void sort_by_group(const clv_schedule *s, uint32_t *out_first, uint32_t *out_requests) {
     for (uint32_t r = 0; r < s->num_requests; r++) {
-        if (s->group_of_request[r] != group) {
-            continue;
-        }
-        double begin_us = earliest_begin(b, requests, count, group);
-        requests[count++] = r;
+        out_first[s->group_of_request[r] + 2]++;
+    }
+    for (uint32_t g = 2; g < s->num_groups + 2; g++) {
+        out_first[g] += out_first[g - 1];
+    }
+    for (uint32_t r = 0; r < s->num_requests; r++) {
+        out_requests[out_first[s->group_of_request[r] + 1]++] = r;
+    }
+}
+
+/* `requests` [count]: those of the group. */
+static double find_heads(bounder *b, const uint32_t *requests, uint32_t count, uint32_t group) {
+    const clv_schedule *s = b->schedule;
+    double longest_us = 0;
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t r = requests[n];
+        double begin_us = earliest_begin(b, requests, n, group);
         b->end_us[r] = begin_us;
         for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
             const clv_schedule_step *step = &s->steps[i];
@@ -134,16 +145,19 @@ clv_status *clv_schedule_bounds(
         .tail_us = clv_alloc_zeroed(steps, sizeof *b.tail_us),
         .end_us = clv_alloc_zeroed(requests + 1, sizeof *b.end_us),
         .loads = clv_alloc_zeroed(count + 1, sizeof *b.loads)};
-    uint32_t *of_group = clv_alloc_zeroed(requests + 1, sizeof *of_group);
+    uint32_t *first = clv_alloc_zeroed(requests + schedule->num_groups + (size_t)2, sizeof *first);
+    uint32_t *by_group = first + schedule->num_groups + 2;
     clv_status *status = NULL;
     if (b.head_us == NULL || b.tail_us == NULL || b.end_us == NULL || b.loads == NULL ||
-        of_group == NULL) {
+        first == NULL) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for bounds");
         goto done;
     }
     double longest_us = 0;
+    sort_by_group(schedule, first, by_group);
     for (uint32_t g = 0; g < schedule->num_groups; g++) {
-        longest_us = fmax(longest_us, find_heads(&b, of_group, g));
+        double end_us = find_heads(&b, by_group + first[g], first[g + 1] - first[g], g);
+        longest_us = fmax(longest_us, end_us);
     }
     find_tails(&b);
     add_loads(&b);
@@ -154,6 +168,6 @@ done:
     clv_free(b.tail_us);
     clv_free(b.end_us);
     clv_free(b.loads);
-    clv_free(of_group);
+    clv_free(first);
     return status;
 }

@@ -54,13 +54,13 @@ static clv_status *read_shares(const char *word, size_t num_units, clv_plan_word
     if (word == NULL) {
         return NULL;
     }
-    char *copy = clv_arena_strdup(&words->arena, word), *rest = NULL;
+    char *copy = clv_arena_strdup(&words->arena, word), *rest = copy, *part;
     double *shares = clv_arena_alloc(&words->arena, num_units + 1, sizeof *shares), sum = 0;
     size_t count = 0;
     if (copy == NULL || shares == NULL) {
         return CLV_NO_ARENA("shares");
     }
-    for (char *part = strtok_r(copy, ",", &rest); part != NULL; part = strtok_r(NULL, ",", &rest)) {
+    while ((part = strsep(&rest, ",")) != NULL) { /* empty words too: they are no shares */
         double share;
         if (!clv_parse_double(part, &share) || share < 0 || share > 1e9) {
             return CLV_ERROR(
@@ -139,9 +139,8 @@ static clv_status *peek_policy(
     cJSON *root = NULL;
     const char *policy = "auto";
     *out_policy = NULL;
-    CLV_TRY(clv_json_parse(what, (const char *)file->data, file->bytes, &root));
-    clv_status *status = NULL;
-    if (cJSON_IsObject(root) && clv_json_find(root, "policy") != NULL) {
+    clv_status *status = clv_json_parse(NULL, (const char *)file->data, file->bytes, &root);
+    if (status == NULL && cJSON_IsObject(root) && clv_json_find(root, "policy") != NULL) {
         status = clv_json_get_string(root, "plan", "policy", &policy);
     }
     if (status == NULL) {

@@ -151,7 +151,7 @@ static clv_status *write_cost(
         CLV_TRY(measure_moved(p, ev, task, unit, &bound_us, &latency_us));
         if (!isinf(bound_us) && !isinf(latency_us)) {
             double period_us = fmax(bound_us, latency_us / group->depth);
-            clv_json_add_number(w, "throughput_per_s", period_us > 0 ? 1e6 / period_us : 0);
+            clv_json_add_rate(w, "throughput_per_s", 1e6 / period_us);
             clv_json_add_number(w, "latency_ms", latency_us * 1e-3);
         }
     }

@@ -4,7 +4,7 @@
 #include "partition/evaluate.h"
 #include "scheduler/schedule.h"
 
-enum { NAME_BYTES = 512 };
+enum { NAME_BYTES = 512, MOST_WAITS = 16 };
 
 static void print_place(
     const cleave_plan *p, const clv_group *group, uint32_t task, clv_text *text) {
@@ -56,20 +56,22 @@ void clv_plan_print(const cleave_plan *p, clv_text *text) {
 static void print_waits(const clv_schedule *s, uint32_t step, clv_text *text) {
     const clv_schedule_step *of = &s->steps[step];
     const clv_machine *machine = s->costs->machine;
-    bool is_first = true;
+    uint32_t count = 0;
     for (uint32_t k = 0; k < of->num_waits; k++) {
         char name[NAME_BYTES];
         uint32_t before = s->waits[of->first_wait + k];
         uint32_t where = s->steps[before].resources[0];
-        if (where != of->resources[0]) {
+        if (where != of->resources[0] && count++ < MOST_WAITS) {
             clv_schedule_name_step(s, before, name, sizeof name);
-            clv_text_add(text, "%s", is_first ? ", after " : ", ");
+            clv_text_add(text, "%s", count == 1 ? ", after " : ", ");
             clv_text_add_name(text, name);
             if (where < machine->num_units) {
                 clv_text_add(text, " on %s", machine->units[where].name);
             }
-            is_first = false;
         }
+    }
+    if (count > MOST_WAITS) {
+        clv_text_add(text, " and %u more", count - MOST_WAITS);
     }
 }
 

@@ -9,6 +9,8 @@
 
 /* Where a task could run beside where it does: more than these sorts of units say nothing new. */
 enum { MOST_ELSEWHERE = 6, MOST_DEPTHS = 12 };
+/* Beyond so many operators in all replicas, those that are placed alike are written once. */
+enum { MANY_OPS = 4096 };
 
 const char *clv_origin_name(uint8_t origin) {
     static const char *const names[] = {"none", "estimated", "given", "measured"};
@@ -16,7 +18,7 @@ const char *clv_origin_name(uint8_t origin) {
 }
 
 static double per_second(double period_us) {
-    return period_us > 0 ? 1e6 / period_us : 0;
+    return 1e6 / period_us; /* INFINITY: what takes no time */
 }
 
 double clv_unit_time_us(const clv_costs *costs, uint32_t task, uint32_t unit) {
@@ -249,7 +251,83 @@ static clv_status *write_group_stages(clv_json_writer *w, const cleave_plan *pla
 
 /* --- operators --- */
 
-static void write_op(clv_json_writer *w, const cleave_plan *plan, uint32_t g, uint32_t task) {
+/* Replicas that have every operator where an earlier one has it, on other units. */
+typedef struct likeness {
+    uint32_t *model;      /* [num_groups]: the first that is placed so; itself */
+    uint32_t *there, *of; /* [num_units]: 1 + the unit that stands for one of the model's; back */
+} likeness;
+
+static bool is_placed_as(
+    const likeness *l, const clv_group *a, const clv_group *b, uint32_t num_tasks) {
+    bool is_alike = a->num_pieces == b->num_pieces && (a->order == NULL) == (b->order == NULL);
+    for (uint32_t i = 0; is_alike && i < num_tasks; i++) {
+        const clv_placement *p = &a->placements[i], *q = &b->placements[i];
+        is_alike = p->split == q->split && p->stage == q->stage && p->num_pieces == q->num_pieces &&
+                   (a->order == NULL || a->order[i] == b->order[i]);
+        for (uint32_t k = 0; is_alike && k < p->num_pieces; k++) {
+            const clv_piece *x = &a->pieces[p->first_piece + k];
+            const clv_piece *y = &b->pieces[q->first_piece + k];
+            uint32_t *there = &l->there[x->unit], *of = &l->of[y->unit];
+            bool is_new = *there == 0 && *of == 0;
+            is_alike = x->begin == y->begin && x->end == y->end &&
+                       (is_new || (*there == y->unit + 1 && *of == x->unit + 1));
+            *there = is_alike ? y->unit + 1 : *there;
+            *of = is_alike ? x->unit + 1 : *of;
+        }
+    }
+    for (uint32_t i = 0; i < a->num_pieces; i++) {
+        l->there[a->pieces[i].unit] = 0;
+    }
+    for (uint32_t i = 0; i < b->num_pieces; i++) {
+        l->of[b->pieces[i].unit] = 0;
+    }
+    return is_alike;
+}
+
+static void find_models(const cleave_plan *plan, likeness *l) {
+    enum { MOST_MODELS = 8 }; /* that each is compared with */
+    const clv_plan *p = plan->plan;
+    uint32_t models[MOST_MODELS], count = 0;
+    bool has_many = (uint64_t)p->num_groups * plan->workload->num_tasks > MANY_OPS;
+    for (uint32_t g = 0; g < p->num_groups; g++) {
+        l->model[g] = g;
+        for (uint32_t k = 0; has_many && k < count && l->model[g] == g; k++) {
+            const clv_group *model = &p->groups[models[k]];
+            if (is_placed_as(l, model, &p->groups[g], plan->workload->num_tasks)) {
+                l->model[g] = models[k];
+            }
+        }
+        if (l->model[g] == g && count < MOST_MODELS) {
+            models[count++] = g;
+        }
+    }
+}
+
+/* What the operator costs in every replica that is placed as `g`, where that differs. */
+static void write_replica_costs(
+    clv_json_writer *w, const cleave_plan *plan, const likeness *l, uint32_t g, uint32_t task) {
+    const clv_costs *costs = plan->costs;
+    double own_us = clv_placement_time_us(costs, &plan->plan->groups[g], task);
+    bool differ = false;
+    for (uint32_t r = g; r < plan->plan->num_groups && !differ; r++) {
+        differ = l->model[r] == g &&
+                 clv_placement_time_us(costs, &plan->plan->groups[r], task) != own_us;
+    }
+    if (!differ) {
+        return;
+    }
+    clv_json_open_array(w, "costs_us");
+    for (uint32_t r = g; r < plan->plan->num_groups; r++) {
+        if (l->model[r] == g) {
+            clv_json_add_number(
+                w, NULL, clv_placement_time_us(costs, &plan->plan->groups[r], task));
+        }
+    }
+    clv_json_close(w);
+}
+
+static void write_op(
+    clv_json_writer *w, const cleave_plan *plan, const likeness *l, uint32_t g, uint32_t task) {
     const clv_costs *costs = plan->costs;
     const clv_task *t = &costs->workload->tasks[task];
     const clv_group *group = &plan->plan->groups[g];
@@ -269,17 +347,18 @@ static void write_op(clv_json_writer *w, const cleave_plan *plan, uint32_t g, ui
     clv_json_add_number(w, "stage", p->stage);
     clv_write_place(w, costs, group, task);
     clv_json_add_number(w, "cost_us", clv_placement_time_us(costs, group, task));
+    write_replica_costs(w, plan, l, g, task);
     clv_json_add_string(w, "origin", clv_origin_name(clv_costs_origin(costs, task, unit)));
     clv_json_add_string(w, "reason", p->reason);
     clv_write_elsewhere(w, costs, group, task, MOST_ELSEWHERE);
     clv_json_close(w);
 }
 
-static void write_ops(clv_json_writer *w, const cleave_plan *plan) {
+static void write_ops(clv_json_writer *w, const cleave_plan *plan, const likeness *l) {
     clv_json_open_array(w, "ops");
     for (uint32_t g = 0; g < plan->plan->num_groups; g++) {
-        for (uint32_t i = 0; i < plan->workload->num_tasks; i++) {
-            write_op(w, plan, g, i);
+        for (uint32_t i = 0; l->model[g] == g && i < plan->workload->num_tasks; i++) {
+            write_op(w, plan, l, g, i);
         }
     }
     clv_json_close(w);
@@ -295,13 +374,13 @@ static void write_head(clv_json_writer *w, const cleave_plan *plan) {
     clv_json_add_string(w, "objective", p->objective == CLV_LATENCY ? "latency" : "throughput");
     clv_json_add_string(w, "method", p->method);
     clv_json_add_number(w, "depth", p->depth);
-    clv_json_add_number(w, "predicted_throughput_per_s", per_second(p->period_us));
+    clv_json_add_rate(w, "predicted_throughput_per_s", per_second(p->period_us));
     clv_json_add_number(w, "predicted_latency_ms", p->latency_us / 1e3);
     clv_json_add_number(w, "period_us", p->period_us);
     if (p->best_single_unit != CLV_NO_INDEX) {
         clv_json_open_object(w, "best_single");
         clv_json_add_string(w, "unit", plan->machine->units[p->best_single_unit].name);
-        clv_json_add_number(w, "throughput_per_s", per_second(p->best_single_period_us));
+        clv_json_add_rate(w, "throughput_per_s", per_second(p->best_single_period_us));
         clv_json_add_number(w, "latency_ms", p->best_single_latency_us / 1e3);
         clv_json_close(w);
         clv_json_add_number(w, "gain", p->gain);
@@ -322,10 +401,28 @@ static void write_calibration(clv_json_writer *w, const clv_calibration *calibra
     }
 }
 
-static void write_replicas(clv_json_writer *w, const clv_plan *plan) {
-    clv_json_open_array(w, "replicas");
-    for (uint32_t g = 0; g < plan->num_groups; g++) {
-        const clv_group *group = &plan->groups[g];
+/* Units of a replica in the order in which its operators, in turn, name them. */
+static void write_units(clv_json_writer *w, const cleave_plan *plan, uint32_t g, uint32_t *seen) {
+    const clv_group *group = &plan->plan->groups[g];
+    clv_json_open_array(w, "units");
+    for (uint32_t i = 0; i < plan->workload->num_tasks; i++) {
+        const clv_placement *p = &group->placements[i];
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            uint32_t unit = group->pieces[p->first_piece + k].unit;
+            if (seen[unit] != g + 1) {
+                clv_json_add_string(w, NULL, plan->machine->units[unit].name);
+                seen[unit] = g + 1;
+            }
+        }
+    }
+    clv_json_close(w);
+}
+
+/* `seen` [num_units]: 0. */
+static void write_replicas(
+    clv_json_writer *w, const cleave_plan *plan, const likeness *l, uint32_t *seen) {
+    for (uint32_t g = 0; g < plan->plan->num_groups; g++) {
+        const clv_group *group = &plan->plan->groups[g];
         clv_json_open_object(w, NULL);
         clv_json_add_number(w, "share", group->share);
         clv_json_add_number(w, "depth", group->depth);
@@ -333,9 +430,12 @@ static void write_replicas(clv_json_writer *w, const clv_plan *plan) {
         clv_json_add_bool(w, "serial", group->is_serial);
         clv_json_add_number(w, "period_us", group->period_us);
         clv_json_add_number(w, "latency_us", group->latency_us);
+        write_units(w, plan, g, seen);
+        if (l->model[g] != g) {
+            clv_json_add_number(w, "placed_as", l->model[g]);
+        }
         clv_json_close(w);
     }
-    clv_json_close(w);
 }
 
 /* Up to two beyond the plan's depth; of many a dozen. Nothing for serial plans. */
@@ -359,7 +459,7 @@ static clv_status *write_depths(clv_json_writer *w, const cleave_plan *plan) {
         if (i % step == 0 || i + 1 == plan->plan->depth || i + 1 == last) {
             clv_json_open_object(w, NULL);
             clv_json_add_number(w, "depth", rows[i].depth);
-            clv_json_add_number(w, "throughput_per_s", per_second(rows[i].period_us));
+            clv_json_add_rate(w, "throughput_per_s", per_second(rows[i].period_us));
             clv_json_add_number(w, "memory_bytes", (double)rows[i].memory_bytes);
             clv_json_add_bool(w, "fits", rows[i].fits);
             clv_json_close(w);
@@ -371,19 +471,31 @@ static clv_status *write_depths(clv_json_writer *w, const cleave_plan *plan) {
 }
 
 static clv_status *write_report(clv_json_writer *w, const cleave_plan *plan, bool has_ops) {
+    size_t units = plan->machine->num_units;
+    clv_status *status = NULL;
+    uint32_t *block = clv_alloc_zeroed(plan->plan->num_groups + 2 * units, sizeof *block);
+    if (block == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a report");
+    }
+    likeness l = {block, block + plan->plan->num_groups, block + plan->plan->num_groups + units};
+    find_models(plan, &l);
     write_head(w, plan);
     write_calibration(w, &plan->calibration);
-    write_replicas(w, plan->plan);
-    CLV_TRY(write_depths(w, plan));
+    clv_json_open_array(w, "replicas");
+    write_replicas(w, plan, &l, l.there);
+    clv_json_close(w);
+    CLV_TRY_DONE(write_depths(w, plan));
     clv_json_open_array(w, "stages");
     for (uint32_t g = 0; g < plan->plan->num_groups; g++) {
-        CLV_TRY(write_group_stages(w, plan, g));
+        CLV_TRY_DONE(write_group_stages(w, plan, g));
     }
     clv_json_close(w);
     if (has_ops) {
-        write_ops(w, plan);
+        write_ops(w, plan, &l);
     }
-    return NULL;
+done:
+    clv_free(block);
+    return status;
 }
 
 static clv_status *make_report(const cleave_plan *plan, bool has_ops, char **out_json) {

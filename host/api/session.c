@@ -66,9 +66,8 @@ static clv_status *keep_prediction(const cleave_plan *plan, clv_prediction *out)
     out->latency_us = plan->plan->latency_us;
     for (uint32_t i = 0; i < num_tasks; i++) {
         const uint32_t unit = group->pieces[group->placements[i].first_piece].unit;
-        const size_t at = (size_t)i * costs->num_classes + costs->class_of_unit[unit];
         out->node_us[i] = clv_placement_time_us(costs, group, i);
-        out->origins[i] = clv_origin_name(costs->origin[at]);
+        out->origins[i] = clv_origin_name(clv_costs_origin(costs, i, unit));
     }
     return NULL;
 }

@@ -175,7 +175,7 @@ static void write_head(clv_json_writer *w, const cleave_timeline *t) {
     clv_json_add_number(w, "latency_us", line->latency_us);
     clv_json_add_number(w, "mean_latency_us", line->mean_latency_us);
     clv_json_add_number(w, "max_latency_us", line->max_latency_us);
-    clv_json_add_number(w, "throughput_per_s", line->throughput_per_s);
+    clv_json_add_rate(w, "throughput_per_s", line->throughput_per_s);
 }
 
 static void write_bounds(clv_json_writer *w, const clv_timeline *line) {

@@ -25,7 +25,8 @@ static clv_status *syntax_error(const char *what, const char *text, size_t offse
         }
     }
     return CLV_ERROR(
-        MALFORMED, "%s: %s at line %zu, column %zu", what,
+        MALFORMED, "%s%s%s at line %zu, column %zu", what != NULL ? what : "",
+        what != NULL ? ": " : "",
         offset + 1 >= length ? "not valid JSON, or cut short," : "not valid JSON", line, column);
 }
 
@@ -44,13 +45,15 @@ static cJSON *parse(const char *text, size_t length, const char **out_end, int *
 clv_status *clv_json_parse(const char *what, const char *text, size_t length, cJSON **out_json) {
     *out_json = NULL;
     if (length == 0) {
-        return CLV_ERROR(MALFORMED, "%s: empty, JSON is needed", what);
+        return CLV_ERROR(
+            MALFORMED, "%s%sempty, JSON is needed", what != NULL ? what : "",
+            what != NULL ? ": " : "");
     }
     const char *end = text;
     int error;
     cJSON *json = parse(text, length, &end, &error);
     if (json == NULL && error == ENOMEM) {
-        return CLV_ERROR(NO_MEMORY, "%s: out of host memory for %zu bytes of JSON", what, length);
+        return CLV_ERROR(NO_MEMORY, "out of host memory for %zu bytes of JSON", length);
     }
     size_t offset = end != NULL && end >= text ? (size_t)(end - text) : 0;
     if (json == NULL) {

@@ -84,6 +84,15 @@ void clv_json_add_number(clv_json_writer *writer, const char *key, double value)
     }
 }
 
+void clv_json_add_rate(clv_json_writer *writer, const char *key, double per_second) {
+    if (!isinf(per_second)) {
+        clv_json_add_number(writer, key, per_second);
+        return;
+    }
+    begin_member(writer, key);
+    clv_text_add(&writer->text, "null");
+}
+
 void clv_json_add_bool(clv_json_writer *writer, const char *key, bool value) {
     begin_member(writer, key);
     clv_text_add(&writer->text, "%s", value ? "true" : "false");

@@ -66,6 +66,8 @@ bool cli_is_verbose(void);
 void cli_end_progress(void);
 
 /* --- json.c: reading reports, printing tables --- */
+/* INFINITY where it is null. */
+double cli_json_rate(const cJSON *object, const char *key);
 double cli_json_number(const cJSON *object, const char *key, double fallback);
 const char *cli_json_string(const cJSON *object, const char *key, const char *fallback);
 bool cli_json_bool(const cJSON *object, const char *key);

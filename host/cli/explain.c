@@ -70,7 +70,7 @@ static void print_costs(const cJSON *report) {
     cli_table_init(&table, 6, headings);
     cJSON_ArrayForEach(cost, cli_json_array(report, "costs")) {
         char time[40] = "", rate[40] = "", latency[40] = "";
-        double throughput = cli_json_number(cost, "throughput_per_s", 0);
+        double throughput = cli_json_rate(cost, "throughput_per_s");
         if (table.num_rows > max_rows()) {
             break;
         }

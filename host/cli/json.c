@@ -1,11 +1,17 @@
 #include "host/cli/cli.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 double cli_json_number(const cJSON *object, const char *key, double fallback) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
     return cJSON_IsNumber(item) ? item->valuedouble : fallback;
+}
+
+double cli_json_rate(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNull(item) ? (double)INFINITY : cli_json_number(object, key, 0);
 }
 
 const char *cli_json_string(const cJSON *object, const char *key, const char *fallback) {

@@ -5,6 +5,8 @@
 
 /* Operators and stages beyond these are left to -v and --json. */
 enum { MOST_OPS = 60, MOST_STAGES = 40, MOST_UNITS_NAMED = 6, TEXT = 160 };
+/* And with -v; --json has all. */
+enum { MOST_ROWS = 10000 };
 
 /* "core:0", "core:0, core:1 of 0-28, ..."; of an operator or a stage. */
 static void format_units(const cJSON *item, char buffer[TEXT]) {
@@ -82,18 +84,21 @@ static void print_stages(const cJSON *report) {
     bool has_replicas = cJSON_GetArraySize(cli_json_array(report, "replicas")) > 1;
     size_t skip = has_replicas ? 0 : 1;
     int count = 0, total = cJSON_GetArraySize(stages);
+    int most = cli_is_verbose() ? MOST_ROWS : MOST_STAGES;
     cli_table table;
     cli_table_init(&table, 10 - skip, headings + skip);
     cJSON_ArrayForEach(stage, stages) {
-        if (++count <= MOST_STAGES || cli_is_verbose()) {
+        if (++count <= most) {
             add_stage(&table, stage, has_replicas);
         }
     }
     printf("\n");
     cli_table_print(&table, CLI_PLAIN, stdout);
     cli_table_free(&table);
-    if (total > MOST_STAGES && !cli_is_verbose()) {
-        printf("... and %d more: -v or --json shows them\n", total - MOST_STAGES);
+    if (total > most) {
+        printf(
+            "... and %d more: %s--json shows them\n", total - most,
+            cli_is_verbose() ? "" : "-v or ");
     }
 }
 
@@ -142,7 +147,8 @@ static void add_op(cli_table *table, const cJSON *op, bool has_replicas, bool ha
     cli_table_set(table, column++, "%s", cli_json_string(op, "reason", ""));
 }
 
-static void print_ops(const cJSON *report) {
+/* `num_in_all`: in all replicas; those that are placed alike are in the report once. */
+static void print_ops(const cJSON *report, size_t num_in_all) {
     const char *headings[8];
     const cJSON *ops = cli_json_array(report, "ops"), *op;
     bool has_replicas = cJSON_GetArraySize(cli_json_array(report, "replicas")) > 1;
@@ -166,11 +172,21 @@ static void print_ops(const cJSON *report) {
     headings[count++] = "why";
     cli_table_init(&table, count, headings);
     cJSON_ArrayForEach(op, ops) {
+        if (table.num_rows == MOST_ROWS) {
+            break;
+        }
         add_op(&table, op, has_replicas, has_stages);
     }
+    size_t num_shown = table.num_rows, num_ops = (size_t)cJSON_GetArraySize(ops);
     printf("\n");
     cli_table_print(&table, CLI_PLAIN, stdout);
     cli_table_free(&table);
+    if (num_shown < num_ops) {
+        printf("... and %zu more: --json shows them\n", num_ops - num_shown);
+    }
+    if (num_ops < num_in_all) {
+        printf("other replicas have them placed alike, on units of their own: see --json\n");
+    }
 }
 
 static void print_depths(const cJSON *report) {
@@ -187,7 +203,7 @@ static void print_depths(const cJSON *report) {
         double depth = cli_json_number(row, "depth", 0);
         cli_table_row(&table);
         cli_table_set(&table, 0, "%.0f", depth);
-        cli_format_rate(cli_json_number(row, "throughput_per_s", 0), number, sizeof number);
+        cli_format_rate(cli_json_rate(row, "throughput_per_s"), number, sizeof number);
         cli_table_set(&table, 1, "%s", number);
         cli_format_size(cli_json_number(row, "memory_bytes", 0), number, sizeof number);
         cli_table_set(&table, 2, "%s", number);
@@ -228,12 +244,12 @@ static void print_verdict(const cJSON *report) {
     bool is_latency = strcmp(cli_json_string(report, "objective", ""), "latency") == 0;
     printf("\n");
     print_rates(
-        "predicted", cli_json_number(report, "predicted_throughput_per_s", 0),
+        "predicted", cli_json_rate(report, "predicted_throughput_per_s"),
         1e3 * cli_json_number(report, "predicted_latency_ms", 0));
     printf(", %.0f in flight\n", cli_json_number(report, "depth", 1));
     if (single != NULL) {
         print_rates(
-            "best unit", cli_json_number(single, "throughput_per_s", 0),
+            "best unit", cli_json_rate(single, "throughput_per_s"),
             1e3 * cli_json_number(single, "latency_ms", 0));
         printf(": %s\n", cli_json_string(single, "unit", ""));
     }
@@ -274,7 +290,7 @@ static int print_report(const cli_args *args, const cleave_plan *plan) {
         print_calibration(report);
         print_stages(report);
         if (has_ops) {
-            print_ops(report);
+            print_ops(report, cleave_plan_num_ops(plan));
         } else {
             printf(
                 "\n%zu operators: -v or --json shows where each of them is and why\n",

@@ -111,5 +111,9 @@ void cli_format_time(double us, char *buffer, size_t capacity) {
 }
 
 void cli_format_rate(double per_second, char *buffer, size_t capacity) {
-    format_digits(per_second, buffer, capacity);
+    if (isinf(per_second)) {
+        snprintf(buffer, capacity, "unbounded");
+    } else {
+        format_digits(per_second, buffer, capacity);
+    }
 }

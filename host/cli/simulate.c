@@ -4,7 +4,11 @@
 #include <string.h>
 
 /* Rows beyond these say little. */
-enum { MOST_ROWS = 40 };
+enum { MOST_ROWS = 40, MOST_ROWS_VERBOSE = 10000 };
+
+static int most_rows(void) {
+    return cli_is_verbose() ? MOST_ROWS_VERBOSE : MOST_ROWS;
+}
 
 static void print_time(const char *label, double us, const char *more) {
     char time[32];
@@ -31,7 +35,7 @@ static void print_head(const cJSON *report) {
     print_time("makespan", cli_json_number(report, "makespan_us", 0), "");
     print_time("period", cli_json_number(report, "period_us", 0), " a request in steady state");
     print_time("latency", cli_json_number(report, "latency_us", 0), " of the first request");
-    cli_format_rate(cli_json_number(report, "throughput_per_s", 0), text, sizeof text);
+    cli_format_rate(cli_json_rate(report, "throughput_per_s"), text, sizeof text);
     printf("%-12s %s requests/s\n", "throughput", text);
     snprintf(
         text, sizeof text, " (%.24s), %.1f %% above it",
@@ -57,18 +61,21 @@ static void print_needs(const cJSON *report) {
 static void print_units(const cJSON *report) {
     static const char *const headings[] = {"unit", "busy", "idle", "steps", "buffers", "memory"};
     const cJSON *unit, *memory = cli_json_array(report, "memory_bytes");
+    const cJSON *held = memory != NULL ? memory->child : NULL; /* of units in the same order */
     int count = 0, num_left_out = 0;
     cli_table table;
     cli_table_init(&table, 6, headings);
     cJSON_ArrayForEach(unit, cli_json_array(report, "units")) {
         char size[32];
         const char *name = cli_json_string(unit, "name", "");
-        if (count == MOST_ROWS && !cli_is_verbose()) {
+        if (count == most_rows()) {
             num_left_out++;
             continue;
         }
         count++;
-        cli_format_size(cli_json_number(memory, name, 0), size, sizeof size);
+        bool has_held = held != NULL && strcmp(held->string, name) == 0;
+        cli_format_size(has_held ? held->valuedouble : 0, size, sizeof size);
+        held = has_held ? held->next : held;
         cli_table_row(&table);
         cli_table_set(&table, 0, "%s", name);
         cli_table_set(&table, 1, "%.1f%%", 100 * cli_json_number(unit, "busy", 0));
@@ -81,7 +88,7 @@ static void print_units(const cJSON *report) {
     cli_table_print(&table, CLI_PLAIN, stdout);
     cli_table_free(&table);
     if (num_left_out > 0) {
-        printf("... and %d units more: -v or --json shows them\n", num_left_out);
+        printf("... and %d units more: --json shows them\n", num_left_out);
     }
 }
 
@@ -94,7 +101,7 @@ static void print_links(const cJSON *report) {
     cJSON_ArrayForEach(link, cli_json_array(report, "links")) {
         cJSON_ArrayForEach(way, cli_json_array(link, "directions")) {
             char size[32];
-            if (count == MOST_ROWS && !cli_is_verbose()) {
+            if (count == most_rows()) {
                 num_left_out++;
                 continue;
             }

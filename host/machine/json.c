@@ -198,7 +198,7 @@ clv_status *clv_machine_parse_json(
     *out_machine = NULL;
     CLV_TRY(clv_machine_builder_init(&builder, what));
     clv_name_map_init(&names);
-    CLV_TRY_DONE(clv_json_parse(what, json, length, &root));
+    CLV_TRY_DONE(clv_json_parse(NULL, json, length, &root));
     if (!cJSON_IsObject(root)) {
         status = CLV_ERROR(MALFORMED, "a machine must be a JSON object");
         goto done;

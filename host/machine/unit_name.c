@@ -159,7 +159,7 @@ static clv_status *read_limit(const char *unit, char *word, clv_unit_limits *lim
 /* Between the braces. */
 static clv_status *read_limits(
     const char *unit, const char *begin, const char *end, clv_unit_limits *limits) {
-    while (begin < end) {
+    for (bool is_more = begin < end; is_more;) { /* an empty word is no limit */
         const char *comma = memchr(begin, ',', (size_t)(end - begin));
         const char *stop = comma != NULL ? comma : end;
         char word[LONGEST_WORD];
@@ -167,6 +167,7 @@ static clv_status *read_limits(
             return CLV_ERROR(USAGE, "limits of '%s': a value is too long", unit);
         }
         CLV_TRY(read_limit(unit, word, limits));
+        is_more = comma != NULL;
         begin = comma != NULL ? comma + 1 : end;
     }
     return NULL;

@@ -329,6 +329,10 @@ void clv_picture_bytes(char buffer[CLV_PICTURE_NUMBER], double bytes) {
 }
 
 void clv_picture_rate(char buffer[CLV_PICTURE_NUMBER], double rate) {
+    if (isinf(rate)) {
+        clv_format(buffer, CLV_PICTURE_NUMBER, "unbounded");
+        return;
+    }
     clv_format(buffer, CLV_PICTURE_NUMBER, rate < 999.95 ? "%.4g" : "%.0f", rate);
 }
 

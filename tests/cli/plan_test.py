@@ -77,6 +77,121 @@ def every_operator_says_why_it_is_there_and_what_it_costs_elsewhere():
         assert [place["cost_us"] for place in told["placements"]] == [43, 43, 85]
 
 
+# --- many operators in many replicas ---
+
+
+@test
+def replicas_that_are_placed_alike_are_written_once():
+    with Folder() as at:
+        count = 2000
+        chain = write_chain(at("long.tasks.json"), times=[10] * count, types=["Conv"] * count)
+        for machine in "core*64", "core*32; core*32 speed=0.5":
+            report = run_json("plan", chain, "--machine", machine, "--policy", "data")
+            assert len(report["replicas"]) == 64 and len(report["ops"]) == count
+            assert [r.get("placed_as") for r in report["replicas"]] == [None] + [0] * 63
+            assert [r["units"] for r in report["replicas"]] == [[f"core:{i}"] for i in range(64)]
+            op = report["ops"][0]
+            has(op, node=str, unit=str, stage=int, replica=int, cost_us=NUMBER, origin=str, reason=str)
+            same = "speed" not in machine
+            assert op.get("costs_us") == (None if same else [10] * 32 + [20] * 32)
+        shown = run("plan", chain, "--machine", "core*64", "--policy", "data", "-v").stdout
+        assert len(shown) < 1e6 and "placed alike" in shown
+
+
+# --- what takes no time, or too much ---
+
+
+@test
+def rates_of_what_takes_no_time_are_unbounded():
+    with Folder() as at:
+        chain = write_chain(at("zero.tasks.json"), times=[0, 0], types=["A", "B"])
+        plan = run_json("plan", chain, "--machine", "core*2", "--plan-out", at("plan.json"))
+        assert plan["predicted_throughput_per_s"] is None and plan["best_single"]["throughput_per_s"] is None
+        assert run_json("simulate", chain, "--machine", "core*2")["throughput_per_s"] is None
+        assert "unbounded requests/s" in run("plan", chain, "--machine", "core*2").stdout
+        assert "unbounded requests/s" in run("simulate", chain, "--machine", "core*2").stdout
+        run("explain", chain, "n0", "--machine", "core*2")
+        run("plan", chain, "--machine", "core*2", "--plan", at("plan.json"), "--check")
+
+
+@test
+def times_that_add_up_to_too_much_are_named():
+    with Folder() as at:
+        chain = write_chain(at("large.tasks.json"), times=[1.7e308, 1.7e308], types=["A", "B"])
+        error("plan", chain, "--machine", "core*2", code=3, says=["'n0'", "1.7e+308"])
+        chain = write_chain(at("sum.tasks.json"), times=[0.9e280, 0.9e280], types=["A", "B"])
+        error("plan", chain, "--machine", "core*2", code=3, says=["'n1'", "add up"])
+
+
+@test
+def bytes_are_whole():
+    with Folder() as at:
+        for field in "memory_bytes", "output_bytes":
+            chain = write_chain(at("chain.tasks.json"), **{field: 1.5})
+            error("plan", chain, "--machine", "core", code=3, says=[field, "1.5"])
+        chain = write_chain(at("chain.tasks.json"), bytes=0.5)
+        error("plan", chain, "--machine", "core", code=3, says=["edges[0]", "'bytes'"])
+
+
+# --- plan files ---
+
+
+@test
+def a_plan_from_a_file_runs_as_it_did_before():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        machine = "core*2; gpu; link gpu* host bw=1G latency=1us"
+        for policy in "single", "serial", "pipeline", "branch", "tensor", "data", "data:2/pipeline", "auto":
+            plan = at("plan.json")
+            run("plan", chain, "--machine", machine, "--policy", policy, "--plan-out", plan)
+            before = run_json("simulate", chain, "--machine", machine, "--policy", policy, "--requests", "9")
+            after = run_json("simulate", chain, "--machine", machine, "--plan", plan, "--requests", "9")
+            assert before == after, policy
+
+
+@test
+def a_plan_file_is_checked_in_all_that_it_says():
+    with Folder() as at:
+        chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")
+        run("plan", chain, "--machine", "core*2", "--policy", "pipeline", "--plan-out", plan)
+        with open(plan) as file:
+            good = json.load(file)
+
+        def check(*words, **changes):
+            bad = json.loads(json.dumps(good))
+            for key, value in changes.items():
+                bad[key] = value
+            write_json(plan, bad)
+            error("plan", chain, "--machine", "core*2", "--plan", plan, "--check", code=3, says=words)
+
+        check("depth is 7", "add up to 2", depth=7)
+        check("'depth'", depth=1.5)
+        check("stage 5", "2 stages", ops=good["ops"][:-1] + [dict(good["ops"][-1], stage=5)])
+        check("'serial'", replicas=[dict(good["replicas"][0], serial=1)])
+        check("'shar'", "did you mean 'share'", replicas=[dict(good["replicas"][0], shar=1)])
+
+
+@test
+def a_file_is_named_once():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        bad = write_json(at("bad.tasks.json"), '{"a": 1,}')
+        for words in (("plan", bad, "--machine", "core"), ("plan", chain, "--machine", bad),
+                      ("plan", chain, "--machine", "core", "--times", bad),
+                      ("plan", chain, "--machine", "core", "--plan", bad)):
+            said = run(*words, code=3).stderr
+            assert said.count("bad.tasks.json") == 1, said
+
+
+@test
+def lists_end_with_their_last_word():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        error("plan", chain, "--machine", "core*2", "--policy", "tensor", "--tensor-split", "3,1,", code=2, says=["''"])
+        error("plan", chain, "--machine", "core*2", "--policy", "tensor", "--tensor-split", "3,,1", code=2, says=["''"])
+        error("plan", chain, "--devices", "core:0{speed=0.5,}", code=2, says=["''"])
+
+
 # --- what plan says ---
 
 
