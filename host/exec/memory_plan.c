@@ -1,7 +1,9 @@
 #include "host/exec/memory_plan.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
+#include "host/exec/lifetimes.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +52,10 @@ typedef struct placed_list {
     clv_memory_piece **pieces;
     size_t count;
     bool by_class; /* sizes are rounded up by a 16th at most, so that similar ones share a place */
+    clv_memory_piece *all; /* that are to be placed */
+    clv_lifetimes lifetimes;
+    uint32_t *found;        /* those that live at once with one, where they are few: indices, */
+    clv_memory_piece **few; /* and in the order of `pieces` */
 } placed_list;
 
 static uint64_t room_of(const placed_list *placed, const clv_memory_piece *piece) {
@@ -60,17 +66,60 @@ static uint64_t room_of(const placed_list *placed, const clv_memory_piece *piece
     return (room + step - 1) / step * step;
 }
 
-static void insert(placed_list *placed, clv_memory_piece *piece) {
-    size_t at = placed->count++;
-    for (; at > 0; at--) {
-        const clv_memory_piece *before = placed->pieces[at - 1];
-        if (before->block < piece->block ||
-            (before->block == piece->block && before->offset <= piece->offset)) {
-            break;
+static bool is_placed_before(const clv_memory_piece *a, const clv_memory_piece *b) {
+    return a->block < b->block || (a->block == b->block && a->offset <= b->offset);
+}
+
+/* How many of some that stand by block and offset do so before `piece`, or at its place. */
+static size_t count_before(
+    clv_memory_piece *const *pieces, size_t count, const clv_memory_piece *piece) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (is_placed_before(pieces[middle], piece)) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
-        placed->pieces[at] = placed->pieces[at - 1];
     }
-    placed->pieces[at] = piece;
+    return low;
+}
+
+static void insert(placed_list *placed, clv_memory_piece *piece) {
+    const size_t before = count_before(placed->pieces, placed->count, piece);
+    clv_memory_piece **at = &placed->pieces[before];
+    memmove(at + 1, at, (placed->count - before) * sizeof *at);
+    *at = piece;
+    placed->count++;
+    clv_lifetimes_add(&placed->lifetimes, (size_t)(piece - placed->all));
+}
+
+/* Sorted by block and offset. */
+static int compare_places(const void *left, const void *right) {
+    const clv_memory_piece *a = *(const clv_memory_piece *const *)left;
+    const clv_memory_piece *b = *(const clv_memory_piece *const *)right;
+    if (a->block != b->block) {
+        return a->block < b->block ? -1 : 1;
+    }
+    return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+/* Placed pieces among which are all that live at once with one, by block and offset. */
+static clv_memory_piece **find_neighbours(
+    const placed_list *placed, const clv_memory_piece *piece, size_t *out_count) {
+    enum { FEW_OF = 32 }; /* more than one of so many: sorting takes longer than looking at all */
+    size_t count;
+    if (!clv_lifetimes_find(
+            &placed->lifetimes, piece, placed->count / FEW_OF, placed->found, &count)) {
+        *out_count = placed->count;
+        return placed->pieces;
+    }
+    for (size_t i = 0; i < count; i++) {
+        placed->few[i] = &placed->all[placed->found[i]];
+    }
+    qsort(placed->few, count, sizeof(clv_memory_piece *), compare_places);
+    *out_count = count;
+    return placed->few;
 }
 
 typedef struct gap {
@@ -85,13 +134,14 @@ static void consider(gap *best, uint64_t offset, uint64_t end, uint64_t needed) 
 }
 
 /* The smallest gap between pieces that live at the same time in one block; behind them where there
- * is none. *index: of the first placed piece of the block, moved behind its last. */
+ * is none. *index: of the first of the others in the block, moved behind its last. */
 static uint64_t find_gap(
-    const placed_list *placed, size_t *index, uint32_t block, const clv_memory_piece *piece) {
+    const placed_list *placed, clv_memory_piece *const *others, size_t num_others, size_t *index,
+    uint32_t block, const clv_memory_piece *piece) {
     uint64_t needed = room_of(placed, piece), end = 0;
     gap best = {.found = false};
-    for (; *index < placed->count && placed->pieces[*index]->block == block; (*index)++) {
-        const clv_memory_piece *other = placed->pieces[*index];
+    for (; *index < num_others && others[*index]->block == block; (*index)++) {
+        const clv_memory_piece *other = others[*index];
         if (live_at_once(piece, other)) {
             consider(&best, end, other->offset, needed);
             uint64_t other_end = other->offset + room_of(placed, other);
@@ -103,11 +153,12 @@ static uint64_t find_gap(
 
 static clv_status *place(
     clv_memory_piece *piece, placed_list *placed, uint64_t max_block_bytes, clv_memory_plan *plan) {
-    size_t index = 0;
+    size_t index = 0, num_others;
     uint32_t block = 0;
+    clv_memory_piece *const *others = find_neighbours(placed, piece, &num_others);
     for (; block < plan->num_blocks; block++) {
         piece->block = block;
-        piece->offset = find_gap(placed, &index, block, piece);
+        piece->offset = find_gap(placed, others, num_others, &index, block, piece);
         if (piece->offset + room_of(placed, piece) <= max_block_bytes) {
             break;
         }
@@ -191,7 +242,9 @@ static clv_status *plan_in_order(
     clv_memory_piece **order, size_t count, uint64_t max_block_bytes, placed_list *placed,
     clv_memory_plan *plan) {
     placed->count = 0;
+    clv_lifetimes_clear(&placed->lifetimes);
     for (size_t i = 0; i < count; i++) {
+        CLV_TRY(clv_cancel_check());
         CLV_TRY(place(order[i], placed, max_block_bytes, plan));
     }
     for (size_t i = 0; i < plan->num_blocks; i++) {
@@ -238,9 +291,14 @@ clv_status *clv_memory_plan_create(
     }
     CLV_TRY(check_sizes(pieces, num_pieces, max_block_bytes));
     clv_memory_piece **order = clv_alloc_zeroed(num_pieces + 1, sizeof *order);
-    placed_list placed = {.pieces = clv_alloc_zeroed(num_pieces + 1, sizeof *order)};
+    placed_list placed = {
+        .pieces = clv_alloc_zeroed(num_pieces + 1, sizeof *order),
+        .all = pieces,
+        .found = clv_alloc_zeroed(num_pieces + 1, sizeof *placed.found),
+        .few = clv_alloc_zeroed(num_pieces + 1, sizeof *order),
+    };
     clv_status *status = NULL;
-    if (order == NULL || placed.pieces == NULL) {
+    if (order == NULL || placed.pieces == NULL || placed.found == NULL || placed.few == NULL) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for the memory plan");
         goto done;
     }
@@ -252,6 +310,7 @@ clv_status *clv_memory_plan_create(
             order[count++] = &pieces[i];
         }
     }
+    CLV_TRY_DONE(clv_lifetimes_init(pieces, num_pieces, &placed.lifetimes));
     CLV_TRY_DONE(bound(pieces, num_pieces, &out_plan->lower_bound));
     qsort(order, count, sizeof *order, largest_first);
     CLV_TRY_DONE(plan_in_order(order, count, max_block_bytes, &placed, out_plan));
@@ -262,6 +321,9 @@ clv_status *clv_memory_plan_create(
 done:
     clv_free(order);
     clv_free(placed.pieces);
+    clv_free(placed.found);
+    clv_free(placed.few);
+    clv_lifetimes_deinit(&placed.lifetimes);
     if (status != NULL) {
         clv_memory_plan_deinit(out_plan);
     }
@@ -273,30 +335,93 @@ void clv_memory_plan_deinit(clv_memory_plan *plan) {
     *plan = (clv_memory_plan){.num_blocks = 0};
 }
 
-/* Sorted by block and offset for the sweep below. */
-static int compare_places(const void *left, const void *right) {
+static int compare_births(const void *left, const void *right) {
     const clv_memory_piece *a = *(const clv_memory_piece *const *)left;
     const clv_memory_piece *b = *(const clv_memory_piece *const *)right;
-    if (a->block != b->block) {
-        return a->block < b->block ? -1 : 1;
-    }
-    return a->offset < b->offset ? -1 : a->offset > b->offset;
+    return a->first_step < b->first_step ? -1 : a->first_step > b->first_step;
 }
 
-static clv_status *check_overlaps(const clv_memory_piece **order, size_t count) {
+static int compare_deaths(const void *left, const void *right) {
+    const clv_memory_piece *a = *(const clv_memory_piece *const *)left;
+    const clv_memory_piece *b = *(const clv_memory_piece *const *)right;
+    return a->last_step < b->last_step ? -1 : a->last_step > b->last_step;
+}
+
+static bool overlap(const clv_memory_piece *a, const clv_memory_piece *b) {
+    return a->block == b->block && a->offset < b->offset + b->bytes &&
+           b->offset < a->offset + a->bytes;
+}
+
+/* Pieces that live at one time, by place. As no two of them overlap, a piece that comes to life can
+ * only overlap those beside it. */
+static clv_status *check_lives(
+    clv_memory_piece **births, clv_memory_piece **deaths, size_t count, clv_memory_piece **live) {
+    size_t num_live = 0, num_dead = 0;
     for (size_t i = 0; i < count; i++) {
-        const clv_memory_piece *a = order[i];
-        for (size_t j = i + 1; j < count; j++) {
-            const clv_memory_piece *b = order[j];
-            if (b->block != a->block || b->offset >= a->offset + a->bytes) {
-                break; /* and so are all behind it */
-            }
-            if (live_at_once(a, b)) {
-                return CLV_ERROR(
-                    INTERNAL,
-                    "memory plan: '%s' (steps %u to %u) and '%s' (steps %u to %u) overlap", a->name,
-                    a->first_step, a->last_step, b->name, b->first_step, b->last_step);
-            }
+        clv_memory_piece *piece = births[i];
+        CLV_TRY(clv_cancel_check());
+        for (; deaths[num_dead]->last_step < piece->first_step; num_dead++, num_live--) {
+            clv_memory_piece **at = &live[count_before(live, num_live, deaths[num_dead]) - 1];
+            memmove(at, at + 1, (size_t)(&live[num_live] - at - 1) * sizeof *at);
+        }
+        clv_memory_piece **at = &live[count_before(live, num_live, piece)];
+        const clv_memory_piece *other = at != live && overlap(at[-1], piece)             ? at[-1]
+                                        : at != &live[num_live] && overlap(at[0], piece) ? at[0]
+                                                                                         : NULL;
+        if (other != NULL) {
+            return CLV_ERROR(
+                INTERNAL, "memory plan: '%s' (steps %u to %u) and '%s' (steps %u to %u) overlap",
+                other->name, other->first_step, other->last_step, piece->name, piece->first_step,
+                piece->last_step);
+        }
+        memmove(at + 1, at, (size_t)(&live[num_live] - at) * sizeof *at);
+        *at = piece;
+        num_live++;
+    }
+    return NULL;
+}
+
+static clv_status *check_overlaps(const clv_memory_piece *pieces, size_t num_pieces) {
+    clv_memory_piece **births = clv_alloc_zeroed(num_pieces + 1, sizeof *births);
+    clv_memory_piece **deaths = clv_alloc_zeroed(num_pieces + 1, sizeof *deaths);
+    clv_memory_piece **live = clv_alloc_zeroed(num_pieces + 1, sizeof *live);
+    clv_status *status = NULL;
+    if (births == NULL || deaths == NULL || live == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for checking the memory plan");
+        goto done;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < num_pieces; i++) {
+        if (pieces[i].bytes != 0) {
+            births[count] = deaths[count] = (clv_memory_piece *)&pieces[i]; /* are only read */
+            count++;
+        }
+    }
+    qsort(births, count, sizeof *births, compare_births);
+    qsort(deaths, count, sizeof *deaths, compare_deaths);
+    CLV_TRY_DONE(check_lives(births, deaths, count, live));
+done:
+    clv_free(births);
+    clv_free(deaths);
+    clv_free(live);
+    return status;
+}
+
+static clv_status *check_places(
+    const clv_memory_piece *pieces, size_t num_pieces, const clv_memory_plan *plan) {
+    for (size_t i = 0; i < num_pieces; i++) {
+        const clv_memory_piece *piece = &pieces[i];
+        if (piece->first_step > piece->last_step) {
+            return CLV_ERROR(INTERNAL, "memory plan: '%s' ends before it begins", piece->name);
+        }
+        if (piece->bytes == 0) {
+            continue;
+        }
+        if (piece->block >= plan->num_blocks || piece->offset % CLV_MEMORY_ALIGN != 0 ||
+            piece->offset > plan->block_bytes[piece->block] ||
+            piece->bytes > plan->block_bytes[piece->block] - piece->offset) {
+            return CLV_ERROR(
+                INTERNAL, "memory plan: '%s' is outside its block or not aligned", piece->name);
         }
     }
     return NULL;
@@ -304,31 +429,6 @@ static clv_status *check_overlaps(const clv_memory_piece **order, size_t count) 
 
 clv_status *clv_memory_plan_verify(
     const clv_memory_piece *pieces, size_t num_pieces, const clv_memory_plan *plan) {
-    const clv_memory_piece **order = clv_alloc_zeroed(num_pieces + 1, sizeof *order);
-    if (order == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for checking the memory plan");
-    }
-    size_t count = 0;
-    clv_status *status = NULL;
-    for (size_t i = 0; i < num_pieces && status == NULL; i++) {
-        const clv_memory_piece *piece = &pieces[i];
-        if (piece->first_step > piece->last_step) {
-            status = CLV_ERROR(INTERNAL, "memory plan: '%s' ends before it begins", piece->name);
-        } else if (piece->bytes == 0) {
-            continue;
-        } else if (
-            piece->block >= plan->num_blocks || piece->offset % CLV_MEMORY_ALIGN != 0 ||
-            piece->offset > plan->block_bytes[piece->block] ||
-            piece->bytes > plan->block_bytes[piece->block] - piece->offset) {
-            status = CLV_ERROR(
-                INTERNAL, "memory plan: '%s' is outside its block or not aligned", piece->name);
-        }
-        order[count++] = piece;
-    }
-    if (status == NULL) {
-        qsort(order, count, sizeof *order, compare_places);
-        status = check_overlaps(order, count);
-    }
-    clv_free(order);
-    return status;
+    CLV_TRY(check_places(pieces, num_pieces, plan));
+    return check_overlaps(pieces, num_pieces);
 }

@@ -1,5 +1,6 @@
 #include "host/exec/program.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "host/exec/hazard.h"
 #include <string.h>
@@ -148,12 +149,39 @@ static clv_status *add_wait(waiter *w, clv_item *item, clv_item_wait wait) {
     return NULL;
 }
 
+/* Items of an actor before a position. */
+static uint32_t count_before(const clv_actor *actor, uint32_t position) {
+    uint32_t low = 0, high = actor->num_items;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (actor->items[middle].position < position) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Of the items that come later in a request, which are awaited of an earlier one, those below this
+ * are known to be done: all where something of this request is, or where one of them ends another
+ * request. */
+static uint32_t known_later(const waiter *w, uint32_t actor) {
+    const uint32_t *done = known_of(&w->known, actor);
+    return w->program->depth == 1 || done[0] != 0 ? UINT32_MAX : done[1];
+}
+
 /* Waits of one item for one actor; from its last item on: one wait stands for all before. */
 static clv_status *wait_for_actor(waiter *w, uint32_t own, clv_item *item, uint32_t other) {
     clv_step_program *p = w->program;
     const clv_actor *actor = &p->actors[other];
     const clv_step *step = &p->lowered->steps[item->step];
+    const uint32_t num_before = count_before(actor, item->position);
     for (uint32_t i = actor->num_items; i-- > 0;) {
+        if (i >= num_before && i < known_later(w, other)) {
+            i = num_before;
+            continue;
+        }
         const clv_item *earlier = &actor->items[i];
         if (!w->is_shared[earlier->step] || (own == other && earlier == item) ||
             (own == other && is_own_business(actor, earlier, item))) {
@@ -183,6 +211,7 @@ static clv_status *wait_of_actor(waiter *w, uint32_t own) {
         const size_t first = p->num_waits;
         item->first_wait = (uint32_t)first;
         item->num_waits = 0;
+        CLV_TRY(clv_cancel_check());
         for (uint32_t other = 0; other < p->num_actors && w->is_shared[item->step]; other++) {
             if (other != own || actor->num_lanes > 1) {
                 CLV_TRY(wait_for_actor(w, own, item, other));

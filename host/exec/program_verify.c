@@ -1,10 +1,12 @@
 /* The proof that a program has no hazards, independent of how its waits were made: what each item
  * knows to be done is followed through everything that the actors do, for as many requests as
- * can touch each other's memory; then every pair that conflicts is looked up. */
+ * can touch each other's memory; then all of them go through that memory, and whoever touches bytes
+ * must know those who did before. */
 #include "host/exec/program.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
-#include "host/exec/hazard.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* clock[actor]: items of it that are done, counted over requests; for each item, when it begins. */
@@ -34,6 +36,7 @@ static clv_status *follow(prover *v) {
             const uint32_t a = p->actor_of_step[s];
             const clv_item *item = &p->actors[a].items[p->item_of_step[s]];
             uint64_t *clock = clock_of(v, r, s), *end = &v->ends[(size_t)a * p->num_actors];
+            CLV_TRY(clv_cancel_check());
             for (uint32_t i = 0; i < item->num_waits; i++) {
                 const clv_item_wait *wait = &p->waits[item->first_wait + i];
                 if (wait->lag > r) {
@@ -82,25 +85,190 @@ static clv_status *check_pair(
         earlier_request == later_request ? "the same" : "a later");
 }
 
-static clv_status *check_all(const prover *v) {
-    const clv_step_program *p = v->program;
+/* --- who touches what ------------------------------------------------------------------------- */
+
+/* Somebody who touches bytes. */
+typedef struct visit {
+    uint32_t step, request;
+    uint32_t next; /* reader of the same bytes; NOBODY: none */
+} visit;
+
+/* Bytes that every operand touches as a whole or not at all, of one block. */
+typedef struct cell {
+    uint64_t block, begin; /* kind and block of storages; up to the next cell's begin */
+    visit writer;          /* the last one; step NOBODY: none */
+    uint32_t readers;      /* since then, of each actor the last ones: index into visits */
+} cell;
+
+enum { NOBODY = UINT32_MAX };
+
+typedef struct bytes_map {
+    cell *cells; /* by block and begin */
+    size_t num_cells, capacity_cells;
+    visit *visits; /* of readers */
+    size_t num_visits, capacity_visits;
+    uint32_t spare; /* visits that are free */
+} bytes_map;
+
+static bool is_touched(const clv_lowered *lowered, const clv_operand *o) {
+    return o->storage != CLV_NO_STORAGE && o->access != 0 && o->bytes != 0 &&
+           lowered->storages[o->storage].piece.bytes != 0;
+}
+
+/* Where an operand's bytes begin in a slot of its storage. */
+static cell place_of(const clv_lowered *lowered, const clv_operand *o, uint32_t slot) {
+    const clv_storage *s = &lowered->storages[o->storage];
+    return (cell){
+        .block = (uint64_t)s->kind << 32 | s->piece.block,
+        .begin = s->piece.offset + slot * s->stride + o->begin,
+        .writer.step = NOBODY,
+        .readers = NOBODY,
+    };
+}
+
+static int compare_cells(const void *left, const void *right) {
+    const cell *a = left, *b = right;
+    if (a->block != b->block) {
+        return a->block < b->block ? -1 : 1;
+    }
+    return a->begin < b->begin ? -1 : a->begin > b->begin;
+}
+
+/* A cell begins where an operand begins or ends. */
+static clv_status *make_cells(const clv_step_program *p, bytes_map *map) {
     const clv_lowered *lowered = p->lowered;
-    const uint32_t last = v->num_requests - 1;
-    for (uint32_t i = 0; i < lowered->num_steps; i++) {
-        for (uint32_t k = 0; k < lowered->num_steps; k++) {
-            const bool may_be_apart = p->actor_of_step[i] != p->actor_of_step[k] ||
-                                      p->actors[p->actor_of_step[i]].num_lanes > 1;
-            if (!may_be_apart ||
-                !clv_steps_conflict(lowered, &lowered->steps[i], &lowered->steps[k])) {
-                continue;
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        const clv_step *step = &lowered->steps[i];
+        for (uint32_t k = 0; k < step->num_operands; k++) {
+            const clv_operand *o = &step->operands[k];
+            const uint32_t slots = is_touched(lowered, o) ? lowered->storages[o->storage].slots : 0;
+            for (uint32_t slot = 0; slot < slots && slot <= p->depth; slot++) {
+                if (!clv_array_reserve(
+                        (void **)&map->cells, &map->capacity_cells, map->num_cells + 2,
+                        sizeof *map->cells)) {
+                    return CLV_ERROR(
+                        NO_MEMORY, "out of host memory for checking the order of steps");
+                }
+                cell *c = &map->cells[map->num_cells];
+                c[0] = c[1] = place_of(lowered, o, slot);
+                c[1].begin += o->bytes;
+                map->num_cells += 2;
             }
-            if (i < k) {
-                CLV_TRY(check_pair(v, i, last, k, last));
+        }
+    }
+    if (map->num_cells == 0) {
+        return NULL;
+    }
+    qsort(map->cells, map->num_cells, sizeof *map->cells, compare_cells);
+    size_t count = 1;
+    for (size_t i = 1; i < map->num_cells; i++) {
+        if (compare_cells(&map->cells[count - 1], &map->cells[i]) != 0) {
+            map->cells[count++] = map->cells[i];
+        }
+    }
+    map->num_cells = count;
+    return NULL;
+}
+
+static cell *find_cell(const bytes_map *map, const cell *place) {
+    return bsearch(place, map->cells, map->num_cells, sizeof *map->cells, compare_cells);
+}
+
+/* One after another in any case: of an actor that is one lane, or where the first lane does both;
+ * a request that ended before the other began; the same step. */
+static clv_status *check_visit(const prover *v, const visit *earlier, const visit *later) {
+    const bool is_same = earlier->step == later->step && earlier->request == later->request;
+    if (earlier->step == NOBODY || is_same ||
+        later->request - earlier->request >= v->program->depth) {
+        return NULL;
+    }
+    return check_pair(v, earlier->step, earlier->request, later->step, later->request);
+}
+
+/* Whoever comes after the second comes after the first as well: they are in order for all. */
+static bool is_of_same_lanes(const clv_step_program *p, const visit *a, const visit *b) {
+    const uint32_t actor = p->actor_of_step[a->step];
+    const clv_item *items = p->actors[actor].items;
+    return actor == p->actor_of_step[b->step] && items[p->item_of_step[a->step]].is_first_only ==
+                                                     items[p->item_of_step[b->step]].is_first_only;
+}
+
+static clv_status *read_cell(const prover *v, bytes_map *map, cell *c, const visit *now) {
+    CLV_TRY(check_visit(v, &c->writer, now));
+    uint32_t at = c->readers;
+    while (at != NOBODY && !is_of_same_lanes(v->program, &map->visits[at], now)) {
+        at = map->visits[at].next;
+    }
+    if (at != NOBODY) {
+        map->visits[at].step = now->step;
+        map->visits[at].request = now->request;
+        return NULL;
+    }
+    if (map->spare != NOBODY) {
+        at = map->spare;
+        map->spare = map->visits[at].next;
+    } else if (clv_array_reserve(
+                   (void **)&map->visits, &map->capacity_visits, map->num_visits + 1,
+                   sizeof *map->visits)) {
+        at = (uint32_t)map->num_visits++;
+    } else {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for checking the order of steps");
+    }
+    map->visits[at] = (visit){.step = now->step, .request = now->request, .next = c->readers};
+    c->readers = at;
+    return NULL;
+}
+
+static clv_status *write_cell(const prover *v, bytes_map *map, cell *c, const visit *now) {
+    CLV_TRY(check_visit(v, &c->writer, now));
+    while (c->readers != NOBODY) {
+        visit *reader = &map->visits[c->readers];
+        CLV_TRY(check_visit(v, reader, now));
+        const uint32_t next = reader->next;
+        reader->next = map->spare;
+        map->spare = c->readers;
+        c->readers = next;
+    }
+    c->writer = *now;
+    return NULL;
+}
+
+static clv_status *touch(
+    const prover *v, bytes_map *map, const clv_operand *o, const visit *now, bool writes) {
+    const clv_lowered *lowered = v->program->lowered;
+    const uint32_t slot = now->request % lowered->storages[o->storage].slots;
+    const cell place = place_of(lowered, o, slot);
+    for (cell *c = find_cell(map, &place); c->begin < place.begin + o->bytes; c++) {
+        CLV_TRY(writes ? write_cell(v, map, c, now) : read_cell(v, map, c, now));
+    }
+    return NULL;
+}
+
+/* What it writes first: as a reader it would stand for readers before it that it must know. */
+static clv_status *touch_all(const prover *v, bytes_map *map, const visit *now) {
+    const clv_lowered *lowered = v->program->lowered;
+    const clv_step *step = &lowered->steps[now->step];
+    for (int reads = 0; reads < 2; reads++) {
+        const uint32_t access = reads != 0 ? CLV_READS : CLV_WRITES;
+        for (uint32_t k = 0; k < step->num_operands; k++) {
+            const clv_operand *o = &step->operands[k];
+            if (is_touched(lowered, o) && (o->access & access) != 0) {
+                CLV_TRY(touch(v, map, o, now, reads == 0));
             }
-            const uint32_t lag = clv_steps_lag(lowered, &lowered->steps[i], &lowered->steps[k]);
-            if (lag < p->depth) { /* else that request has ended before this one begins */
-                CLV_TRY(check_pair(v, i, last - lag, k, last));
-            }
+        }
+    }
+    return NULL;
+}
+
+/* Request after request in memory: who touches bytes must come after whoever wrote them last, and
+ * who writes after those who read that. It then comes after all before them, as being in order is
+ * handed on: knowing of an item is knowing what that knew. */
+static clv_status *check_all(const prover *v, bytes_map *map) {
+    CLV_TRY(make_cells(v->program, map));
+    for (uint32_t r = 0; r < v->num_requests; r++) {
+        for (uint32_t s = 0; s < v->program->lowered->num_steps; s++) {
+            CLV_TRY(clv_cancel_check());
+            CLV_TRY(touch_all(v, map, &(visit){.step = s, .request = r, .next = NOBODY}));
         }
     }
     return NULL;
@@ -116,9 +284,12 @@ clv_status *clv_step_program_verify(const clv_step_program *program) {
         v.clocks != NULL && v.ends != NULL
             ? follow(&v)
             : CLV_ERROR(NO_MEMORY, "out of host memory for checking the order of steps");
+    bytes_map map = {.spare = NOBODY};
     if (status == NULL) {
-        status = check_all(&v);
+        status = check_all(&v, &map);
     }
+    clv_free(map.cells);
+    clv_free(map.visits);
     clv_free(v.clocks);
     clv_free(v.ends);
     return status;

@@ -1,10 +1,12 @@
 /* The memory plan on random lifetimes: verified, near its lower bound, within blocks. */
 #include "host/exec/memory_plan.h"
 
+#include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "host/base/random.h"
 #include "tests/support/check.h"
 #include <stdbool.h>
+#include <stdlib.h>
 
 enum { MOST = 200 };
 
@@ -84,6 +86,29 @@ static void test_chain(void **state) {
     assert_int_equal(plan.total_bytes, 2 * 1024);
     assert_int_equal(plan.lower_bound, 2 * 1024);
     clv_memory_plan_deinit(&plan);
+}
+
+/* So long that looking at every two pieces would take hours. */
+static void test_long_chain(void **state) {
+    (void)state;
+    enum { LENGTH = 100000 };
+    clv_memory_piece *pieces = calloc(LENGTH, sizeof *pieces);
+    clv_memory_plan plan;
+    assert_non_null(pieces);
+    for (uint32_t i = 0; i < LENGTH; i++) {
+        pieces[i] = (clv_memory_piece){
+            .name = "link", .bytes = 1000 + i % 7 * 100, .first_step = i, .last_step = i + 1};
+    }
+    assert_ok(clv_memory_plan_create(pieces, LENGTH, UINT64_MAX, &plan));
+    assert_ok(clv_memory_plan_verify(pieces, LENGTH, &plan));
+    assert_true((double)plan.total_bytes <= 1.5 * (double)plan.lower_bound);
+    clv_cancel_set(true);
+    assert_failed(CANCELLED, "interrupted", clv_memory_plan_verify(pieces, LENGTH, &plan));
+    clv_memory_plan_deinit(&plan);
+    assert_failed(
+        CANCELLED, "interrupted", clv_memory_plan_create(pieces, LENGTH, UINT64_MAX, &plan));
+    clv_cancel_set(false);
+    free(pieces);
 }
 
 /* A chain whose steps need their input, their output and a slightly larger copy of the input, with
@@ -169,9 +194,10 @@ static void test_allocation_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random), cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_copies), cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_verify), cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_random),     cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_copies),     cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_verify),     cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_long_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
