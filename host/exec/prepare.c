@@ -39,7 +39,7 @@ static clv_status *over(
         is_declared ? "its declared limit is" : "the device has", most);
 }
 
-static clv_status *check_memory(const clv_prepared *p) {
+static clv_status *check_memory(const clv_prepared *p, uint64_t taken_bytes) {
     const clv_joined *joined = p->joined;
     const clv_lowered *lowered = p->lowered;
     for (uint32_t i = 0; i < lowered->num_units && i < p->num_units; i++) {
@@ -50,9 +50,16 @@ static clv_status *check_memory(const clv_prepared *p) {
         }
         if (p->first_device[i + 1] > p->first_device[i]) {
             const uint32_t memory = joined->memory_of_unit[i];
-            const uint64_t there = p->homes[memory]->info.memory_bytes;
-            if (joined->memory_bytes[memory] > there) {
-                return over(lowered, &p->units[i], i, joined->memory_bytes[memory], there, false);
+            const clv_device_info *home = &p->homes[memory]->info;
+            const uint64_t taken = home->shares_host_memory ? taken_bytes : 0;
+            const uint64_t left =
+                home->memory_bytes - (taken < home->memory_bytes ? taken : home->memory_bytes);
+            if (joined->memory_bytes[memory] > left) {
+                clv_status *status =
+                    over(lowered, &p->units[i], i, joined->memory_bytes[memory], left, false);
+                return taken == 0
+                           ? status
+                           : clv_status_prefix(status, "beside other replicas of the plan");
             }
         }
     }
@@ -324,13 +331,13 @@ clv_status *clv_buffer_move(
 }
 
 clv_status *clv_prepare(
-    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
+    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units, uint64_t taken_bytes,
     clv_prepared *out_prepared) {
     *out_prepared = (clv_prepared){
         .joined = joined, .lowered = &joined->all, .units = units, .num_units = num_units};
     clv_status *status = NULL;
     CLV_TRY_DONE(find_devices(out_prepared));
-    CLV_TRY_DONE(check_memory(out_prepared));
+    CLV_TRY_DONE(check_memory(out_prepared, taken_bytes));
     CLV_TRY_DONE(create_buffers(out_prepared));
     CLV_TRY_DONE(clv_constants_fill(out_prepared));
     CLV_TRY_DONE(create_programs(out_prepared));
@@ -371,6 +378,16 @@ void clv_prepared_deinit(clv_prepared *p) {
     clv_free(p->buffers);
     clv_free(p->host_blocks);
     *p = (clv_prepared){.joined = NULL};
+}
+
+uint64_t clv_prepared_host_bytes(const clv_prepared *prepared) {
+    uint64_t bytes = 0;
+    for (uint32_t m = 0; m < prepared->joined->num_memories; m++) {
+        const clv_device *home = prepared->homes[m];
+        bytes += home != NULL && home->info.shares_host_memory ? prepared->joined->memory_bytes[m]
+                                                               : 0;
+    }
+    return bytes;
 }
 
 void clv_prepared_settle(const clv_prepared *prepared) {

@@ -31,10 +31,15 @@ typedef struct clv_prepared {
 } clv_prepared;
 
 /* `joined` and the units are borrowed. Over a unit's declared memory limit, or over what its
- * device has, is NO_MEMORY before anything is allocated. */
+ * device has, is NO_MEMORY before anything is allocated.
+ *
+ * taken_bytes  of the host's memory, that others of the same session have: what is left of it is
+ *              for devices that share it */
 clv_status *clv_prepare(
-    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
+    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units, uint64_t taken_bytes,
     clv_prepared *out_prepared) CLV_CHECKED;
+/* Bytes of the host's memory, over all memories. */
+uint64_t clv_prepared_host_bytes(const clv_prepared *prepared);
 void clv_prepared_deinit(clv_prepared *prepared);
 
 /* Lets the driver keep what it compiled; once every step has run. */

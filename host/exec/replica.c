@@ -250,7 +250,8 @@ static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *optio
 
 static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     CLV_TRY(lower_pieces(r, options));
-    CLV_TRY(clv_prepare(&r->joined, options->units, options->num_units, &r->prepared));
+    CLV_TRY(clv_prepare(
+        &r->joined, options->units, options->num_units, options->taken_bytes, &r->prepared));
     CLV_TRY(make_program(r, options));
     const clv_executor_options executor_options = {
         .prepared = &r->prepared,

@@ -32,6 +32,7 @@ typedef struct clv_replica_options {
     const clv_group *group; /* pieces' units are indices of these */
     const clv_exec_unit *units;
     uint32_t num_units, depth;
+    uint64_t taken_bytes; /* of the host's memory, by replicas before */
     bool keep_all, has_spans, is_crowded;
     const atomic_bool *cancel;
     /* That variants are chosen by; of which unit is filled in. NULL: none. */

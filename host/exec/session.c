@@ -166,6 +166,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
     if (session->replicas == NULL) {
         return no_memory();
     }
+    uint64_t taken_bytes = 0;
     for (uint32_t i = 0; i < plan->num_groups; i++) {
         const clv_replica_options options = {
             .graph = session->graph,
@@ -173,6 +174,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .units = session->units,
             .num_units = session->num_units,
             .depth = depth_of(session, &plan->groups[i]),
+            .taken_bytes = taken_bytes,
             .keep_all = session->options.keep_all,
             .has_spans = session->options.profile,
             .is_crowded = is_crowded(session, plan),
@@ -183,6 +185,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
         };
         CLV_TRY(clv_replica_init(&session->replicas[i], &options));
         session->num_replicas++;
+        taken_bytes += clv_prepared_host_bytes(&session->replicas[i].prepared);
     }
     return NULL;
 }

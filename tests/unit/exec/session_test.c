@@ -203,6 +203,23 @@ static void test_depth_too_large(void **state) {
     free_fixture(&f);
 }
 
+/* Each of two copies fits, both together do not: told before the second one is allocated. */
+static void test_memory_of_all_replicas(void **state) {
+    (void)state;
+    fixture f;
+    make_fixture(&f);
+    assert_ok(open_session(&f, 0.5, 1, 0));
+    const clv_session_report *report = clv_session_report_get(f.session);
+    const uint64_t needed = report->units[0].memory_bytes;
+    assert_true(needed > 0 && report->units[1].memory_bytes == needed);
+    clv_session_destroy(f.session);
+    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = 2 * needed - 1;
+    assert_failed(NO_MEMORY, "beside other replicas", open_session(&f, 0.5, 1, 0));
+    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = 2 * needed;
+    assert_ok(open_session(&f, 0.5, 1, 0));
+    free_fixture(&f);
+}
+
 /* --- making it: told of as it goes, and ended when the user has had enough --- */
 
 typedef struct watch {
@@ -262,9 +279,9 @@ static void test_cancelled_making(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settled_once),     cmocka_unit_test(test_depth_too_large),
-        cmocka_unit_test(test_idle_replica),     cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_cancelled_making),
+        cmocka_unit_test(test_settled_once), cmocka_unit_test(test_depth_too_large),
+        cmocka_unit_test(test_idle_replica), cmocka_unit_test(test_memory_of_all_replicas),
+        cmocka_unit_test(test_progress),     cmocka_unit_test(test_cancelled_making),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
