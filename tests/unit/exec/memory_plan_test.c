@@ -88,7 +88,7 @@ static void test_chain(void **state) {
     clv_memory_plan_deinit(&plan);
 }
 
-/* So long that looking at every two pieces would take hours. */
+/* So long that looking at every two pieces takes a minute. */
 static void test_long_chain(void **state) {
     (void)state;
     enum { LENGTH = 100000 };
