@@ -92,7 +92,25 @@ typedef struct clv_packing {
     /* Writes `bytes` bytes. Called once, from any thread; call->inputs[i].data of constants are
      * there. */
     void (*fill)(const clv_call *call, const int64_t args[8], void *out_packed);
+    /* Instead of fill, for what may be large: writes a part, bytes / num_parts bytes. Called once
+     * for each, in any order, from several threads. */
+    void (*fill_part)(const clv_call *call, const int64_t args[8], int64_t part, void *out_part);
+    int64_t num_parts; /* of equal size */
 } clv_packing;
+
+/* Parts [begin, end) to where they belong; all of it where there are no parts. */
+static inline void clv_packing_fill(
+    const clv_packing *packing, const clv_call *call, int64_t begin, int64_t end,
+    void *out_packed) {
+    if (packing->fill_part == NULL) {
+        packing->fill(call, packing->args, out_packed);
+        return;
+    }
+    for (int64_t part = begin; part < end; part++) {
+        const size_t at = (size_t)part * (packing->bytes / (size_t)packing->num_parts);
+        packing->fill_part(call, packing->args, part, (char *)out_packed + at);
+    }
+}
 
 /* Where emit() puts what it makes. Launches of one call run in the order emitted, each after the
  * one before. */

@@ -10,7 +10,7 @@
 
 enum {
     MAX_THREADS = 16,
-    COPY_BYTES = 4 << 20,     /* constants that are only copied are cut into pieces like this */
+    COPY_BYTES = 4 << 20,     /* constants are cut into pieces like this, packings at their parts */
     STAGING_BYTES = 64 << 20, /* through which constants get to a device that the host cannot see */
     DROP_BYTES = 16 << 20,    /* after so much is packed, pages of the model file are let go */
 };
@@ -20,7 +20,7 @@ static uint64_t room_of(const clv_storage *storage) {
     return clv_memory_align(storage->kind == CLV_STORAGE_CONSTANT ? storage->piece.bytes : 0);
 }
 
-/* One thing to do: all of a packing, or a piece of a copy. */
+/* One thing to do: parts of a packing, or a piece of a copy. */
 typedef struct fill_task {
     const clv_storage *storage;
     uint64_t begin, bytes;
@@ -41,12 +41,21 @@ static void show_progress(const fill_work *work) {
         "packing weights", (double)atomic_load(&work->filled_bytes), (double)work->total_bytes);
 }
 
+static uint64_t part_bytes_of(const clv_packing *packing) {
+    return packing->fill_part != NULL ? packing->bytes / (uint64_t)packing->num_parts
+                                      : packing->bytes;
+}
+
 static void do_task(const fill_task *task) {
     const clv_storage *storage = task->storage;
     if (storage->data != NULL) {
         memcpy(task->to, (const char *)storage->data + task->begin, task->bytes);
     } else {
-        storage->packing.fill(storage->call, storage->packing.args, task->to);
+        const clv_packing *packing = &storage->packing;
+        const uint64_t part_bytes = part_bytes_of(packing);
+        clv_packing_fill(
+            packing, storage->call, (int64_t)(task->begin / part_bytes),
+            (int64_t)((task->begin + task->bytes) / part_bytes), (char *)task->to - task->begin);
     }
 }
 
@@ -105,7 +114,11 @@ static clv_status *no_memory(void) {
 /* Cuts a constant into tasks that write at `to`. */
 static clv_status *add_tasks(
     const clv_storage *storage, char *to, fill_task **tasks, size_t *capacity, size_t *count) {
-    uint64_t bytes = storage->piece.bytes, step = storage->data != NULL ? COPY_BYTES : bytes;
+    uint64_t bytes = storage->piece.bytes, step = COPY_BYTES;
+    if (storage->data == NULL) {
+        const uint64_t part_bytes = part_bytes_of(&storage->packing);
+        step = part_bytes < COPY_BYTES ? COPY_BYTES / part_bytes * part_bytes : part_bytes;
+    }
     for (uint64_t begin = 0; begin < bytes; begin += step) {
         if (!clv_array_reserve((void **)tasks, capacity, *count + 1, sizeof **tasks)) {
             return no_memory();

@@ -135,8 +135,8 @@ static const tile *choose_tile(const blocked_plan *plan) {
     return best;
 }
 
-/* args: vectors of output channels of a block of weights. */
-static void fill_weights(const clv_call *call, const int64_t args[8], void *out_packed) {
+/* A block of outputs of a group. args: vectors of output channels of a block of weights. */
+static void fill_block(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
     blocked_plan plan;
     make_plan(call, &plan);
     const clv_window *w = clv_conv_window(call);
@@ -145,24 +145,21 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
     int64_t in_channels = call->inputs[0].shape.dims[1];
     int64_t group_out = out_channels / groups_of(call), group_in = in_channels / groups_of(call);
     int64_t blocks = (plan.group_out + vectors - 1) / vectors, width = vectors * block;
+    int64_t g = part / blocks, k = part % blocks * width;
     const char *from = call->inputs[1].data;
-    float *to = out_packed;
-    for (int64_t g = 0; g < plan.groups; g++) {
-        for (int64_t k = 0; k < blocks * width; k += width) {
-            for (int64_t c = 0; c < plan.group_in * block * taps; c++) {
-                /* blocks of inputs, then taps, then channels of the block */
-                int64_t tap = c / block % taps;
-                int64_t in = g * plan.group_in * block + c / (block * taps) * block + c % block;
-                for (int64_t j = 0; j < width; j++, to++) {
-                    int64_t out = g * plan.group_out * block + k + j;
-                    bool is_there = k + j < plan.group_out * block && out < out_channels &&
-                                    in < in_channels && out / group_out == in / group_in;
-                    *to = 0;
-                    if (is_there) {
-                        int64_t at = (out * group_in + in % group_in) * taps + tap;
-                        memcpy(to, from + (size_t)at * sizeof *to, sizeof *to);
-                    }
-                }
+    float *to = out_part;
+    for (int64_t c = 0; c < plan.group_in * block * taps; c++) {
+        /* blocks of inputs, then taps, then channels of the block */
+        int64_t tap = c / block % taps;
+        int64_t in = g * plan.group_in * block + c / (block * taps) * block + c % block;
+        for (int64_t j = 0; j < width; j++, to++) {
+            int64_t out = g * plan.group_out * block + k + j;
+            bool is_there = k + j < plan.group_out * block && out < out_channels &&
+                            in < in_channels && out / group_out == in / group_in;
+            *to = 0;
+            if (is_there) {
+                int64_t at = (out * group_in + in % group_in) * taps + tap;
+                memcpy(to, from + (size_t)at * sizeof *to, sizeof *to);
             }
         }
     }
@@ -176,7 +173,11 @@ static clv_status *emit_weights(
     int64_t elements = plan->groups * blocks * vectors * plan->block * plan->group_in *
                        plan->block * w->kernel[Y] * w->kernel[X];
     const clv_packing packing = {
-        .bytes = (size_t)elements * sizeof(float), .args = {vectors}, .fill = fill_weights};
+        .bytes = (size_t)elements * sizeof(float),
+        .args = {vectors},
+        .fill_part = fill_block,
+        .num_parts = plan->groups * blocks,
+    };
     *out_weights = (clv_arg){CLV_ARG_CONSTANT, 0};
     return emitter->constant(emitter->context, &packing, &out_weights->index);
 }

@@ -138,14 +138,15 @@ static void transform_weights(const float g[TAPS * TAPS], int64_t m, double *out
     }
 }
 
-/* args: channels of a block of outputs, the block, outputs of a tile along an axis. */
-static void fill_weights(const clv_call *call, const int64_t args[8], void *out_packed) {
+/* A block of outputs. args: channels of it, the block of inputs, outputs of a tile along an axis.
+ */
+static void fill_block(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
     int64_t width = args[0], block = args[1], m = args[2], num_points = (m + 2) * (m + 2);
     int64_t inputs = call->inputs[0].shape.dims[1], outputs = call->outputs[0].shape.dims[1];
-    int64_t rows = divide_up(inputs, block) * block, blocks = divide_up(outputs, width);
-    float *to = out_packed;
-    memset(out_packed, 0, (size_t)(blocks * width * rows * num_points) * sizeof *to);
-    for (int64_t k = 0; k < outputs; k++) {
+    int64_t rows = divide_up(inputs, block) * block, end = (part + 1) * width;
+    float *to = out_part;
+    memset(out_part, 0, (size_t)(width * rows * num_points) * sizeof *to);
+    for (int64_t k = part * width; k < outputs && k < end; k++) {
         for (int64_t c = 0; c < inputs; c++) {
             float g[TAPS * TAPS];
             double points[(WINOGRAD_MOST + 2) * (WINOGRAD_MOST + 2)];
@@ -153,7 +154,7 @@ static void fill_weights(const clv_call *call, const int64_t args[8], void *out_
                 g, (const char *)call->inputs[1].data + (size_t)(k * inputs + c) * sizeof g,
                 sizeof g);
             transform_weights(g, m, points);
-            float *at = to + k / width * (num_points * rows * width) + c * width + k % width;
+            float *at = to + c * width + k % width;
             for (int64_t f = 0; f < num_points; f++) {
                 at[f * rows * width] = (float)points[f];
             }
@@ -247,7 +248,9 @@ static clv_status *emit(
     const clv_packing packing = {
         .bytes = (size_t)(p.blocks * p.weight_block) * sizeof(float),
         .args = {width, plan.block, plan.out},
-        .fill = fill_weights};
+        .fill_part = fill_block,
+        .num_parts = p.blocks,
+    };
     CLV_TRY(emitter->constant(emitter->context, &packing, &args[1].index));
     CLV_TRY(clv_conv_emit_bias(call, plan.planes_out * plan.block, emitter, &args[2]));
     p.has_bias = args[2].kind != CLV_ARG_NONE;

@@ -38,30 +38,27 @@ static int64_t num_b_matrices(const clv_call *call, const clv_matmul_shape *shap
     return matrix == 0 ? 0 : clv_shape_elements(&call->inputs[1].shape) / matrix;
 }
 
-/* args: columns of a panel. */
-static void fill_panels(const clv_call *call, const int64_t args[8], void *out_packed) {
+/* A panel of a matrix of b. args: columns of a panel. */
+static void fill_panel(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
     clv_matmul_shape shape;
     clv_matmul_shape_of(call, &shape);
-    int64_t width = args[0], panels = (shape.n + width - 1) / width;
-    float *to = out_packed;
-    for (int64_t matrix = 0; matrix < num_b_matrices(call, &shape); matrix++) {
-        const char *from = (const char *)call->inputs[1].data +
-                           (size_t)(matrix * shape.n * shape.k) * sizeof(float);
-        for (int64_t panel = 0; panel < panels; panel++) {
-            int64_t columns = shape.n - panel * width;
-            columns = columns < width ? columns : width;
-            for (int64_t k = 0; k < shape.k; k++, to += width) {
-                int64_t at = k * shape.b_row + panel * width * shape.b_col;
-                memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
-                if (shape.b_col == 1) {
-                    memcpy(to, from + (size_t)at * sizeof *to, (size_t)columns * sizeof *to);
-                    continue;
-                }
-                for (int64_t i = 0; i < columns; i++) {
-                    int64_t element = at + i * shape.b_col;
-                    memcpy(to + i, from + (size_t)element * sizeof *to, sizeof *to);
-                }
-            }
+    const int64_t width = args[0], panels = (shape.n + width - 1) / width;
+    const int64_t matrix = part / panels, panel = part % panels;
+    const char *from =
+        (const char *)call->inputs[1].data + (size_t)(matrix * shape.n * shape.k) * sizeof(float);
+    float *to = out_part;
+    int64_t columns = shape.n - panel * width;
+    columns = columns < width ? columns : width;
+    for (int64_t k = 0; k < shape.k; k++, to += width) {
+        int64_t at = k * shape.b_row + panel * width * shape.b_col;
+        memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
+        if (shape.b_col == 1) {
+            memcpy(to, from + (size_t)at * sizeof *to, (size_t)columns * sizeof *to);
+            continue;
+        }
+        for (int64_t i = 0; i < columns; i++) {
+            int64_t element = at + i * shape.b_col;
+            memcpy(to + i, from + (size_t)element * sizeof *to, sizeof *to);
         }
     }
 }
@@ -122,7 +119,12 @@ static clv_status *emit_b(
     if (call->inputs[1].data == NULL) {
         return emit_pack(call, shape, traits, emitter, bytes, out_arg);
     }
-    clv_packing packing = {.bytes = bytes, .args = {width}, .fill = fill_panels};
+    const clv_packing packing = {
+        .bytes = bytes,
+        .args = {width},
+        .fill_part = fill_panel,
+        .num_parts = num_b_matrices(call, shape) * panels,
+    };
     out_arg->kind = CLV_ARG_CONSTANT;
     return emitter->constant(emitter->context, &packing, &out_arg->index);
 }

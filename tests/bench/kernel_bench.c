@@ -83,7 +83,7 @@ static clv_status *on_constant(void *context, const clv_packing *packing, uint32
     *out_index = p->num_constants;
     clv_buffer **buffer = &p->constants[p->num_constants++];
     CLV_TRY(p->v->buffer_create(p->device, packing->bytes, buffer));
-    packing->fill(&p->call, packing->args, p->v->buffer_host(*buffer));
+    clv_packing_fill(packing, &p->call, 0, packing->num_parts, p->v->buffer_host(*buffer));
     return NULL;
 }
 

@@ -138,7 +138,7 @@ static clv_status *take_constant(void *context, const clv_packing *packing, uint
     operand *o = NULL;
     CLV_TRY(add_operand(
         s, (clv_arg){CLV_ARG_CONSTANT, *out_index}, "constant", packing->bytes, 64, NULL, &o));
-    packing->fill(&s->shown, packing->args, o->host + o->offset);
+    clv_packing_fill(packing, &s->shown, 0, packing->num_parts, o->host + o->offset);
     if (!s->device->checks_bounds && o->host[o->offset + o->bytes] != GUARD) {
         return CLV_ERROR(INTERNAL, "packing writes beyond its %zu bytes", packing->bytes);
     }
