@@ -57,9 +57,8 @@ static clv_status *check_memory(const clv_prepared *p, uint64_t taken_bytes) {
             if (joined->memory_bytes[memory] > left) {
                 clv_status *status =
                     over(lowered, &p->units[i], i, joined->memory_bytes[memory], left, false);
-                return taken == 0
-                           ? status
-                           : clv_status_prefix(status, "beside other replicas of the plan");
+                return taken == 0 ? status
+                                  : clv_status_prefix(status, "beside other replicas of the plan");
             }
         }
     }
@@ -330,6 +329,18 @@ clv_status *clv_buffer_move(
     return status;
 }
 
+clv_status *clv_buffer_read_by(
+    clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, clv_queue **queue) {
+    const clv_device_vtable *v = buffer->device->vtable;
+    if (bytes == 0 || v->buffer_host(buffer) != NULL) {
+        return clv_buffer_move(buffer, offset, bytes, data, false);
+    }
+    if (*queue == NULL) {
+        CLV_TRY(v->queue_create(buffer->device, CLV_QUEUE_DOWNLOAD, queue));
+    }
+    return move_by_queue(*queue, buffer, offset, bytes, data, false);
+}
+
 clv_status *clv_prepare(
     const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units, uint64_t taken_bytes,
     clv_prepared *out_prepared) {
@@ -384,8 +395,8 @@ uint64_t clv_prepared_host_bytes(const clv_prepared *prepared) {
     uint64_t bytes = 0;
     for (uint32_t m = 0; m < prepared->joined->num_memories; m++) {
         const clv_device *home = prepared->homes[m];
-        bytes += home != NULL && home->info.shares_host_memory ? prepared->joined->memory_bytes[m]
-                                                               : 0;
+        bytes +=
+            home != NULL && home->info.shares_host_memory ? prepared->joined->memory_bytes[m] : 0;
     }
     return bytes;
 }

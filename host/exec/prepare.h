@@ -74,6 +74,10 @@ static inline uint64_t clv_share(uint64_t num_items, size_t lane, size_t num_lan
 /* Moves bytes between host memory and a buffer and waits for it, while nothing else uses either. */
 clv_status *clv_buffer_move(
     clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, bool write) CLV_CHECKED;
+/* Reads in the same way, on a queue that the caller keeps for it: *queue is created when it is
+ * needed. One call at a time. */
+clv_status *clv_buffer_read_by(
+    clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, clv_queue **queue) CLV_CHECKED;
 
 /* Fills every constant (in parallel, on the host) and gets it to the device. */
 clv_status *clv_constants_fill(const clv_prepared *prepared) CLV_CHECKED;

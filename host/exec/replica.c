@@ -250,6 +250,10 @@ static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *optio
 
 static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     CLV_TRY(lower_pieces(r, options));
+    r->words_queues = clv_alloc_zeroed(r->pieces.num_memories + 1, sizeof *r->words_queues);
+    if (r->words_queues == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    }
     CLV_TRY(clv_prepare(
         &r->joined, options->units, options->num_units, options->taken_bytes, &r->prepared));
     CLV_TRY(make_program(r, options));
@@ -274,6 +278,7 @@ static void begin(clv_replica *replica, const clv_replica_options *options) {
         .share = options->group->share,
         .owner = options->owner,
     };
+    pthread_mutex_init(&replica->words_lock, NULL);
 }
 
 clv_status *clv_replica_lower(clv_replica *replica, const clv_replica_options *options) {
@@ -296,6 +301,14 @@ clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *op
 
 void clv_replica_deinit(clv_replica *replica) {
     clv_executor_destroy(replica->executor);
+    for (uint32_t m = 0; replica->words_queues != NULL && m < replica->pieces.num_memories; m++) {
+        clv_queue *queue = replica->words_queues[m];
+        if (queue != NULL) {
+            queue->device->vtable->queue_destroy(queue);
+        }
+    }
+    clv_free(replica->words_queues);
+    pthread_mutex_destroy(&replica->words_lock);
     clv_step_program_deinit(&replica->program);
     clv_prepared_deinit(&replica->prepared);
     clv_joined_deinit(&replica->joined);
@@ -309,8 +322,7 @@ void clv_replica_deinit(clv_replica *replica) {
 
 /* --- after a request ------------------------------------------------------------------------- */
 
-static clv_status *check_memory_errors(
-    const clv_replica *replica, uint32_t memory, uint64_t request) {
+static clv_status *check_memory_errors(clv_replica *replica, uint32_t memory, uint64_t request) {
     const clv_lowered *lowered = &replica->parts[memory];
     const clv_graph *graph = lowered->graph;
     const size_t bytes = lowered->num_error_words * sizeof(uint32_t);
@@ -324,7 +336,10 @@ static clv_status *check_memory_errors(
     if (words == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for the error words");
     }
-    clv_status *status = clv_buffer_move(buffer, offset, bytes, words, false);
+    pthread_mutex_lock(&replica->words_lock);
+    clv_status *status =
+        clv_buffer_read_by(buffer, offset, bytes, words, &replica->words_queues[memory]);
+    pthread_mutex_unlock(&replica->words_lock);
     for (size_t i = 0; i < graph->num_nodes && status == NULL; i++) {
         const uint32_t word = lowered->choices[i].error_word;
         const clv_node_id origin = replica->pieces.memories[memory].nodes[i].origin;
@@ -343,7 +358,7 @@ static clv_status *check_memory_errors(
     return status;
 }
 
-clv_status *clv_replica_check_errors(const clv_replica *replica, uint64_t request) {
+clv_status *clv_replica_check_errors(clv_replica *replica, uint64_t request) {
     clv_status *status = NULL;
     for (uint32_t m = 0; m < replica->pieces.num_memories; m++) {
         status = clv_status_join(status, check_memory_errors(replica, m, request));

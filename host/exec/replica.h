@@ -7,6 +7,7 @@
 #ifndef CLV_EXEC_REPLICA_H
 #define CLV_EXEC_REPLICA_H
 
+#include "host/base/threads.h"
 #include "host/exec/executor.h"
 #include "host/exec/pieces.h"
 
@@ -25,6 +26,9 @@ typedef struct clv_replica {
     bool is_settled;             /* the driver may keep what it compiled */
     uint64_t ended, last_number; /* requests that went well, and the last of them */
     void *owner;
+    pthread_mutex_t words_lock;
+    clv_queue **words_queues; /* [pieces.num_memories]: that error words are read by; guarded by the
+                                 lock. NULL: not yet */
 } clv_replica;
 
 typedef struct clv_replica_options {
@@ -55,7 +59,7 @@ void clv_replica_deinit(clv_replica *replica);
 
 /* What kernels say of forbidden input values in a request; words are 0 again afterwards. While
  * nothing of that request runs. */
-clv_status *clv_replica_check_errors(const clv_replica *replica, uint64_t request) CLV_CHECKED;
+clv_status *clv_replica_check_errors(clv_replica *replica, uint64_t request) CLV_CHECKED;
 
 /* Whether a tensor of the whole graph has memory, and what it held in the last request: with
  * keep_all, while nothing runs. */

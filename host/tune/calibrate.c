@@ -165,7 +165,7 @@ static double span_us(const sampler *s, size_t step, const clv_item_span *spans)
 }
 
 /* Random values may be out of an operator's range: what that takes is what it takes. */
-static clv_status *check_values(const clv_replica *replica, uint64_t number) {
+static clv_status *check_values(clv_replica *replica, uint64_t number) {
     clv_status *status = clv_replica_check_errors(replica, number);
     if (clv_status_code(status) == CLV_MALFORMED) {
         clv_status_destroy(status);
@@ -177,7 +177,7 @@ static clv_status *check_values(const clv_replica *replica, uint64_t number) {
 static clv_status *finish(
     void *context, uint64_t number, const clv_mutable_view *outputs, const clv_item_span *spans,
     clv_status *status) {
-    const clv_replica *replica = context;
+    clv_replica *replica = context;
     sampler *s = replica->owner;
     (void)outputs;
     status = clv_status_join(status, check_values(replica, number));

@@ -433,6 +433,45 @@ static void test_keep_all(void **state) {
 
 /* --- errors ---------------------------------------------------------------------------------- */
 
+static _Atomic int num_queues;
+static const clv_device_vtable *null_vtable;
+
+static clv_status *count_queue(clv_device *device, clv_queue_role role, clv_queue **out_queue) {
+    atomic_fetch_add(&num_queues, 1);
+    return null_vtable->queue_create(device, role, out_queue);
+}
+
+/* Error words of a device are read on a queue that stays. */
+static void test_queues_stay(void **state) {
+    (void)state;
+    int num_seen = 0;
+    for (uint64_t seed = 200; seed < 230; seed++) {
+        fixture f;
+        rig r;
+        clv_session *session = NULL;
+        size_t input;
+        const clv_hash_graph_options graph_options = {
+            .seed = seed, .num_nodes = 12, .max_bytes = 50, .max_items = 4};
+        make_fixture(&f, &graph_options);
+        open_rig(&r, 0, seed);
+        null_vtable = r.devices[0]->vtable;
+        clv_device_vtable counting = *null_vtable;
+        counting.queue_create = count_queue;
+        r.devices[0]->vtable = &counting;
+        assert_ok(clv_session_create(f.graph, &r.unit, 1, NULL, &session));
+        assert_ok(run(&f, session));
+        const int num_before = num_queues;
+        assert_ok(run(&f, session));
+        assert_ok(run(&f, session));
+        assert_int_equal(num_queues, num_before);
+        num_seen += clv_hash_graph_complains(f.graph, &input) ? 1 : 0;
+        clv_session_destroy(session);
+        close_rig(&r);
+        free_fixture(&f);
+    }
+    assert_true(num_seen > 0);
+}
+
 static void test_forbidden_values(void **state) {
     (void)state;
     int seen = 0;
@@ -704,19 +743,13 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs),
-        cmocka_unit_test(test_random_plans),
-        cmocka_unit_test(test_plan_faults),
-        cmocka_unit_test(test_small_blocks),
-        cmocka_unit_test(test_long_launches),
-        cmocka_unit_test(test_too_many_items),
-        cmocka_unit_test(test_keep_all),
-        cmocka_unit_test(test_forbidden_values),
-        cmocka_unit_test(test_operands),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_random_plans),
+        cmocka_unit_test(test_plan_faults),   cmocka_unit_test(test_small_blocks),
+        cmocka_unit_test(test_long_launches), cmocka_unit_test(test_too_many_items),
+        cmocka_unit_test(test_keep_all),      cmocka_unit_test(test_forbidden_values),
+        cmocka_unit_test(test_queues_stay),   cmocka_unit_test(test_operands),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_faults),        cmocka_unit_test(test_allocation_failures),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
