@@ -10,18 +10,25 @@
 struct clv_costs;
 struct clv_group; /* partition/plan.h */
 
-/* What a group of units does with many requests, by itself. */
+/* What groups of units do with requests on the clock. */
 typedef struct clv_steady {
-    double period_us;   /* between results */
+    double period_us;   /* between results; of one request: its latency */
     double latency_us;  /* of one request alone */
     uint32_t in_flight; /* requests under way at once */
+    /* [num_units], of whoever asks: the most that each unit holds at once. NULL: not asked for. */
+    uint64_t *memory_bytes;
 } clv_steady;
 
-/* Runs a group with at most `depth` requests in flight (0: as many as its buffers allow).
- * UNSUPPORTED: a deadlock, with its cycle. NO_MEMORY. */
+typedef enum clv_clock_load {
+    CLV_ONE_REQUEST,
+    CLV_PLANNED_REQUESTS, /* many, as many in flight in each group as its depth */
+    CLV_ALL_REQUESTS,     /* many, as many in flight as buffers allow */
+} clv_clock_load;
+
+/* Runs groups, whose shares add up to 1. UNSUPPORTED: a deadlock, with its cycle. NO_MEMORY. */
 typedef clv_status *(*clv_ask_clock)(
-    const struct clv_costs *costs, const struct clv_group *group, uint32_t depth,
-    clv_steady *out_steady);
+    const struct clv_costs *costs, const struct clv_group *groups, uint32_t num_groups,
+    clv_clock_load load, clv_steady *out_steady);
 
 /* Units that are alike for every task (same times, memory bandwidth, ...) share a class: a row for
  * 1,024 equal GPUs.
@@ -48,9 +55,9 @@ typedef struct clv_costs {
     double *traffic_us; /* [num_tasks][num_columns]: its memory traffic at the unit's full
                            bandwidth; <= time */
     uint8_t *origin;    /* [num_tasks][num_columns], clv_origin */
-    /* How units whose output buffers are full hold one another up, which no sum of times tells.
-     * Whoever makes the table sets it, to clv_steady_state of the scheduler. NULL: plans are
-     * measured as if there were buffers enough. */
+    /* What no sum of times tells: units whose output buffers are full hold one another up, and
+     * transfers and memory traffic come when they come. Whoever makes the table sets it, to
+     * clv_steady_state of the scheduler. NULL: plans are measured by sums alone. */
     clv_ask_clock ask_clock;
 } clv_costs;
 

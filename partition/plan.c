@@ -82,17 +82,29 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
     return plan->limit != NULL ? NULL : NO_MEMORY_HERE();
 }
 
-static clv_status *find_memory(clv_evaluator *ev, clv_plan *plan) {
-    uint32_t num_units = ev->costs->machine->num_units;
+/* Into the evaluator: what groups hold at their depths, in a run where `is_clocked`. */
+static clv_status *hold_groups(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups, bool is_clocked) {
+    if (is_clocked) {
+        return clv_clock_memory(problem, groups, num_groups);
+    }
+    clv_evaluate_begin(problem->ev);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        CLV_TRY(clv_evaluate_memory(problem->ev, &groups[g], groups[g].depth));
+    }
+    return NULL;
+}
+
+static clv_status *find_memory(const clv_problem *problem, clv_plan *plan) {
+    uint32_t num_units = problem->costs->machine->num_units;
+    clv_draft draft = {.groups = plan->groups, .num_groups = plan->num_groups};
     plan->memory_bytes = clv_arena_alloc(&plan->arena, num_units, sizeof *plan->memory_bytes);
     if (plan->memory_bytes == NULL) {
         return NO_MEMORY_HERE();
     }
-    clv_evaluate_begin(ev);
-    for (uint32_t g = 0; g < plan->num_groups; g++) {
-        CLV_TRY(clv_evaluate_memory(ev, &plan->groups[g], plan->groups[g].depth));
-    }
-    memcpy(plan->memory_bytes, ev->held, num_units * sizeof *ev->held);
+    CLV_TRY(hold_groups(
+        problem, plan->groups, plan->num_groups, clv_draft_is_clocked(problem, &draft)));
+    memcpy(plan->memory_bytes, problem->ev->held, num_units * sizeof *plan->memory_bytes);
     return NULL;
 }
 
@@ -204,9 +216,13 @@ static clv_status *list_units(const clv_costs *costs, clv_arena *arena, uint32_t
 /* The period of a group by itself; where buffers hold units up, its latency too. */
 static clv_status *find_period(
     const clv_costs *costs, clv_group *group, uint32_t depth, double *out_period_us) {
-    clv_steady steady;
+    clv_steady steady = {0};
     if (clv_group_blocks(costs, group)) {
-        CLV_TRY(costs->ask_clock(costs, group, depth, &steady));
+        clv_group alone = *group;
+        alone.share = 1;
+        alone.depth = depth;
+        CLV_TRY(costs->ask_clock(
+            costs, &alone, 1, depth == 1 ? CLV_ONE_REQUEST : CLV_PLANNED_REQUESTS, &steady));
         group->latency_us = steady.latency_us;
         *out_period_us = fmax(group->bound_us, steady.period_us);
         return NULL;
@@ -240,6 +256,20 @@ static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan, double *sha
     return NULL;
 }
 
+/* The plan's numbers as the clock has them, at its depth. */
+static clv_status *measure_on_clock(const clv_problem *problem, clv_plan *plan) {
+    clv_draft draft = {
+        .groups = plan->groups,
+        .num_groups = plan->num_groups,
+        .depth = plan->depth,
+        .period_us = plan->period_us,
+        .latency_us = plan->latency_us};
+    CLV_TRY(clv_draft_clock(problem, &draft));
+    plan->period_us = draft.period_us;
+    plan->latency_us = draft.latency_us;
+    return NULL;
+}
+
 clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
     uint64_t failures = clv_memory_failures();
     clv_plan_request request = {.objective = plan->objective, .has_objective = true};
@@ -262,7 +292,9 @@ clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
     problem.units = units;
     problem.ev = ev;
     CLV_TRY_DONE(measure_groups(ev, plan, shared_us));
-    CLV_TRY_DONE(find_memory(ev, plan));
+    request.depth = plan->depth;
+    CLV_TRY_DONE(measure_on_clock(&problem, plan));
+    CLV_TRY_DONE(find_memory(&problem, plan));
     CLV_TRY_DONE(find_limit(ev, plan));
     status = find_best_single(&problem, plan);
 done:
@@ -273,6 +305,7 @@ done:
 static clv_status *fill_plan(
     const clv_problem *problem, const clv_policy_spec *spec, clv_draft *draft, clv_plan *plan) {
     CLV_TRY(clv_draft_score(problem, draft));
+    CLV_TRY(clv_draft_clock(problem, draft));
     plan->groups = draft->groups;
     plan->num_groups = draft->num_groups;
     plan->depth = draft->depth;
@@ -285,7 +318,7 @@ static clv_status *fill_plan(
     if (plan->policy == NULL) {
         return NO_MEMORY_HERE();
     }
-    CLV_TRY(find_memory(problem->ev, plan));
+    CLV_TRY(find_memory(problem, plan));
     CLV_TRY(find_limit(problem->ev, plan));
     CLV_TRY(check_idle(problem, spec, plan));
     return find_best_single(problem, plan);
@@ -311,7 +344,8 @@ static clv_status *make_plan(
         .objective = plan->objective,
         .request = request,
         .budget = request->budget > 0 ? request->budget : DEFAULT_BUDGET,
-        .may_lower_depth = request->depth == 0 && spec.levels[0].policy == clv_policy_find("auto")};
+        .may_choose_depth =
+            request->depth == 0 && spec.levels[0].policy == clv_policy_find("auto")};
     CLV_TRY(clv_problem_read_pins(&problem));
     CLV_TRY(clv_policy_run(
         &problem, spec.levels[0], spec.levels + 1, spec.num_levels - 1, units, num_units, &draft));
@@ -369,23 +403,44 @@ static uint32_t deal_depth(const clv_plan *plan, uint32_t depth, clv_group *out_
     return count;
 }
 
-static clv_status *fill_depth(
+/* The period by sums, at least row->period_us. */
+static clv_status *sum_period(
     clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, double *shared_us,
     clv_plan_depth *row) {
     double rate = 0;
     CLV_TRY(clv_evaluate_sharing(ev, groups, num_groups, shared_us));
-    clv_evaluate_begin(ev);
     for (uint32_t g = 0; g < num_groups; g++) {
-        const clv_group *group = &groups[g];
         double alone_us;
-        CLV_TRY(find_period_at(ev->costs, group, group->depth, &alone_us));
+        CLV_TRY(find_period_at(ev->costs, &groups[g], groups[g].depth, &alone_us));
         rate += 1 / fmax(fmax(alone_us, shared_us[g]), 1e-12);
-        CLV_TRY(clv_evaluate_memory(ev, group, group->depth));
     }
     row->period_us = fmax(row->period_us, 1 / rate);
-    row->fits = clv_evaluate_fits(ev);
-    for (uint32_t i = 0; i < ev->costs->machine->num_units; i++) {
-        row->memory_bytes += ev->held[i];
+    return NULL;
+}
+
+static clv_status *fill_depth(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups, double *shared_us,
+    clv_plan_depth *row) {
+    clv_draft draft = {.groups = (clv_group *)groups, .num_groups = num_groups};
+    double share = 0;
+    for (uint32_t g = 0; g < num_groups; g++) {
+        share += groups[g].share;
+    }
+    bool is_clocked = share > 1 - 1e-6 && clv_draft_is_clocked(problem, &draft);
+    CLV_TRY(sum_period(problem->ev, groups, num_groups, shared_us, row));
+    if (is_clocked && isfinite(row->period_us)) {
+        clv_steady steady = {0};
+        CLV_TRY(problem->costs->ask_clock(
+            problem->costs, groups, num_groups, CLV_PLANNED_REQUESTS, &steady));
+        row->period_us = steady.period_us;
+    }
+    if (isinf(row->period_us)) { /* a deadlock: there is no such run */
+        return NULL;
+    }
+    CLV_TRY(hold_groups(problem, groups, num_groups, is_clocked));
+    row->fits = clv_evaluate_fits(problem->ev);
+    for (uint32_t i = 0; i < problem->costs->machine->num_units; i++) {
+        row->memory_bytes += problem->ev->held[i];
     }
     return NULL;
 }
@@ -393,6 +448,7 @@ static clv_status *fill_depth(
 clv_status *clv_plan_depths(
     const clv_costs *costs, const clv_plan *plan, uint32_t max_depth, clv_plan_depth *out_rows) {
     clv_evaluator *ev = NULL;
+    clv_problem problem = {.costs = costs, .objective = plan->objective, .budget = DEFAULT_BUDGET};
     uint64_t failures = clv_memory_failures();
     clv_status *status = NULL;
     clv_group *groups = clv_alloc_zeroed(plan->num_groups, sizeof *groups);
@@ -402,6 +458,7 @@ clv_status *clv_plan_depths(
         goto done;
     }
     CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
+    problem.ev = ev;
     clv_evaluate_begin(ev);
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         CLV_TRY_DONE(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
@@ -411,7 +468,7 @@ clv_status *clv_plan_depths(
         clv_plan_depth *row = &out_rows[d - 1];
         uint32_t num_groups = deal_depth(plan, d, groups);
         *row = (clv_plan_depth){.depth = d, .period_us = bound_us};
-        CLV_TRY_DONE(fill_depth(ev, groups, num_groups, shared_us, row));
+        CLV_TRY_DONE(fill_depth(&problem, groups, num_groups, shared_us, row));
     }
 done:
     clv_free(groups);

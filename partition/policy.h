@@ -53,9 +53,10 @@ struct clv_problem {
     clv_objective objective;
     const clv_plan_request *request;
     uint64_t budget; /* steps */
-    /* Where full buffers deadlock with as many requests as they admit: fewer in flight (auto,
-     * which may choose). Else such a draft is refused. */
-    bool may_lower_depth;
+    /* auto, which may choose: has fewer requests in flight where full buffers would deadlock, and
+     * as many as gain something under every policy that it tries. Else such a draft is refused, and
+     * depths are their policy's. */
+    bool may_choose_depth;
 };
 
 /* USAGE, with the nearest name. */
@@ -86,6 +87,16 @@ clv_status *clv_draft_from_units(
     const char *reason, clv_draft *out_draft) CLV_CHECKED;
 /* Shares, depth, period and latency. NO_MEMORY where it does not fit. */
 clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
+/* Whether plans of this size are measured on the clock too. */
+bool clv_draft_is_clocked(const clv_problem *problem, const clv_draft *draft);
+/* Period and latency of a scored draft on the clock, where it is clocked; its depth grows where
+ * that gains something and memory allows, and shrinks where the run holds more than was thought.
+ * NO_MEMORY: too much at any depth. */
+clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
+/* What clocked groups hold in a run with as many requests in flight as their depths say, into the
+ * problem's evaluator. */
+clv_status *clv_clock_memory(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups) CLV_CHECKED;
 /* By the problem's objective, ties by the other one. */
 bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const clv_draft *b);
 

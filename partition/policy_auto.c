@@ -16,6 +16,9 @@ static clv_status *try_policy(
     if (failure == NULL) {
         failure = clv_draft_score(problem, &draft);
     }
+    if (failure == NULL) {
+        failure = clv_draft_clock(problem, &draft);
+    }
     if (failure == NULL && (best->groups == NULL || clv_draft_is_better(problem, &draft, best))) {
         if (draft.policy == NULL) {
             draft.policy = clv_policy_format(problem->arena, spec.levels, spec.num_levels);
@@ -29,18 +32,43 @@ static clv_status *try_policy(
     return NULL;
 }
 
+/* On few units, what can be asked for by its count too: sums may prefer another count than the
+ * clock does. */
+static clv_status *try_counts(const clv_problem *problem, clv_draft *best, clv_status **refusal) {
+    enum { MOST_UNITS = 4 };
+    static const char *const policies[] = {"tensor", "branch", "pipeline", "data"};
+    static const char *const inner[] = {"", "", "", "", "/pipeline", "/tensor", "/branch"};
+    for (uint32_t k = 2; problem->num_units <= MOST_UNITS && k < problem->num_units; k++) {
+        for (size_t i = 0; i < sizeof inner / sizeof inner[0]; i++) {
+            char *text =
+                clv_arena_printf(problem->arena, "%s:%u%s", policies[i < 3 ? i : 3], k, inner[i]);
+            if (text == NULL) {
+                return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
+            }
+            CLV_TRY(try_policy(problem, text, best, refusal));
+        }
+    }
+    return NULL;
+}
+
 clv_status *clv_policy_make_auto(const clv_problem *problem, clv_draft *out_draft) {
     static const char *const candidates[] = {"single",        "serial",      "tensor",
                                              "branch",        "pipeline",    "data",
                                              "data/pipeline", "data/tensor", "data/branch"};
     clv_status *status = NULL, *refusal = NULL;
     bool has_choice = problem->num_units > 1;
+    bool is_clocked = false;
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         bool is_product = strchr(candidates[i], '/') != NULL;
-        /* A product takes whole requests apart: nothing for the latency of one. */
-        if ((has_choice || i == 0) && !(is_product && problem->objective == CLV_LATENCY)) {
+        /* A product takes whole requests apart: by sums nothing for the latency of one. */
+        bool is_useless = is_product && problem->objective == CLV_LATENCY && !is_clocked;
+        if ((has_choice || i == 0) && !is_useless) {
             CLV_TRY_DONE(try_policy(problem, candidates[i], out_draft, &refusal));
         }
+        is_clocked = out_draft->groups != NULL && clv_draft_is_clocked(problem, out_draft);
+    }
+    if (is_clocked) {
+        CLV_TRY_DONE(try_counts(problem, out_draft, &refusal));
     }
     if (out_draft->groups == NULL) {
         status = refusal;

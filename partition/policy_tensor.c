@@ -16,8 +16,9 @@ enum { MAX_OPTIONS = 6 };
 typedef struct option {
     clv_placement placement; /* first_piece counts from `pieces` */
     const clv_piece *pieces;
-    double own_us;  /* slowest piece, and what a sum costs */
-    double best_us; /* with all that hangs below */
+    double own_us;     /* slowest piece, and what a sum costs */
+    double best_us;    /* with all that hangs below */
+    double best_bytes; /* that then go from unit to unit, also where that takes no time */
 } option;
 
 typedef struct tensor_search {
@@ -27,6 +28,7 @@ typedef struct tensor_search {
     uint32_t *units;  /* those that can run most first, then the fastest; as given with shares */
     uint32_t num_units;
     bool must_split; /* wherever there is a way to */
+    bool keeps_axes; /* where it takes as long */
     option *options; /* [num_tasks][MAX_OPTIONS] */
     uint32_t *num_options;
     uint32_t *parent, *parent_tensor, *chosen; /* [num_tasks] */
@@ -172,10 +174,11 @@ static clv_status *list_options(tensor_search *s, uint32_t task) {
 
 /* --- moves between neighbours --- */
 
-/* Time to bring a tensor from a producer's pieces to a consumer's: the busiest receiver. */
+/* Time to bring a tensor from a producer's pieces to a consumer's: the busiest receiver. And the
+ * bytes of it that go from one unit to another. */
 static clv_status *move_us(
     const tensor_search *s, uint32_t tensor_index, const option *from, uint32_t task,
-    const option *to, double *out_us) {
+    const option *to, double *out_us, double *out_bytes) {
     const clv_costs *costs = s->problem->costs;
     const clv_task_tensor *tensor = &s->workload->tensors[tensor_index];
     const clv_task_split *split =
@@ -188,7 +191,7 @@ static clv_status *move_us(
     while (s->workload->tasks[task].inputs[input] != tensor_index) {
         input++;
     }
-    *out_us = 0;
+    *out_us = *out_bytes = 0;
     for (uint32_t k = 0; k < to->placement.num_pieces; k++) {
         double sum_us = 0;
         for (uint32_t h = 0; h < holders; h++) {
@@ -199,6 +202,7 @@ static clv_status *move_us(
             if (bytes > 0 && from->pieces[h].unit != to->pieces[k].unit) {
                 CLV_TRY(clv_costs_transfer_us(
                     costs, from->pieces[h].unit, to->pieces[k].unit, bytes, &way_us));
+                *out_bytes += bytes;
             }
             sum_us += way_us;
         }
@@ -224,18 +228,30 @@ static void find_parents(tensor_search *s) {
     }
 }
 
+/* What takes as long may still be gathered less: neighbours keep their axis. */
+static bool is_less(
+    const tensor_search *s, double us, double bytes, double than_us, double than_bytes) {
+    if (!s->keeps_axes || isinf(than_us) || fabs(us - than_us) > 1e-12 * fmax(us, than_us)) {
+        return us < than_us;
+    }
+    return bytes < than_bytes;
+}
+
 /* The option of `task` that is best below the parent's option; its cost with the move. */
 static clv_status *best_below(
-    const tensor_search *s, uint32_t task, const option *above, uint32_t *out_best,
-    double *out_us) {
-    *out_us = (double)INFINITY;
+    const tensor_search *s, uint32_t task, const option *above, uint32_t *out_best, double *out_us,
+    double *out_bytes) {
+    *out_us = *out_bytes = (double)INFINITY;
     *out_best = 0;
     for (uint32_t k = 0; k < s->num_options[task]; k++) {
         const option *o = &s->options[(size_t)task * MAX_OPTIONS + k];
-        double us;
-        CLV_TRY(move_us(s, s->parent_tensor[task], above, task, o, &us));
-        if (us + o->best_us < *out_us) {
-            *out_us = us + o->best_us;
+        double us, bytes;
+        CLV_TRY(move_us(s, s->parent_tensor[task], above, task, o, &us, &bytes));
+        us += o->best_us;
+        bytes += o->best_bytes;
+        if (is_less(s, us, bytes, *out_us, *out_bytes)) {
+            *out_us = us;
+            *out_bytes = bytes;
             *out_best = k;
         }
     }
@@ -244,31 +260,34 @@ static clv_status *best_below(
 
 static clv_status *choose_options(tensor_search *s) {
     uint32_t count = s->workload->num_tasks;
+    double us, bytes;
     for (uint32_t i = 0; i < count * (uint32_t)MAX_OPTIONS; i++) {
         s->options[i].best_us = s->options[i].own_us;
+        s->options[i].best_bytes = 0;
     }
     for (uint32_t i = count; i-- > 0;) {
         uint32_t parent = s->parent[i], best;
         for (uint32_t k = 0; parent != CLV_NO_TASK && k < s->num_options[parent]; k++) {
             option *above = &s->options[(size_t)parent * MAX_OPTIONS + k];
-            double us;
-            CLV_TRY(best_below(s, i, above, &best, &us));
+            CLV_TRY(best_below(s, i, above, &best, &us, &bytes));
             above->best_us += us;
+            above->best_bytes += bytes;
         }
     }
     for (uint32_t i = 0; i < count; i++) {
         const option *mine = &s->options[(size_t)i * MAX_OPTIONS];
         uint32_t parent = s->parent[i];
-        double us;
         s->chosen[i] = 0;
         if (parent != CLV_NO_TASK) {
-            CLV_TRY(best_below(
-                s, i, &s->options[(size_t)parent * MAX_OPTIONS + s->chosen[parent]], &s->chosen[i],
-                &us));
+            const option *above = &s->options[(size_t)parent * MAX_OPTIONS + s->chosen[parent]];
+            CLV_TRY(best_below(s, i, above, &s->chosen[i], &us, &bytes));
             continue;
         }
         for (uint32_t k = 1; k < s->num_options[i]; k++) {
-            s->chosen[i] = mine[k].best_us < mine[s->chosen[i]].best_us ? k : s->chosen[i];
+            const option *best = &mine[s->chosen[i]];
+            bool is_better =
+                is_less(s, mine[k].best_us, mine[k].best_bytes, best->best_us, best->best_bytes);
+            s->chosen[i] = is_better ? k : s->chosen[i];
         }
     }
     return NULL;
@@ -310,10 +329,24 @@ static clv_status *draft_chosen(const tensor_search *s, clv_draft *out_draft) {
     return NULL;
 }
 
-/* With the first `num_units` units. */
+static clv_status *try_options(tensor_search *s, clv_draft *best, clv_status **refusal) {
+    clv_draft draft;
+    CLV_TRY(choose_options(s));
+    CLV_TRY(draft_chosen(s, &draft));
+    clv_status *failure = clv_draft_score(s->problem, &draft);
+    if (failure == NULL &&
+        (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
+        *best = draft;
+    }
+    *refusal = clv_status_join(*refusal, failure);
+    return NULL;
+}
+
+/* With the first `num_units` units; what is gathered least among what is as fast comes first, and
+ * where that is cheap, not minding it, as moves of smaller inputs are not in the sums. */
 static clv_status *try_units(
     tensor_search *s, uint32_t num_units, bool must_split, clv_draft *best, clv_status **refusal) {
-    clv_draft draft;
+    double cost = (double)s->problem->ev->size * num_units * num_units;
     clv_status *status = NULL;
     clv_arena arena;
     clv_arena_init(&arena, 0);
@@ -328,14 +361,12 @@ static clv_status *try_units(
         }
         CLV_TRY_DONE(failure);
     }
-    CLV_TRY_DONE(choose_options(s));
-    CLV_TRY_DONE(draft_chosen(s, &draft));
-    clv_status *failure = clv_draft_score(s->problem, &draft);
-    if (failure == NULL &&
-        (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
-        *best = draft;
+    s->keeps_axes = true;
+    CLV_TRY_DONE(try_options(s, best, refusal));
+    if (cost <= (double)s->problem->budget / 8) {
+        s->keeps_axes = false;
+        CLV_TRY_DONE(try_options(s, best, refusal));
     }
-    *refusal = clv_status_join(*refusal, failure);
 done:
     clv_arena_deinit(&arena);
     return status;

@@ -71,21 +71,33 @@ static clv_status *measure_group(const clv_problem *problem, clv_group *group) {
     return NULL;
 }
 
-/* As many requests as the buffers admit; where that deadlocks and fewer may be tried, half of
- * `depth`, a quarter, and so on. *out_depth is 0 where nothing had to be lowered. */
+static clv_status *ask(
+    const clv_problem *problem, const clv_group *group, uint32_t depth, clv_steady *out_steady) {
+    clv_group alone = *group;
+    alone.share = 1;
+    alone.depth = depth > 0 ? depth : group->depth;
+    return problem->costs->ask_clock(
+        problem->costs, &alone, 1,
+        depth == 0   ? CLV_ALL_REQUESTS
+        : depth == 1 ? CLV_ONE_REQUEST
+                     : CLV_PLANNED_REQUESTS,
+        out_steady);
+}
+
+/* As many requests as the buffers admit; where that deadlocks and fewer may be tried, the group's
+ * depth, half of it, and so on. *out_depth is 0 where nothing had to be lowered. */
 static clv_status *ask_unlimited(
     const clv_problem *problem, const clv_group *group, clv_steady *out_steady,
     uint32_t *out_depth) {
-    const clv_costs *costs = problem->costs;
-    clv_status *status = costs->ask_clock(costs, group, 0, out_steady);
+    clv_status *status = ask(problem, group, 0, out_steady);
     *out_depth = 0;
-    for (uint32_t depth = group->depth; problem->may_lower_depth && depth > 0; depth /= 2) {
+    for (uint32_t depth = group->depth; problem->may_choose_depth && depth > 0; depth /= 2) {
         if (clv_status_code(status) != CLV_UNSUPPORTED) {
             return status;
         }
         clv_status_destroy(status);
         *out_depth = depth;
-        status = costs->ask_clock(costs, group, depth, out_steady);
+        status = ask(problem, group, depth, out_steady);
     }
     return status;
 }
@@ -93,19 +105,19 @@ static clv_status *ask_unlimited(
 /* Period, latency and depth where full buffers hold units up; `depth` 0: the fewest requests in
  * flight that do as well as all that the buffers admit, by Little's law. */
 static clv_status *measure_blocking(const clv_problem *problem, uint32_t depth, clv_group *group) {
-    const clv_costs *costs = problem->costs;
-    clv_steady steady, fewer;
-    if (!clv_group_blocks(costs, group)) {
+    clv_steady steady = {0}, fewer = {0};
+    if (!clv_group_blocks(problem->costs, group)) {
         return NULL;
     }
     if (depth > 0) {
-        CLV_TRY(costs->ask_clock(costs, group, depth, &steady));
+        CLV_TRY(ask(problem, group, depth, &steady));
     } else {
         CLV_TRY(ask_unlimited(problem, group, &steady, &depth));
     }
     if (depth == 0) {
         depth = (uint32_t)ceil(steady.latency_us / fmax(steady.period_us, 1e-12) - 1e-9);
-        clv_status *status = costs->ask_clock(costs, group, depth > 0 ? depth : 1, &fewer);
+        depth = depth > 0 ? depth : 1;
+        clv_status *status = ask(problem, group, depth, &fewer);
         bool is_as_good = status == NULL && fewer.period_us <= steady.period_us * (1 + 1e-9);
         if (clv_status_code(status) != CLV_UNSUPPORTED) {
             CLV_TRY(status);
@@ -202,6 +214,166 @@ clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) {
     clv_free(shared_us);
     return status;
 }
+
+/* --- on the clock --- */
+
+bool clv_draft_is_clocked(const clv_problem *problem, const clv_draft *draft) {
+    enum { PARTS = 40 }; /* of the budget, for one run */
+    double steps = 0, depth = 0;
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        steps = fmax(steps, draft->groups[g].num_pieces);
+        depth += draft->groups[g].depth;
+    }
+    steps *= fmin(fmax(4 * depth, 16), 256); /* about as many requests */
+    return problem->costs->ask_clock != NULL && steps <= (double)problem->budget / PARTS;
+}
+
+static clv_status *ask_all(
+    const clv_problem *problem, const clv_draft *draft, clv_clock_load load, clv_steady *out) {
+    return problem->costs->ask_clock(problem->costs, draft->groups, draft->num_groups, load, out);
+}
+
+static bool is_deeper(const clv_group *group, bool all) {
+    return !group->is_serial && (group->num_stages > 1 || all);
+}
+
+static void add_depth(clv_draft *draft, bool all, int by) {
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        int more = is_deeper(&draft->groups[g], all) ? by : 0;
+        draft->groups[g].depth = (uint32_t)((int)draft->groups[g].depth + more);
+        draft->depth = (uint32_t)((int)draft->depth + more);
+    }
+}
+
+/* One request more in flight in each group with stages, or in `all` that are not serial, as long as
+ * memory suffices. */
+static clv_status *deepen(
+    const clv_problem *problem, clv_draft *draft, bool all, bool *out_is_deeper) {
+    uint32_t before = draft->depth;
+    add_depth(draft, all, 1);
+    *out_is_deeper = draft->depth > before;
+    clv_evaluate_begin(problem->ev);
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        const clv_group *group = &draft->groups[g];
+        CLV_TRY(clv_evaluate_memory(problem->ev, group, group->depth));
+    }
+    if (*out_is_deeper && !clv_evaluate_fits(problem->ev)) {
+        add_depth(draft, all, -1);
+        *out_is_deeper = false;
+    }
+    return NULL;
+}
+
+/* Deepens until the period is near `least_us`; keeps the best on the way. */
+static clv_status *deepen_to(
+    const clv_problem *problem, clv_draft *draft, bool all, double least_us, clv_steady *steady) {
+    enum { MOST_TRIED = 8 };
+    int since_best = 0;
+    for (int i = 0; i < MOST_TRIED && steady->period_us > least_us; i++) {
+        clv_steady deeper = {0};
+        bool is_changed;
+        CLV_TRY(deepen(problem, draft, all, &is_changed));
+        if (!is_changed) {
+            break;
+        }
+        CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &deeper));
+        since_best++;
+        if (deeper.period_us < steady->period_us) {
+            *steady = deeper;
+            since_best = 0;
+        }
+    }
+    add_depth(draft, all, -since_best);
+    return NULL;
+}
+
+/* Little's law counts sums of times; where transfers come at a bad moment, a few requests more keep
+ * the most loaded part busy. */
+static clv_status *find_depth(const clv_problem *problem, clv_draft *draft, clv_steady *steady) {
+    clv_steady most = {0};
+    clv_status *status = ask_all(problem, draft, CLV_ALL_REQUESTS, &most);
+    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* all would deadlock; the depth does not */
+        clv_status_destroy(status);
+        return NULL;
+    }
+    CLV_TRY(status);
+    double least_us = most.period_us * 1.001;
+    CLV_TRY(deepen_to(problem, draft, false, least_us, steady));
+    return problem->may_choose_depth ? deepen_to(problem, draft, true, least_us, steady) : NULL;
+}
+
+clv_status *clv_clock_memory(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups) {
+    const clv_costs *costs = problem->costs;
+    uint32_t num_units = costs->machine->num_units;
+    clv_steady steady = {.memory_bytes = clv_alloc_zeroed(num_units, sizeof(uint64_t))};
+    if (steady.memory_bytes == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    bool is_one = num_groups == 1 && groups[0].depth == 1;
+    clv_status *status = costs->ask_clock(
+        costs, groups, num_groups, is_one ? CLV_ONE_REQUEST : CLV_PLANNED_REQUESTS, &steady);
+    clv_evaluate_begin(problem->ev);
+    for (uint32_t i = 0; status == NULL && i < num_units; i++) {
+        clv_evaluate_hold(problem->ev, i, steady.memory_bytes[i]);
+    }
+    clv_free(steady.memory_bytes);
+    return status;
+}
+
+/* Fewer requests in flight until the run's memory suffices; NO_MEMORY where one each is too much,
+ * or the depth was asked for. */
+static clv_status *fit_on_clock(
+    const clv_problem *problem, clv_draft *draft, bool *out_is_changed) {
+    *out_is_changed = false;
+    for (;;) {
+        uint32_t before = draft->depth;
+        CLV_TRY(clv_clock_memory(problem, draft->groups, draft->num_groups));
+        if (clv_evaluate_fits(problem->ev)) {
+            return NULL;
+        }
+        for (uint32_t g = 0; g < draft->num_groups && problem->request->depth == 0; g++) {
+            uint32_t less = draft->groups[g].depth > 1 ? 1 : 0;
+            draft->groups[g].depth -= less;
+            draft->depth -= less;
+        }
+        if (draft->depth == before) {
+            return clv_evaluate_limits(problem->ev);
+        }
+        *out_is_changed = true;
+    }
+}
+
+clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) {
+    bool is_latency = problem->objective == CLV_LATENCY, is_changed;
+    clv_steady one = {0}, many = {0};
+    if (!clv_draft_is_clocked(problem, draft)) {
+        return NULL;
+    }
+    CLV_TRY(ask_all(problem, draft, CLV_ONE_REQUEST, &one));
+    draft->latency_us = one.latency_us;
+    if (is_latency) {
+        CLV_TRY(fit_on_clock(problem, draft, &is_changed));
+        draft->period_us = draft->depth == 1 ? one.latency_us : draft->period_us;
+        return NULL;
+    }
+    CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &many));
+    if (problem->request->depth == 0) {
+        CLV_TRY(find_depth(problem, draft, &many));
+    }
+    CLV_TRY(fit_on_clock(problem, draft, &is_changed));
+    if (is_changed) {
+        CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &many));
+    }
+    clv_evaluate_begin(problem->ev);
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        CLV_TRY(clv_evaluate_loads(problem->ev, &draft->groups[g], draft->groups[g].share));
+    }
+    draft->period_us = fmax(many.period_us, clv_evaluate_bound(problem->ev, NULL));
+    return NULL;
+}
+
+/* --- comparing --- */
 
 bool clv_draft_is_better(const clv_problem *problem, const clv_draft *a, const clv_draft *b) {
     bool by_latency = problem->objective == CLV_LATENCY;

@@ -2,12 +2,13 @@
 
 #include "host/base/memory.h"
 #include "scheduler/period.h"
+#include "scheduler/run_memory.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* Requests for a steady state, and steps that take a moment (some 30 ms). */
-enum { FEWEST_REQUESTS = 16, MOST_REQUESTS = 256, MOST_STEPS = 100000 };
+/* Requests for a steady state, and steps that take a moment; for the period some 30 ms. */
+enum { FEWEST_REQUESTS = 16, MOST_REQUESTS = 256, MOST_RUN_STEPS = 1000000, MOST_STEPS = 100000 };
 
 /* --- requests in flight --- */
 
@@ -64,46 +65,66 @@ clv_status *clv_run_in_flight(
 
 /* --- the steady state --- */
 
-/* `out`: in flight, and the time of all; with `wants_period` the period. */
+uint32_t clv_steady_requests(uint32_t depth, uint32_t num_tasks) {
+    double wanted = fmin(fmax(4.0 * depth, FEWEST_REQUESTS), MOST_REQUESTS);
+    double most = (double)MOST_RUN_STEPS / (num_tasks + 1.0);
+    return (uint32_t)fmax(fmin(wanted, most), fmin(2.0 * depth + 2, MOST_REQUESTS));
+}
+
+/* A run; *io_requests becomes what more in flight than was thought need, and then nothing else is
+ * measured. */
 static clv_status *run_requests(
-    const clv_costs *costs, const clv_group *group, clv_schedule_request request, bool wants_period,
-    clv_steady *out) {
-    clv_group alone = *group;
-    alone.share = 1;
-    clv_plan plan = {.groups = &alone, .num_groups = 1, .depth = alone.depth};
+    const clv_costs *costs, const clv_plan *plan, clv_schedule_request request,
+    uint32_t *io_requests, clv_steady *out) {
     clv_schedule *schedule;
-    CLV_TRY(clv_schedule_create(costs, &plan, &request, &schedule));
-    out->latency_us = schedule->predicted->makespan_us;
+    request.num_requests = *io_requests;
+    CLV_TRY(clv_schedule_create(costs, plan, &request, &schedule));
     clv_status *status = clv_run_in_flight(schedule, NULL, &out->in_flight);
-    if (status == NULL && wants_period) {
+    if (out->in_flight > plan->depth && out->in_flight < request.num_requests) {
+        uint32_t wanted = clv_steady_requests(out->in_flight, costs->workload->num_tasks);
+        *io_requests = wanted > *io_requests ? wanted : *io_requests;
+    }
+    bool is_last = *io_requests == request.num_requests;
+    if (status == NULL && is_last) {
         status = clv_schedule_period(schedule, NULL, MOST_STEPS, &out->period_us);
+    }
+    if (status == NULL && is_last && out->memory_bytes != NULL) {
+        status = clv_run_memory(schedule, NULL, out->memory_bytes);
+    }
+    clv_schedule_destroy(schedule);
+    return status;
+}
+
+static clv_status *run_one(const clv_costs *costs, const clv_plan *plan, clv_steady *out) {
+    clv_schedule_request request = {.num_requests = 1, .depth = CLV_DEPTH_OF_PLAN};
+    clv_schedule *schedule;
+    clv_status *status = NULL;
+    CLV_TRY(clv_schedule_create(costs, plan, &request, &schedule));
+    out->period_us = out->latency_us = schedule->predicted->makespan_us;
+    out->in_flight = 1;
+    if (out->memory_bytes != NULL) {
+        status = clv_run_memory(schedule, NULL, out->memory_bytes);
     }
     clv_schedule_destroy(schedule);
     return status;
 }
 
 clv_status *clv_steady_state(
-    const clv_costs *costs, const clv_group *group, uint32_t depth, clv_steady *out_steady) {
-    uint32_t most = MOST_STEPS / (costs->workload->num_tasks + 1);
-    most = most > MOST_REQUESTS ? MOST_REQUESTS : most < FEWEST_REQUESTS ? FEWEST_REQUESTS : most;
-    CLV_TRY(run_requests(
-        costs, group, (clv_schedule_request){.num_requests = 1, .depth = 1}, false, out_steady));
-    out_steady->period_us = out_steady->latency_us;
-    if (depth == 1) { /* one after another is as often as one takes */
-        return NULL;
-    }
-    clv_steady many = {.in_flight = 0};
+    const clv_costs *costs, const clv_group *groups, uint32_t num_groups, clv_clock_load load,
+    clv_steady *out_steady) {
+    clv_plan plan = {.groups = (clv_group *)groups, .num_groups = num_groups};
     clv_schedule_request request = {
-        .num_requests = FEWEST_REQUESTS, .depth = depth > 0 ? depth : CLV_DEPTH_UNLIMITED};
-    for (bool is_enough = false; !is_enough;) {
-        CLV_TRY(run_requests(costs, group, request, false, &many));
-        uint32_t wanted = 4 * many.in_flight < most ? 4 * many.in_flight : most;
-        is_enough = wanted <= request.num_requests;
-        request.num_requests = is_enough ? request.num_requests : wanted;
+        .depth = load == CLV_ALL_REQUESTS ? CLV_DEPTH_UNLIMITED : CLV_DEPTH_OF_PLAN};
+    CLV_TRY(run_one(costs, &plan, out_steady));
+    for (uint32_t g = 0; g < num_groups; g++) {
+        plan.depth += groups[g].depth;
     }
-    out_steady->in_flight = many.in_flight;
-    request.num_requests = 1;
-    CLV_TRY(run_requests(costs, group, request, true, &many));
-    out_steady->period_us = many.period_us;
+    uint32_t wanted =
+        load == CLV_ONE_REQUEST ? 0 : clv_steady_requests(plan.depth, costs->workload->num_tasks);
+    while (wanted > 0) {
+        uint32_t num_requests = wanted;
+        CLV_TRY(run_requests(costs, &plan, request, &wanted, out_steady));
+        wanted = wanted > num_requests ? wanted : 0;
+    }
     return NULL;
 }

@@ -1,16 +1,19 @@
-/* What a group of a plan does once it is under way: the clock's answer where no sum of times has
- * it, as units with few output buffers hold one another up.
+/* What a plan does once it is under way, as the clock has it: no sum of times has what full buffers
+ * hold up, and what comes at a bad moment.
  */
 #ifndef CLV_SCHEDULER_STEADY_H
 #define CLV_SCHEDULER_STEADY_H
 
 #include "scheduler/schedule.h"
 
-/* The clv_ask_clock of clv_costs: one request alone for the latency, then as many as fill every
- * buffer, four times over. */
+/* The clv_ask_clock of clv_costs. */
 clv_status *clv_steady_state(
-    const clv_costs *costs, const clv_group *group, uint32_t depth,
+    const clv_costs *costs, const clv_group *groups, uint32_t num_groups, clv_clock_load load,
     clv_steady *out_steady) CLV_CHECKED;
+
+/* Requests that nobody asked for: enough for a steady state with so many in flight, and steps that
+ * take a moment. */
+uint32_t clv_steady_requests(uint32_t depth, uint32_t num_tasks);
 
 /* How many requests of a run (NULL: the predicted one) were under way at once, in all groups
  * together. */

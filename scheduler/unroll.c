@@ -123,7 +123,7 @@ static clv_status *find_send(
     for (uint32_t i = list; i != NONE; i = u->sends[i].next) {
         if (u->sends[i].tensor == r->tensor && u->sends[i].hop == hop) {
             clv_schedule_step *known = &u->out->steps[u->sends[i].step];
-            if ((double)known->bytes < r->bytes) {
+            if (known->duration_us < clv_link_time_us(&machine->links[hop / 2], r->bytes)) {
                 set_send_bytes(machine, known, hop, r->bytes);
             }
             *out_step = u->sends[i].step;

@@ -13,8 +13,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Requests that nobody asked for: enough for a steady state, and steps that take a moment. */
-enum { FEWEST_REQUESTS = 16, MOST_REQUESTS = 256, MOST_STEPS = 1000000 };
 static const double default_dispatch_us = 1;
 
 struct cleave_timeline {
@@ -38,12 +36,8 @@ static const clv_run *run_of(const cleave_timeline *t) {
 
 static uint32_t default_requests(const cleave_plan *plan) {
     const clv_plan *p = plan->plan;
-    if (p->objective == CLV_LATENCY) {
-        return 1;
-    }
-    double wanted = fmin(fmax(4.0 * p->depth, FEWEST_REQUESTS), MOST_REQUESTS);
-    double most = (double)MOST_STEPS / (plan->workload->num_tasks + 1.0);
-    return (uint32_t)fmax(fmin(wanted, most), fmin(2.0 * p->depth + 2, MOST_REQUESTS));
+    return p->objective == CLV_LATENCY ? 1
+                                       : clv_steady_requests(p->depth, plan->workload->num_tasks);
 }
 
 /* NO_MEMORY where the run holds more than there is; *out_fits tells that from other failures. */

@@ -151,6 +151,25 @@ static void test_tensor(void **state) {
     tear_down(&s);
 }
 
+/* Where moving takes no time, what is cut along the neighbour's axis still moves nothing. */
+static void test_tensor_ties(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":400,\"output_dims\":[64,8],\"splits\":[{\"name\":"
+        "\"rows\",\"axis\":0,\"extent\":64}]},{\"name\":\"b\",\"time_us\":400,\"output_dims\":[64,"
+        "8],\"splits\":[{\"name\":\"columns\",\"axis\":1,\"extent\":8,\"inputs\":{\"a\":{\"need\":"
+        "\"slice\",\"axis\":1}}},{\"name\":\"rows\",\"axis\":0,\"extent\":64,\"inputs\":{\"a\":{"
+        "\"need\":\"slice\",\"axis\":0}}}]}],\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":"
+        "4096}]}";
+    setting s;
+    set_up(&s, json, "core*2");
+    clv_plan *p = plan(&s, "tensor", CLV_LATENCY);
+    assert_int_equal(p->groups[0].placements[0].split, 0);
+    assert_int_equal(p->groups[0].placements[1].split, 1);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
 /* One functional unit for each type: the pipeline's period is the most loaded type's. */
 static void test_bespoke(void **state) {
     (void)state;
@@ -446,17 +465,12 @@ static void test_shares_are_for_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_equal_units),
-        cmocka_unit_test(test_heft),
-        cmocka_unit_test(test_serial),
-        cmocka_unit_test(test_data),
-        cmocka_unit_test(test_tensor),
-        cmocka_unit_test(test_bespoke),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_impossible),
-        cmocka_unit_test(test_shares_are_for_tensor),
+        cmocka_unit_test(test_many_equal_units), cmocka_unit_test(test_heft),
+        cmocka_unit_test(test_serial),           cmocka_unit_test(test_data),
+        cmocka_unit_test(test_tensor),           cmocka_unit_test(test_tensor_ties),
+        cmocka_unit_test(test_bespoke),          cmocka_unit_test(test_files),
+        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_impossible),       cmocka_unit_test(test_shares_are_for_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
