@@ -96,7 +96,7 @@ for entry in "${chosen[@]}"; do
     part_start=$SECONDS word=ok
     bash "ci/parts/$name.sh" >"$log" 2>&1 </dev/null || word=FAILED
     seconds=$((SECONDS - part_start))
-    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || counts=
+    counts=$(grep -aE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || counts=
     if [ -z "$counts" ]; then
         if [ "$word" = ok ]; then counts="1 passed, 0 failed"; else counts="0 passed, 1 failed"; fi
     fi

@@ -15,7 +15,7 @@ compare() {
     "$venv/bin/python" tests/conformance/compare_ort.py --cleave build/cleave --devices "$1" --size "$2" >"$log" || true
     cat "$log"
     # "9 passed, 0 failed"
-    read -r good _ bad _ < <(tail -n 1 "$log" | grep -E '^[0-9]+ passed, [0-9]+ failed$') ||
+    read -r good _ bad _ < <(tail -n 1 "$log" | grep -aE '^[0-9]+ passed, [0-9]+ failed$') ||
         { good=0 bad=1 && echo "FAILED: the comparison did not finish on $1"; }
     passed=$((passed + good)) failed=$((failed + bad))
 }
