@@ -33,7 +33,8 @@ typedef struct conv_planar_params {
     clv_u32 blocks; /* blocks of V vectors of output channels */
     clv_u32 has_bias, has_add;
     clv_f32 low, high;
-    clv_act act; /* where there is one, has_add and the clamp are not used */
+    clv_act act;    /* where there is one, has_add and the clamp are not used */
+    clv_u32 unused; /* params have no padding: their bytes are a key */
 } conv_planar_params;
 
 typedef struct conv_planar_pad_params {

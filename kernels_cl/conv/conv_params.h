@@ -35,6 +35,7 @@ typedef struct conv_params {
     clv_u32 tiles_first; /* consecutive items go along the plane (GPUs), else along channels */
     clv_u32 is_linear;   /* output planes are laid out as input planes are: position = offset */
     clv_u32 has_bias;
+    clv_u32 unused; /* params have no padding: their bytes are a key */
 } conv_params;
 
 /* The table that goes with conv, of clv_u32: for each output phase CONV_PHASE_WORDS words, then for

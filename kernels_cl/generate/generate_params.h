@@ -9,6 +9,7 @@ typedef struct generate_range_params {
     clv_u32 num_elements, chunk;
     clv_f32 float_start, float_step;
     clv_u32 dtype;
+    clv_u32 unused; /* params have no padding: their bytes are a key */
 } generate_range_params;
 
 typedef struct generate_band_params {

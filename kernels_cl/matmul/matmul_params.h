@@ -29,6 +29,7 @@ typedef struct matmul_params {
     clv_act act;
     clv_f32 low, high;
     clv_u32 dtype, chunk; /* matmul_int */
+    clv_u32 unused;       /* params have no padding: their bytes are a key */
 } matmul_params;
 
 /* matmul_pack: b into panels [batch][panels][k][width], zeros behind column n. */
@@ -36,6 +37,7 @@ typedef struct matmul_pack_params {
     clv_u64 b_batch, b_row, b_col;
     clv_u32 n, k, panels;
     clv_u32 rows, blocks; /* rows of a panel that an item does, such blocks */
+    clv_u32 unused;       /* params have no padding: their bytes are a key */
 } matmul_pack_params;
 
 #endif

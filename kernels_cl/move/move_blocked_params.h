@@ -11,6 +11,7 @@ typedef struct move_blocked_params {
     clv_u32 first_plane;
     clv_u32 begin, end;
     clv_i32 shift;
+    clv_u32 unused; /* params have no padding: their bytes are a key */
 } move_blocked_params;
 
 #endif

@@ -21,6 +21,7 @@ typedef struct norm_params {
     clv_u32 is_general, rank; /* then scale and bias go by strides over the input's axes */
     clv_u32 dims[NORM_RANK], scale_strides[NORM_RANK], bias_strides[NORM_RANK];
     clv_f32 epsilon;
+    clv_u32 unused; /* params have no padding: their bytes are a key */
 } norm_params;
 
 typedef struct lrn_params {
@@ -37,6 +38,7 @@ typedef struct softmax_params {
     clv_u32 chunks; /* of one vector of `inner` */
     clv_u32 rows_per_item;
     clv_u32 is_log;
+    clv_u32 unused; /* params have no padding: their bytes are a key */
 } softmax_params;
 
 #endif

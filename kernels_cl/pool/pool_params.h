@@ -18,6 +18,7 @@ typedef struct pool_params {
     clv_u32 is_wide;             /* pool: vectors run along the window, not along the output */
     clv_u32 dtype, has_values, has_index,
         is_column_major; /* pool_any; its items do `rows` elements */
+    clv_u32 unused;      /* params have no padding: their bytes are a key */
 } pool_params;
 
 /* Entries of `window` are as above, z unused; a global window is the whole map. */
