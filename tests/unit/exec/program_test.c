@@ -165,6 +165,7 @@ static void test_straight(void **state) {
     /* and the core, whose memory has a slot for each stage, waits for the upload before it writes
      * there again */
     make(graph, &r, &group, 3, &replica, &program);
+    upload = find_item(&program, CLV_STEP_MOVE, CLV_ACTOR_UPLOAD);
     clv_item *kernel = find_item(&program, CLV_STEP_LAUNCH, CLV_ACTOR_ALL);
     drop(&program, kernel, find_wait(&program, kernel, 1, 2));
     snprintf(
