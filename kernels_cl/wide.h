@@ -50,7 +50,7 @@ typedef float clv_fv_unaligned __attribute__((ext_vector_type(CLV_WIDTH), aligne
 /* The same of a line that will be written: one that another core wrote last takes long to come, and
  * stores, unlike loads, come one after another. */
 #define CLV_CLAIM(pointer)
-#if defined(__has_builtin)
+#if defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__)) /* not Oclgrind */
 #if __has_builtin(__builtin_prefetch)
 #undef CLV_PREFETCH
 #undef CLV_CLAIM
