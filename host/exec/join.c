@@ -55,33 +55,6 @@ static clv_operand operand_of(const joiner *j, uint32_t memory, const clv_operan
 
 /* --- storages, programs, blocks -------------------------------------------------------------- */
 
-static clv_status *add_storage(clv_lowered *all, const clv_storage *storage, uint32_t *out_index) {
-    if (!clv_array_reserve(
-            (void **)&all->storages, &all->capacity_storages, all->num_storages + 1,
-            sizeof *all->storages)) {
-        return no_memory();
-    }
-    *out_index = (uint32_t)all->num_storages;
-    all->storages[all->num_storages++] = *storage;
-    return NULL;
-}
-
-static clv_status *add_blocks(clv_memory_plan *whole, const clv_memory_plan *part) {
-    size_t capacity = whole->num_blocks;
-    if (part->num_blocks != 0 &&
-        !clv_array_reserve(
-            (void **)&whole->block_bytes, &capacity, whole->num_blocks + part->num_blocks,
-            sizeof *whole->block_bytes)) {
-        return no_memory();
-    }
-    for (size_t i = 0; i < part->num_blocks; i++) {
-        whole->block_bytes[whole->num_blocks++] = part->block_bytes[i];
-    }
-    whole->total_bytes += part->total_bytes;
-    whole->lower_bound += part->lower_bound;
-    return NULL;
-}
-
 static clv_status *add_part(joiner *j, uint32_t memory) {
     clv_joined *out = j->out;
     clv_lowered *all = &out->all;
@@ -94,10 +67,10 @@ static clv_status *add_part(joiner *j, uint32_t memory) {
         storage.piece.block += (uint32_t)(
             storage.kind == CLV_STORAGE_CONSTANT ? all->constants.num_blocks
                                                  : all->values.num_blocks);
-        CLV_TRY(add_storage(all, &storage, &index));
+        CLV_TRY(clv_lowered_add_storage(all, &storage, &index));
     }
-    CLV_TRY(add_blocks(&all->values, &part->values));
-    CLV_TRY(add_blocks(&all->constants, &part->constants));
+    CLV_TRY(clv_memory_plan_append(&all->values, &part->values));
+    CLV_TRY(clv_memory_plan_append(&all->constants, &part->constants));
     out->memory_bytes[memory] = clv_lowered_bytes(part);
     for (uint32_t i = 0; i < part->num_units && i < all->num_units; i++) {
         all->unit_bytes[i].values += part->unit_bytes[i].values;
@@ -175,7 +148,7 @@ static clv_status *add_staging(joiner *j, const clv_piece_move *source) {
         .memory = j->out->num_memories,
     };
     uint32_t index = 0;
-    CLV_TRY(add_storage(&j->out->all, &storage, &index));
+    CLV_TRY(clv_lowered_add_storage(&j->out->all, &storage, &index));
     for (size_t i = 0; i < pieces->num_moves; i++) {
         if (goes_through_host(j, i) && is_same_source(j, source, &pieces->moves[i])) {
             j->staging[i] = index;
@@ -228,7 +201,7 @@ static clv_status *place_staging(joiner *j) {
         }
     }
     out->memory_bytes[out->num_memories] = plan.total_bytes;
-    CLV_TRY_DONE(add_blocks(&all->values, &plan));
+    CLV_TRY_DONE(clv_memory_plan_append(&all->values, &plan));
 done:
     clv_memory_plan_deinit(&plan);
     clv_free(pieces);

@@ -13,7 +13,8 @@ static clv_status *no_memory(void) {
 
 /* --- storages -------------------------------------------------------------------------------- */
 
-static clv_status *add_storage(clv_lowered *out, const clv_storage *storage, uint32_t *out_index) {
+clv_status *clv_lowered_add_storage(
+    clv_lowered *out, const clv_storage *storage, uint32_t *out_index) {
     if (!clv_array_reserve(
             (void **)&out->storages, &out->capacity_storages, out->num_storages + 1,
             sizeof *out->storages)) {
@@ -32,7 +33,7 @@ static clv_status *make_storage(
         .piece = {.name = t->name, .bytes = clv_layout_bytes(t->dtype, &t->shape, layout)},
         .data = t->data,
     };
-    return *slot != CLV_NO_STORAGE ? NULL : add_storage(l->out, &storage, slot);
+    return *slot != CLV_NO_STORAGE ? NULL : clv_lowered_add_storage(l->out, &storage, slot);
 }
 
 /* Where the bytes of `tensor` are in a layout, making room for them where that was not needed
@@ -61,7 +62,7 @@ static clv_status *on_scratch(void *context, size_t bytes, uint32_t *out_index) 
     clv_storage storage = {
         .kind = CLV_STORAGE_VALUE, .piece = {.name = l->call->name, .bytes = bytes}};
     *out_index = l->num_scratches;
-    return add_storage(l->out, &storage, &l->scratches[l->num_scratches++]);
+    return clv_lowered_add_storage(l->out, &storage, &l->scratches[l->num_scratches++]);
 }
 
 static clv_status *on_constant(void *context, const clv_packing *packing, uint32_t *out_index) {
@@ -76,7 +77,7 @@ static clv_status *on_constant(void *context, const clv_packing *packing, uint32
         .call = l->call,
     };
     *out_index = l->num_constants;
-    return add_storage(l->out, &storage, &l->constants[l->num_constants++]);
+    return clv_lowered_add_storage(l->out, &storage, &l->constants[l->num_constants++]);
 }
 
 static clv_operand whole_of(const lowering *l, uint32_t storage, uint32_t access) {
@@ -647,7 +648,7 @@ static clv_status *allocate(lowering *l) {
     }
     const clv_storage errors = {.kind = CLV_STORAGE_ERRORS, .piece = {.name = "error words"}};
     uint32_t index;
-    return add_storage(out, &errors, &index);
+    return clv_lowered_add_storage(out, &errors, &index);
 }
 
 /* What leaves is needed, and plain. */

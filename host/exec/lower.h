@@ -160,6 +160,10 @@ clv_status *clv_lower_choose(
     const clv_variant ***out_variants) CLV_CHECKED;
 void clv_lowered_deinit(clv_lowered *lowered);
 
+/* For those who make one: a storage more. NO_MEMORY. */
+clv_status *clv_lowered_add_storage(
+    clv_lowered *lowered, const clv_storage *storage, uint32_t *out_index) CLV_CHECKED;
+
 /* Bytes of device memory: arena, constants, error words. */
 uint64_t clv_lowered_bytes(const clv_lowered *lowered);
 /* Bytes that the error words of all slots take, and of one; at least one alignment unit. */

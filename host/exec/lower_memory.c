@@ -109,23 +109,6 @@ static void set_slots(
 
 /* --- places ---------------------------------------------------------------------------------- */
 
-/* Adds the blocks of `part` to those of `whole`. */
-static clv_status *append_plan(clv_memory_plan *whole, const clv_memory_plan *part) {
-    size_t capacity = whole->num_blocks;
-    if (part->num_blocks != 0 &&
-        !clv_array_reserve(
-            (void **)&whole->block_bytes, &capacity, whole->num_blocks + part->num_blocks,
-            sizeof *whole->block_bytes)) {
-        return no_memory();
-    }
-    for (size_t i = 0; i < part->num_blocks; i++) {
-        whole->block_bytes[whole->num_blocks++] = part->block_bytes[i];
-    }
-    whole->total_bytes += part->total_bytes;
-    whole->lower_bound += part->lower_bound;
-    return NULL;
-}
-
 static bool is_of(const clv_storage *s, const usage *u, clv_storage_kind kind, uint32_t unit) {
     return s->kind == kind && (kind == CLV_STORAGE_CONSTANT || u->unit == unit);
 }
@@ -160,7 +143,7 @@ static clv_status *plan_some(
             s->piece.offset = pieces[count++].offset;
         }
     }
-    CLV_TRY_DONE(append_plan(whole, &plan));
+    CLV_TRY_DONE(clv_memory_plan_append(whole, &plan));
 done:
     clv_memory_plan_deinit(&plan);
     clv_free(pieces);

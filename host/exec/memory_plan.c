@@ -335,6 +335,22 @@ void clv_memory_plan_deinit(clv_memory_plan *plan) {
     *plan = (clv_memory_plan){.num_blocks = 0};
 }
 
+clv_status *clv_memory_plan_append(clv_memory_plan *whole, const clv_memory_plan *part) {
+    size_t capacity = whole->num_blocks;
+    if (part->num_blocks != 0 &&
+        !clv_array_reserve(
+            (void **)&whole->block_bytes, &capacity, whole->num_blocks + part->num_blocks,
+            sizeof *whole->block_bytes)) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for the memory plan");
+    }
+    for (size_t i = 0; i < part->num_blocks; i++) {
+        whole->block_bytes[whole->num_blocks++] = part->block_bytes[i];
+    }
+    whole->total_bytes += part->total_bytes;
+    whole->lower_bound += part->lower_bound;
+    return NULL;
+}
+
 static int compare_births(const void *left, const void *right) {
     const clv_memory_piece *a = *(const clv_memory_piece *const *)left;
     const clv_memory_piece *b = *(const clv_memory_piece *const *)right;

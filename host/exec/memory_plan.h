@@ -43,6 +43,9 @@ clv_status *clv_memory_plan_create(
     clv_memory_plan *out_plan) CLV_CHECKED;
 void clv_memory_plan_deinit(clv_memory_plan *plan);
 
+/* Adds the blocks of `part` behind those of `whole`. NO_MEMORY. */
+clv_status *clv_memory_plan_append(clv_memory_plan *whole, const clv_memory_plan *part) CLV_CHECKED;
+
 /* INTERNAL where two pieces that live at once overlap, or one is outside its block or misaligned:
  * names them. */
 clv_status *clv_memory_plan_verify(
