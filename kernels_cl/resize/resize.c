@@ -83,20 +83,24 @@ static clv_status *emit_nearest(
 
 /* --- linear and cubic --- */
 
-/* args[0]: axis. Windows get one width: they are moved left where they would leave the axis. */
-static void fill_axis(const clv_call *call, const int64_t args[8], void *out_packed) {
+void clv_resize_fill_axis(
+    const clv_call *call, int axis, int64_t num_taps, double *window_weights, void *out_table) {
     const clv_resize_op *op = call->params;
-    const int axis = (int)args[0];
     const clv_resize_axis *a = &op->axes[axis];
+    const bool keeps = clv_resize_keeps(op, axis);
     const int64_t num_out = call->outputs[0].shape.dims[axis];
-    const int64_t num_in = call->inputs[0].shape.dims[axis], num_taps = args[1];
-    int32_t *starts = out_packed;
-    float *weights = (float *)out_packed + num_out;
-    double *window_weights = (double *)((float *)out_packed + args[2]);
-    memset(out_packed, 0, (size_t)(num_out * (num_taps + 1)) * sizeof(float));
+    const int64_t num_in = call->inputs[0].shape.dims[axis];
+    int32_t *starts = out_table;
+    float *weights = (float *)out_table + num_out;
+    memset(weights, 0, (size_t)(num_out * num_taps) * sizeof *weights);
     for (int64_t i = 0; i < num_out; i++) {
-        const clv_resize_window window =
-            clv_resize_window_at(op, axis, a->out_begin + i, window_weights);
+        clv_resize_window window = {.first = a->in_begin + i, .count = 1};
+        if (!keeps) {
+            window = clv_resize_window_at(op, axis, a->out_begin + i, window_weights);
+        }
+        if (keeps || op->mode == CLV_RESIZE_NEAREST) {
+            window_weights[0] = 1;
+        }
         if (window.is_outside) {
             starts[i] = -1;
             continue;
@@ -108,6 +112,12 @@ static void fill_axis(const clv_call *call, const int64_t args[8], void *out_pac
             weights[i * num_taps + first - start + t] = (float)window_weights[t];
         }
     }
+}
+
+/* args: axis, taps, words of the table; behind it is room for the weights of one window. */
+static void fill_axis(const clv_call *call, const int64_t args[8], void *out_packed) {
+    double *window_weights = (double *)((float *)out_packed + args[2]);
+    clv_resize_fill_axis(call, (int)args[0], args[1], window_weights, out_packed);
 }
 
 static clv_status *emit_axis(

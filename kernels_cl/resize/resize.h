@@ -65,6 +65,12 @@ int64_t clv_resize_max_taps(const clv_resize_op *op, int axis);
 clv_resize_window clv_resize_window_at(
     const clv_resize_op *op, int axis, int64_t at, double *out_weights);
 
+/* The table of an axis of a call: starts (int32 [num_out], -1: outside), then weights (float32
+ * [num_out][num_taps]). Windows get one width: they are moved left where they would leave the axis.
+ * window_weights: room for [clv_resize_max_taps]. */
+void clv_resize_fill_axis(
+    const clv_call *call, int axis, int64_t num_taps, double *window_weights, void *out_table);
+
 /* resize_blocked.c */
 bool clv_resize_blocked_fits(const clv_call *call, const clv_traits *traits);
 void clv_resize_blocked_layouts(

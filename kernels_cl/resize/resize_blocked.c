@@ -2,7 +2,6 @@
 #include "kernels_cl/blocked/blocked.h"
 #include "kernels_cl/resize/resize.h"
 #include "kernels_cl/resize/resize_blocked_params.h"
-#include <string.h>
 
 extern const clv_kernel_source clv_source_resize_blocked;
 
@@ -39,32 +38,6 @@ void clv_resize_blocked_layouts(
     inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
 }
 
-/* Starts and weights of an axis; windows are moved left where they would leave it. */
-static void fill_axis(const clv_call *call, int axis, double *window_weights, void *to) {
-    const clv_resize_op *op = call->params;
-    const clv_resize_axis *a = &op->axes[axis];
-    const int64_t num_out = call->outputs[0].shape.dims[axis], taps = taps_of(call, axis);
-    const int64_t num_in = call->inputs[0].shape.dims[axis];
-    int32_t *starts = to;
-    float *weights = (float *)to + num_out;
-    memset(weights, 0, (size_t)(num_out * taps) * sizeof *weights);
-    for (int64_t i = 0; i < num_out; i++) {
-        clv_resize_window window = {.first = a->in_begin + i, .count = 1};
-        if (!clv_resize_keeps(op, axis)) {
-            window = clv_resize_window_at(op, axis, a->out_begin + i, window_weights);
-        }
-        if (clv_resize_keeps(op, axis) || op->mode == CLV_RESIZE_NEAREST) {
-            window_weights[0] = 1;
-        }
-        const int64_t first = window.first - a->in_begin;
-        const int64_t start = first + taps > num_in ? num_in - taps : first;
-        starts[i] = (int32_t)start;
-        for (int64_t t = 0; t < window.count; t++) {
-            weights[i * taps + first - start + t] = (float)window_weights[t];
-        }
-    }
-}
-
 /* args: words of both tables; behind them is room for the weights of one window. A map of rank 3
  * has one row. */
 static void fill_tables(const clv_call *call, const int64_t args[8], void *out_packed) {
@@ -72,13 +45,14 @@ static void fill_tables(const clv_call *call, const int64_t args[8], void *out_p
     double *weights = (double *)((float *)out_packed + args[0]);
     int64_t columns = 2;
     if (out->rank == 4) {
-        fill_axis(call, 2, weights, out_packed);
+        clv_resize_fill_axis(call, 2, taps_of(call, 2), weights, out_packed);
         columns = out->dims[2] * (1 + taps_of(call, 2));
     } else {
         *(int32_t *)out_packed = 0;
         ((float *)out_packed)[1] = 1;
     }
-    fill_axis(call, out->rank - 1, weights, (float *)out_packed + columns);
+    const int last = out->rank - 1;
+    clv_resize_fill_axis(call, last, taps_of(call, last), weights, (float *)out_packed + columns);
 }
 
 clv_status *clv_resize_blocked_emit(
