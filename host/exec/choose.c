@@ -160,19 +160,18 @@ static void find_variants(chooser *c, clv_node_id id) {
 /* Whether its inputs can be written in its place, or its outputs read where they lie. */
 static bool moves_nothing(const chooser *c, clv_node_id id, bool blocked) {
     const clv_call *call = c->request->calls[id];
-    const size_t count = call->op->places_run != NULL ? call->num_inputs : call->num_outputs;
-    if (call->op->places_run == NULL && call->op->takes_run == NULL) {
+    const bool places = call->op->places_run != NULL;
+    if (!places && call->op->takes_run == NULL) {
         return false;
     }
+    const clv_shape *whole = places ? &call->outputs[0].shape : &call->inputs[0].shape;
+    const size_t count = places ? call->num_inputs : call->num_outputs;
+    const int64_t block = clv_width(&c->request->traits) * clv_shape_product(whole, 2, whole->rank);
     for (size_t i = 0; i < count; i++) {
-        const clv_shape *whole =
-            call->op->places_run != NULL ? &call->outputs[0].shape : &call->inputs[0].shape;
         int64_t first = 0;
-        if (!(call->op->places_run != NULL ? call->op->places_run(call, i, &first)
-                                           : call->op->takes_run(call, i, &first)) ||
-            (blocked &&
-             first % (clv_width(&c->request->traits) * clv_shape_product(whole, 2, whole->rank)) !=
-                 0)) {
+        const bool is_run =
+            places ? call->op->places_run(call, i, &first) : call->op->takes_run(call, i, &first);
+        if (!is_run || (blocked && first % block != 0)) {
             return false;
         }
     }

@@ -404,7 +404,10 @@ static void blocked_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
     launch_plan plan;
     outputs[0].block = (uint8_t)clv_width(traits);
-    for (uint32_t k = 0; plan_operands(call, &plan) && k < plan.num_operands; k++) {
+    if (!plan_operands(call, &plan)) {
+        return; /* a call that fits has few enough */
+    }
+    for (uint32_t k = 0; k < plan.num_operands; k++) {
         if (blocked_mode(plan.views[k], &call->outputs[0].shape) == EW_DENSE) {
             inputs[plan.args[k].index].block = (uint8_t)clv_width(traits);
         }
