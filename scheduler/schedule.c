@@ -40,28 +40,71 @@ void clv_schedule_destroy(clv_schedule *schedule) {
     }
 }
 
+/* Groups by when they would be done with one more request, those of lower number first. */
+typedef struct done_heap {
+    const clv_plan *plan;
+    double *when;                   /* [num_groups] */
+    uint32_t *num_requests, *items; /* [num_groups] */
+    uint32_t count;
+} done_heap;
+
+/* When a group would be done with its next request, were its share kept, in units of the time for
+ * all: to ten digits, so that what is equal but for rounding is equal. */
+static double next_done(const done_heap *h, uint32_t group) {
+    const double digits = 17179869184.0; /* 2^34 */
+    int exponent;
+    double when = (h->num_requests[group] + 1.0) / h->plan->groups[group].share;
+    double part = frexp(when, &exponent);
+    return ldexp(rint(part * digits) / digits, exponent);
+}
+
+static bool is_done_before(const done_heap *h, uint32_t a, uint32_t b) {
+    return h->when[a] != h->when[b] ? h->when[a] < h->when[b] : a < b;
+}
+
+static void sift_down(done_heap *h, uint32_t at) {
+    uint32_t group = h->items[at];
+    for (uint32_t child = 2 * at + 1; child < h->count; child = 2 * at + 1) {
+        if (child + 1 < h->count && is_done_before(h, h->items[child + 1], h->items[child])) {
+            child++;
+        }
+        if (!is_done_before(h, h->items[child], group)) {
+            break;
+        }
+        h->items[at] = h->items[child];
+        at = child;
+    }
+    h->items[at] = group;
+}
+
 /* Request by request to the group that would be done with it first, were all shares kept. */
 static clv_status *deal_requests(clv_schedule *s) {
-    uint32_t *count = clv_alloc_zeroed(s->num_groups, sizeof *count);
-    if (count == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    for (uint32_t r = 0; r < s->num_requests; r++) {
-        uint32_t best = 0;
-        double least = (double)INFINITY;
-        for (uint32_t g = 0; g < s->num_groups; g++) {
-            double share = s->plan->groups[g].share;
-            double when = share > 0 ? (count[g] + 1.0) / share : (double)INFINITY;
-            if (when < least * (1 - 1e-9)) {
-                least = when;
-                best = g;
-            }
+    done_heap h = {
+        .plan = s->plan,
+        .when = clv_alloc_zeroed(s->num_groups, sizeof *h.when),
+        .num_requests = clv_alloc_zeroed(s->num_groups, sizeof *h.num_requests),
+        .items = clv_alloc_zeroed(s->num_groups, sizeof *h.items)};
+    bool is_fine = h.when != NULL && h.num_requests != NULL && h.items != NULL;
+    for (uint32_t g = 0; is_fine && g < s->num_groups; g++) {
+        if (s->plan->groups[g].share > 0) {
+            h.when[g] = next_done(&h, g);
+            h.items[h.count++] = g;
         }
-        count[best]++;
-        s->group_of_request[r] = best;
     }
-    clv_free(count);
-    return NULL;
+    for (uint32_t i = h.count / 2; is_fine && i-- > 0;) {
+        sift_down(&h, i);
+    }
+    for (uint32_t r = 0; is_fine && h.count > 0 && r < s->num_requests; r++) {
+        uint32_t group = h.items[0];
+        s->group_of_request[r] = group;
+        h.num_requests[group]++;
+        h.when[group] = next_done(&h, group);
+        sift_down(&h, 0);
+    }
+    clv_free(h.when);
+    clv_free(h.num_requests);
+    clv_free(h.items);
+    return is_fine ? NULL : NO_MEMORY_HERE();
 }
 
 static void set_depths(clv_schedule *s, uint32_t depth) {
@@ -118,12 +161,29 @@ static clv_status *copy_steps(clv_schedule *s, const clv_unrolled *unrolled) {
     return NULL;
 }
 
+/* The groups that have a request. */
+static clv_status *unroll_groups(clv_schedule *s, uint32_t num_chunks, clv_unrolled *unrolled) {
+    uint32_t num_units = s->costs->machine->num_units;
+    uint32_t *last_launch = clv_alloc(((size_t)num_units + 1) * sizeof *last_launch);
+    clv_status *status = last_launch != NULL ? NULL : NO_MEMORY_HERE();
+    for (uint32_t i = 0; status == NULL && i < num_units; i++) {
+        last_launch[i] = CLV_NO_INDEX;
+    }
+    for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
+        uint32_t g = s->group_of_request[r];
+        if (unrolled[g].num_steps == 0) {
+            status = clv_unroll_group(
+                s->costs, &s->plan->groups[g], num_chunks, last_launch, &unrolled[g]);
+        }
+    }
+    clv_free(last_launch);
+    return status;
+}
+
 static clv_status *unroll(clv_schedule *s, uint32_t num_chunks) {
     clv_unrolled *unrolled = clv_alloc_zeroed(s->num_groups, sizeof *unrolled);
-    clv_status *status = unrolled != NULL ? NULL : NO_MEMORY_HERE();
-    for (uint32_t g = 0; status == NULL && g < s->num_groups; g++) {
-        status = clv_unroll_group(s->costs, &s->plan->groups[g], num_chunks, &unrolled[g]);
-    }
+    clv_status *status =
+        unrolled != NULL ? unroll_groups(s, num_chunks, unrolled) : NO_MEMORY_HERE();
     if (status == NULL) {
         status = count_steps(s, unrolled);
     }

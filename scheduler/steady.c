@@ -14,38 +14,37 @@ enum { FEWEST_REQUESTS = 16, MOST_REQUESTS = 256, MOST_RUN_STEPS = 1000000, MOST
 
 typedef struct moment {
     double time_us;
+    uint32_t group;
     int32_t change;
 } moment;
 
 static int compare_moments(const void *a, const void *b) {
     const moment *x = a, *y = b;
+    if (x->group != y->group) {
+        return x->group < y->group ? -1 : 1;
+    }
     if (x->time_us != y->time_us) {
         return x->time_us < y->time_us ? -1 : 1;
     }
     return x->change - y->change; /* what ends makes room for what begins */
 }
 
-static uint32_t count_in_flight(
-    const clv_schedule *s, const clv_run *run, uint32_t group, moment *moments) {
+/* When requests began and ended, group by group. Returns how many moments. */
+static size_t list_moments(const clv_schedule *s, const clv_run *run, moment *moments) {
     size_t count = 0;
     for (uint32_t r = 0; r < s->num_requests; r++) {
         double start_us = (double)INFINITY, end_us = 0;
         for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            start_us = fmin(start_us, run->start_us[i]);
-            end_us = fmax(end_us, run->end_us[i]);
+            start_us = run->start_us[i] < start_us ? run->start_us[i] : start_us;
+            end_us = run->end_us[i] > end_us ? run->end_us[i] : end_us;
         }
-        if (s->group_of_request[r] == group && start_us < end_us) {
-            moments[count++] = (moment){start_us, 1};
-            moments[count++] = (moment){end_us, -1};
+        if (start_us < end_us) {
+            moments[count++] = (moment){start_us, s->group_of_request[r], 1};
+            moments[count++] = (moment){end_us, s->group_of_request[r], -1};
         }
     }
     qsort(moments, count, sizeof *moments, compare_moments);
-    int32_t now = 0, most = 1;
-    for (size_t i = 0; i < count; i++) {
-        now += moments[i].change;
-        most = now > most ? now : most;
-    }
-    return (uint32_t)most;
+    return count;
 }
 
 clv_status *clv_run_in_flight(
@@ -55,11 +54,18 @@ clv_status *clv_run_in_flight(
     if (moments == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for requests in flight");
     }
-    for (uint32_t g = 0; g < schedule->num_groups; g++) {
-        *out_count +=
-            count_in_flight(schedule, run != NULL ? run : schedule->predicted, g, moments);
+    size_t count = list_moments(schedule, run != NULL ? run : schedule->predicted, moments);
+    uint32_t total = schedule->num_groups; /* one in each, if it is idle all the time */
+    int32_t now = 0, most = 1;
+    for (size_t i = 0; i < count; i++) {
+        bool is_first = i == 0 || moments[i].group != moments[i - 1].group;
+        now = is_first ? moments[i].change : now + moments[i].change;
+        most = is_first ? 1 : most;
+        total += now > most;
+        most = now > most ? now : most;
     }
     clv_free(moments);
+    *out_count = total;
     return NULL;
 }
 

@@ -440,7 +440,7 @@ static uint32_t *new_indices(size_t count) {
 }
 
 clv_status *clv_unroll_group(
-    const clv_costs *costs, const clv_group *group, uint32_t num_chunks,
+    const clv_costs *costs, const clv_group *group, uint32_t num_chunks, uint32_t *scratch_of_unit,
     clv_unrolled *out_unrolled) {
     *out_unrolled = (clv_unrolled){0};
     unroller u = {
@@ -449,15 +449,16 @@ clv_status *clv_unroll_group(
         .num_chunks = num_chunks,
         .out = out_unrolled,
         .piece_step = new_indices(group->num_pieces),
-        .last_launch = new_indices(costs->machine->num_units),
+        .last_launch = scratch_of_unit,
         .first_input = new_indices(costs->workload->num_tensors)};
     step_list needed = {0};
-    clv_status *status = u.piece_step != NULL && u.last_launch != NULL && u.first_input != NULL
-                             ? unroll_tasks(&u, &needed)
-                             : NO_MEMORY_HERE();
+    clv_status *status = u.piece_step != NULL && u.first_input != NULL ? unroll_tasks(&u, &needed)
+                                                                       : NO_MEMORY_HERE();
+    for (size_t i = 0; i < group->num_pieces; i++) {
+        scratch_of_unit[group->pieces[i].unit] = NONE;
+    }
     clv_free(needed.steps);
     clv_free(u.piece_step);
-    clv_free(u.last_launch);
     clv_free(u.first_input);
     clv_free(u.first_send);
     clv_free(u.sends);

@@ -11,8 +11,10 @@ typedef struct clv_unrolled {
     size_t num_waits, capacity_waits;
 } clv_unrolled;
 
+/* scratch_of_unit: [num_units], all CLV_NO_INDEX, as it is afterwards: one for many groups, since a
+ * group may have few of many units. */
 clv_status *clv_unroll_group(
-    const clv_costs *costs, const clv_group *group, uint32_t num_chunks,
+    const clv_costs *costs, const clv_group *group, uint32_t num_chunks, uint32_t *scratch_of_unit,
     clv_unrolled *out_unrolled) CLV_CHECKED;
 void clv_unrolled_deinit(clv_unrolled *unrolled);
 

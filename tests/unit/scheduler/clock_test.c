@@ -7,6 +7,7 @@
 #include "tests/support/check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct rig {
@@ -120,6 +121,76 @@ static void periods_are_of_whole_rounds(void **state) {
     }
     assert_true(fabs(r.plan->period_us - 50.0 / 4) < 1e-9);
     tear_down(&r);
+}
+
+/* Each request to the unit that would be done with it first, of many unequal ones. */
+static void requests_are_dealt_in_proportion(void **state) {
+    (void)state;
+    enum { NUM_UNITS = 300, NUM_REQUESTS = 2000 };
+    char machine[NUM_UNITS * 24];
+    uint32_t count[NUM_UNITS] = {0};
+    size_t length = 0;
+    for (int i = 0; i < NUM_UNITS; i++) {
+        length += (size_t)snprintf(
+            machine + length, sizeof machine - length, "%sx%d speed=%d", i > 0 ? "; " : "", i,
+            1 + i * 29 % 7);
+    }
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":420}]}",
+        .machine = machine,
+        .policy = "data",
+        .num_requests = NUM_REQUESTS};
+    rig r;
+    set_up(&r, &s);
+    for (uint32_t i = 0; i < NUM_REQUESTS; i++) {
+        uint32_t first = 0;
+        for (uint32_t g = 1; g < r.schedule->num_groups; g++) {
+            double when = (count[g] + 1.0) / r.plan->groups[g].share;
+            double least = (count[first] + 1.0) / r.plan->groups[first].share;
+            first = when < least * (1 - 1e-8) ? g : first;
+        }
+        assert_int_equal(r.schedule->group_of_request[i], first);
+        count[first]++;
+    }
+    tear_down(&r);
+}
+
+/* Cores with a quarter of a and of b each, two on each memory, which two cores want twice in a and
+ * not at all in b: 2 * 10 + 10 us. Three cores: where there are two, 2 * 14 + 14 us. */
+static void split_tasks_share_several_memories(void **state) {
+    (void)state;
+#define ROWS(extent) \
+    "\"output_dims\":[" extent "],\"splits\":[{\"name\":\"rows\",\"axis\":0,\"extent\":" extent
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":40,\"traffic_bytes\":40000," ROWS(
+            "64") "}]},{\"name\":\"b\",\"time_us\":40," ROWS("64") ",\"inputs\":{\"a\":{\"need\":"
+                                                                   "\"slice\",\"axis\":0}}}]}],"
+                                                                   "\"edges\":[{\"from\":\"a\","
+                                                                   "\"to\":\"b\",\"bytes\":64}]}",
+        .machine = "core*4; numa*2 bw=1G",
+        .policy = "tensor",
+        .num_requests = 16};
+    rig r;
+    double period_us;
+    set_up(&r, &s);
+    assert_int_equal(r.plan->groups[0].num_pieces, 8);
+    assert_ok(clv_schedule_period(r.schedule, NULL, 60000, &period_us));
+    assert_true(fabs(period_us - 30) < 1e-9);
+    assert_true(fabs(r.plan->period_us - 30) < 1e-9);
+    tear_down(&r);
+    s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":42,\"traffic_bytes\":42000," ROWS(
+        "63") "}]},{\"name\":\"b\",\"time_us\":42," ROWS("63") ",\"inputs\":{\"a\":{\"need\":"
+                                                               "\"slice\",\"axis\":0}}}]}],"
+                                                               "\"edges\":[{\"from\":\"a\",\"to\":"
+                                                               "\"b\",\"bytes\":63}]}";
+    s.machine = "core*3; numa*2 bw=1G";
+    set_up(&r, &s);
+    assert_int_equal(r.plan->groups[0].num_pieces, 6);
+    assert_ok(clv_schedule_period(r.schedule, NULL, 60000, &period_us));
+    assert_true(fabs(period_us - 42) < 1e-9);
+    assert_true(fabs(r.plan->period_us - 42) < 1e-9);
+    tear_down(&r);
+#undef ROWS
 }
 
 /* a and b on p (1 us each), their readers c and d on q; 10 us a transfer. */
@@ -324,6 +395,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_bound_tasks_slow_each_other_down),
         cmocka_unit_test(periods_are_of_whole_rounds),
+        cmocka_unit_test(split_tasks_share_several_memories),
+        cmocka_unit_test(requests_are_dealt_in_proportion),
         cmocka_unit_test(transfers_share_a_link),
         cmocka_unit_test(transfers_are_not_put_off),
         cmocka_unit_test(there_is_time_while_a_link_is_busy),
