@@ -27,6 +27,11 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
         clv_free(ev->arrived_us);
         clv_free(ev->arrived_bytes);
         clv_free(ev->holds);
+        clv_free(ev->sharing.wanted);
+        clv_free(ev->sharing.actor_of_unit);
+        clv_free(ev->sharing.most);
+        clv_free(ev->sharing.share);
+        clv_free(ev->sharing.first_part);
         clv_free(ev);
     }
 }
@@ -54,6 +59,27 @@ static clv_status *find_reader_inputs(clv_evaluator *ev) {
         }
     }
     return NULL;
+}
+
+static bool make_sharing_scratch(clv_evaluator *ev) {
+    const clv_machine *machine = ev->costs->machine;
+    clv_sharing_scratch *s = &ev->sharing;
+    s->wanted = clv_alloc_zeroed(machine->num_units, sizeof *s->wanted);
+    s->actor_of_unit = clv_alloc_zeroed(machine->num_units, sizeof *s->actor_of_unit);
+    s->most = clv_alloc_zeroed(machine->num_memories, sizeof *s->most);
+    s->share = clv_alloc_zeroed(machine->num_memories, sizeof *s->share);
+    s->first_part = clv_alloc_zeroed(machine->num_memories, sizeof *s->first_part);
+    if (s->wanted == NULL || s->actor_of_unit == NULL || s->most == NULL || s->share == NULL ||
+        s->first_part == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        s->actor_of_unit[i] = CLV_NO_INDEX;
+    }
+    for (uint32_t i = 0; i < machine->num_memories; i++) {
+        s->first_part[i] = CLV_NO_INDEX;
+    }
+    return true;
 }
 
 static bool make_scratch(clv_evaluator *ev) {
@@ -93,7 +119,7 @@ clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev)
         return NO_MEMORY_HERE();
     }
     ev->costs = costs;
-    if (!make_scratch(ev)) {
+    if (!make_scratch(ev) || !make_sharing_scratch(ev)) {
         clv_evaluator_destroy(ev);
         return NO_MEMORY_HERE();
     }

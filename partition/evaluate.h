@@ -17,6 +17,16 @@ typedef struct clv_hold {
     int64_t bytes;
 } clv_hold;
 
+/* Of clv_evaluate_sharing: as they are here between two calls, since groups may have few of many
+ * units. */
+typedef struct clv_sharing_scratch {
+    double *wanted;          /* [num_units]: 0 */
+    uint32_t *actor_of_unit; /* [num_units]: CLV_NO_INDEX */
+    double *most;            /* [num_memories]: 0 */
+    double *share;           /* [num_memories] */
+    uint32_t *first_part;    /* [num_memories]: CLV_NO_INDEX */
+} clv_sharing_scratch;
+
 typedef struct clv_evaluator {
     const clv_costs *costs;
     /* Loads of units, directions of links and memories, one behind the other, and those that are
@@ -49,6 +59,7 @@ typedef struct clv_evaluator {
     size_t capacity_pieces;
     clv_hold *holds; /* [capacity_holds] */
     size_t capacity_holds, num_holds;
+    clv_sharing_scratch sharing;
 } clv_evaluator;
 
 clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev) CLV_CHECKED;
@@ -80,8 +91,8 @@ clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double
 double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where);
 /* Periods of groups that run at the same time, each as fast as it can, where units on one memory
  * want more bandwidth than it has: into out_us[num_groups]. 0 where nothing is slowed down, or
- * where it is not told: with tasks split over several memories (sharing.c). Of the groups, depth
- * and latency must be known. */
+ * where it is not told: with groups of very many units (sharing.c). Of the groups, depth and
+ * latency must be known. */
 clv_status *clv_evaluate_sharing(
     clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, double *out_us) CLV_CHECKED;
 /* Of one request alone, in the group's order, on links too; a serial group does one thing after

@@ -4,6 +4,8 @@
  * as on the virtual clock. Groups that are alike stay in step, and count as one that draws as much
  * as all of them.
  *
+ * A task that is split is one launch with a part for each memory; it ends with the last of them.
+ *
  * It runs only where units on one memory can want more than there is. Neighbours in long lists of
  * launches are taken together, so that it takes about a million steps at most.
  */
@@ -21,19 +23,25 @@
 enum { WARM_UP = 8, MEASURED = 24, MOST_WORK = 1000000, MOST_ACTORS_OF_GROUP = 256 };
 static const double least_time_us = 1e-6;
 
-typedef struct launch {
+/* What a launch does on one memory. Parts of one launch follow one another. */
+typedef struct part {
     double time_us, want; /* alone; the part of its memory's bandwidth that it draws then */
     uint32_t memory;
-} launch;
+    uint32_t num_parts; /* of the launch, at its first part; at others 0 */
+    /* while it runs */
+    bool is_busy;
+    double left_us, rate;
+    uint32_t crowd;
+    uint32_t next; /* that is busy and on the same memory */
+} part;
 
 /* A unit's part of a group, or a serial group. */
 typedef struct actor {
-    size_t first_launch;
-    uint32_t num_launches;
+    size_t first_part;
+    uint32_t num_parts; /* of all its launches */
     uint32_t crowd;
-    uint32_t requests, at; /* done; the launch of the next one that it is at */
-    bool is_busy;
-    double left_us, rate;
+    uint32_t requests, at; /* done; the first part of the launch of the next one that it is at */
+    uint32_t num_busy;     /* parts of that launch; 0: it has not begun */
 } actor;
 
 /* Groups that are alike. */
@@ -48,75 +56,91 @@ typedef struct crowd {
 typedef struct sharing {
     clv_evaluator *ev;
     const clv_group *groups;
-    launch *launches;
-    size_t num_launches, capacity_launches;
+    clv_sharing_scratch *scratch;
+    part *parts;
+    size_t num_parts, capacity_parts;
+    uint32_t *memories; /* [num_parts] at most: where something runs */
+    size_t num_memories;
     actor *actors;
     size_t num_actors, capacity_actors;
     crowd *crowds; /* [num_groups] */
     uint32_t num_crowds;
     uint32_t *crowd_of_group;
-    uint32_t *actor_of_unit; /* [num_units]: of the group at hand; else NONE */
-    uint32_t *first_task;    /* [MOST_ACTORS_OF_GROUP]: of each actor of the group at hand */
-    uint32_t *next_task;     /* [num_tasks] */
-    double *wanted;          /* [num_units]: most of its memory's bandwidth */
-    double *share;           /* [num_memories]: even share of each member; INFINITY: enough */
-    double *most;            /* [num_memories]: that can be wanted at once */
+    uint32_t *first_task; /* [MOST_ACTORS_OF_GROUP]: of each actor of the group at hand */
+    uint32_t *next_task;  /* [num_tasks] */
     double now_us;
 } sharing;
 
 /* --- whether there is anything to find --- */
 
-/* Adds to s->wanted the most of its memory's bandwidth that any piece draws, by unit. */
+/* Into scratch->wanted the most of its memory's bandwidth that any piece draws, by unit. */
 static void note_wants(sharing *s, const clv_group *group) {
     const clv_costs *costs = s->ev->costs;
+    const clv_machine *machine = costs->machine;
     for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
         const clv_placement *p = &group->placements[i];
         for (uint32_t k = 0; k < p->num_pieces; k++) {
             const clv_piece *piece = &group->pieces[p->first_piece + k];
+            if (isinf(machine->memories[machine->units[piece->unit].memory].bandwidth)) {
+                continue;
+            }
             double time_us = clv_piece_time_us(costs, i, p, piece);
-            double traffic_us = clv_piece_traffic_us(costs, i, p, piece);
+            double *wanted = &s->scratch->wanted[piece->unit];
             if (time_us > least_time_us) {
-                s->wanted[piece->unit] = fmax(s->wanted[piece->unit], traffic_us / time_us);
+                *wanted = fmax(*wanted, clv_piece_traffic_us(costs, i, p, piece) / time_us);
             }
         }
     }
 }
 
-/* Whether the units of some memory can want more of it than there is; most at once, by memory. */
+/* Whether the units of some memory can want more of it than there is; what they can want at once
+ * into scratch->most, by memory. */
 static bool can_slow_down(sharing *s, uint32_t num_groups) {
     const clv_machine *machine = s->ev->costs->machine;
-    bool is_over = false, is_shared = false;
-    for (uint32_t i = 0; i < machine->num_units; i++) {
-        uint32_t memory = machine->units[i].memory;
-        is_shared =
-            is_shared || (s->most[memory] > 0 && isfinite(machine->memories[memory].bandwidth));
-        s->most[memory] = 1;
-    }
-    for (uint32_t g = 0; is_shared && g < num_groups; g++) {
+    bool is_over = false;
+    for (uint32_t g = 0; g < num_groups; g++) {
         note_wants(s, &s->groups[g]);
     }
-    memset(s->most, 0, machine->num_memories * sizeof *s->most);
-    for (uint32_t i = 0; is_shared && i < machine->num_units; i++) {
-        double *most = &s->most[machine->units[i].memory];
-        *most += s->wanted[i];
-        is_over = is_over || *most > 1 + 1e-9;
+    for (uint32_t g = 0; g < num_groups; g++) {
+        const clv_group *group = &s->groups[g];
+        for (uint32_t k = 0; k < group->num_pieces; k++) {
+            uint32_t unit = group->pieces[k].unit; /* counted once */
+            double *most = &s->scratch->most[machine->units[unit].memory];
+            *most += s->scratch->wanted[unit];
+            s->scratch->wanted[unit] = 0;
+            is_over = is_over || *most > 1 + 1e-9;
+        }
     }
     return is_over;
 }
 
+static void forget_wants(sharing *s, uint32_t num_groups) {
+    const clv_machine *machine = s->ev->costs->machine;
+    for (uint32_t g = 0; g < num_groups; g++) {
+        for (uint32_t k = 0; k < s->groups[g].num_pieces; k++) {
+            uint32_t unit = s->groups[g].pieces[k].unit;
+            s->scratch->wanted[unit] = 0;
+            s->scratch->most[machine->units[unit].memory] = 0;
+        }
+    }
+}
+
 /* --- what is to be done --- */
 
-static clv_status *add_launch(sharing *s, double time_us, double traffic_us, uint32_t memory) {
-    if (time_us <= least_time_us) {
-        return NULL;
-    }
+static clv_status *add_part(
+    sharing *s, double time_us, double traffic_us, uint32_t memory, uint32_t num_parts) {
     if (!clv_array_reserve(
-            (void **)&s->launches, &s->capacity_launches, s->num_launches + 1,
-            sizeof *s->launches)) {
+            (void **)&s->parts, &s->capacity_parts, s->num_parts + 1, sizeof *s->parts)) {
         return NO_MEMORY_HERE();
     }
-    s->launches[s->num_launches++] = (launch){time_us, traffic_us / time_us, memory};
+    s->parts[s->num_parts++] = (part){
+        .time_us = time_us, .want = traffic_us / time_us, .memory = memory, .num_parts = num_parts};
     return NULL;
+}
+
+/* A launch of one part. */
+static clv_status *add_launch(sharing *s, double time_us, uint32_t memory) {
+    return time_us > least_time_us ? add_part(s, time_us, 0, memory, 1) : NULL;
 }
 
 static clv_status *add_actor(sharing *s, uint32_t crowd_index) {
@@ -124,7 +148,42 @@ static clv_status *add_actor(sharing *s, uint32_t crowd_index) {
             (void **)&s->actors, &s->capacity_actors, s->num_actors + 1, sizeof *s->actors)) {
         return NO_MEMORY_HERE();
     }
-    s->actors[s->num_actors++] = (actor){.first_launch = s->num_launches, .crowd = crowd_index};
+    s->actors[s->num_actors++] = (actor){.first_part = s->num_parts, .crowd = crowd_index};
+    return NULL;
+}
+
+/* The launch of a task: pieces on one memory are one part of it, as long as the longest. */
+static clv_status *add_task(
+    sharing *s, const clv_group *group, uint32_t task, double *out_time_us) {
+    const clv_costs *costs = s->ev->costs;
+    const clv_placement *p = &group->placements[task];
+    size_t first = s->num_parts;
+    *out_time_us = 0;
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        const clv_piece *piece = &group->pieces[p->first_piece + k];
+        uint32_t memory = costs->machine->units[piece->unit].memory;
+        double time_us = clv_piece_time_us(costs, task, p, piece);
+        double traffic_us = clv_piece_traffic_us(costs, task, p, piece);
+        *out_time_us = fmax(*out_time_us, time_us);
+        size_t at = first;
+        while (at < s->num_parts && s->parts[at].memory != memory) {
+            at++;
+        }
+        if (time_us <= least_time_us) {
+            continue;
+        }
+        if (at == s->num_parts) {
+            CLV_TRY(add_part(s, time_us, traffic_us, memory, 0));
+            continue;
+        }
+        part *into = &s->parts[at];
+        traffic_us += into->want * into->time_us;
+        into->time_us = fmax(into->time_us, time_us);
+        into->want = traffic_us / into->time_us;
+    }
+    if (s->num_parts > first) {
+        s->parts[first].num_parts = (uint32_t)(s->num_parts - first);
+    }
     return NULL;
 }
 
@@ -133,7 +192,7 @@ static void list_tasks(sharing *s, const clv_group *group, const crowd *c) {
     for (uint32_t i = s->ev->costs->workload->num_tasks; i-- > 0;) {
         uint32_t task = group->order != NULL ? group->order[i] : i;
         uint32_t unit = group->pieces[group->placements[task].first_piece].unit;
-        uint32_t *first = &s->first_task[c->num_actors > 1 ? s->actor_of_unit[unit] : 0];
+        uint32_t *first = &s->first_task[c->num_actors > 1 ? s->scratch->actor_of_unit[unit] : 0];
         s->next_task[task] = *first;
         *first = task;
     }
@@ -142,28 +201,20 @@ static void list_tasks(sharing *s, const clv_group *group, const crowd *c) {
 /* The launches of one actor. Then, with one request in flight, what time a lone actor waits for
  * transfers. */
 static clv_status *add_launches(sharing *s, const clv_group *group, crowd *c, uint32_t index) {
-    const clv_costs *costs = s->ev->costs;
     actor *a = &s->actors[c->first_actor + index];
-    double sum_us = 0;
-    a->first_launch = s->num_launches;
+    double sum_us = 0, time_us;
+    a->first_part = s->num_parts;
     for (uint32_t task = s->first_task[index]; task != NONE; task = s->next_task[task]) {
-        const clv_placement *p = &group->placements[task];
-        const clv_piece *pieces = &group->pieces[p->first_piece];
-        double time_us = 0, traffic_us = 0;
-        for (uint32_t k = 0; k < p->num_pieces; k++) {
-            time_us = fmax(time_us, clv_piece_time_us(costs, task, p, &pieces[k]));
-            traffic_us += clv_piece_traffic_us(costs, task, p, &pieces[k]);
-        }
+        CLV_TRY(add_task(s, group, task, &time_us));
         sum_us += time_us;
-        CLV_TRY(add_launch(s, time_us, traffic_us, costs->machine->units[pieces->unit].memory));
     }
     if (c->num_actors == 1 && c->depth == 1) {
-        CLV_TRY(add_launch(s, group->latency_us - sum_us, 0, 0));
+        CLV_TRY(add_launch(s, group->latency_us - sum_us, 0));
     }
-    if (s->num_launches == a->first_launch) {
-        CLV_TRY(add_launch(s, 2 * least_time_us, 0, 0));
+    if (s->num_parts == a->first_part) {
+        CLV_TRY(add_launch(s, 2 * least_time_us, 0));
     }
-    a->num_launches = (uint32_t)(s->num_launches - a->first_launch);
+    a->num_parts = (uint32_t)(s->num_parts - a->first_part);
     return NULL;
 }
 
@@ -210,8 +261,8 @@ static clv_status *find_order(sharing *s, const clv_group *group, crowd *c) {
                 continue;
             }
             const clv_placement *from = &group->placements[producer];
-            uint32_t a = s->actor_of_unit[group->pieces[p->first_piece].unit];
-            uint32_t b = s->actor_of_unit[group->pieces[from->first_piece].unit];
+            uint32_t a = s->scratch->actor_of_unit[group->pieces[p->first_piece].unit];
+            uint32_t b = s->scratch->actor_of_unit[group->pieces[from->first_piece].unit];
             c->comes_after[(size_t)a * count + b] = a != b;
         }
     }
@@ -221,26 +272,20 @@ static clv_status *find_order(sharing *s, const clv_group *group, crowd *c) {
     return NULL;
 }
 
-/* An actor for each unit; one for a serial group, and for one whose tasks are split over units of
- * one memory: their pieces run side by side. False: neither, or more units than this is for. */
+/* An actor for each unit; one for a serial group, and for one whose tasks are split: their pieces
+ * run side by side. False: more units than this is for. */
 static bool find_units(sharing *s, const clv_group *group, crowd *c) {
-    const clv_machine *machine = s->ev->costs->machine;
-    uint32_t memory = machine->units[group->pieces[0].unit].memory;
-    bool is_whole = true, is_one_memory = true;
+    bool is_whole = true;
     for (uint32_t i = 0; i < s->ev->costs->workload->num_tasks; i++) {
         const clv_placement *p = &group->placements[i];
-        uint32_t unit = group->pieces[p->first_piece].unit;
-        for (uint32_t k = 0; k < p->num_pieces; k++) {
-            uint32_t other = group->pieces[p->first_piece + k].unit;
-            is_one_memory = is_one_memory && machine->units[other].memory == memory;
-        }
+        uint32_t *actor_of = &s->scratch->actor_of_unit[group->pieces[p->first_piece].unit];
         is_whole = is_whole && p->num_pieces == 1;
-        if (s->actor_of_unit[unit] == NONE) {
-            s->actor_of_unit[unit] = c->num_actors++;
+        if (*actor_of == NONE) {
+            *actor_of = c->num_actors++;
         }
     }
     c->num_actors = group->is_serial || !is_whole ? 1 : c->num_actors;
-    return (is_whole || is_one_memory) && c->num_actors <= MOST_ACTORS_OF_GROUP;
+    return c->num_actors <= MOST_ACTORS_OF_GROUP;
 }
 
 static clv_status *add_actors(sharing *s, const clv_group *group, crowd *c, bool *out_is_fine) {
@@ -262,7 +307,7 @@ static clv_status *add_actors(sharing *s, const clv_group *group, crowd *c, bool
         status = find_order(s, group, c);
     }
     for (uint32_t i = 0; i < group->num_pieces; i++) {
-        s->actor_of_unit[group->pieces[i].unit] = NONE;
+        s->scratch->actor_of_unit[group->pieces[i].unit] = NONE;
     }
     return status;
 }
@@ -272,9 +317,9 @@ static clv_hash hash_crowd(const sharing *s, const crowd *c) {
     clv_hash hash = clv_hash_bytes(numbers, sizeof numbers);
     for (uint32_t i = 0; i < c->num_actors; i++) {
         const actor *a = &s->actors[c->first_actor + i];
-        for (uint32_t k = 0; k < a->num_launches; k++) {
-            const launch *l = &s->launches[a->first_launch + k];
-            double words[] = {l->time_us, l->want, l->memory, i};
+        for (uint32_t k = 0; k < a->num_parts; k++) {
+            const part *p = &s->parts[a->first_part + k];
+            double words[] = {p->time_us, p->want, p->memory, p->num_parts, i};
             hash = clv_hash_combine(hash, clv_hash_bytes(words, sizeof words));
         }
     }
@@ -284,7 +329,7 @@ static clv_hash hash_crowd(const sharing *s, const crowd *c) {
 
 /* Adds a group: to the crowd of those that are like it, or as a new one. */
 static clv_status *add_group(sharing *s, uint32_t group, bool *out_is_fine) {
-    size_t num_launches = s->num_launches, num_actors = s->num_actors;
+    size_t num_parts = s->num_parts, num_actors = s->num_actors;
     crowd *c = &s->crowds[s->num_crowds];
     *c = (crowd){.num_groups = 1};
     s->num_crowds++; /* so that it is dropped whatever happens */
@@ -298,7 +343,7 @@ static clv_status *add_group(sharing *s, uint32_t group, bool *out_is_fine) {
         if (other->hash.low == c->hash.low && other->hash.high == c->hash.high) {
             other->num_groups++;
             s->crowd_of_group[group] = i;
-            s->num_launches = num_launches;
+            s->num_parts = num_parts;
             s->num_actors = num_actors;
             clv_free(c->comes_after);
             s->num_crowds--;
@@ -309,24 +354,38 @@ static clv_status *add_group(sharing *s, uint32_t group, bool *out_is_fine) {
     return NULL;
 }
 
+/* Whether two launches are on the same memories. */
+static bool is_on_same(const part *a, const part *b) {
+    bool is_same = a->num_parts == b->num_parts;
+    for (uint32_t i = 0; is_same && i < a->num_parts; i++) {
+        is_same = a[i].memory == b[i].memory;
+    }
+    return is_same;
+}
+
 /* Takes `factor` neighbours at once. */
 static void merge_launches(sharing *s, size_t factor) {
     for (size_t i = 0; i < s->num_actors; i++) {
         actor *a = &s->actors[i];
-        launch *list = &s->launches[a->first_launch];
-        uint32_t count = 0;
-        for (uint32_t k = 0; k < a->num_launches; k++) {
-            launch *into = &list[count > 0 ? count - 1 : 0];
-            bool is_new = count == 0 || k % factor == 0 || into->memory != list[k].memory;
-            if (is_new) {
-                list[count++] = list[k];
+        part *list = &s->parts[a->first_part];
+        uint32_t into = 0, count = 0, num_parts;
+        size_t index = 0;
+        for (uint32_t k = 0; k < a->num_parts; k += num_parts, index++) {
+            num_parts = list[k].num_parts;
+            if (count == 0 || index % factor == 0 || !is_on_same(&list[into], &list[k])) {
+                memmove(&list[count], &list[k], num_parts * sizeof *list);
+                into = count;
+                count += num_parts;
                 continue;
             }
-            double time_us = into->time_us + list[k].time_us;
-            double drawn_us = into->want * into->time_us + list[k].want * list[k].time_us;
-            *into = (launch){time_us, drawn_us / time_us, into->memory};
+            for (uint32_t m = 0; m < num_parts; m++) {
+                part *to = &list[into + m], *from = &list[k + m];
+                double drawn_us = to->want * to->time_us + from->want * from->time_us;
+                to->time_us += from->time_us;
+                to->want = drawn_us / to->time_us;
+            }
         }
-        a->num_launches = count;
+        a->num_parts = count;
     }
 }
 
@@ -363,68 +422,110 @@ static void count_requests(sharing *s, crowd *c) {
 static void begin_all(sharing *s) {
     for (size_t i = 0; i < s->num_actors; i++) {
         actor *a = &s->actors[i];
-        if (!a->is_busy && (a->at > 0 || may_begin(s, a))) {
-            a->is_busy = true;
-            a->left_us = s->launches[a->first_launch + a->at].time_us;
+        if (a->num_busy > 0 || (a->at == 0 && !may_begin(s, a))) {
+            continue;
+        }
+        part *parts = &s->parts[a->first_part + a->at];
+        a->num_busy = parts->num_parts;
+        for (uint32_t k = 0; k < a->num_busy; k++) {
+            parts[k].is_busy = true;
+            parts[k].crowd = a->crowd;
+            parts[k].left_us = parts[k].time_us;
         }
     }
 }
 
-/* Max-min fair, as scheduler/clock.c has it. */
-static void set_share(sharing *s, uint32_t memory) {
+/* What runs on memories that can be short of bandwidth, by memory. */
+static void list_busy(sharing *s) {
+    s->num_memories = 0;
+    for (size_t i = s->num_actors; i-- > 0;) {
+        const actor *a = &s->actors[i];
+        uint32_t first = (uint32_t)a->first_part + a->at;
+        for (uint32_t k = a->num_busy > 0 ? s->parts[first].num_parts : 0; k-- > 0;) {
+            part *p = &s->parts[first + k];
+            uint32_t *head = &s->scratch->first_part[p->memory];
+            if (!p->is_busy || s->scratch->most[p->memory] <= 1) {
+                continue;
+            }
+            if (*head == NONE) {
+                s->memories[s->num_memories++] = p->memory;
+            }
+            p->next = *head;
+            *head = first + k;
+        }
+    }
+}
+
+/* Of what is listed for a memory the even share; INFINITY: there is enough. Max-min fair, as
+ * scheduler/clock.c has it. */
+static double even_share(const sharing *s, uint32_t memory) {
     double level = 0;
     for (;;) {
         double used = 0, over = 0;
-        for (size_t i = 0; i < s->num_actors; i++) {
-            const actor *a = &s->actors[i];
-            const launch *l = &s->launches[a->first_launch + a->at];
-            double num = s->crowds[a->crowd].num_groups;
-            if (a->is_busy && l->memory == memory) {
-                used += l->want <= level ? num * l->want : 0;
-                over += l->want > level ? num : 0;
-            }
+        for (uint32_t i = s->scratch->first_part[memory]; i != NONE; i = s->parts[i].next) {
+            const part *p = &s->parts[i];
+            double num = s->crowds[p->crowd].num_groups;
+            used += p->want <= level ? num * p->want : 0;
+            over += p->want > level ? num : 0;
         }
         double next = over > 0 ? (1 - used) / over : (double)INFINITY;
         if (over <= 0 || next <= level) {
-            s->share[memory] = over <= 0 ? (double)INFINITY : level;
-            return;
+            return over <= 0 ? (double)INFINITY : level;
         }
         level = next;
     }
 }
 
-/* Goes on to the next end of a launch; false: nothing runs. */
-static bool advance(sharing *s) {
+static void set_shares(sharing *s) {
+    list_busy(s);
+    for (size_t i = 0; i < s->num_memories; i++) {
+        uint32_t memory = s->memories[i];
+        s->scratch->share[memory] = even_share(s, memory);
+        s->scratch->first_part[memory] = NONE;
+    }
+}
+
+/* Until the first part ends; INFINITY: nothing runs. */
+static double set_rates(sharing *s) {
     double step_us = (double)INFINITY;
-    for (uint32_t m = 0; m < s->ev->costs->machine->num_memories; m++) {
-        if (s->most[m] > 1) {
-            set_share(s, m);
-        } else {
-            s->share[m] = (double)INFINITY;
-        }
-    }
     for (size_t i = 0; i < s->num_actors; i++) {
-        actor *a = &s->actors[i];
-        const launch *l = &s->launches[a->first_launch + a->at];
-        if (a->is_busy) {
-            double share = s->share[l->memory];
-            a->rate = l->want > share ? share / l->want : 1;
-            step_us = fmin(step_us, a->left_us / a->rate);
+        const actor *a = &s->actors[i];
+        part *parts = &s->parts[a->first_part + a->at];
+        for (uint32_t k = 0; a->num_busy > 0 && k < parts->num_parts; k++) {
+            part *p = &parts[k];
+            bool is_short = s->scratch->most[p->memory] > 1;
+            double share = is_short ? s->scratch->share[p->memory] : (double)INFINITY;
+            if (p->is_busy) {
+                p->rate = p->want > share ? share / p->want : 1;
+                step_us = fmin(step_us, p->left_us / p->rate);
+            }
         }
     }
+    return step_us;
+}
+
+/* Goes on to the next end of a part; false: nothing runs. */
+static bool advance(sharing *s) {
+    set_shares(s);
+    double step_us = set_rates(s);
     if (isinf(step_us)) {
         return false;
     }
     s->now_us += step_us;
     for (size_t i = 0; i < s->num_actors; i++) {
         actor *a = &s->actors[i];
-        if (!a->is_busy) {
-            continue;
+        part *parts = &s->parts[a->first_part + a->at];
+        uint32_t was_busy = a->num_busy;
+        for (uint32_t k = 0; was_busy > 0 && k < parts->num_parts; k++) {
+            part *p = &parts[k];
+            if (p->is_busy) {
+                p->is_busy = p->left_us / p->rate > step_us * (1 + 1e-12);
+                p->left_us -= p->rate * step_us;
+                a->num_busy -= !p->is_busy;
+            }
         }
-        a->is_busy = a->left_us / a->rate > step_us * (1 + 1e-12);
-        a->left_us -= a->rate * step_us;
-        if (!a->is_busy) {
-            a->at = a->at + 1 < a->num_launches ? a->at + 1 : 0;
+        if (was_busy > 0 && a->num_busy == 0) {
+            a->at = a->at + parts->num_parts < a->num_parts ? a->at + parts->num_parts : 0;
             a->requests += a->at == 0;
             count_requests(s, &s->crowds[a->crowd]);
         }
@@ -442,45 +543,46 @@ static bool is_measured(const sharing *s) {
 }
 
 /* Stops early where some groups are so much faster than others that it takes too long. */
-static void run(sharing *s) {
-    uint64_t steps = MOST_WORK / s->num_actors;
-    uint64_t wanted = (WARM_UP + MEASURED + 8) * (uint64_t)s->num_launches;
+static clv_status *run(sharing *s) {
+    uint64_t parts_at_once = 0; /* at most */
+    for (size_t i = 0; i < s->num_actors; i++) {
+        const actor *a = &s->actors[i];
+        uint32_t most = 0;
+        for (uint32_t k = 0; k < a->num_parts; k++) {
+            uint32_t count = s->parts[a->first_part + k].num_parts;
+            most = count > most ? count : most;
+        }
+        parts_at_once += most;
+    }
+    uint64_t steps = MOST_WORK / parts_at_once;
+    uint64_t wanted = (WARM_UP + MEASURED + 8) * (uint64_t)s->num_parts;
     if (wanted > steps) {
         merge_launches(s, (size_t)(wanted / (steps + 1) + 1));
+    }
+    s->memories = clv_alloc_zeroed((size_t)parts_at_once + 1, sizeof *s->memories);
+    if (s->memories == NULL) {
+        return NO_MEMORY_HERE();
     }
     for (uint64_t i = 0; i < 4 * steps && !is_measured(s); i++) {
         begin_all(s);
         if (!advance(s)) {
-            return;
+            break;
         }
     }
+    return NULL;
 }
 
 /* --- together --- */
 
-static clv_status *allocate(sharing *s, uint32_t num_groups) {
-    const clv_machine *machine = s->ev->costs->machine;
+static clv_status *add_groups(sharing *s, uint32_t num_groups, bool *out_is_needed) {
     size_t tasks = s->ev->costs->workload->num_tasks;
-    s->wanted = clv_alloc_zeroed(machine->num_units, sizeof *s->wanted);
-    s->most = clv_alloc_zeroed(machine->num_memories, sizeof *s->most);
-    s->share = clv_alloc_zeroed(machine->num_memories, sizeof *s->share);
     s->crowds = clv_alloc_zeroed(num_groups + (size_t)1, sizeof *s->crowds);
     s->crowd_of_group = clv_alloc_zeroed(num_groups, sizeof *s->crowd_of_group);
-    s->actor_of_unit = clv_alloc_zeroed(machine->num_units, sizeof *s->actor_of_unit);
     s->first_task = clv_alloc_zeroed(MOST_ACTORS_OF_GROUP, sizeof *s->first_task);
     s->next_task = clv_alloc_zeroed(tasks + 1, sizeof *s->next_task);
-    return s->wanted != NULL && s->most != NULL && s->share != NULL && s->crowds != NULL &&
-                   s->crowd_of_group != NULL && s->actor_of_unit != NULL && s->first_task != NULL &&
-                   s->next_task != NULL
-               ? NULL
-               : NO_MEMORY_HERE();
-}
-
-static clv_status *prepare(sharing *s, uint32_t num_groups, bool *out_is_needed) {
-    CLV_TRY(allocate(s, num_groups));
-    *out_is_needed = can_slow_down(s, num_groups);
-    for (uint32_t i = 0; *out_is_needed && i < s->ev->costs->machine->num_units; i++) {
-        s->actor_of_unit[i] = NONE;
+    if (s->crowds == NULL || s->crowd_of_group == NULL || s->first_task == NULL ||
+        s->next_task == NULL) {
+        return NO_MEMORY_HERE();
     }
     for (uint32_t g = 0; *out_is_needed && g < num_groups; g++) {
         CLV_TRY(add_group(s, g, out_is_needed));
@@ -488,38 +590,36 @@ static clv_status *prepare(sharing *s, uint32_t num_groups, bool *out_is_needed)
     return NULL;
 }
 
-static void drop(sharing *s) {
+static void drop(sharing *s, uint32_t num_groups) {
+    forget_wants(s, num_groups);
     for (uint32_t i = 0; s->crowds != NULL && i < s->num_crowds; i++) {
         clv_free(s->crowds[i].comes_after);
     }
-    clv_free(s->launches);
+    clv_free(s->parts);
+    clv_free(s->memories);
     clv_free(s->actors);
     clv_free(s->crowds);
     clv_free(s->crowd_of_group);
-    clv_free(s->actor_of_unit);
     clv_free(s->first_task);
     clv_free(s->next_task);
-    clv_free(s->wanted);
-    clv_free(s->share);
-    clv_free(s->most);
 }
 
 clv_status *clv_evaluate_sharing(
     clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, double *out_us) {
-    sharing s = {.ev = ev, .groups = groups};
-    bool is_needed = false;
-    clv_status *status = prepare(&s, num_groups, &is_needed);
+    sharing s = {.ev = ev, .groups = groups, .scratch = &ev->sharing};
+    bool is_needed = can_slow_down(&s, num_groups);
+    clv_status *status = is_needed ? add_groups(&s, num_groups, &is_needed) : NULL;
     memset(out_us, 0, num_groups * sizeof *out_us);
     if (status == NULL && is_needed) {
-        run(&s);
-        for (uint32_t g = 0; g < num_groups; g++) {
-            const crowd *c = &s.crowds[s.crowd_of_group[g]];
-            uint32_t first = c->depth + WARM_UP;
-            if (c->requests > first) {
-                out_us[g] = (c->end_us - c->warm_us) / (c->requests - first);
-            }
+        status = run(&s);
+    }
+    for (uint32_t g = 0; status == NULL && is_needed && g < num_groups; g++) {
+        const crowd *c = &s.crowds[s.crowd_of_group[g]];
+        uint32_t first = c->depth + WARM_UP;
+        if (c->requests > first) {
+            out_us[g] = (c->end_us - c->warm_us) / (c->requests - first);
         }
     }
-    drop(&s);
+    drop(&s, num_groups);
     return status;
 }
