@@ -40,121 +40,6 @@ static uint32_t heap_pop(clv_clock_heap *heap) {
     return least;
 }
 
-/* --- events: running steps by when they end, ties by number --- */
-
-static bool ends_before(const clv_clock *c, uint32_t a, uint32_t b) {
-    double x = c->run->end_us[a], y = c->run->end_us[b];
-    return x < y || (x == y && a < b);
-}
-
-static void event_place(clv_clock *c, size_t i, uint32_t step) {
-    c->events[i] = step;
-    c->event_of_step[step] = (uint32_t)i;
-}
-
-static void event_moved(clv_clock *c, size_t i) {
-    uint32_t step = c->events[i];
-    while (i > 0 && ends_before(c, step, c->events[(i - 1) / 2])) {
-        event_place(c, i, c->events[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
-    for (size_t child = 2 * i + 1; child < c->num_events; child = 2 * i + 1) {
-        if (child + 1 < c->num_events && ends_before(c, c->events[child + 1], c->events[child])) {
-            child++;
-        }
-        if (!ends_before(c, c->events[child], step)) {
-            break;
-        }
-        event_place(c, i, c->events[child]);
-        i = child;
-    }
-    event_place(c, i, step);
-}
-
-static uint32_t event_pop(clv_clock *c) {
-    uint32_t first = c->events[0];
-    uint32_t last = c->events[--c->num_events];
-    if (c->num_events > 0) {
-        event_place(c, 0, last);
-        event_moved(c, 0);
-    }
-    return first;
-}
-
-/* --- shared bandwidth --- */
-
-/* The even share at which all that is drawn adds up to 1; INFINITY where less is wanted. */
-static double even_share(const clv_clock *c, const clv_clock_pool *pool) {
-    double level = 0;
-    for (;;) { /* each round but the last finds more members that want no more than the level */
-        double used = 0;
-        size_t over = 0;
-        for (size_t i = 0; i < pool->count; i++) {
-            double want = c->want[pool->members[i]];
-            used += want <= level ? want : 0;
-            over += want > level;
-        }
-        double next = over > 0 ? (1 - used) / (double)over : (double)INFINITY;
-        if (over == 0 || next <= level) {
-            return over == 0 ? (double)INFINITY : level;
-        }
-        level = next;
-    }
-}
-
-static void set_rates(clv_clock *c, clv_clock_pool *pool) {
-    double wanted = 0;
-    for (size_t i = 0; i < pool->count; i++) {
-        wanted += c->want[pool->members[i]];
-    }
-    double share = wanted > 1 ? even_share(c, pool) : (double)INFINITY;
-    for (size_t i = 0; i < pool->count; i++) {
-        uint32_t step = pool->members[i];
-        double rate = c->want[step] > share ? share / c->want[step] : 1;
-        if (rate != c->rate[step]) {
-            c->left_us[step] -= c->rate[step] * (c->now_us - c->updated_us[step]);
-            c->left_us[step] = c->left_us[step] > 0 ? c->left_us[step] : 0;
-            c->updated_us[step] = c->now_us;
-            c->rate[step] = rate;
-            c->run->end_us[step] = c->now_us + c->left_us[step] / rate;
-            event_moved(c, c->event_of_step[step]);
-        }
-    }
-    pool->is_stale = false;
-}
-
-static bool make_stale(clv_clock *c, uint32_t pool) {
-    if (c->pools[pool].is_stale) {
-        return true;
-    }
-    c->pools[pool].is_stale = true;
-    return heap_push(&c->stale, pool);
-}
-
-static bool pool_add(clv_clock *c, uint32_t pool_index, uint32_t step, double want) {
-    clv_clock_pool *pool = &c->pools[pool_index];
-    if (!clv_array_reserve(
-            (void **)&pool->members, &pool->capacity, pool->count + 1, sizeof *pool->members)) {
-        return false;
-    }
-    c->want[step] = want;
-    c->pool_of_step[step] = pool_index;
-    c->place_in_pool[step] = (uint32_t)pool->count;
-    pool->members[pool->count++] = step;
-    return make_stale(c, pool_index);
-}
-
-static bool pool_remove(clv_clock *c, uint32_t step) {
-    if (c->pool_of_step[step] == NONE) {
-        return true;
-    }
-    clv_clock_pool *pool = &c->pools[c->pool_of_step[step]];
-    uint32_t last = pool->members[--pool->count];
-    pool->members[c->place_in_pool[step]] = last;
-    c->place_in_pool[last] = c->place_in_pool[step];
-    return make_stale(c, c->pool_of_step[step]);
-}
-
 /* --- slots and resources --- */
 
 static uint32_t unit_limit(const clv_clock *c, const clv_schedule_step *step) {
@@ -243,7 +128,7 @@ static uint32_t find_idle(clv_clock *c, uint32_t planned) {
 
 static double free_at_us(const clv_clock *c, uint32_t resource) {
     uint32_t step = c->running[resource];
-    return step != NONE ? fmax(c->run->end_us[step], c->now_us) : c->now_us;
+    return step != NONE ? fmax(clv_clock_end_us(c, step), c->now_us) : c->now_us;
 }
 
 /* When all that a transfer occupies will be free, and has done what is ready and comes first. */
@@ -393,22 +278,15 @@ static bool start(clv_clock *c, uint32_t index) {
     c->run->start_us[index] = c->now_us;
     c->run->end_us[index] = c->now_us + duration_us;
     c->run->started[c->num_started++] = index;
-    c->left_us[index] = duration_us;
-    c->updated_us[index] = c->now_us;
-    c->rate[index] = 1;
-    c->pool_of_step[index] = NONE;
-    event_place(c, c->num_events, index);
-    c->num_events++;
-    event_moved(c, c->num_events - 1);
     if (shares_link(c, step) && duration_us > 0) {
-        return pool_add(
-            c, c->machine->num_memories + step->resources[0] - c->machine->num_units, index, 1);
+        uint32_t pool = c->machine->num_memories + step->resources[0] - c->machine->num_units;
+        return clv_clock_share(c, pool, index, 1);
     }
     if (step->traffic_us > 0) {
         uint32_t memory = c->machine->units[step->resources[0]].memory;
-        return pool_add(c, memory, index, step->traffic_us / duration_us);
+        return clv_clock_share(c, memory, index, step->traffic_us / duration_us);
     }
-    return true;
+    return clv_clock_add_event(c, index);
 }
 
 /* Starts what can start on a marked resource; a link's first step may be waiting for a unit. */
@@ -481,7 +359,7 @@ static bool mark_next_send(clv_clock *c, uint32_t unit) {
 static bool finish(clv_clock *c, uint32_t index) {
     const clv_schedule *s = c->schedule;
     const clv_schedule_step *step = &s->steps[index];
-    bool ok = pool_remove(c, index);
+    bool ok = true;
     for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
         uint32_t r = clv_run_resource(s, c->run, index, k);
         if (r != NONE) {
@@ -520,10 +398,7 @@ static bool dispatch_all(clv_clock *c) {
             return false;
         }
     }
-    while (c->stale.count > 0) {
-        set_rates(c, &c->pools[heap_pop(&c->stale)]);
-    }
-    return true;
+    return clv_clock_set_shares(c);
 }
 
 static bool run_all(clv_clock *c) {
@@ -540,10 +415,11 @@ static bool run_all(clv_clock *c) {
         }
     }
     ok = ok && dispatch_all(c);
-    while (ok && c->num_events > 0 && !clv_cancel_is_set()) {
-        c->now_us = c->run->end_us[c->events[0]];
-        while (ok && c->num_events > 0 && c->run->end_us[c->events[0]] <= c->now_us) {
-            ok = finish(c, event_pop(c));
+    while (ok && isfinite(clv_clock_next_us(c)) && !clv_cancel_is_set()) {
+        uint32_t step;
+        c->now_us = clv_clock_next_us(c);
+        while (ok && clv_clock_next_us(c) <= c->now_us) {
+            ok = clv_clock_take_ended(c, &step) && finish(c, step);
         }
         ok = ok && dispatch_all(c);
     }

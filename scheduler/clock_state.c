@@ -6,12 +6,12 @@
 #define NONE CLV_NO_INDEX
 
 void clv_clock_deinit(clv_clock *c) {
-    void *blocks[] = {
-        c->pending,      c->readers,      c->event_of_step, c->pool_of_step,    c->place_in_pool,
-        c->after,        c->first_after,  c->is_ready,      c->left_us,         c->updated_us,
-        c->rate,         c->want,         c->running,       c->next_in_order,   c->is_marked,
-        c->held_bytes,   c->next_request, c->request_after, c->left_in_request, c->events,
-        c->marked.items, c->stale.items,  c->is_idle,       c->work_us};
+    void *blocks[] = {c->pending,       c->readers,         c->event_of_step, c->pool_of_step,
+                      c->place_in_pool, c->after,           c->first_after,   c->is_ready,
+                      c->is_limited,    c->virtual_end,     c->want,          c->running,
+                      c->next_in_order, c->is_marked,       c->held_bytes,    c->next_request,
+                      c->request_after, c->left_in_request, c->events.items,  c->marked.items,
+                      c->stale.items,   c->is_idle,         c->work_us};
     for (uint32_t i = 0; c->ready != NULL && i < c->schedule->num_resources; i++) {
         clv_free(c->ready[i].items);
     }
@@ -25,7 +25,9 @@ void clv_clock_deinit(clv_clock *c) {
         clv_free(c->joint[i].items);
     }
     for (uint32_t i = 0; c->pools != NULL && i < c->num_pools; i++) {
-        clv_free(c->pools[i].members);
+        clv_free(c->pools[i].free.items);
+        clv_free(c->pools[i].limited.items);
+        clv_free(c->pools[i].ends.items);
     }
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
         clv_free(blocks[i]);
@@ -63,18 +65,17 @@ static bool allocate(clv_clock *c) {
     size_t steps = (size_t)s->num_steps, resources = s->num_resources;
     c->num_pools = c->machine->num_memories + 2 * c->machine->num_links;
     return allocate_run(c) && NEW(c->pending, steps) && NEW(c->readers, steps) &&
-           NEW(c->event_of_step, steps) && NEW(c->pool_of_step, steps) &&
+           NEW(c->event_of_step, steps + c->num_pools) && NEW(c->pool_of_step, steps) &&
            NEW(c->place_in_pool, steps) && NEW(c->first_after, steps + 1) &&
            NEW(c->after, (size_t)s->num_waits) && NEW(c->is_ready, steps) &&
-           NEW(c->left_us, steps) && NEW(c->updated_us, steps) && NEW(c->rate, steps) &&
-           NEW(c->want, steps) && NEW(c->running, resources) && NEW(c->next_in_order, resources) &&
+           NEW(c->is_limited, steps) && NEW(c->virtual_end, steps) && NEW(c->want, steps) &&
+           NEW(c->running, resources) && NEW(c->next_in_order, resources) &&
            NEW(c->ready, resources) && NEW(c->is_marked, resources) &&
            NEW(c->free_slots, c->machine->num_units) && NEW(c->idle, c->machine->num_units) &&
            NEW(c->is_idle, c->machine->num_units) && NEW(c->joint, c->machine->num_units) &&
            NEW(c->work_us, c->machine->num_units) && NEW(c->held_bytes, c->machine->num_units) &&
            NEW(c->next_request, s->num_groups) && NEW(c->request_after, s->num_requests) &&
-           NEW(c->left_in_request, s->num_requests) && NEW(c->pools, c->num_pools) &&
-           NEW(c->events, steps);
+           NEW(c->left_in_request, s->num_requests) && NEW(c->pools, c->num_pools);
 }
 
 /* Who waits for each step, from who each step waits for. */

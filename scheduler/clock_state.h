@@ -9,10 +9,20 @@ typedef struct clv_clock_heap {
     size_t count, capacity;
 } clv_clock_heap;
 
-/* Running steps that share a memory's bandwidth, or a link. */
+/* Items of a queue know their places in it: arrays of clv_clock. */
+typedef clv_clock_heap clv_clock_queue;
+
+/* Running steps that share a memory's bandwidth, or a link: clock_share.c. */
 typedef struct clv_clock_pool {
-    uint32_t *members;
-    size_t count, capacity;
+    clv_clock_queue free;    /* steps that draw what they want, most first */
+    clv_clock_queue limited; /* and those that draw an even share of the rest, least first */
+    clv_clock_queue ends;    /* the limited ones by what they end at */
+    uint64_t num_exact, num_counted; /* wants of those that are free */
+    double share;                    /* of each that is limited */
+    double drawn; /* at updated_us, by each since the first began: microseconds of all */
+    double updated_us;
+    double next_us; /* when the first that is limited ends */
+    bool is_event;  /* next_us is among the events */
     bool is_stale;
 } clv_clock_pool;
 
@@ -25,11 +35,14 @@ typedef struct clv_clock {
     uint64_t num_started;
     bool has_joint; /* some step occupies several resources */
     /* by step */
-    uint32_t *pending, *readers, *event_of_step, *pool_of_step, *place_in_pool;
+    uint32_t *pending, *readers, *pool_of_step, *place_in_pool;
+    uint32_t *event_of_step; /* and by pool: place in `events`, or in its pool's `ends` */
     uint64_t *first_after;
     uint32_t *after;
     bool *is_ready; /* and not started; pending is 0 from then on */
-    double *left_us, *updated_us, *rate, *want;
+    bool *is_limited;
+    double *want;        /* of its pool, alone */
+    double *virtual_end; /* limited: what its pool has drawn when it ends */
     /* by resource */
     uint32_t *running; /* step, or CLV_NO_INDEX */
     uint64_t *next_in_order;
@@ -47,14 +60,29 @@ typedef struct clv_clock {
     uint64_t *left_in_request;
     clv_clock_pool *pools; /* memories, then directions of links */
     uint32_t num_pools;
-    uint32_t *events;
-    size_t num_events;
-    clv_clock_heap marked, stale;
+    clv_clock_queue events; /* running steps, and num_steps + pool */
+    clv_clock_heap marked;
+    clv_clock_heap stale; /* pools, in any order */
 } clv_clock;
 
 clv_status *clv_clock_prepare(clv_clock *clock) CLV_CHECKED;
 void clv_clock_deinit(clv_clock *clock);
 /* What waits for what, where nothing runs and steps are left. */
 clv_status *clv_clock_deadlock(const clv_clock *clock) CLV_CHECKED;
+
+/* What runs; false: out of memory. */
+
+/* A step that has begun and ends at run->end_us, with all that it wants. */
+bool clv_clock_add_event(clv_clock *clock, uint32_t step);
+/* Or one that wants that part (over 0, 1 at most) of a pool. */
+bool clv_clock_share(clv_clock *clock, uint32_t pool, uint32_t step, double want);
+/* To be called when all that begins now has begun. */
+bool clv_clock_set_shares(clv_clock *clock);
+/* INFINITY: nothing runs. */
+double clv_clock_next_us(const clv_clock *clock);
+/* One that ends at clv_clock_next_us, which is now. */
+bool clv_clock_take_ended(clv_clock *clock, uint32_t *out_step);
+/* When a running step will end as things are. */
+double clv_clock_end_us(const clv_clock *clock, uint32_t step);
 
 #endif

@@ -1,6 +1,7 @@
 /* Time of making a schedule, replaying it on the virtual clock, and making its timeline, from
- * 10^3 to 10^6 steps: a chain of 100 tasks pipelined over 16 units with eight buffers each. Called
- * without arguments. */
+ * 10^3 to 10^6 steps: a chain of 100 tasks pipelined over 16 units with eight buffers each, then
+ * copies of it on 10 to 10,000 unequal units that want twice as much bandwidth as their memory has.
+ * Called without arguments. */
 #include "scheduler/clock.h"
 #include "scheduler/timeline.h"
 
@@ -10,7 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { NUM_TASKS = 100 };
+enum { NUM_TASKS = 100, TRAFFIC = 1000 };
 
 static double now_ms(void) {
     struct timespec time;
@@ -24,7 +25,8 @@ static clv_status *make_chain(clv_workload **out_workload) {
     clv_text_add(&text, "{\"tasks\":[");
     for (int i = 0; i < NUM_TASKS; i++) {
         clv_text_add(
-            &text, "%s{\"name\":\"t%d\",\"time_us\":%d}", i > 0 ? "," : "", i, 5 + i * 7 % 11);
+            &text, "%s{\"name\":\"t%d\",\"time_us\":%d,\"traffic_bytes\":%d}", i > 0 ? "," : "", i,
+            5 + i * 7 % 11, TRAFFIC);
     }
     clv_text_add(&text, "],\"edges\":[");
     for (int i = 1; i < NUM_TASKS; i++) {
@@ -73,6 +75,30 @@ static clv_status *measure_all(const clv_costs *costs) {
     return status;
 }
 
+/* Units alone draw 100 bytes a microsecond on average, of 50 for each. */
+static clv_status *measure_shared(const clv_workload *workload, uint32_t num_units) {
+    clv_text text;
+    clv_machine *machine = NULL;
+    clv_costs *costs = NULL;
+    clv_plan *plan = NULL;
+    clv_text_init(&text);
+    for (uint32_t i = 0; i < num_units; i++) {
+        double speed = 0.5 + (double)(i * 29 % num_units) / num_units;
+        clv_text_add(&text, "x%u speed=%g; ", i, speed);
+    }
+    clv_text_add(&text, "host bw=%uM", 50 * num_units);
+    clv_plan_request request = {.policy = "data", .allow_idle = true};
+    clv_status *status = clv_machine_parse_text(text.data, &machine);
+    status = status != NULL ? status : clv_costs_create(workload, machine, &costs);
+    status = status != NULL ? status : clv_plan_create(costs, &request, &plan);
+    status = status != NULL ? status : measure(costs, plan, num_units);
+    clv_plan_destroy(plan);
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    clv_text_deinit(&text);
+    return status;
+}
+
 int main(void) {
     clv_workload *workload = NULL;
     clv_machine *machine = NULL;
@@ -81,6 +107,9 @@ int main(void) {
     status = status != NULL ? status : clv_machine_parse_text("p*16 buffers=8", &machine);
     status = status != NULL ? status : clv_costs_create(workload, machine, &costs);
     status = status != NULL ? status : measure_all(costs);
+    for (uint32_t units = 10; status == NULL && units <= 10000; units *= 10) {
+        status = measure_shared(workload, units);
+    }
     if (status != NULL) {
         printf("%s\n", clv_status_message(status));
     }

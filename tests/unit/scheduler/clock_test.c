@@ -4,6 +4,8 @@
 #include "scheduler/period.h"
 #include "scheduler/timeline.h"
 
+#include "host/base/random.h"
+#include "host/base/text.h"
 #include "tests/support/check.h"
 
 #include <math.h>
@@ -121,6 +123,125 @@ static void periods_are_of_whole_rounds(void **state) {
     }
     assert_true(fabs(r.plan->period_us - 50.0 / 4) < 1e-9);
     tear_down(&r);
+}
+
+/* --- against the definition of max-min fair shares --- */
+
+enum { NUM_CHAINS = 40, CHAIN_LENGTH = 5 };
+
+typedef struct chains {
+    double time_us[NUM_CHAINS][CHAIN_LENGTH], want[NUM_CHAINS][CHAIN_LENGTH];
+    double end_us[NUM_CHAINS][CHAIN_LENGTH];
+} chains;
+
+/* The share s at which min(want, s) of all that run adds up to 1: found by halving. */
+static double find_share(const double *wants, size_t count) {
+    double low = 0, high = 1;
+    for (int i = 0; i < 60; i++) {
+        double middle = (low + high) / 2, sum = 0;
+        for (size_t k = 0; k < count; k++) {
+            sum += fmin(wants[k], middle);
+        }
+        *(sum > 1 ? &high : &low) = middle;
+    }
+    return high;
+}
+
+static void run_chains(chains *c) {
+    double left_us[NUM_CHAINS], now_us = 0;
+    size_t at[NUM_CHAINS] = {0};
+    for (size_t i = 0; i < NUM_CHAINS; i++) {
+        left_us[i] = c->time_us[i][0];
+    }
+    for (;;) {
+        double wants[NUM_CHAINS], step_us = (double)INFINITY;
+        size_t running[NUM_CHAINS], count = 0;
+        for (size_t i = 0; i < NUM_CHAINS; i++) {
+            if (at[i] < CHAIN_LENGTH) {
+                wants[count] = c->want[i][at[i]];
+                running[count++] = i;
+            }
+        }
+        double share = find_share(wants, count);
+        for (size_t k = 0; k < count; k++) {
+            step_us = fmin(step_us, left_us[running[k]] / fmin(1, share / wants[k]));
+        }
+        if (count == 0) {
+            return;
+        }
+        now_us += step_us;
+        for (size_t k = 0; k < count; k++) {
+            size_t i = running[k];
+            left_us[i] -= step_us * fmin(1, share / wants[k]);
+            if (left_us[i] < 1e-9) {
+                c->end_us[i][at[i]++] = now_us;
+                left_us[i] = at[i] < CHAIN_LENGTH ? c->time_us[i][at[i]] : 0;
+            }
+        }
+    }
+}
+
+static void expect_chains(chains *c, const clv_text *tasks) {
+    clv_text machine;
+    clv_text_init(&machine);
+    for (int i = 0; i < NUM_CHAINS; i++) {
+        clv_text_add(&machine, "x%d; ", i);
+    }
+    clv_text_add(&machine, "host bw=1G");
+    setting s = {.tasks = tasks->data, .machine = machine.data, .policy = "branch"};
+    rig r;
+    set_up(&r, &s);
+    clv_run *out = run(&r, CLV_CLOCK_STATIC, 0);
+    run_chains(c);
+    for (int i = 0; i < NUM_CHAINS; i++) {
+        for (int k = 0; k < CHAIN_LENGTH; k++) {
+            char name[32];
+            snprintf(name, sizeof name, "t%d_%d", i, k);
+            double end_us = end_of(&r, out, name);
+            if (fabs(end_us - c->end_us[i][k]) > 1e-9 * c->end_us[i][k]) {
+                fail_msg("%s ends at %.12g, must end at %.12g", name, end_us, c->end_us[i][k]);
+            }
+        }
+    }
+    clv_run_destroy(out);
+    tear_down(&r);
+    clv_text_deinit(&machine);
+}
+
+/* Chains of tasks, each on its own unit of one memory, that want from nothing to all of it. */
+static void shares_are_max_min_fair(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        clv_random random;
+        clv_text text;
+        chains c;
+        clv_random_init(&random, seed);
+        clv_text_init(&text);
+        clv_text_add(&text, "{\"tasks\":[");
+        for (int i = 0; i < NUM_CHAINS; i++) {
+            for (int k = 0; k < CHAIN_LENGTH; k++) {
+                int time_us = 10 + (int)clv_random_below(&random, 100);
+                int most = seed % 3 == 0 ? 1000 : seed % 3 == 1 ? 30 : 60;
+                int bytes = 1 + (int)clv_random_below(&random, (uint64_t)most);
+                c.time_us[i][k] = time_us;
+                c.want[i][k] = bytes / 1000.0;
+                clv_text_add(
+                    &text, "%s{\"name\":\"t%d_%d\",\"time_us\":{\"x%d\":%d},\"traffic_bytes\":%d}",
+                    i + k > 0 ? "," : "", i, k, i, time_us, bytes * time_us);
+            }
+        }
+        clv_text_add(&text, "],\"edges\":[");
+        for (int i = 0; i < NUM_CHAINS; i++) {
+            for (int k = 1; k < CHAIN_LENGTH; k++) {
+                clv_text_add(
+                    &text, "%s{\"from\":\"t%d_%d\",\"to\":\"t%d_%d\",\"bytes\":1}",
+                    i > 0 || k > 1 ? "," : "", i, k - 1, i, k);
+            }
+        }
+        clv_text_add(&text, "]}");
+        expect_chains(&c, &text);
+        clv_text_deinit(&text);
+    }
 }
 
 /* Each request to the unit that would be done with it first, of many unequal ones. */
@@ -394,6 +515,7 @@ static void other_units_are_found(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_bound_tasks_slow_each_other_down),
+        cmocka_unit_test(shares_are_max_min_fair),
         cmocka_unit_test(periods_are_of_whole_rounds),
         cmocka_unit_test(split_tasks_share_several_memories),
         cmocka_unit_test(requests_are_dealt_in_proportion),
