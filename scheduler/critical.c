@@ -52,7 +52,9 @@ static void consider_dependences(finder *f, uint32_t index) {
     const clv_schedule_step *step = &f->schedule->steps[index];
     uint32_t num_waits = clv_schedule_num_waits(f->schedule, step, f->run->is_dynamic);
     for (uint32_t k = 0; k < num_waits; k++) {
-        consider(f, index, f->schedule->waits[step->first_wait + k], CLV_CAUSE_DEPENDENCE, true);
+        clv_cause_kind kind = f->schedule->is_record && k >= step->num_reads ? CLV_CAUSE_BUFFER
+                                                                             : CLV_CAUSE_DEPENDENCE;
+        consider(f, index, f->schedule->waits[step->first_wait + k], kind, true);
     }
 }
 
@@ -170,7 +172,7 @@ static void consider_admissions(finder *f, uint32_t group, request_end *ends) {
             continue;
         }
         for (uint64_t i = s->first_step[r]; index >= depth && i < s->first_step[r + 1]; i++) {
-            if (clv_schedule_num_waits(s, &s->steps[i], f->run->is_dynamic) == 0) {
+            if (s->is_record || clv_schedule_num_waits(s, &s->steps[i], f->run->is_dynamic) == 0) {
                 consider(f, (uint32_t)i, ends[index - depth].last_step, CLV_CAUSE_DEPTH, false);
             }
         }

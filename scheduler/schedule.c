@@ -338,7 +338,11 @@ void clv_schedule_name_step(
     const clv_workload *workload = schedule->costs->workload;
     const clv_machine *machine = schedule->costs->machine;
     const clv_schedule_step *s = &schedule->steps[step];
-    if (s->kind == CLV_SCHEDULE_SEND) {
+    if (s->kind == CLV_SCHEDULE_SEND && s->resources[0] < machine->num_units) {
+        snprintf(
+            buffer, capacity, "copy of %s of request %u", workload->tensors[s->tensor].name,
+            s->request);
+    } else if (s->kind == CLV_SCHEDULE_SEND) {
         uint32_t link = (s->resources[0] - machine->num_units) / 2;
         snprintf(
             buffer, capacity, "%s over %s of request %u", workload->tensors[s->tensor].name,

@@ -80,6 +80,8 @@ typedef struct clv_schedule {
     uint32_t *crew_of_unit; /* [num_units]: the first unit of its crew */
     uint32_t *crew_size;    /* [num_units]: by the first unit */
     clv_run *predicted;
+    /* Made of what was executed (record.h): waits that are no reads are for memory to be written */
+    bool is_record;
 } clv_schedule;
 
 /* Errors: USAGE for no requests or more than 2^31 steps; UNSUPPORTED for a plan that puts a task

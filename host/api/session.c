@@ -17,7 +17,8 @@
 static bool wants_plan(const cleave_options *options, size_t num_units) {
     bool is_single = options->policy == NULL || strcmp(options->policy, "single") == 0;
     return num_units > 1 || !is_single || options->plan != NULL || options->num_pins > 0 ||
-           options->objective != NULL || options->tensor_split != NULL || options->depth > 0;
+           options->objective != NULL || options->tensor_split != NULL || options->depth > 0 ||
+           options->record > 0;
 }
 
 /* Makes the plan that the options ask for, where it is not plain what it is: everything on the one
@@ -130,6 +131,7 @@ static clv_status *make_exec_session(
         .plan = plan != NULL ? plan->plan : NULL,
         .depth = options->depth,
         .times = db != NULL ? &times : NULL,
+        .num_recorded = options->record,
     };
     clv_status *status = clv_session_create(
         s->graph, s->units.units, s->units.num_units, &exec_options, &s->session);
@@ -146,7 +148,8 @@ static clv_status *make_session(
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &s->graph));
     CLV_TRY(clv_passes_run(s->graph, NULL, NULL));
     s->plan_us = clv_time_us() - start_us;
-    CLV_TRY(clv_open_units_init(options->devices, options->profile, &s->units));
+    CLV_TRY(
+        clv_open_units_init(options->devices, options->profile || options->record > 0, &s->units));
     CLV_TRY(keep_words(options, s));
     const clv_graph *graph = s->graph;
     CLV_TRY(make_infos(graph, graph->inputs, graph->num_inputs, &s->inputs));
@@ -157,7 +160,11 @@ static clv_status *make_session(
     if (status == NULL && plan != NULL) {
         status = keep_prediction(plan, &s->predicted);
     }
-    cleave_plan_destroy(plan);
+    if (options->record > 0) {
+        s->plan = plan;
+    } else {
+        cleave_plan_destroy(plan);
+    }
     return status;
 }
 
@@ -186,6 +193,7 @@ void cleave_session_destroy(cleave_session *session) {
     }
     clv_completions_deinit(&session->completions); /* the last calls may begin requests */
     clv_session_destroy(session->session);
+    cleave_plan_destroy(session->plan);
     clv_open_units_deinit(&session->units);
     clv_graph_destroy(session->graph);
     clv_free(session->inputs);
@@ -335,6 +343,9 @@ void cleave_session_reset(cleave_session *session) {
     const clv_session_report *exec = clv_session_report_get(session->session);
     memcpy(session->base, exec->units, exec->num_units * sizeof *session->base);
     clv_session_reset_times(session->session);
+    if (session->num_in_flight == 0) { /* a clock that cannot be read then fails the timeline */
+        clv_status_destroy(clv_session_begin_record(session->session));
+    }
     session->num_requests = 0;
     session->wall_us = 0;
     session->busy_since_us = clv_time_us();

@@ -23,6 +23,7 @@ struct cleave_session {
     bool keep_tensors, profile;
     double plan_us; /* reading the graph's sizes and running the passes */
     clv_prediction predicted;
+    cleave_plan *plan;           /* kept where requests are recorded, else NULL */
     clv_completions completions; /* calls at the ends of requests */
     pthread_mutex_t lock;        /* guards what follows */
     uint64_t num_requests;

@@ -1,12 +1,10 @@
 /* Runs of plans on the virtual clock, and what they report. */
-#include "host/api/plan.h"
+#include "host/api/timeline.h"
 
 #include "host/base/file.h"
 #include "host/base/memory.h"
-#include "host/report/report.h"
 #include "partition/evaluate.h"
 #include "scheduler/clock.h"
-#include "scheduler/critical.h"
 #include "scheduler/run_memory.h"
 #include "scheduler/steady.h"
 
@@ -14,19 +12,6 @@
 #include <string.h>
 
 static const double default_dispatch_us = 1;
-
-struct cleave_timeline {
-    const cleave_plan *plan; /* borrowed */
-    clv_schedule *schedule;
-    clv_run *run; /* NULL: the predicted one */
-    clv_timeline *timeline;
-    clv_critical_path *path;
-    bool is_dynamic;
-    double dispatch_us;
-    uint32_t depth;         /* in flight at most, as far as it was limited; else 0 */
-    uint32_t in_flight;     /* at once in fact */
-    uint64_t *memory_bytes; /* [num_units] */
-};
 
 static const clv_run *run_of(const cleave_timeline *t) {
     return t->run != NULL ? t->run : t->schedule->predicted;
@@ -140,6 +125,7 @@ cleave_status *cleave_plan_simulate(
 void cleave_timeline_destroy(cleave_timeline *timeline) {
     if (timeline != NULL) {
         drop_run(timeline);
+        clv_measured_destroy(timeline->measured);
         clv_free(timeline->memory_bytes);
         clv_free(timeline);
     }
@@ -276,6 +262,9 @@ cleave_status *cleave_timeline_report(const cleave_timeline *timeline, char **ou
     clv_write_memory(&writer, timeline->plan->machine, timeline->memory_bytes);
     write_units(&writer, line);
     write_links(&writer, timeline);
+    if (timeline->measured != NULL) {
+        clv_write_measured(&writer, timeline->measured);
+    }
     clv_status *status = clv_json_take(&writer, out_json);
     clv_json_deinit(&writer);
     return public_status(status);
@@ -284,11 +273,19 @@ cleave_status *cleave_timeline_report(const cleave_timeline *timeline, char **ou
 /* --- files --- */
 
 static clv_report report_of(const cleave_timeline *t) {
+    const clv_measured *m = t->measured;
     return (clv_report){
         .mode = t->is_dynamic ? "dynamic" : "static",
         .schedule = t->schedule,
         .run = t->run,
-        .timeline = t->timeline};
+        .timeline = t->timeline,
+        .measured_schedule = m != NULL ? m->schedule : NULL,
+        .measured = m != NULL ? m->timeline : NULL,
+        .accounts = m != NULL ? m->accounts : NULL,
+        .errors = m != NULL ? m->errors : NULL,
+        .num_errors = m != NULL ? m->num_errors : 0,
+        .clocks = m != NULL ? m->clocks : NULL,
+        .num_clamped = m != NULL ? m->num_clamped : 0};
 }
 
 cleave_status *cleave_timeline_save_picture(const cleave_timeline *timeline, const char *path) {

@@ -177,6 +177,9 @@ static int bench_one(const cli_args *args, cJSON **out_report) {
     if (code == 0) {
         code = report_bench(&io, &all, load_ms, first_ms, wall_ms, out_report);
     }
+    if (code == 0) {
+        code = cli_measure_close(args, &io, *out_report);
+    }
     free(all.ms);
     cli_io_free(&io);
     return code;
@@ -519,6 +522,7 @@ static int print_results(const cli_args *args, cJSON *results, bool is_sweep) {
         print_rows(results, style);
     } else {
         print_single(first);
+        cli_measure_print(args, first);
     }
     if (cli_given(args, FLAG_PER_OP) && !is_sweep) {
         printf("\n");
@@ -539,6 +543,10 @@ int cli_bench(const cli_args *args) {
     }
     sweep all;
     int code = open_sweep(args, &all);
+    if (code == 0 && all.num_axes > 0 &&
+        (cli_given(args, FLAG_TIMELINE) || cli_given(args, FLAG_TRACE))) {
+        code = cli_error(2, "--timeline and --trace are files of one combination, not of a sweep");
+    }
     int failed = code == 0 ? bench_all(&all) : 0;
     if (code == 0 && (failed == 0 || all.num_axes > 0)) {
         code = print_results(args, all.results, all.num_axes > 0);

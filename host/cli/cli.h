@@ -169,12 +169,24 @@ void cli_planning_free(cli_planning *planning);
 /* Runs the plan on the virtual clock, and writes what --timeline and --trace ask for. */
 int cli_simulate_plan(
     const cli_args *args, const cleave_plan *plan, cleave_timeline **out_timeline);
+/* Writes what --timeline and --trace name. */
+int cli_save_timeline(const cli_args *args, const cleave_timeline *timeline);
+/* The name of a picture tells its form; asked before a long run. */
+int cli_check_timeline(const cli_args *args);
 /* "12.3 us", "1.23 ms", "2 s". */
 void cli_format_time(double us, char *buffer, size_t capacity);
 /* "12.3" with at most four digits that count. */
 void cli_format_rate(double per_second, char *buffer, size_t capacity);
 /* A report as text into an object: 0, or an exit code after printing the error. Takes `text`. */
 int cli_parse_report(char *text, cJSON **out_report);
+
+/* --- measure.c: --timeline and --trace of what happened --- */
+
+/* Has steps recorded, where they are asked for; exit code. */
+int cli_measure_open(const cli_args *args, cleave_options *options);
+/* Writes what is asked for, and adds "measured" to the report; nothing where nothing is. */
+int cli_measure_close(const cli_args *args, cli_io *io, cJSON *report);
+void cli_measure_print(const cli_args *args, const cJSON *report);
 
 #define COMMAND(name, operands, summary) int cli_##name(const cli_args *args);
 #include "host/cli/commands.def"

@@ -53,8 +53,7 @@ static int read_simulate_options(const cli_args *args, cleave_simulate_options *
     return 0;
 }
 
-/* The name of a picture tells its form; asked before a long run. */
-static int check_files(const cli_args *args) {
+int cli_check_timeline(const cli_args *args) {
     const char *timeline = cli_value(args, FLAG_TIMELINE, NULL);
     bool is_known = timeline == NULL || ends_with(timeline, ".html") ||
                     ends_with(timeline, ".svg") || ends_with(timeline, ".txt");
@@ -63,26 +62,28 @@ static int check_files(const cli_args *args) {
                           2, "--timeline '%s': the name must end in .html, .svg or .txt", timeline);
 }
 
+int cli_save_timeline(const cli_args *args, const cleave_timeline *timeline) {
+    const char *picture = cli_value(args, FLAG_TIMELINE, NULL);
+    const char *trace = cli_value(args, FLAG_TRACE, NULL);
+    int code = picture != NULL ? cli_fail(cleave_timeline_save_picture(timeline, picture)) : 0;
+    if (code == 0 && trace != NULL) {
+        code = cli_fail(cleave_timeline_save_trace(timeline, trace));
+    }
+    return code;
+}
+
 int cli_simulate_plan(
     const cli_args *args, const cleave_plan *plan, cleave_timeline **out_timeline) {
     cleave_simulate_options options;
-    const char *picture = cli_value(args, FLAG_TIMELINE, NULL);
-    const char *trace = cli_value(args, FLAG_TRACE, NULL);
     *out_timeline = NULL;
-    int code = check_files(args);
+    int code = cli_check_timeline(args);
     if (code == 0) {
         code = read_simulate_options(args, &options);
     }
     if (code == 0) {
         code = cli_fail(cleave_plan_simulate(plan, &options, out_timeline));
     }
-    if (code == 0 && picture != NULL) {
-        code = cli_fail(cleave_timeline_save_picture(*out_timeline, picture));
-    }
-    if (code == 0 && trace != NULL) {
-        code = cli_fail(cleave_timeline_save_trace(*out_timeline, trace));
-    }
-    return code;
+    return code == 0 ? cli_save_timeline(args, *out_timeline) : code;
 }
 
 /* Some four digits that count. */

@@ -75,6 +75,10 @@ int cli_io_read_options(const cli_args *args, cli_io *io) {
     io->options.num_shapes = args->flags[FLAG_SHAPE].count;
     io->options.profile = cli_given(args, FLAG_PER_OP);
     io->options.keep_tensors = cli_given(args, FLAG_ALL_TENSORS);
+    code = cli_measure_open(args, &io->options);
+    if (code != 0) {
+        return code;
+    }
     code = parse_channels(args, FLAG_MEAN, false, io->picture.mean, &io->picture.num_mean);
     return code != 0 ? code
                      : parse_channels(args, FLAG_STD, true, io->picture.std, &io->picture.num_std);

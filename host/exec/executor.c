@@ -98,6 +98,7 @@ void clv_executor_leave(clv_executor *executor, clv_slot *slot) {
         status = executor->options.finish(
             executor->options.context, slot->number, slot->outputs, slot->spans, status);
     }
+    clv_executor_record_leave(slot, status == NULL);
     const clv_done_function done = slot->done;
     void *context = slot->context;
     const uint32_t number = (uint32_t)slot->number;
@@ -203,6 +204,7 @@ static uint64_t submit(clv_executor *executor, const submission *s, uint32_t fir
     if (options->num_outputs != 0) {
         memcpy(slot->outputs, s->outputs, options->num_outputs * sizeof *s->outputs);
     }
+    clv_executor_record_submit(executor, slot);
     atomic_store(&executor->submitted, number + 1);
     pthread_mutex_unlock(&executor->lock);
     for (uint32_t i = first_told; i < executor->num_runners; i++) {
@@ -288,6 +290,7 @@ void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *s
 static clv_status *create_slots(clv_executor *executor) {
     const clv_executor_options *options = &executor->options;
     const size_t num_spans = executor->first_span[executor->program->num_actors];
+    const bool has_own = options->has_spans && options->num_recorded == 0;
     executor->slots = clv_alloc_zeroed(executor->depth, sizeof *executor->slots);
     if (executor->slots == NULL) {
         return no_memory();
@@ -296,14 +299,12 @@ static clv_status *create_slots(clv_executor *executor) {
         clv_slot *slot = &executor->slots[i];
         slot->inputs = clv_alloc_zeroed(options->num_inputs + 1, sizeof *slot->inputs);
         slot->outputs = clv_alloc_zeroed(options->num_outputs + 1, sizeof *slot->outputs);
-        slot->spans =
-            options->has_spans ? clv_alloc_zeroed(num_spans + 1, sizeof *slot->spans) : NULL;
-        if (slot->inputs == NULL || slot->outputs == NULL ||
-            (options->has_spans && slot->spans == NULL)) {
+        slot->spans = has_own ? clv_alloc_zeroed(num_spans + 1, sizeof *slot->spans) : NULL;
+        if (slot->inputs == NULL || slot->outputs == NULL || (has_own && slot->spans == NULL)) {
             return no_memory();
         }
     }
-    return NULL;
+    return clv_executor_record_init(executor, num_spans);
 }
 
 static clv_status *count_runners(clv_executor *executor) {
@@ -443,8 +444,11 @@ void clv_executor_destroy(clv_executor *executor) {
     for (uint32_t i = 0; executor->slots != NULL && i < executor->depth; i++) {
         clv_free(executor->slots[i].inputs);
         clv_free(executor->slots[i].outputs);
-        clv_free(executor->slots[i].spans);
+        if (executor->num_recorded == 0) {
+            clv_free(executor->slots[i].spans);
+        }
     }
+    clv_executor_record_deinit(executor);
     for (uint32_t i = 0; executor->links != NULL && i < executor->prepared->num_units; i++) {
         pthread_mutex_destroy(&executor->links[i].lock);
     }

@@ -12,6 +12,7 @@
 #ifndef CLV_EXEC_EXECUTOR_H
 #define CLV_EXEC_EXECUTOR_H
 
+#include "host/exec/device_clock.h"
 #include "host/exec/prepare.h"
 #include "host/exec/program.h"
 #include <stdatomic.h>
@@ -22,7 +23,17 @@ typedef struct clv_executor clv_executor;
  * time. */
 typedef struct clv_item_span {
     uint64_t begin_ns, end_ns;
+    /* Of queues: when the device was told of it; and on the host's clock, when the link that is
+     * declared was through with it (0: there is none). */
+    uint64_t queued_ns, through_ns;
 } clv_item_span;
+
+/* A request that was recorded. Host clock. */
+typedef struct clv_recorded_request {
+    uint64_t number, submitted_ns, ended_ns;
+    bool is_whole;        /* it went well */
+    clv_item_span *spans; /* of clv_executor_span */
+} clv_recorded_request;
 
 typedef struct clv_executor_options {
     const clv_prepared *prepared; /* borrowed, as is the program */
@@ -30,6 +41,7 @@ typedef struct clv_executor_options {
     size_t num_inputs, num_outputs; /* of the caller */
     const atomic_bool *cancel;      /* NULL: cannot be interrupted */
     bool has_spans;                 /* times of every item are wanted */
+    uint32_t num_recorded;          /* of how many requests they are kept; 0: none */
     bool is_crowded;                /* more lanes than processors: nobody spins for long */
     /* Called when all is done, before anybody is told, by whoever was last; takes `status`, returns
      * what the request ends with. spans: of clv_executor_span. */
@@ -70,6 +82,18 @@ bool clv_executor_has_room(clv_executor *executor);
 /* Where an item's times are for a lane: index into spans. */
 size_t clv_executor_span(
     const clv_executor *executor, uint32_t actor, uint32_t item, uint32_t lane);
+/* While nothing runs, with num_recorded: forgets what was recorded, and compares the devices'
+ * clocks with the host's; compares them again. DEVICE_FAILED. */
+clv_status *clv_executor_begin_record(clv_executor *executor) CLV_CHECKED;
+clv_status *clv_executor_end_record(clv_executor *executor) CLV_CHECKED;
+/* Requests since then, and the last of them that were kept: number *out_first to *out_end - 1; NULL
+ * for one that was not. Until the next request. */
+void clv_executor_recorded_range(
+    clv_executor *executor, uint64_t *out_begun, uint64_t *out_first, uint64_t *out_end);
+const clv_recorded_request *clv_executor_recorded(const clv_executor *executor, uint64_t number);
+/* Of the unit of an actor; NULL: the host's. */
+const clv_device_clock *clv_executor_clock(const clv_executor *executor, uint32_t actor);
+
 /* Adds what a unit did. */
 void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *stats);
 

@@ -20,8 +20,9 @@ typedef struct clv_slot {
     bool is_busy;     /* guarded by the executor's lock */
     clv_view *inputs; /* [num_inputs] */
     clv_mutable_view *outputs;
-    clv_item_span *spans;       /* NULL: not wanted */
-    _Atomic uint32_t remaining; /* runners that are not through */
+    clv_item_span *spans;           /* NULL: not wanted; of the record where there is one */
+    clv_recorded_request *recorded; /* NULL: not wanted */
+    _Atomic uint32_t remaining;     /* runners that are not through */
     atomic_bool has_failed;
     clv_status *status; /* guarded by the executor's lock until remaining is 0 */
     clv_done_function done;
@@ -78,8 +79,12 @@ struct clv_executor {
     uint32_t num_own;       /* runners from the first on that a waiting caller may do the work of */
     size_t *first_span;     /* [num_actors + 1] */
     clv_slot *slots;        /* [depth] */
-    clv_published *published; /* [num_actors]; used of queues */
-    clv_link_clock *links;    /* [num_units] */
+    clv_published *published;       /* [num_actors]; used of queues */
+    clv_link_clock *links;          /* [num_units] */
+    clv_recorded_request *recorded; /* [num_recorded]: request r is at r mod num_recorded */
+    uint32_t num_recorded;
+    uint64_t first_recorded;  /* number of a request; guarded by the lock */
+    clv_device_clock *clocks; /* [num_actors]; of the first queue of a device */
     uint32_t depth;
     uint64_t step_spin_ns, idle_spin_ns;
     pthread_mutex_t lock;
@@ -117,5 +122,14 @@ clv_status *clv_lanes_init(clv_executor *executor, uint32_t actor, clv_runner *r
 enum { CLV_QUEUE_RUNNERS = 3 };
 clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *runners)
     CLV_CHECKED;
+/* Compares the device's clock with the host's. While nothing runs. */
+clv_status *clv_queues_take_clock(clv_runner *enqueuer, clv_clock_sample *out_sample) CLV_CHECKED;
+
+/* executor_record.c: what is kept of requests. */
+clv_status *clv_executor_record_init(clv_executor *executor, size_t num_spans) CLV_CHECKED;
+void clv_executor_record_deinit(clv_executor *executor);
+/* A request begins, with the lock, and has ended. */
+void clv_executor_record_submit(clv_executor *executor, clv_slot *slot);
+void clv_executor_record_leave(clv_slot *slot, bool is_whole);
 
 #endif

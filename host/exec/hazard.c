@@ -31,6 +31,19 @@ bool clv_steps_conflict(
     return false;
 }
 
+bool clv_steps_feed(const clv_lowered *lowered, const clv_step *earlier, const clv_step *later) {
+    for (uint32_t i = 0; i < earlier->num_operands; i++) {
+        for (uint32_t j = 0; j < later->num_operands; j++) {
+            const clv_operand *a = &earlier->operands[i], *b = &later->operands[j];
+            if ((a->access & CLV_WRITES) != 0 && (b->access & CLV_READS) != 0 &&
+                conflict(lowered->storages, a, b)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Storages that share memory have one slot each. */
 uint32_t clv_steps_lag(const clv_lowered *lowered, const clv_step *earlier, const clv_step *later) {
     uint32_t lag = UINT32_MAX;

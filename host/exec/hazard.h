@@ -8,6 +8,8 @@
 
 /* Of the same request. */
 bool clv_steps_conflict(const clv_lowered *lowered, const clv_step *earlier, const clv_step *later);
+/* Whether `later` reads what `earlier` writes. */
+bool clv_steps_feed(const clv_lowered *lowered, const clv_step *earlier, const clv_step *later);
 /* How many requests after `earlier`'s the first one comes whose `later` touches the same slot of
  * what they conflict about; UINT32_MAX where they never do. At least 1. */
 uint32_t clv_steps_lag(const clv_lowered *lowered, const clv_step *earlier, const clv_step *later);

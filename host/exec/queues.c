@@ -34,6 +34,7 @@ typedef struct queue_set {
     clv_signal gated;            /* low bits of the number of requests whose gates are there */
     atomic_bool needs_finish;    /* a command failed: drivers may fail those behind it until then */
     clv_runner *enqueuer;
+    clv_buffer *word; /* that the clock is read by; NULL: it never was */
 } queue_set;
 
 /* Requests whose events are kept: threads that are at a request look at events of up to depth - 1
@@ -309,6 +310,16 @@ static void await_own(
     clv_status_destroy(status); /* who enqueues it is told as well */
 }
 
+/* For the record: when a slow link was through. */
+static void note_link(
+    const clv_runner *runner, const clv_slot *slot, uint32_t step, uint64_t end_ns) {
+    const clv_step_program *program = runner->executor->program;
+    if (slot->spans != NULL) {
+        const uint32_t actor = program->actor_of_step[step], item = program->item_of_step[step];
+        slot->spans[clv_executor_span(runner->executor, actor, item, 0)].through_ns = end_ns;
+    }
+}
+
 /* What comes in over a slow link is there when the link is through. */
 static void bring_in(
     clv_runner *runner, queue_set *set, uint32_t index, clv_slot *slot, clv_event *gate) {
@@ -319,6 +330,7 @@ static void bring_in(
     open_gate(runner, slot, gate);
     wait_and_ignore(event);
     clv_executor_sleep_until(runner->executor, end_ns);
+    note_link(runner, slot, step, end_ns);
     open_gate(runner, slot, set->arrivals[at_request(runner, set, slot->number) + step]);
 }
 
@@ -352,7 +364,10 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
         CLV_TRY(events[step]->device->vtable->event_times(events[step], &times));
         const size_t at = clv_executor_span(
             executor, program->actor_of_step[step], program->item_of_step[step], 0);
-        slot->spans[at] = (clv_item_span){.begin_ns = times.started_ns, .end_ns = times.ended_ns};
+        clv_item_span *span = &slot->spans[at]; /* who keeps links writes one of its members */
+        span->begin_ns = times.started_ns;
+        span->end_ns = times.ended_ns;
+        span->queued_ns = times.queued_ns;
         if (program->lowered->steps[step].kind != CLV_STEP_LAUNCH) {
             runner->now.transfer_us += (double)(times.ended_ns - times.started_ns) * 1e-3;
         }
@@ -380,6 +395,7 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
     if (event != NULL) {
         status = event->device->vtable->event_wait(event);
         clv_executor_sleep_until(executor, end_ns);
+        note_link(runner, slot, step, end_ns);
     }
     if (status != NULL) {
         clv_executor_fail(executor, slot, status); /* before others go on */
@@ -456,6 +472,9 @@ static void deinit(clv_runner *enqueuer) {
             queue->device->vtable->queue_destroy(queue);
         }
     }
+    if (set->word != NULL) {
+        set->word->device->vtable->buffer_destroy(set->word);
+    }
     clv_free(set->events);
     clv_free(set->gates);
     clv_free(set->arrivals);
@@ -519,4 +538,14 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     runners[2].is_idle = !has_gates;
     runners[2].is_last = has_gates;
     return NULL;
+}
+
+clv_status *clv_queues_take_clock(clv_runner *enqueuer, clv_clock_sample *out_sample) {
+    queue_set *set = enqueuer->state;
+    clv_device *device = set->queues[UPLOAD]->device;
+    enum { WORD_BYTES = 64 };
+    if (set->word == NULL) {
+        CLV_TRY(device->vtable->buffer_create(device, WORD_BYTES, &set->word));
+    }
+    return clv_clock_take(set->queues[UPLOAD], set->word, out_sample);
 }

@@ -248,6 +248,18 @@ static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *optio
     return status;
 }
 
+/* As many as are asked for, or fit in some memory. */
+static uint32_t num_recorded_of(const clv_replica *r, const clv_replica_options *options) {
+    const uint64_t most_bytes = 64 << 20;
+    uint64_t bytes = sizeof(clv_item_span);
+    for (uint32_t a = 0; a < r->program.num_actors; a++) {
+        const clv_actor *actor = &r->program.actors[a];
+        bytes += sizeof(clv_item_span) * (uint64_t)actor->num_items * actor->num_lanes;
+    }
+    const uint64_t most = most_bytes / bytes + 1;
+    return options->num_recorded < most ? options->num_recorded : (uint32_t)most;
+}
+
 static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     CLV_TRY(lower_pieces(r, options));
     r->words_queues = clv_alloc_zeroed(r->pieces.num_memories + 1, sizeof *r->words_queues);
@@ -264,6 +276,7 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
         .num_outputs = options->graph->num_outputs,
         .cancel = options->cancel,
         .has_spans = options->has_spans,
+        .num_recorded = num_recorded_of(r, options),
         .is_crowded = options->is_crowded,
         .finish = options->finish,
         .context = r,

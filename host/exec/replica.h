@@ -38,6 +38,7 @@ typedef struct clv_replica_options {
     uint32_t num_units, depth;
     uint64_t taken_bytes; /* of the host's memory, by replicas before */
     bool keep_all, has_spans, is_crowded;
+    uint32_t num_recorded; /* requests of which times are kept; 0: none */
     const atomic_bool *cancel;
     /* That variants are chosen by; of which unit is filled in. NULL: none. */
     const clv_known_times *times;

@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "host/base/text.h"
 #include "host/base/threads.h"
+#include "host/exec/record.h"
 #include "host/exec/replica.h"
 #include <math.h>
 #include <string.h>
@@ -52,7 +53,7 @@ static clv_status *count_request(
     if (isnan(session->first_us)) {
         session->first_us = clv_time_us() - session->first_begin_us;
     }
-    if (spans == NULL) {
+    if (spans == NULL || !session->options.profile) {
         return NULL;
     }
     session->profiled++;
@@ -177,6 +178,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .taken_bytes = taken_bytes,
             .keep_all = session->options.keep_all,
             .has_spans = session->options.profile,
+            .num_recorded = session->options.num_recorded,
             .is_crowded = is_crowded(session, plan),
             .cancel = session->options.cancel,
             .times = session->options.times,
@@ -285,6 +287,7 @@ static clv_status *make(clv_session *session, const clv_exec_unit *units) {
         session->options.plan != NULL ? make_replicas(session, session->options.plan)
                                       : make_single(session));
     find_known_outputs(session);
+    CLV_TRY(clv_session_begin_record(session));
     return name_units(session);
 }
 
@@ -487,6 +490,29 @@ void clv_session_reset_times(clv_session *session) {
     memset(session->node_us, 0, session->graph->num_nodes * sizeof *session->node_us);
     session->profiled = 0;
     pthread_mutex_unlock(&session->lock);
+}
+
+clv_status *clv_session_begin_record(clv_session *session) {
+    for (size_t i = 0; i < session->num_replicas; i++) {
+        CLV_TRY(clv_executor_begin_record(session->replicas[i].executor));
+    }
+    return NULL;
+}
+
+clv_status *clv_session_record(clv_session *session, clv_record **out_record) {
+    *out_record = NULL;
+    if (session->options.num_recorded == 0) {
+        return CLV_ERROR(USAGE, "the session was made to record nothing");
+    }
+    clv_record *record;
+    CLV_TRY(
+        clv_record_create(session->replicas, session->num_replicas, session->num_units, &record));
+    if (record->num_requests == 0) {
+        clv_record_destroy(record);
+        return CLV_ERROR(USAGE, "no request was recorded that went well");
+    }
+    *out_record = record;
+    return NULL;
 }
 
 /* How a node runs: what its pieces have in common, launches of all. */

@@ -11,6 +11,7 @@
 #include "host/exec/unit.h"
 #include "host/ops/op.h"
 #include "partition/plan.h"
+#include "scheduler/record.h"
 #include <stdatomic.h>
 
 typedef struct clv_session clv_session;
@@ -28,6 +29,9 @@ typedef struct clv_session_options {
      * them is USAGE. */
     uint32_t depth;
     const clv_known_times *times; /* that variants are chosen by; used likewise. NULL: none */
+    /* Requests, the last ones, whose steps' times are kept for clv_session_record, as far as some
+     * memory allows (devices must be opened with profiling); 0: none. */
+    uint32_t num_recorded;
 } clv_session_options;
 
 /* What a session is and has done. Times in microseconds. */
@@ -104,6 +108,13 @@ bool clv_session_has_tensor(const clv_session *session, clv_tensor_id tensor);
 
 /* Forgets the times of nodes, so that the report tells of the requests after this. */
 void clv_session_reset_times(clv_session *session);
+
+/* Records requests from now on, with num_recorded; those since the session was made are recorded
+ * without it. While no request runs. DEVICE_FAILED: a device's clock cannot be read. */
+clv_status *clv_session_begin_record(clv_session *session) CLV_CHECKED;
+/* What was recorded; its names are borrowed of the session. While no request runs. USAGE without
+ * num_recorded, or where no request went well. */
+clv_status *clv_session_record(clv_session *session, clv_record **out_record) CLV_CHECKED;
 
 /* Borrowed until the next call with this session. Not while a request runs. */
 const clv_session_report *clv_session_report_get(clv_session *session);

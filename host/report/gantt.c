@@ -145,7 +145,7 @@ static int put_cells(cells *c, int begin, int end, const char *name) {
 /* "|conv1 0--": its beginning, its name, its request, as far as there is room. */
 static void put_span(
     const gantt *g, const clv_picture_layer *layer, const clv_span *span, cells *c) {
-    const clv_schedule_step *step = clv_picture_step(g->picture, span);
+    const clv_schedule_step *step = clv_picture_step(layer, span);
     bool is_critical = layer->is_critical[span->step];
     int begin = column_of(g, span->start_us), end = column_of(g, span->end_us);
     if (begin >= end) {

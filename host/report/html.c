@@ -95,16 +95,17 @@ static bool find_reason(page *p, const char *reason, uint32_t *out_index) {
     return clv_name_map_set(&p->reasons, reason, *out_index);
 }
 
-static clv_status *find_what(page *p, uint32_t step_index, uint32_t *out_index) {
+static clv_status *find_what(
+    page *p, const clv_picture_layer *layer, uint32_t step_index, uint32_t *out_index) {
     const clv_picture *picture = p->picture;
-    const clv_schedule_step *step = &picture->schedule->steps[step_index];
+    const clv_schedule_step *step = &layer->schedule->steps[step_index];
     bool is_send = clv_picture_is_send(step);
     what w = {
         .name = is_send ? picture->workload->num_tasks + step->tensor : step->task,
         .type = is_send ? CLV_NO_INDEX : picture->type_of_task[step->task],
         .bytes = step->bytes,
         .alone_us = step->duration_us};
-    if (!find_reason(p, clv_picture_step_reason(picture, step), &w.reason) ||
+    if (!find_reason(p, clv_picture_step_reason(layer, step), &w.reason) ||
         (2 * p->num_whats >= p->num_slots && !grow_slots(p))) {
         return NO_MEMORY_HERE();
     }
@@ -155,13 +156,13 @@ static bool is_kept(const page *p, uint32_t l, const clv_span *span) {
 /* start, duration, what, request, flags, buffer + 1, cause, its what, its request */
 static clv_status *add_span(page *p, const clv_picture_layer *layer, uint64_t index) {
     const clv_span *span = &layer->timeline->spans[index];
-    const clv_schedule *s = p->picture->schedule;
+    const clv_schedule *s = layer->schedule;
     const clv_schedule_step *step = &s->steps[span->step];
     const clv_cause *cause = &layer->path->causes[span->step];
     uint32_t of_step, of_cause = 0, cause_request = 0;
-    CLV_TRY(find_what(p, span->step, &of_step));
+    CLV_TRY(find_what(p, layer, span->step, &of_step));
     if (cause->before != CLV_NO_INDEX) {
-        CLV_TRY(find_what(p, cause->before, &of_cause));
+        CLV_TRY(find_what(p, layer, cause->before, &of_cause));
         cause_request = s->steps[cause->before].request;
     }
     int flags = (clv_picture_is_send(step) ? FLAG_SEND : 0) +

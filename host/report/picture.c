@@ -58,15 +58,17 @@ static clv_status *fill_lanes(clv_picture_layer *layer) {
 }
 
 static clv_status *add_layer(
-    clv_picture *p, const char *name, const clv_run *run, const clv_timeline *timeline) {
+    clv_picture *p, const char *name, const clv_schedule *schedule, const clv_run *run,
+    const clv_timeline *timeline) {
     clv_picture_layer *layer = &p->layers[p->num_layers++];
     layer->name = name;
-    layer->run = run != NULL ? run : p->schedule->predicted;
+    layer->schedule = schedule;
+    layer->run = run != NULL ? run : schedule->predicted;
     layer->timeline = timeline;
     p->end_us = fmax(p->end_us, timeline->makespan_us);
-    CLV_TRY(clv_critical_path_create(p->schedule, layer->run, &layer->path));
+    CLV_TRY(clv_critical_path_create(schedule, layer->run, &layer->path));
     layer->is_critical =
-        clv_alloc_zeroed((size_t)p->schedule->num_steps + 1, sizeof *layer->is_critical);
+        clv_alloc_zeroed((size_t)schedule->num_steps + 1, sizeof *layer->is_critical);
     if (layer->is_critical == NULL) {
         return NO_MEMORY_HERE();
     }
@@ -103,7 +105,7 @@ static void measure_row(const clv_picture *p, clv_picture_row *row) {
                 row->num_lanes = layer->lane[i] + 1;
             }
             if (l == 0) {
-                row->bytes += row->is_unit ? 0 : clv_picture_step(p, span)->bytes;
+                row->bytes += row->is_unit ? 0 : clv_picture_step(layer, span)->bytes;
                 row->critical_us +=
                     layer->is_critical[span->step] ? span->end_us - span->start_us : 0;
             }
@@ -196,9 +198,13 @@ static clv_status *fill(clv_picture *p) {
         return NO_MEMORY_HERE();
     }
     bool is_pair = report->measured != NULL;
-    CLV_TRY(add_layer(p, is_pair ? "predicted" : "", report->run, report->timeline));
+    CLV_TRY(
+        add_layer(p, is_pair ? "predicted" : "", report->schedule, report->run, report->timeline));
     if (is_pair) {
-        CLV_TRY(add_layer(p, "measured", report->measured_run, report->measured));
+        const clv_schedule *executed = report->measured_schedule;
+        CLV_TRY(add_layer(
+            p, "measured", executed != NULL ? executed : report->schedule, report->measured_run,
+            report->measured));
     }
     CLV_TRY(fill_types(p));
     return fill_rows(p);
@@ -233,8 +239,8 @@ const char *clv_picture_step_name(const clv_picture *picture, const clv_schedule
     return picture->workload->tasks[step->task].name;
 }
 
-const char *clv_picture_step_reason(const clv_picture *picture, const clv_schedule_step *step) {
-    const clv_schedule *s = picture->schedule;
+const char *clv_picture_step_reason(const clv_picture_layer *layer, const clv_schedule_step *step) {
+    const clv_schedule *s = layer->schedule;
     if (clv_picture_is_send(step)) {
         return NULL;
     }
@@ -242,8 +248,7 @@ const char *clv_picture_step_reason(const clv_picture *picture, const clv_schedu
     return group->placements[step->task].reason;
 }
 
-void clv_picture_add_cause(
-    const clv_picture *picture, const clv_picture_layer *layer, uint32_t step, clv_text *text) {
+void clv_picture_add_cause(const clv_picture_layer *layer, uint32_t step, clv_text *text) {
     static const char *const reasons[CLV_NUM_CAUSES] = {
         "", "it is needed", "a buffer became free", "the unit or link became free",
         "a request was let in"};
@@ -253,7 +258,7 @@ void clv_picture_add_cause(
         clv_text_add(text, "waited for nothing");
         return;
     }
-    clv_schedule_name_step(picture->schedule, cause->before, name, sizeof name);
+    clv_schedule_name_step(layer->schedule, cause->before, name, sizeof name);
     clv_text_add(text, "waited for %s: %s", name, reasons[cause->kind]);
 }
 

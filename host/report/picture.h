@@ -12,6 +12,7 @@ enum { CLV_PICTURE_LAYERS = 2, CLV_PICTURE_LANES = 4 };
 /* One run: the first, or the measured one that is laid under it. */
 typedef struct clv_picture_layer {
     const char *name; /* "predicted", "measured" */
+    const clv_schedule *schedule;
     const clv_run *run;
     const clv_timeline *timeline;
     clv_critical_path *path;
@@ -32,7 +33,7 @@ typedef struct clv_picture_row {
 typedef struct clv_picture {
     clv_arena arena; /* of labels */
     const clv_report *report;
-    const clv_schedule *schedule;
+    const clv_schedule *schedule; /* of the first layer */
     const clv_workload *workload;
     const clv_machine *machine;
     const char *title;
@@ -51,21 +52,20 @@ clv_status *clv_picture_create(const clv_report *report, clv_picture **out_pictu
 void clv_picture_destroy(clv_picture *picture);
 
 static inline const clv_schedule_step *clv_picture_step(
-    const clv_picture *picture, const clv_span *span) {
-    return &picture->schedule->steps[span->step];
+    const clv_picture_layer *layer, const clv_span *span) {
+    return &layer->schedule->steps[span->step];
 }
 /* The task that a step runs, or the tensor that it moves. */
 const char *clv_picture_step_name(const clv_picture *picture, const clv_schedule_step *step);
 /* Why the step's task is where it is; NULL where nothing is known. */
-const char *clv_picture_step_reason(const clv_picture *picture, const clv_schedule_step *step);
+const char *clv_picture_step_reason(const clv_picture_layer *layer, const clv_schedule_step *step);
 /* Whether the steps of a span are transfers. */
 static inline bool clv_picture_is_send(const clv_schedule_step *step) {
     return step->kind == CLV_SCHEDULE_SEND;
 }
 
 /* "waited for relu1 of request 0 (a free buffer)", or what else the step began after. */
-void clv_picture_add_cause(
-    const clv_picture *picture, const clv_picture_layer *layer, uint32_t step, clv_text *text);
+void clv_picture_add_cause(const clv_picture_layer *layer, uint32_t step, clv_text *text);
 /* "pipeline, static, 4 requests in flight, ..." */
 void clv_picture_add_subtitle(const clv_picture *picture, clv_text *text);
 

@@ -7,6 +7,7 @@
 #ifndef CLV_REPORT_REPORT_H
 #define CLV_REPORT_REPORT_H
 
+#include "scheduler/record.h"
 #include "scheduler/timeline.h"
 
 /* Everything is borrowed. */
@@ -16,8 +17,17 @@ typedef struct clv_report {
     const clv_schedule *schedule;
     const clv_run *run;           /* NULL: the schedule's predicted one */
     const clv_timeline *timeline; /* made from it */
-    const clv_run *measured_run;  /* of the same schedule; NULL with `measured`: none */
-    const clv_timeline *measured;
+    /* Of another run of it, or of what was executed of the same workload, machine and plan. NULL:
+     * the same schedule; its predicted run. */
+    const clv_schedule *measured_schedule;
+    const clv_run *measured_run;
+    const clv_timeline *measured; /* NULL: none */
+    /* Where the time of that went, and how it was measured; NULL: not known. */
+    const clv_accounts *accounts;
+    const clv_record_clock *clocks; /* [num_units] */
+    uint64_t num_clamped;
+    const clv_step_error *errors;
+    size_t num_errors;
 } clv_report;
 
 /* A line for each unit and each direction of a link; then what the run needs: units, buffers and

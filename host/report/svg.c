@@ -199,19 +199,18 @@ static clv_status *lay_out(svg *g) {
 /* --- spans --- */
 
 static void add_tooltip(svg *g, const clv_picture_layer *layer, const clv_span *span) {
-    const clv_picture *p = g->picture;
-    const clv_schedule_step *step = clv_picture_step(p, span);
-    const char *reason = clv_picture_step_reason(p, step);
+    const clv_schedule_step *step = clv_picture_step(layer, span);
+    const char *reason = clv_picture_step_reason(layer, step);
     char name[256], start[CLV_PICTURE_NUMBER], end[CLV_PICTURE_NUMBER];
     char duration[CLV_PICTURE_NUMBER], bytes[CLV_PICTURE_NUMBER];
     clv_text cause;
     clv_text_init(&cause);
-    clv_schedule_name_step(p->schedule, span->step, name, sizeof name);
+    clv_schedule_name_step(layer->schedule, span->step, name, sizeof name);
     clv_picture_time(start, span->start_us);
     clv_picture_time(end, span->end_us);
     clv_picture_time(duration, span->end_us - span->start_us);
     clv_picture_bytes(bytes, (double)step->bytes);
-    clv_picture_add_cause(p, layer, span->step, &cause);
+    clv_picture_add_cause(layer, span->step, &cause);
     clv_text_add(g->text, "<title>");
     clv_text_add_xml(g->text, name);
     clv_text_add(g->text, "\n%s to %s: %s\n%s", start, end, duration, bytes);
@@ -254,7 +253,7 @@ static void add_label(svg *g, const clv_schedule_step *step, double x, double wi
 
 static void add_span(svg *g, const clv_picture_layer *layer, uint64_t index, double y) {
     const clv_span *span = &layer->timeline->spans[index];
-    const clv_schedule_step *step = clv_picture_step(g->picture, span);
+    const clv_schedule_step *step = clv_picture_step(layer, span);
     double x = x_of(g, span->start_us), width = fmax(0.75, x_of(g, span->end_us) - x);
     y += layer->lane[index] * LANE + 1;
     const char *fill = clv_picture_is_send(step)

@@ -76,8 +76,8 @@ static void add_thread(tracer *t, uint32_t l, uint32_t row_index, uint8_t lane) 
 /* --- steps --- */
 
 static void add_args(tracer *t, const clv_picture_layer *layer, const clv_span *span) {
-    const clv_schedule_step *step = clv_picture_step(t->picture, span);
-    const char *reason = clv_picture_step_reason(t->picture, step);
+    const clv_schedule_step *step = clv_picture_step(layer, span);
+    const char *reason = clv_picture_step_reason(layer, step);
     clv_text_add(
         t->text, "\"args\":{\"request\":%u,\"bytes\":%llu", step->request,
         (unsigned long long)step->bytes);
@@ -87,10 +87,10 @@ static void add_args(tracer *t, const clv_picture_layer *layer, const clv_span *
     if (layer->is_critical[span->step]) {
         clv_text_add(t->text, ",\"critical\":true");
     }
-    if (t->picture->schedule->num_steps <= MAX_DETAILED) {
+    if (layer->schedule->num_steps <= MAX_DETAILED) {
         clv_text cause;
         clv_text_init(&cause);
-        clv_picture_add_cause(t->picture, layer, span->step, &cause);
+        clv_picture_add_cause(layer, span->step, &cause);
         clv_text_add(t->text, ",\"cause\":");
         clv_text_add_json(t->text, cause.data != NULL ? cause.data : "");
         t->text->failed = t->text->failed || cause.failed;
@@ -107,7 +107,7 @@ static void add_span(tracer *t, uint32_t l, uint32_t row_index, uint64_t index) 
     const clv_picture *p = t->picture;
     const clv_picture_layer *layer = &p->layers[l];
     const clv_span *span = &layer->timeline->spans[index];
-    const clv_schedule_step *step = clv_picture_step(p, span);
+    const clv_schedule_step *step = clv_picture_step(layer, span);
     bool is_send = clv_picture_is_send(step);
     begin_event(t);
     clv_text_add(t->text, "{\"ph\":\"X\",\"name\":");
@@ -120,7 +120,8 @@ static void add_span(tracer *t, uint32_t l, uint32_t row_index, uint64_t index) 
         span->start_us, span->end_us - span->start_us);
     add_args(t, layer, span);
     clv_text_add(t->text, "}");
-    if (p->rows[row_index].resource == clv_run_resource(p->schedule, layer->run, span->step, 0)) {
+    if (p->rows[row_index].resource ==
+        clv_run_resource(layer->schedule, layer->run, span->step, 0)) {
         t->lane_of_step[span->step] = layer->lane[index];
     }
 }
@@ -129,7 +130,8 @@ static void add_span(tracer *t, uint32_t l, uint32_t row_index, uint64_t index) 
 
 static void add_end(tracer *t, uint32_t l, uint32_t step, const char *phase, double time_us) {
     const clv_picture *p = t->picture;
-    uint32_t row = t->row_of_resource[clv_run_resource(p->schedule, p->layers[l].run, step, 0)];
+    const clv_picture_layer *layer = &p->layers[l];
+    uint32_t row = t->row_of_resource[clv_run_resource(layer->schedule, layer->run, step, 0)];
     begin_event(t);
     clv_text_add(
         t->text,
@@ -142,7 +144,7 @@ static void add_end(tracer *t, uint32_t l, uint32_t step, const char *phase, dou
 /* From just before the end of what is read, so that it lies in that slice, to where its reader
  * begins; only between units and links that differ. */
 static void add_flows(tracer *t, uint32_t l) {
-    const clv_schedule *s = t->picture->schedule;
+    const clv_schedule *s = t->picture->layers[l].schedule;
     const clv_run *run = t->picture->layers[l].run;
     for (uint64_t i = 0; i < s->num_steps; i++) {
         const clv_schedule_step *step = &s->steps[i];
@@ -180,7 +182,12 @@ static clv_status *fill(tracer *t) {
     clv_text_add_json(t->text, p->title);
     clv_text_add(t->text, "},\"traceEvents\":[");
     t->row_of_resource = clv_alloc_zeroed((size_t)p->schedule->num_resources + 1, sizeof(uint32_t));
-    t->lane_of_step = clv_alloc_zeroed((size_t)p->schedule->num_steps + 1, 1);
+    uint64_t num_steps = 0;
+    for (uint32_t l = 0; l < p->num_layers; l++) {
+        const uint64_t own = p->layers[l].schedule->num_steps;
+        num_steps = own > num_steps ? own : num_steps;
+    }
+    t->lane_of_step = clv_alloc_zeroed((size_t)num_steps + 1, 1);
     if (t->row_of_resource == NULL || t->lane_of_step == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a trace");
     }

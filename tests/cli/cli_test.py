@@ -494,6 +494,45 @@ def bench():
     assert "median" in run("bench", model("two"), "--seconds", "0.05").stdout
 
 
+def check_measured(measured, requests):
+    """Where the time of every unit went adds up, and the path that it took is named."""
+    assert measured["requests"] == requests and measured["requests_left_out"] == 0
+    parts = ["busy_us", "transfer_us", "waiting_data_us", "waiting_buffer_us", "waiting_place_us", "overhead_us", "idle_us"]
+    for unit in measured["units"]:
+        assert math.isclose(sum(unit[part] for part in parts), measured["wall_us"], rel_tol=1e-6), unit
+        for what in ["data_us", "buffer_us"]:
+            assert math.isclose(sum(other[what] for other in unit["waiting_for"]), unit["waiting_" + what],
+                                rel_tol=1e-6, abs_tol=1e-6), unit
+    path = measured["critical_path"]
+    assert path["path"][0]["cause"] == "nothing" and all("after" in step for step in path["path"][1:]), path
+    assert path["busy_us"] + path["idle_us"] <= measured["wall_us"] * (1 + 1e-6)
+    assert measured["ops"] and all(op["measured_us"] > 0 and op["predicted_us"] > 0 for op in measured["ops"])
+
+
+@test
+def timelines_of_what_happened():
+    two_cores = ["--devices", "core:0,core:1", "--policy", "data"]
+    with tempfile.TemporaryDirectory() as folder:
+        page, trace = os.path.join(folder, "t.html"), os.path.join(folder, "t.json")
+        files = ["--timeline", page, "--trace", trace]
+        check_measured(run_json("run", model("two"), "--input", "random", "--requests", "5", *two_cores, *files)["measured"], 5)
+        with open(trace, encoding="utf-8") as file:
+            events = json.load(file)["traceEvents"]
+        processes = {event["args"]["name"] for event in events if event["name"] == "process_name"}
+        assert {"units, predicted", "units, measured"} <= processes, processes
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        data = json.loads(text.split('type="application/json">')[1].split("</script>")[0])
+        assert [layer["name"] for layer in data["layers"]] == ["predicted", "measured"]
+        check_measured(run_json("bench", model("two"), "--requests", "4", *files)["measured"], 4)  # of one unit: a plan too
+        text = run("run", model("two"), "--input", "random", *two_cores, *files).stdout
+        assert "critical path: " in text and f"timeline: {page}" in text, text
+        assert "measured" not in run_json("run", model("two"), "--input", "random")
+        error("run", model("two"), "--input", "random", "--timeline", os.path.join(folder, "t.pdf"), code=2, says=["t.pdf", ".svg"])
+        error("bench", model("two"), "--requests", "1;2", *files, code=2, says=["--timeline", "sweep"])
+
+
+
 @test
 def sweeps():
     base = ["bench", model("free"), "--requests", "2", "--dim", "N=1", "--dim", "H=4"]

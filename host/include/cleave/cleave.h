@@ -251,6 +251,9 @@ typedef struct cleave_options {
     /* For sessions only. */
     bool profile;      /* time every step (bench --per-op); costs some speed */
     bool keep_tensors; /* every tensor keeps memory of its own, so that verify can compare each */
+    /* Requests, the last ones, whose steps are recorded for cleave_session_timeline, as far as some
+     * memory allows; 0: none. Costs little, and a plan is made in any case. */
+    uint32_t record;
 } cleave_options;
 
 /* An input as far as `options` (dims, shapes, inputs) give it: dimensions still free stay -1. Names
@@ -380,6 +383,12 @@ CLEAVE_API cleave_status *cleave_plan_simulate(
 CLEAVE_API void cleave_timeline_destroy(cleave_timeline *timeline);
 /* Makespan, period, latency, lower bound, busy shares, memory. */
 CLEAVE_API cleave_status *cleave_timeline_report(const cleave_timeline *timeline, char **out_json);
+/* What happened in a session that was made with options->record, beside what was predicted of as
+ * many requests: since the session was made, or since the last call of reset. The report has it all
+ * under "measured". While no request is in flight; the session must outlive it. USAGE: requests are
+ * in flight, nothing was recorded; DEVICE_FAILED: a device's clock cannot be read. */
+CLEAVE_API cleave_status *cleave_session_timeline(
+    cleave_session *session, cleave_timeline **out_timeline);
 /* A picture: FILE.html, FILE.svg or FILE.txt. */
 CLEAVE_API cleave_status *cleave_timeline_save_picture(
     const cleave_timeline *timeline, const char *path);

@@ -1,0 +1,183 @@
+/* What a session records, on the null driver: a core and a device with queues, a copy of the graph
+ * each; and how clocks are brought together. */
+#include "host/exec/device_clock.h"
+#include "host/exec/session.h"
+#include "tests/support/check.h"
+#include "tests/support/hash_op.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NUM_UNITS = 2, MAX_OPERANDS = 8, NUM_RECORDED = 3, NUM_REQUESTS = 12 };
+
+typedef struct fixture {
+    clv_device *devices[NUM_UNITS];
+    clv_exec_unit units[NUM_UNITS];
+    clv_graph *graph;
+    clv_view inputs[MAX_OPERANDS];
+    clv_mutable_view outputs[MAX_OPERANDS];
+    clv_session *session;
+} fixture;
+
+static void *bytes_for(const clv_tensor *tensor) {
+    void *data = calloc(1, clv_view_bytes(tensor->dtype, &tensor->shape) + 1);
+    assert_non_null(data);
+    return data;
+}
+
+static void make_fixture(fixture *f, uint32_t num_recorded) {
+    memset(f, 0, sizeof *f);
+    for (int i = 0; i < NUM_UNITS; i++) {
+        const clv_null_options options = {
+            .kind = i == 0 ? CLV_DEVICE_CORE : CLV_DEVICE_GPU, .find = clv_hash_find};
+        assert_ok(clv_null_device_create(&options, &f->devices[i]));
+        f->units[i] = (clv_exec_unit){.devices = &f->devices[i], .num_devices = 1};
+        clv_unit_name_init(&f->units[i].name, i == 0 ? CLV_UNIT_CORE : CLV_UNIT_GPU, 0, 0);
+    }
+    const clv_hash_graph_options graph = {
+        .seed = 7, .num_nodes = 12, .max_bytes = 200, .max_items = 4};
+    assert_ok(clv_hash_graph_create(&graph, &f->graph));
+    for (size_t i = 0; i < f->graph->num_inputs; i++) {
+        const clv_tensor *t = &f->graph->tensors[f->graph->inputs[i]];
+        f->inputs[i] = (clv_view){.dtype = t->dtype, .shape = t->shape, .data = bytes_for(t)};
+    }
+    for (size_t i = 0; i < f->graph->num_outputs; i++) {
+        const clv_tensor *t = &f->graph->tensors[f->graph->outputs[i]];
+        f->outputs[i] =
+            (clv_mutable_view){.dtype = t->dtype, .shape = t->shape, .data = bytes_for(t)};
+    }
+    clv_placement *placements = calloc(f->graph->num_nodes, sizeof *placements);
+    clv_piece pieces[NUM_UNITS] = {{.unit = 0}, {.unit = 1}};
+    clv_group groups[NUM_UNITS];
+    assert_non_null(placements);
+    for (size_t i = 0; i < f->graph->num_nodes; i++) {
+        placements[i] = (clv_placement){.num_pieces = 1, .split = -1};
+    }
+    for (int g = 0; g < NUM_UNITS; g++) {
+        groups[g] = (clv_group){
+            .placements = placements,
+            .pieces = &pieces[g],
+            .num_pieces = 1,
+            .num_stages = 1,
+            .share = 0.5,
+            .depth = 2};
+    }
+    const clv_plan plan = {.groups = groups, .num_groups = NUM_UNITS};
+    const clv_session_options options = {.plan = &plan, .num_recorded = num_recorded};
+    assert_ok(clv_session_create(f->graph, f->units, NUM_UNITS, &options, &f->session));
+    free(placements);
+}
+
+static void free_fixture(fixture *f) {
+    clv_session_destroy(f->session);
+    for (size_t i = 0; i < f->graph->num_inputs; i++) {
+        free((void *)f->inputs[i].data);
+    }
+    for (size_t i = 0; i < f->graph->num_outputs; i++) {
+        free(f->outputs[i].data);
+    }
+    clv_graph_destroy(f->graph);
+    for (int i = 0; i < NUM_UNITS; i++) {
+        assert_int_equal(clv_null_num_objects(f->devices[i]), 0);
+        f->devices[i]->vtable->destroy(f->devices[i]);
+    }
+}
+
+static void run(fixture *f, int count) {
+    for (int i = 0; i < count; i++) {
+        assert_ok(clv_session_run(
+            f->session, f->inputs, f->graph->num_inputs, f->outputs, f->graph->num_outputs));
+    }
+}
+
+static void check_record(const clv_record *record) {
+    clv_accounts *accounts;
+    assert_true(record->wall_us > 0);
+    for (uint32_t r = 0; r < record->num_requests; r++) {
+        const clv_record_request *request = &record->requests[r];
+        const clv_record_group *group = &record->groups[request->group];
+        for (uint32_t i = group->first_step; i < group->first_step + group->num_steps; i++) {
+            const clv_record_time *time =
+                &record->times[request->first_time + record->steps[i].first_time];
+            assert_true(time->start_us >= request->submitted_us);
+            assert_true(time->end_us >= time->start_us && time->end_us <= request->ended_us);
+        }
+    }
+    assert_ok(clv_accounts_create(record, &accounts));
+    for (uint32_t u = 0; u < NUM_UNITS; u++) {
+        const clv_account *a = &accounts->units[u];
+        assert_true(a->busy_us > 0 && a->transfer_us > 0);
+        const double sum_us = a->busy_us + a->transfer_us + a->data_us + a->buffer_us +
+                              a->place_us + a->overhead_us + a->idle_us;
+        assert_true(fabs(sum_us - record->wall_us) < 1e-6 * record->wall_us);
+    }
+    clv_accounts_destroy(accounts);
+}
+
+static void what_is_kept(void **state) {
+    (void)state;
+    fixture f;
+    clv_record *record;
+    make_fixture(&f, NUM_RECORDED);
+    assert_failed(USAGE, "no request was recorded", clv_session_record(f.session, &record));
+    run(&f, 4);
+    assert_ok(clv_session_record(f.session, &record));
+    assert_int_equal(record->num_requests, 4);
+    assert_int_equal(record->num_dropped, 0);
+    assert_false(record->clocks[0].is_known);
+    assert_true(record->clocks[1].is_known);
+    assert_true(record->clocks[1].uncertainty_us >= 0);
+    check_record(record);
+    clv_record_destroy(record);
+    run(&f, NUM_REQUESTS);
+    assert_ok(clv_session_record(f.session, &record));
+    /* three of each are kept; those that ended before the later of their first ones are not looked
+     * at */
+    assert_true(record->num_requests <= 2 * NUM_RECORDED - 1 && record->num_requests > 0);
+    assert_int_equal(record->num_dropped + record->num_requests, NUM_REQUESTS + 4);
+    check_record(record);
+    clv_record_destroy(record);
+    assert_ok(clv_session_begin_record(f.session));
+    assert_failed(USAGE, "no request was recorded", clv_session_record(f.session, &record));
+    run(&f, 2);
+    assert_ok(clv_session_record(f.session, &record));
+    assert_int_equal(record->num_requests, 2);
+    clv_record_destroy(record);
+    free_fixture(&f);
+}
+
+static void nothing_is_asked_for(void **state) {
+    (void)state;
+    fixture f;
+    clv_record *record;
+    make_fixture(&f, 0);
+    run(&f, 2);
+    assert_failed(USAGE, "record nothing", clv_session_record(f.session, &record));
+    free_fixture(&f);
+}
+
+/* The device's clock begins at 100 when the host's is at 1000, and is 10 late 2000 later. */
+static void clocks(void **state) {
+    (void)state;
+    const clv_device_clock none = {.first = {.device_ns = 0}};
+    const clv_device_clock one = {.first = {.host_ns = 1000, .device_ns = 100}};
+    const clv_device_clock both = {
+        .first = {.host_ns = 1000, .device_ns = 100}, .last = {.host_ns = 3010, .device_ns = 2100}};
+    const clv_device_clock ahead = {.first = {.host_ns = 1000, .device_ns = 5000}};
+    assert_int_equal(clv_clock_to_host(&none, 5), 5);
+    assert_int_equal(clv_clock_to_host(&one, 600), 1500);
+    assert_int_equal(clv_clock_to_host(&ahead, 5007), 1007);
+    assert_int_equal(clv_clock_to_host(&both, 100), 1000);
+    assert_int_equal(clv_clock_to_host(&both, 1100), 2005);
+    assert_int_equal(clv_clock_to_host(&both, 2100), 3010);
+    assert_int_equal(clv_clock_to_host(&both, 50), 950);
+    assert_int_equal(clv_clock_drift_ns(&both), -10);
+    assert_int_equal(clv_clock_drift_ns(&one), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_kept), cmocka_unit_test(nothing_is_asked_for),
+        cmocka_unit_test(clocks)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
