@@ -9,11 +9,9 @@
 #include "host/base/memory.h"
 #include "host/base/min_cut.h"
 #include "host/ir/layout.h"
+#include "kernels_cl/ceilings.h"
 #include <math.h>
 #include <string.h>
-
-/* Bytes a microsecond of one lane, and a launch, where nothing was measured. */
-static const double lane_bytes_per_us = 20e3, launch_us = 1;
 
 /* Measured times are no better than that. */
 static const double least_gain = 0.03;
@@ -189,14 +187,14 @@ static double node_us(const chooser *c, clv_node_id id, bool blocked) {
     const clv_variant *variant = blocked ? c->blocks[id] : c->plain[id];
     clv_cost cost;
     clv_call_cost(c->request->calls[id], &cost);
-    double lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
-    /* two multiply-adds a cycle of 3 GHz on every lane of the vectors */
-    double peak = lanes * (traits->simd_bytes != 0 ? traits->simd_bytes : 16) * 3e3;
-    double work_us = cost.flops / (peak * (variant->work_share > 0 ? variant->work_share : 0.3));
-    double move_us =
-        (cost.read_bytes + cost.write_bytes) /
-        (lanes * lane_bytes_per_us * (variant->move_share > 0 ? variant->move_share : 1));
-    return launch_us + (work_us > move_us ? work_us : move_us);
+    const clv_ceilings lane = clv_ceilings_of(traits);
+    const double lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
+    const double work_share = variant->work_share > 0 ? variant->work_share : 0.3;
+    const double move_share = variant->move_share > 0 ? variant->move_share : 1;
+    const double work_us = cost.flops / (lanes * lane.flops_per_us * work_share);
+    const double move_us =
+        (cost.read_bytes + cost.write_bytes) / (lanes * lane.memory_bytes_per_us * move_share);
+    return lane.launch_us + (work_us > move_us ? work_us : move_us);
 }
 
 static bool reads_blocked(const chooser *c, clv_node_id id, size_t slot) {
@@ -224,9 +222,11 @@ static double reorder_us(const chooser *c, clv_tensor_id root) {
     if (t->shape.rank >= 3 && clv_layout_is_same_memory(&t->shape, &plain, &some)) {
         return 0;
     }
-    double lanes = c->request->traits.num_lanes != 0 ? c->request->traits.num_lanes : 1;
-    return launch_us +
-           3 * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane_bytes_per_us);
+    const clv_ceilings lane = clv_ceilings_of(&c->request->traits);
+    const double lanes = c->request->traits.num_lanes != 0 ? c->request->traits.num_lanes : 1;
+    /* a line is read before it is written: three ways */
+    return lane.launch_us +
+           3 * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane.memory_bytes_per_us);
 }
 
 static void count_reads(chooser *c, clv_node_id id) {

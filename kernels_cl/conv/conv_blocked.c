@@ -2,6 +2,7 @@
 #include "kernels_cl/conv/conv_blocked.h"
 
 #include "kernels_cl/blocked/blocked.h"
+#include "kernels_cl/ceilings.h"
 #include "kernels_cl/conv/conv.h"
 #include "kernels_cl/conv/conv_blocked_params.h"
 #include <math.h>
@@ -111,10 +112,13 @@ static void make_plan(const clv_call *call, blocked_plan *plan) {
         plan->is_linear ? (plan->out.height - 1) * plan->pitch + plan->out.width : plan->out.width;
 }
 
-/* The tile that needs the fewest cycles by its shape: two multiply-adds and two loads a cycle,
- * three quarters of a vector of weights from the second cache, and eight sums at least to hide the
- * latency of the multiply-adds. */
-static const tile *choose_tile(const blocked_plan *plan) {
+/* The tile that takes the least time by its shape: as many loads as multiply-adds at once, weights
+ * from a core's own cache, and eight sums at least to hide the latency of the multiply-adds. */
+static const tile *choose_tile(const blocked_plan *plan, const clv_traits *traits) {
+    const clv_ceilings lane = clv_ceilings_of(traits);
+    /* multiply-adds while a vector of weights comes */
+    const double of_weights =
+        (double)plan->block * sizeof(float) * lane.vectors_per_us / lane.own_cache_bytes_per_us;
     const tile *tiles = plan->block == 16 ? wide_tiles : narrow_tiles, *best = NULL;
     size_t count = plan->block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
                                      : sizeof narrow_tiles / sizeof *narrow_tiles;
@@ -122,13 +126,13 @@ static const tile *choose_tile(const blocked_plan *plan) {
     for (size_t i = 0; i < count; i++) {
         const tile *t = &tiles[i];
         int64_t sums = t->positions * t->vectors, loads = t->positions + t->vectors;
-        double cycles = (double)largest(largest(sums, loads), 8);
-        cycles = fmax(cycles, 2.6 * (double)t->vectors);
+        double slots = (double)largest(largest(sums, loads), 8);
+        slots = fmax(slots, of_weights * (double)t->vectors);
         int64_t along = (plan->line + t->positions - 1) / t->positions;
         int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
-        cycles *= (double)(along * blocks);
-        if (cycles < least) {
-            least = cycles;
+        slots *= (double)(along * blocks);
+        if (slots < least) {
+            least = slots;
             best = t;
         }
     }
@@ -182,15 +186,11 @@ static clv_status *emit_weights(
     return emitter->constant(emitter->context, &packing, &out_weights->index);
 }
 
-static int64_t cache_of(const clv_traits *traits) {
-    return traits->cache_bytes != 0 ? (int64_t)traits->cache_bytes : 512 << 10;
-}
-
 /* How the tiles of a map are dealt to items: `run` of them to an item where its weights do not stay
  * in a core's own cache, else one; and `band` items that share the weights of all blocks of outputs
  * while their inputs stay there: all of the map where it fits and is not shared by its rows. */
 static void deal_tiles(const blocked_plan *plan, const clv_traits *traits, conv_blocked_params *p) {
-    int64_t tiles = (int64_t)p->tiles * p->lines, cache = cache_of(traits);
+    int64_t tiles = (int64_t)p->tiles * p->lines, cache = clv_ceilings_of(traits).cache_bytes;
     int64_t weight_bytes = (int64_t)p->weight_block * (int64_t)sizeof(float);
     int64_t input_bytes = (int64_t)p->weight_input * (int64_t)sizeof(float);
     int64_t run = 1;
@@ -258,7 +258,7 @@ clv_status *clv_conv_blocked_emit(
     (void)tunables;
     blocked_plan plan;
     make_plan(call, &plan);
-    const tile *t = choose_tile(&plan);
+    const tile *t = choose_tile(&plan, traits);
     clv_arg weights, bias;
     CLV_TRY(emit_weights(call, &plan, t->vectors, emitter, &weights));
     CLV_TRY(clv_conv_emit_bias(call, plan.out.planes * plan.block, emitter, &bias));

@@ -1,5 +1,6 @@
 /* The variants `winograd` and `winograd_2` of Conv: conv_winograd.cl tells how they work. */
 #include "kernels_cl/blocked/blocked.h"
+#include "kernels_cl/ceilings.h"
 #include "kernels_cl/conv/conv.h"
 #include "kernels_cl/conv/conv_blocked.h"
 #include "kernels_cl/conv/conv_winograd_params.h"
@@ -29,24 +30,27 @@ typedef struct winograd_plan {
     double us; /* estimated, on one lane */
 } winograd_plan;
 
-/* Time on one lane: products at two multiply-adds a cycle of 3.9 GHz, weights from memory once and
- * from its caches for each further group of tiles, and the transforms' loads and stores. */
-static double estimate_us(const winograd_plan *plan, const winograd_tile *t) {
-    const double vectors_per_us = 2 * 3900, memory_bytes_per_us = 35e3, cache_bytes_per_us = 60e3;
+/* Time on one lane: products, weights from memory once and from the shared cache for each further
+ * group of tiles, and the transforms' loads and stores. */
+static double estimate_us(
+    const clv_ceilings *lane, const winograd_plan *plan, const winograd_tile *t) {
     double groups = (double)divide_up(plan->tiles, t->tiles);
     double blocks = (double)divide_up(plan->planes_out, t->vectors);
     double sums = (double)(t->tiles * t->vectors), loads = (double)(t->tiles + t->vectors);
     double slots = sums > loads ? sums : loads, points = (double)plan->points;
     double inputs = (double)(plan->planes_in * plan->block);
-    double products = points * groups * blocks * slots * inputs / vectors_per_us;
+    double products = points * groups * blocks * slots * inputs / lane->vectors_per_us;
     double bytes = points * blocks * inputs * (double)(t->vectors * plan->block) * sizeof(float);
-    double weights = bytes / memory_bytes_per_us + (groups - 1) * bytes / cache_bytes_per_us;
-    double transforms =
-        (double)(plan->tiles * (plan->planes_in + plan->planes_out)) * points * 6 / vectors_per_us;
+    double weights =
+        bytes / lane->memory_bytes_per_us + (groups - 1) * bytes / lane->shared_cache_bytes_per_us;
+    double transforms = (double)(plan->tiles * (plan->planes_in + plan->planes_out)) * points * 6 /
+                        lane->vectors_per_us;
     return (products > weights ? products : weights) + transforms;
 }
 
-static void make_plan(const clv_call *call, int64_t block, int64_t m, winograd_plan *plan) {
+static void make_plan(
+    const clv_call *call, const clv_traits *traits, int64_t block, int64_t m, winograd_plan *plan) {
+    const clv_ceilings lane = clv_ceilings_of(traits);
     const clv_shape *in = &call->inputs[0].shape, *out = &call->outputs[0].shape;
     const winograd_tile *tiles = block == 16 ? wide_tiles : narrow_tiles;
     size_t count = block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
@@ -63,7 +67,7 @@ static void make_plan(const clv_call *call, int64_t block, int64_t m, winograd_p
     };
     plan->tiles = out->dims[0] * plan->tiles_y * plan->tiles_x;
     for (size_t i = 0; i < count; i++) {
-        const double us = estimate_us(plan, &tiles[i]);
+        const double us = estimate_us(&lane, plan, &tiles[i]);
         if (us < plan->us) {
             plan->us = us;
             plan->tile = &tiles[i];
@@ -72,11 +76,11 @@ static void make_plan(const clv_call *call, int64_t block, int64_t m, winograd_p
 }
 
 /* Of the direct sum, by the same measure. */
-static double direct_us(const clv_call *call, const winograd_plan *plan) {
+static double direct_us(const clv_call *call, const clv_traits *traits, const winograd_plan *plan) {
     const clv_shape *out = &call->outputs[0].shape;
     double positions = (double)(out->dims[0] * out->dims[2] * out->dims[3]);
     return positions * TAPS * TAPS * (double)(plan->planes_in * plan->block * plan->planes_out) /
-           (0.9 * 2 * 3900);
+           (0.9 * clv_ceilings_of(traits).vectors_per_us);
 }
 
 bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits) {
@@ -94,10 +98,10 @@ bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits) {
 static bool pays(const clv_call *call, const clv_traits *traits, int64_t m) {
     const clv_shape *out = &call->outputs[0].shape;
     winograd_plan plan, other;
-    make_plan(call, clv_width(traits), m, &plan);
-    make_plan(call, clv_width(traits), 6 - m, &other);
+    make_plan(call, traits, clv_width(traits), m, &plan);
+    make_plan(call, traits, clv_width(traits), 6 - m, &other);
     return out->dims[2] >= MIN_OUTPUTS && out->dims[3] >= MIN_OUTPUTS && plan.us <= other.us &&
-           plan.us < direct_us(call, &plan);
+           plan.us < direct_us(call, traits, &plan);
 }
 
 bool clv_conv_winograd_pays(const clv_call *call, const clv_traits *traits) {
@@ -203,7 +207,7 @@ static clv_status *emit_band(
 static void choose_bands(
     const clv_call *call, const clv_traits *traits, const winograd_plan *plan,
     conv_winograd_params *p) {
-    const int64_t cache = traits->cache_bytes != 0 ? (int64_t)traits->cache_bytes : 512 << 10;
+    const int64_t cache = clv_ceilings_of(traits).cache_bytes;
     const int64_t lanes = traits->num_lanes != 0 ? traits->num_lanes : 1, run = plan->tile->tiles;
     const double weights = (double)p->blocks * (double)p->weight_block * sizeof(float);
     const double moved = (double)clv_view_bytes(CLV_FLOAT32, &call->inputs[0].shape) +
@@ -227,7 +231,7 @@ static clv_status *emit(
     const clv_call *call, const clv_traits *traits, int64_t m, const clv_emitter *emitter) {
     const clv_window *w = clv_conv_window(call);
     winograd_plan plan;
-    make_plan(call, call->inputs[0].layout.block, m, &plan);
+    make_plan(call, traits, call->inputs[0].layout.block, m, &plan);
     int64_t rows = plan.planes_in * plan.block, width = plan.tile->vectors * plan.block;
     conv_winograd_params p = {
         .weight_block = (clv_u64)(plan.points * rows * width),
