@@ -281,6 +281,11 @@ static void fill_cost(clv_costs *costs, uint32_t task_index, uint32_t class) {
     }
     costs->time_us[at] = time_us / unit->speed;
     costs->traffic_us[at] = fmin(traffic_us, costs->time_us[at]);
+    if (given != NULL && given->draws > 0 && isfinite(time_us) &&
+        isfinite(machine->memories[unit->memory].bandwidth)) {
+        costs->traffic_us[at] = given->draws * costs->time_us[at] *
+                                machine->memories[unit->memory].bandwidth / bandwidth;
+    }
     costs->origin[at] = (uint8_t)origin;
 }
 

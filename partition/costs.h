@@ -53,7 +53,7 @@ typedef struct clv_costs {
     double *time_us;    /* [num_tasks][num_columns]: alone on the unit, speed counted, launch not;
                            INFINITY: cannot */
     double *traffic_us; /* [num_tasks][num_columns]: its memory traffic at the unit's full
-                           bandwidth; <= time */
+                           bandwidth */
     uint8_t *origin;    /* [num_tasks][num_columns], clv_origin */
     /* What no sum of times tells: units whose output buffers are full hold one another up, and
      * transfers and memory traffic come when they come. Whoever makes the table sets it, to

@@ -47,6 +47,12 @@ static clv_status *verify_times(const clv_task *task) {
                 MALFORMED, "task '%s': time on '%s' is %g us, must be at least 0", task->name,
                 time->where, time->time_us);
         }
+        if (!(time->draws >= 0 && time->draws <= 1)) {
+            return CLV_ERROR(
+                MALFORMED,
+                "task '%s': on '%s' it draws %g of the memory's bandwidth, must be 0 .. 1",
+                task->name, time->where, time->draws);
+        }
     }
     if (!is_count(task->flops) || !is_count(task->traffic_bytes)) {
         return CLV_ERROR(

@@ -28,6 +28,9 @@ typedef struct clv_task_time {
     const char *where; /* unit name, kind, or "*" */
     double time_us;    /* INFINITY: cannot run there */
     clv_origin origin;
+    /* Part of its memory's bandwidth that it draws there while it runs: with as many others as draw
+     * the rest it is not slowed down. 0: as traffic_bytes say */
+    double draws;
 } clv_task_time;
 
 /* What a piece of a task needs of one of its input tensors. */

@@ -9,6 +9,7 @@
 #include "host/tune/step_key.h"
 #include "host/workload/measured.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Ways of cutting operators that are measured; further ones keep estimates. */
@@ -23,6 +24,9 @@ typedef struct calibrator {
     clv_unit_name *names; /* of the machine's units, in its order */
     size_t num_units;
     clv_cost_db *db;
+    clv_hash *keys; /* [num_units]: the same of those that are alike */
+    size_t *alike;  /* [num_alike]: the unit at hand, then those like it on its memory */
+    uint32_t num_alike;
     bool has_pieces;         /* are wanted, and not there yet */
     clv_graph_inputs inputs; /* once something is measured */
 } calibrator;
@@ -115,36 +119,73 @@ bool clv_is_calibrating(const cleave_options *options) {
 
 /* --- measuring on a unit --------------------------------------------------------------------- */
 
-static clv_status *measure_on(calibrator *c, const clv_unit_name *name, uint32_t cut) {
-    clv_open_units units = {.units = NULL};
-    uint32_t num_measured = 0;
-    if (c->inputs.views == NULL) {
-        CLV_TRY(clv_graph_inputs_init(c->graph, &c->inputs));
+/* The unit at hand, and those beside it, as a list of devices; to be freed. */
+static char *list_alike(const calibrator *c, uint32_t count) {
+    const size_t capacity = count * sizeof c->names[0].text + 1;
+    char *text = clv_alloc_zeroed(capacity, 1);
+    size_t length = 0;
+    for (uint32_t i = 0; i < count && text != NULL; i++) {
+        length += (size_t)snprintf(
+            text + length, capacity - length, "%s%s", i == 0 ? "" : ",",
+            c->names[c->alike[i]].text);
     }
-    CLV_TRY(clv_open_units_init(name->text, true, &units));
+    return text;
+}
+
+static clv_status *measure_open(
+    calibrator *c, const clv_open_units *units, clv_cost_setting setting) {
+    uint32_t num_measured = 0;
+    const clv_exec_unit **beside =
+        clv_alloc_zeroed(setting.num_beside + 1, sizeof(const clv_exec_unit *));
+    if (beside == NULL) {
+        return no_memory();
+    }
+    for (uint32_t i = 0; i < setting.num_beside; i++) {
+        beside[i] = &units->units[1 + i];
+    }
     const clv_calibration_request request = {
         .graph = c->graph,
-        .unit = &units.units[0],
+        .unit = &units->units[0],
         .inputs = c->inputs.views,
         .db = c->db,
-        .cut = cut,
+        .setting = setting,
+        .beside = beside,
         .cancel = clv_cancel_flag(),
     };
     clv_status *status = clv_calibrate(&request, &num_measured);
     c->out->measured += num_measured;
-    clv_open_units_deinit(&units);
+    clv_free((void *)beside);
+    return status;
+}
+
+static clv_status *measure_on(calibrator *c, clv_cost_setting setting) {
+    clv_open_units units = {.units = NULL};
+    if (c->inputs.views == NULL) {
+        CLV_TRY(clv_graph_inputs_init(c->graph, &c->inputs));
+    }
+    char *list = list_alike(c, 1 + setting.num_beside);
+    clv_status *status = list != NULL ? clv_open_units_init(list, true, &units) : no_memory();
+    if (status == NULL) {
+        status = measure_open(c, &units, setting);
+        clv_open_units_deinit(&units);
+    }
+    clv_free(list);
     return status;
 }
 
 /* Estimates will do where a unit cannot be measured; but not for somebody who has had enough. */
-static clv_status *measure(calibrator *c, const clv_unit_name *name, uint32_t cut) {
-    clv_status *status = measure_on(c, name, cut);
+static clv_status *measure(calibrator *c, clv_cost_setting setting) {
+    clv_status *status = measure_on(c, setting);
     if (status == NULL || clv_status_code(status) == CLV_CANCELLED) {
         return status;
     }
     clv_log(
-        CLV_LOG_WARNING, "%s is not measured%s, its costs are estimates: %s", name->text,
-        cut != 0 ? " with operators in pieces" : "", clv_status_message(status));
+        CLV_LOG_WARNING, "%s is not measured%s, its costs are estimates: %s",
+        c->names[c->alike[0]].text,
+        setting.cut != 0          ? " with operators in pieces"
+        : setting.num_beside != 0 ? " with others at work"
+                                  : "",
+        clv_status_message(status));
     clv_status_destroy(status);
     return NULL;
 }
@@ -152,7 +193,8 @@ static clv_status *measure(calibrator *c, const clv_unit_name *name, uint32_t cu
 /* --- giving times to tasks ------------------------------------------------------------------- */
 
 /* The first unit whose devices are like those of unit `index`, and as many. */
-static size_t first_alike(size_t index, const clv_hash *keys) {
+static size_t first_alike(const calibrator *c, size_t index) {
+    const clv_hash *keys = c->keys;
     size_t first = 0;
     while (keys[first].low != keys[index].low || keys[first].high != keys[index].high) {
         first++;
@@ -162,15 +204,28 @@ static size_t first_alike(size_t index, const clv_hash *keys) {
 
 /* What stands for all units that are like unit `index`: their kind, where there are no others of
  * it, else NULL. */
-static const char *common_kind(const calibrator *c, size_t index, const clv_hash *keys) {
+static const char *common_kind(const calibrator *c, size_t index) {
     const char *kind = c->machine->units[index].kind;
     for (size_t i = 0; i < c->num_units; i++) {
         if (strcmp(c->machine->units[i].kind, kind) == 0 &&
-            first_alike(i, keys) != first_alike(index, keys)) {
+            first_alike(c, i) != first_alike(c, index)) {
             return NULL;
         }
     }
     return kind;
+}
+
+/* Unit `index`, which is the first of its sort, and those like it that share its memory. Only cores
+ * share more than a link. */
+static void find_alike(calibrator *c, size_t index) {
+    c->num_alike = 0;
+    for (size_t i = index; i < c->num_units; i++) {
+        const bool is_beside = c->names[i].kind == CLV_UNIT_CORE && first_alike(c, i) == index &&
+                               c->machine->units[i].memory == c->machine->units[index].memory;
+        if (i == index || is_beside) {
+            c->alike[c->num_alike++] = i;
+        }
+    }
 }
 
 /* A measured launch of a core has the launch itself in it, which the planner adds once for each
@@ -184,18 +239,30 @@ static double task_us(const clv_unit *unit, const clv_unit_costs *costs, size_t 
                           : fmax(0, costs->node_us[node] - unit->launch_us);
 }
 
+/* What a node draws of its memory's bandwidth, so that it takes as long as it did with all at work
+ * when all are: of those who want more than there is each gets an even share. NAN: not known. */
+static double part_drawn(
+    const calibrator *c, const clv_unit_costs *alone, double busy_us, size_t i) {
+    const double slowdown = busy_us / alone->node_us[i];
+    return isnan(slowdown) || alone->node_us[i] == 0 ? (double)NAN
+                                                     : fmin(fmax(slowdown, 1) / c->num_alike, 1);
+}
+
+/* busy: NULL: not known. */
 static clv_status *give(
-    calibrator *c, size_t index, const clv_hash *keys, const clv_unit_costs *costs) {
-    const char *kind = common_kind(c, index, keys);
-    double *time_us = clv_alloc_zeroed(c->graph->num_nodes + 1, sizeof *time_us);
+    calibrator *c, size_t index, const clv_unit_costs *costs, const clv_unit_costs *busy) {
+    const char *kind = common_kind(c, index);
+    double *time_us = clv_alloc_zeroed(2 * c->graph->num_nodes + 1, sizeof *time_us);
     clv_status *status = time_us != NULL ? NULL : no_memory();
+    double *draws = time_us + c->graph->num_nodes;
     for (size_t i = 0; status == NULL && i < c->graph->num_nodes; i++) {
         time_us[i] = task_us(&c->machine->units[index], costs, i);
+        draws[i] = busy != NULL ? part_drawn(c, costs, busy->node_us[i], i) : (double)NAN;
     }
     for (size_t i = index; status == NULL && i < c->num_units; i++) {
-        if (first_alike(i, keys) == index && (kind == NULL || i == index)) {
+        if (first_alike(c, i) == index && (kind == NULL || i == index)) {
             status = clv_workload_add_measured(
-                c->workload, kind != NULL ? kind : c->machine->units[i].name, time_us);
+                c->workload, kind != NULL ? kind : c->machine->units[i].name, time_us, draws);
         }
     }
     clv_free(time_us);
@@ -204,21 +271,22 @@ static clv_status *give(
 
 /* --- all units ------------------------------------------------------------------------------- */
 
-static clv_status *find(calibrator *c, size_t index, uint32_t cut, clv_unit_costs *out_costs) {
+static clv_status *find(calibrator *c, clv_cost_setting setting, clv_unit_costs *out_costs) {
     uint32_t count;
-    const clv_device_info *info = clv_unit_info(&c->table, &c->names[index], &count);
-    return clv_unit_costs_find(c->graph, info, count, c->db, cut, out_costs);
+    const clv_device_info *info = clv_unit_info(&c->table, &c->names[c->alike[0]], &count);
+    return clv_unit_costs_find(c->graph, info, count, c->db, setting, out_costs);
 }
 
-/* Finds what a unit's costs are, measuring what is not known. *out_is_there: false where the unit
- * has no kernels for the graph; there is nothing to deinitialise then, nor after a failure. */
+/* Finds what the costs of the unit at hand are, measuring what is not known. *out_is_there: false
+ * where the unit has no kernels for the graph; there is nothing to deinitialise then, nor after a
+ * failure. */
 static clv_status *get(
-    calibrator *c, size_t index, uint32_t cut, clv_unit_costs *out_costs, bool *out_is_there) {
-    clv_status *status = find(c, index, cut, out_costs);
+    calibrator *c, clv_cost_setting setting, clv_unit_costs *out_costs, bool *out_is_there) {
+    clv_status *status = find(c, setting, out_costs);
     *out_is_there = status == NULL;
     if (clv_status_code(status) == CLV_UNSUPPORTED) {
         clv_log(
-            CLV_LOG_INFO, "%s is not measured: %s", c->names[index].text,
+            CLV_LOG_INFO, "%s is not measured: %s", c->names[c->alike[0]].text,
             clv_status_message(status));
         clv_status_destroy(status);
         return NULL;
@@ -228,8 +296,8 @@ static clv_status *get(
     c->out->known += out_costs->num_known;
     if (out_costs->num_known < out_costs->num_steps) {
         clv_unit_costs_deinit(out_costs);
-        CLV_TRY(measure(c, &c->names[index], cut));
-        CLV_TRY(find(c, index, cut, out_costs));
+        CLV_TRY(measure(c, setting));
+        CLV_TRY(find(c, setting, out_costs));
     }
     return NULL;
 }
@@ -251,7 +319,7 @@ static clv_status *give_pieces(
     return status;
 }
 
-static clv_status *calibrate_pieces(calibrator *c, size_t index, const clv_unit_costs *whole) {
+static clv_status *calibrate_pieces(calibrator *c, const clv_unit_costs *whole) {
     uint32_t most = 0;
     for (uint32_t i = 0; i < c->workload->num_tasks; i++) {
         const uint32_t num_splits = c->workload->tasks[i].num_splits;
@@ -260,7 +328,7 @@ static clv_status *calibrate_pieces(calibrator *c, size_t index, const clv_unit_
     for (uint32_t cut = 1; cut <= most && cut <= MOST_CUTS; cut++) {
         clv_unit_costs halves;
         bool is_there;
-        CLV_TRY(get(c, index, cut, &halves, &is_there));
+        CLV_TRY(get(c, (clv_cost_setting){cut, c->num_alike > 1}, &halves, &is_there));
         if (is_there) {
             clv_status *status = give_pieces(c, cut, whole, &halves);
             clv_unit_costs_deinit(&halves);
@@ -270,36 +338,53 @@ static clv_status *calibrate_pieces(calibrator *c, size_t index, const clv_unit_
     return NULL;
 }
 
+/* What a unit's costs are alone, and with those like it at work. */
+static clv_status *calibrate_whole(calibrator *c, size_t index, const clv_unit_costs *alone) {
+    clv_unit_costs busy;
+    bool is_there = false;
+    if (c->num_alike > 1) {
+        CLV_TRY(get(c, (clv_cost_setting){0, c->num_alike - 1}, &busy, &is_there));
+    }
+    clv_status *status = give(c, index, alone, is_there ? &busy : NULL);
+    if (is_there) {
+        clv_unit_costs_deinit(&busy);
+    }
+    return status;
+}
+
 /* A unit that stands for all that are like it. Operators are cut over cores: the first sort of them
  * tells of pieces. */
-static clv_status *calibrate_unit(calibrator *c, size_t index, const clv_hash *keys) {
+static clv_status *calibrate_unit(calibrator *c, size_t index) {
     clv_unit_costs costs;
     bool is_there;
-    CLV_TRY(get(c, index, 0, &costs, &is_there));
+    find_alike(c, index);
+    CLV_TRY(get(c, (clv_cost_setting){0}, &costs, &is_there));
     if (!is_there) {
         return NULL;
     }
-    clv_status *status = give(c, index, keys, &costs);
+    clv_status *status = calibrate_whole(c, index, &costs);
     if (status == NULL && c->has_pieces && c->names[index].kind == CLV_UNIT_CORE) {
         c->has_pieces = false;
-        status = calibrate_pieces(c, index, &costs);
+        status = calibrate_pieces(c, &costs);
     }
     clv_unit_costs_deinit(&costs);
     return status;
 }
 
 static clv_status *calibrate_units(calibrator *c) {
-    clv_hash *keys = clv_alloc_zeroed(c->num_units + 1, sizeof *keys);
-    clv_status *status = keys != NULL ? NULL : no_memory();
+    c->keys = clv_alloc_zeroed(c->num_units + 1, sizeof *c->keys);
+    c->alike = clv_alloc_zeroed(c->num_units + 1, sizeof *c->alike);
+    clv_status *status = c->keys != NULL && c->alike != NULL ? NULL : no_memory();
     for (size_t i = 0; status == NULL && i < c->num_units; i++) {
         uint32_t count;
         const clv_device_info *info = clv_unit_info(&c->table, &c->names[i], &count);
-        keys[i] = clv_unit_key(info, count);
+        c->keys[i] = clv_unit_key(info, count);
     }
     for (size_t i = 0; status == NULL && i < c->num_units; i++) {
-        status = first_alike(i, keys) == i ? calibrate_unit(c, i, keys) : NULL;
+        status = first_alike(c, i) == i ? calibrate_unit(c, i) : NULL;
     }
-    clv_free(keys);
+    clv_free(c->alike);
+    clv_free(c->keys);
     return status;
 }
 

@@ -24,7 +24,8 @@ typedef struct tuner {
 
 static clv_status *find(const tuner *t, size_t unit, clv_unit_costs *out_costs) {
     const clv_exec_unit *u = &t->units.units[unit];
-    return clv_unit_costs_find(t->graph, &u->devices[0]->info, u->num_devices, t->db, 0, out_costs);
+    return clv_unit_costs_find(
+        t->graph, &u->devices[0]->info, u->num_devices, t->db, (clv_cost_setting){0}, out_costs);
 }
 
 /* Of what is known. */

@@ -3,6 +3,7 @@
 #include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/base/threads.h"
+#include "host/tune/neighbours.h"
 #include "host/tune/rig.h"
 #include "host/tune/samples.h"
 #include "host/tune/step_key.h"
@@ -30,6 +31,22 @@ static clv_status *no_memory(void) {
 
 /* --- looking up ------------------------------------------------------------------------------ */
 
+/* Whether there are two units with halves. */
+static bool is_beside(clv_cost_setting setting) {
+    return setting.cut != 0 && setting.num_beside != 0;
+}
+
+/* The unit's key, of steps in the setting. */
+static clv_hash key_in(clv_cost_setting setting, clv_hash unit) {
+    if (setting.num_beside == 0) {
+        return unit;
+    }
+    const uint32_t numbers[] = {is_beside(setting), is_beside(setting) ? 1 : setting.num_beside};
+    return clv_hash_combine(
+        clv_hash_combine(unit, clv_hash_string("others at work")),
+        clv_hash_bytes(numbers, sizeof numbers));
+}
+
 static int compare_hashes(const void *a, const void *b) {
     const clv_hash *x = a, *y = b;
     return x->high != y->high ? (x->high < y->high ? -1 : 1)
@@ -37,8 +54,8 @@ static int compare_hashes(const void *a, const void *b) {
                               : 0;
 }
 
-/* What each operator takes: of one in two pieces the slower one, with half of what puts their
- * operands together. piece_us: [nodes of the pieces] zeros. */
+/* What each piece takes; launches and variants of operators. piece_us: [nodes of the pieces]
+ * zeros. */
 static void add_nodes(
     const clv_replica *replica, const clv_cost_db *db, const clv_hash *keys, double *piece_us,
     clv_unit_costs *costs) {
@@ -55,14 +72,33 @@ static void add_nodes(
     }
     for (size_t i = 0; i < lowered->graph->num_nodes; i++) {
         const clv_variant *variant = lowered->choices[i].variant;
-        double *node_us = &costs->node_us[nodes[i].origin];
-        if (!nodes[i].is_join) { /* not fmax(), which forgets what is not known */
-            *node_us = isnan(piece_us[i]) || piece_us[i] > *node_us ? piece_us[i] : *node_us;
+        if (!nodes[i].is_join) {
             costs->variants[nodes[i].origin] = variant != NULL ? variant->name : NULL;
         }
     }
-    for (size_t i = 0; i < lowered->graph->num_nodes; i++) {
-        costs->node_us[nodes[i].origin] += nodes[i].is_join ? piece_us[i] / 2 : 0;
+}
+
+/* What each operator takes: of one in two pieces the slower one, with what puts its operand
+ * together, or half of that where one unit has both. join_us: [2][num_nodes] zeros. */
+static void add_slowest(
+    const clv_replica *replica, bool is_beside, const double *piece_us, double *join_us,
+    double *node_us) {
+    const clv_graph *graph = replica->parts[0].graph;
+    const clv_piece_node *nodes = replica->pieces.memories[0].nodes;
+    const size_t num_nodes = replica->graph->num_nodes;
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        const size_t unit = is_beside ? nodes[i].unit : 0;
+        join_us[unit * num_nodes + nodes[i].origin] += !nodes[i].is_join ? 0
+                                                       : is_beside       ? piece_us[i]
+                                                                         : piece_us[i] / 2;
+    }
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        const size_t unit = is_beside ? nodes[i].unit : 0;
+        const clv_node_id origin = nodes[i].origin;
+        const double us = piece_us[i] + join_us[unit * num_nodes + origin];
+        if (!nodes[i].is_join && (isnan(us) || us > node_us[origin])) { /* fmax() forgets NAN */
+            node_us[origin] = us;
+        }
     }
 }
 
@@ -85,20 +121,25 @@ static void count_steps(
 }
 
 static clv_status *find(
-    const clv_replica *replica, clv_hash unit, const clv_cost_db *db, clv_unit_costs *costs) {
+    const clv_replica *replica, clv_hash unit, const clv_cost_db *db, bool is_beside,
+    clv_unit_costs *costs) {
     const size_t num_nodes = replica->graph->num_nodes;
     clv_hash *keys = clv_alloc_zeroed(replica->parts[0].num_steps + 1, sizeof *keys);
     costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
     costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
     costs->variants = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->variants);
     double *piece_us = clv_alloc_zeroed(replica->parts[0].graph->num_nodes + 1, sizeof *piece_us);
-    const bool has_memory = keys != NULL && piece_us != NULL && costs->node_us != NULL &&
-                            costs->node_launches != NULL && costs->variants != NULL;
+    double *join_us = clv_alloc_zeroed(2 * num_nodes + 1, sizeof *join_us);
+    const bool has_memory = keys != NULL && piece_us != NULL && join_us != NULL &&
+                            costs->node_us != NULL && costs->node_launches != NULL &&
+                            costs->variants != NULL;
     clv_status *status = has_memory ? clv_step_keys(unit, &replica->parts[0], keys) : no_memory();
     if (status == NULL) {
         add_nodes(replica, db, keys, piece_us, costs);
+        add_slowest(replica, is_beside, piece_us, join_us, costs->node_us);
         count_steps(&replica->parts[0], db, keys, costs);
     }
+    clv_free(join_us);
     clv_free(piece_us);
     clv_free(keys);
     return status;
@@ -106,19 +147,22 @@ static clv_status *find(
 
 clv_status *clv_unit_costs_find(
     const clv_graph *graph, const clv_device_info *info, size_t num_devices, const clv_cost_db *db,
-    uint32_t cut, clv_unit_costs *out_costs) {
+    clv_cost_setting setting, clv_unit_costs *out_costs) {
     clv_device described = {.info = *info}; /* lowering asks a device for its info alone */
     clv_device *device = &described;
     const clv_exec_unit unit = {.devices = &device, .num_devices = num_devices};
     clv_tune_rig rig;
     clv_replica replica = {.graph = NULL};
     *out_costs = (clv_unit_costs){.node_us = NULL};
-    clv_status *status = clv_tune_rig_init(graph, &unit, db, cut, &rig);
+    const bool has_other = is_beside(setting);
+    clv_status *status =
+        clv_tune_rig_init(graph, &unit, has_other ? &unit : NULL, db, setting.cut, &rig);
     if (status == NULL) {
         status = clv_replica_lower(&replica, &rig.options);
     }
     if (status == NULL) {
-        status = find(&replica, clv_unit_key(info, num_devices), db, out_costs);
+        status = find(
+            &replica, key_in(setting, clv_unit_key(info, num_devices)), db, has_other, out_costs);
     }
     clv_replica_deinit(&replica);
     clv_tune_rig_deinit(&rig);
@@ -191,23 +235,6 @@ static clv_status *finish(
     return NULL;
 }
 
-static clv_status *make_outputs(const clv_graph *graph, clv_mutable_view **out_outputs) {
-    clv_mutable_view *outputs = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *outputs);
-    *out_outputs = outputs;
-    if (outputs == NULL) {
-        return no_memory();
-    }
-    for (size_t i = 0; i < graph->num_outputs; i++) {
-        const clv_tensor *t = &graph->tensors[graph->outputs[i]];
-        outputs[i] = (clv_mutable_view){.dtype = t->dtype, .shape = t->shape};
-        outputs[i].data = clv_alloc_aligned(64, clv_view_bytes(t->dtype, &t->shape) + 64);
-        if (outputs[i].data == NULL) {
-            return no_memory();
-        }
-    }
-    return NULL;
-}
-
 static clv_status *sampler_init(sampler *s, clv_tune_rig *rig) {
     const clv_exec_unit *unit = s->request->unit;
     rig->options.has_spans = true;
@@ -223,17 +250,15 @@ static clv_status *sampler_init(sampler *s, clv_tune_rig *rig) {
     if (s->keys == NULL || s->samples == NULL || s->last == NULL) {
         return no_memory();
     }
-    CLV_TRY(make_outputs(s->request->graph, &s->outputs));
+    CLV_TRY(clv_tune_outputs_init(s->request->graph, &s->outputs));
     return clv_step_keys(
-        clv_unit_key(&unit->devices[0]->info, unit->num_devices), &s->replica.parts[0], s->keys);
+        key_in(s->request->setting, clv_unit_key(&unit->devices[0]->info, unit->num_devices)),
+        &s->replica.parts[0], s->keys);
 }
 
 static void sampler_deinit(sampler *s) {
     clv_replica_deinit(&s->replica);
-    for (size_t i = 0; s->outputs != NULL && i < s->request->graph->num_outputs; i++) {
-        clv_free(s->outputs[i].data);
-    }
-    clv_free(s->outputs);
+    clv_tune_outputs_deinit(s->request->graph, s->outputs);
     clv_free(s->keys);
     clv_free(s->samples);
     clv_free(s->last);
@@ -263,7 +288,9 @@ static clv_status *run_once(sampler *s) {
     const double begin_us = clv_time_us(), used_us = process_us();
     CLV_TRY(clv_executor_run(s->replica.executor, s->request->inputs, s->outputs));
     const double passed_us = clv_time_us() - begin_us;
-    const double share = (process_us() - used_us) / (passed_us * (double)unit->num_devices);
+    const size_t num_units = 1 + (size_t)s->request->setting.num_beside;
+    const double share =
+        (process_us() - used_us) / (passed_us * (double)(unit->num_devices * num_units));
     file_run(
         s, unit->devices[0]->info.kind == CLV_DEVICE_CORE && passed_us >= shortest_told_us &&
                share < undisturbed_share);
@@ -431,14 +458,35 @@ static clv_status *is_all_known(const clv_calibration_request *request, bool *ou
         return NULL;
     }
     CLV_TRY(clv_unit_costs_find(
-        request->graph, &unit->devices[0]->info, unit->num_devices, request->db, request->cut,
+        request->graph, &unit->devices[0]->info, unit->num_devices, request->db, request->setting,
         &costs));
     *out_is_known = costs.num_known == costs.num_steps;
     clv_unit_costs_deinit(&costs);
     return NULL;
 }
 
+/* With the neighbours at work that the setting asks for. */
+static clv_status *run_beside(sampler *s) {
+    const clv_calibration_request *request = s->request;
+    if (request->setting.num_beside == 0 || is_beside(request->setting)) {
+        return run(s);
+    }
+    const clv_neighbours_request neighbours_request = {
+        .graph = request->graph,
+        .units = request->beside,
+        .count = request->setting.num_beside,
+        .inputs = request->inputs,
+        .db = request->db,
+        .cancel = request->cancel,
+    };
+    clv_neighbours *neighbours;
+    CLV_TRY(clv_neighbours_start(&neighbours_request, &neighbours));
+    clv_status *status = run(s);
+    return clv_status_join(status, clv_neighbours_stop(neighbours));
+}
+
 clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_num_measured) {
+    const clv_cost_setting setting = request->setting;
     sampler s = {.request = request};
     bool is_known;
     clv_tune_rig rig;
@@ -447,17 +495,19 @@ clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_
     if (is_known) {
         return NULL;
     }
-    clv_status *status =
-        clv_tune_rig_init(request->graph, request->unit, request->db, request->cut, &rig);
+    clv_status *status = clv_tune_rig_init(
+        request->graph, request->unit, is_beside(setting) ? request->beside[0] : NULL, request->db,
+        setting.cut, &rig);
     if (status == NULL) {
         status = sampler_init(&s, &rig);
     }
     if (status == NULL) {
-        status = run(&s);
+        status = run_beside(&s);
     }
     if (gather_runs(&s)) {
         status = clv_status_join(status, put_all(&s, out_num_measured));
-        if (request->cut == 0) { /* a piece is no call that variants are chosen for */
+        /* a piece is no call that variants are chosen for, and they are compared alone */
+        if (setting.cut == 0 && setting.num_beside == 0) {
             status = clv_status_join(status, put_variants(&s));
         }
     }

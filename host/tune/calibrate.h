@@ -1,9 +1,10 @@
 /* What the operators of a graph take on a unit: looked up, or measured there.
  *
  * The graph is lowered for the one unit, as a session would, and run as it stands several times
- * over, with nothing else at work: each step is timed by itself, in the state that its
- * neighbours leave the caches in. Steps that are the same (host/tune/step_key.h) share their
- * samples; the median of these goes into the database, and an operator takes what its steps do.
+ * over: each step is timed by itself, in the state that its neighbours leave the caches in. Nothing
+ * else is at work, or others are (clv_cost_setting). Steps that are the same
+ * (host/tune/step_key.h) share their samples; the median of these goes into the database, and an
+ * operator takes what its steps do.
  * What an operator's variant takes by itself goes there too, for the next choice among variants
  * (host/tune/variant_cost.h). Declared limits of the unit play no part.
  */
@@ -16,8 +17,8 @@
 #include <stdatomic.h>
 
 typedef struct clv_unit_costs {
-    /* [num_nodes]: sum of its launches; of one in two pieces the slower one, with half of what puts
-     * their operands together. NAN: not all of them are known */
+    /* [num_nodes]: sum of its launches; of one in two pieces the slower one, with what puts its
+     * operand together (half of that for both on one unit). NAN: not all of them are known */
     double *node_us;
     uint32_t *node_launches; /* [num_nodes]; 0: it runs nothing */
     const char **variants;   /* [num_nodes]: that it is run by; NULL: it runs nothing */
@@ -25,16 +26,24 @@ typedef struct clv_unit_costs {
     uint32_t num_known;      /* of them, in the database */
 } clv_unit_costs;
 
+/* What is measured. A cost in one setting is none in another. */
+typedef struct clv_cost_setting {
+    /* 0; or k: every operator in two halves by its split k - 1, where it has that many */
+    uint32_t cut;
+    /* Units like the one that is measured, on its memory, that are at work beside it: at the same
+     * graph, over and over; with a cut at most one, which has the second halves (0: the unit has
+     * both, one after the other). */
+    uint32_t num_beside;
+} clv_cost_setting;
+
 /* Needs no device but what is said of it.
  *
  * graph  satisfies clv_graph_verify at level SHAPES
  * info   of the unit's devices, which are alike
- * cut    0; or k: every operator in two halves by its split k - 1, where it has that many, all of
- *        them on the unit, one after another
  * errors UNSUPPORTED naming a node that has no kernel for the unit; NO_MEMORY */
 clv_status *clv_unit_costs_find(
     const clv_graph *graph, const clv_device_info *info, size_t num_devices, const clv_cost_db *db,
-    uint32_t cut, clv_unit_costs *out_costs) CLV_CHECKED;
+    clv_cost_setting setting, clv_unit_costs *out_costs) CLV_CHECKED;
 void clv_unit_costs_deinit(clv_unit_costs *costs);
 
 typedef struct clv_calibration_request {
@@ -45,8 +54,9 @@ typedef struct clv_calibration_request {
     /* [graph->num_nodes]: variants to be measured where they fit; NULL: those that would be
      * chosen */
     const clv_variant *const *wanted;
-    uint32_t cut;              /* as above */
-    const atomic_bool *cancel; /* NULL: cannot be interrupted */
+    clv_cost_setting setting;
+    const clv_exec_unit *const *beside; /* [setting.num_beside], open; NULL: none */
+    const atomic_bool *cancel;          /* NULL: cannot be interrupted */
 } clv_calibration_request;
 
 /* Tells clv_progress how far it is.

@@ -29,7 +29,8 @@ static clv_status *place_node(
         if (half > 0 && half < split->extent) {
             clv_piece *pieces = &rig->pieces[rig->group.num_pieces];
             pieces[0] = (clv_piece){.end = half};
-            pieces[1] = (clv_piece){.begin = half, .end = split->extent};
+            pieces[1] = (clv_piece){
+                .unit = rig->options.num_units - 1, .begin = half, .end = split->extent};
             *placement = (clv_placement){
                 .first_piece = rig->group.num_pieces, .num_pieces = 2, .split = (int32_t)cut - 1};
             rig->group.num_pieces += 2;
@@ -40,19 +41,22 @@ static clv_status *place_node(
 }
 
 clv_status *clv_tune_rig_init(
-    const clv_graph *graph, const clv_exec_unit *unit, const clv_cost_db *db, uint32_t cut,
-    clv_tune_rig *out_rig) {
+    const clv_graph *graph, const clv_exec_unit *unit, const clv_exec_unit *other,
+    const clv_cost_db *db, uint32_t cut, clv_tune_rig *out_rig) {
     *out_rig = (clv_tune_rig){
         .placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *out_rig->placements),
         .pieces = clv_alloc_zeroed(graph->num_nodes + 1, 2 * sizeof *out_rig->pieces),
-        .unit = *unit,
+        .units = {*unit, other != NULL ? *other : *unit},
         .times = clv_cost_db_known_times(db),
     };
     if (out_rig->placements == NULL || out_rig->pieces == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for measuring steps");
     }
-    out_rig->unit.name.limits = (clv_unit_limits){
-        .speed = 1, .memory_bytes = UINT64_MAX, .link_per_second = (double)INFINITY};
+    for (int i = 0; i < 2; i++) {
+        out_rig->units[i].name.limits = (clv_unit_limits){
+            .speed = 1, .memory_bytes = UINT64_MAX, .link_per_second = (double)INFINITY};
+    }
+    const size_t num_devices = unit->num_devices + (other != NULL ? other->num_devices : 0);
     out_rig->group = (clv_group){
         .placements = out_rig->placements,
         .pieces = out_rig->pieces,
@@ -64,11 +68,11 @@ clv_status *clv_tune_rig_init(
     out_rig->options = (clv_replica_options){
         .graph = graph,
         .group = &out_rig->group,
-        .units = &out_rig->unit,
-        .num_units = 1,
+        .units = out_rig->units,
+        .num_units = other != NULL ? 2 : 1,
         .depth = 1,
         .times = &out_rig->times,
-        .is_crowded = unit->num_devices > (size_t)clv_num_processors(),
+        .is_crowded = num_devices > (size_t)clv_num_processors(),
     };
     for (size_t i = 0; i < graph->num_nodes; i++) {
         CLV_TRY(place_node(graph, (clv_node_id)i, cut, out_rig));

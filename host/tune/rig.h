@@ -1,5 +1,5 @@
-/* A graph for one unit, whole or every operator in two halves: what is lowered to look costs up,
- * and run to measure them. */
+/* A graph for one unit, or every operator in two halves, for one unit or two: what is lowered to
+ * look costs up, and run to measure them. */
 #ifndef CLV_TUNE_RIG_H
 #define CLV_TUNE_RIG_H
 
@@ -10,15 +10,19 @@ typedef struct clv_tune_rig {
     clv_placement *placements;
     clv_piece *pieces;
     clv_group group;
-    clv_exec_unit unit; /* without limits */
+    clv_exec_unit units[2]; /* without limits */
     clv_known_times times;
     clv_replica_options options; /* point at all of the above: the rig must not move */
 } clv_tune_rig;
 
-/* Borrows everything. cut: as clv_unit_costs_find. NO_MEMORY. Deinitialise in any case. */
+/* Borrows everything. Deinitialise in any case.
+ *
+ * other  a unit like `unit` that has the second halves; NULL: `unit` has them
+ * cut    as clv_cost_setting
+ * errors NO_MEMORY */
 clv_status *clv_tune_rig_init(
-    const clv_graph *graph, const clv_exec_unit *unit, const clv_cost_db *db, uint32_t cut,
-    clv_tune_rig *out_rig) CLV_CHECKED;
+    const clv_graph *graph, const clv_exec_unit *unit, const clv_exec_unit *other,
+    const clv_cost_db *db, uint32_t cut, clv_tune_rig *out_rig) CLV_CHECKED;
 void clv_tune_rig_deinit(clv_tune_rig *rig);
 
 #endif

@@ -13,7 +13,7 @@ static bool is_given(const clv_task *task) {
 }
 
 clv_status *clv_workload_add_measured(
-    clv_workload *workload, const char *where, const double *time_us) {
+    clv_workload *workload, const char *where, const double *time_us, const double *draws) {
     clv_arena *arena = &workload->arena;
     const char *name = clv_arena_strdup(arena, where);
     if (name == NULL) {
@@ -31,8 +31,12 @@ clv_status *clv_workload_add_measured(
         if (task->num_times != 0) {
             memcpy(times, task->times, task->num_times * sizeof *times);
         }
-        times[task->num_times] =
-            (clv_task_time){.where = name, .time_us = time_us[i], .origin = CLV_ORIGIN_MEASURED};
+        times[task->num_times] = (clv_task_time){
+            .where = name,
+            .time_us = time_us[i],
+            .origin = CLV_ORIGIN_MEASURED,
+            .draws = draws != NULL && draws[i] > 0 ? draws[i] : 0,
+        };
         task->times = times;
         task->num_times++;
     }

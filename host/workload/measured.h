@@ -9,9 +9,11 @@
  *
  * where    name or kind of a unit; copied
  * time_us  [num_tasks]; NAN: not known
+ * draws    [num_tasks], as clv_task_time, NAN: not known; NULL: of none
  * errors   NO_MEMORY */
 clv_status *clv_workload_add_measured(
-    clv_workload *workload, const char *where, const double *time_us) CLV_CHECKED;
+    clv_workload *workload, const char *where, const double *time_us,
+    const double *draws) CLV_CHECKED;
 
 /* Sets what every piece of a task takes, however small, as a share of the whole task's time.
  *

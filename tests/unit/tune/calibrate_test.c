@@ -112,7 +112,8 @@ static clv_status *calibrate(rig *r, uint32_t *out_num_measured) {
 
 static clv_unit_costs find(const rig *r, const clv_device_info *info) {
     clv_unit_costs costs;
-    assert_ok(clv_unit_costs_find(r->graph, info, r->unit.num_devices, r->db, 0, &costs));
+    assert_ok(clv_unit_costs_find(
+        r->graph, info, r->unit.num_devices, r->db, (clv_cost_setting){0}, &costs));
     return costs;
 }
 
@@ -236,6 +237,102 @@ static void failures_leave_nothing_behind(void **state) {
     }
 }
 
+/* The rig's lanes as units of their own: the first, and those beside it. */
+typedef struct beside_rig {
+    clv_exec_unit units[MAX_LANES];
+    const clv_exec_unit *others[MAX_LANES];
+    clv_calibration_request request;
+} beside_rig;
+
+static void put_beside(rig *r, beside_rig *b) {
+    const uint32_t num_beside = (uint32_t)r->unit.num_devices - 1;
+    for (uint32_t i = 0; i <= num_beside; i++) {
+        b->units[i] = (clv_exec_unit){.devices = &r->unit.devices[i], .num_devices = 1};
+        clv_unit_name_init(&b->units[i].name, CLV_UNIT_CORE, 0, (int)i);
+        b->others[i] = &b->units[i + (i < num_beside)];
+    }
+    b->request = (clv_calibration_request){
+        .graph = r->graph,
+        .unit = &b->units[0],
+        .inputs = r->inputs,
+        .db = r->db,
+        .setting = {.num_beside = num_beside},
+        .beside = b->others,
+        .cancel = &cancel,
+    };
+}
+
+static void check_setting(const rig *r, clv_cost_setting setting, bool is_known) {
+    clv_unit_costs costs;
+    assert_ok(clv_unit_costs_find(r->graph, &r->devices[0]->info, 1, r->db, setting, &costs));
+    assert_true(costs.num_steps > 0);
+    assert_int_equal(costs.num_known, is_known ? costs.num_steps : 0);
+    clv_unit_costs_deinit(&costs);
+}
+
+/* With one neighbour, with two and alone: none stands for another. */
+static void what_it_takes_beside_others_is_another_matter(void **state) {
+    (void)state;
+    for (uint32_t num_beside = 1; num_beside < MAX_LANES; num_beside++) {
+        rig r;
+        beside_rig b;
+        uint32_t num_measured;
+        open_rig(&r, num_beside + 1, 7);
+        put_beside(&r, &b);
+        assert_ok(clv_calibrate(&b.request, &num_measured));
+        assert_true(num_measured > 0);
+        assert_int_equal(clv_cost_db_num_entries(r.db), num_measured); /* and no variants */
+        check_setting(&r, b.request.setting, true);
+        check_setting(&r, (clv_cost_setting){.num_beside = 3 - num_beside}, false);
+        check_setting(&r, (clv_cost_setting){0}, false);
+        check_setting(&r, (clv_cost_setting){.cut = 1, .num_beside = num_beside}, false);
+        assert_ok(clv_calibrate(&b.request, &num_measured));
+        assert_int_equal(num_measured, 0);
+        b.request.setting.num_beside = 0;
+        assert_ok(clv_calibrate(&b.request, &num_measured));
+        check_setting(&r, (clv_cost_setting){0}, true);
+        close_rig(&r);
+    }
+}
+
+/* Whichever unit it is, and when everybody is interrupted. */
+static void failing_neighbours_are_reported(void **state) {
+    (void)state;
+    for (int64_t n = 0; n < 60; n += 3) {
+        rig r;
+        beside_rig b;
+        uint32_t num_measured;
+        open_rig(&r, 2, 6);
+        put_beside(&r, &b);
+        clv_null_fail_call_at(r.devices[1], n);
+        clv_status *status = clv_calibrate(&b.request, &num_measured);
+        assert_true(status != NULL || n > 20);
+        clv_status_destroy(status);
+        clv_null_fail_call_at(r.devices[1], -1);
+        assert_ok(clv_calibrate(&b.request, &num_measured));
+        check_setting(&r, b.request.setting, true);
+        close_rig(&r);
+    }
+    rig r;
+    beside_rig b;
+    uint32_t num_measured;
+    open_rig(&r, 2, 6);
+    put_beside(&r, &b);
+    atomic_store(&launches_left, 100);
+    assert_failed(CANCELLED, "interrupted", clv_calibrate(&b.request, &num_measured));
+    close_rig(&r);
+    for (int64_t n = 0; n < 600; n += 13) {
+        open_rig(&r, 2, 6);
+        put_beside(&r, &b);
+        clv_memory_fail_at(n);
+        clv_status *status = clv_calibrate(&b.request, &num_measured);
+        clv_memory_fail_at(-1);
+        assert_true(status == NULL || clv_status_code(status) == CLV_NO_MEMORY);
+        clv_status_destroy(status);
+        close_rig(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_measured_is_found),
@@ -243,6 +340,8 @@ int main(void) {
         cmocka_unit_test(another_device_is_another_matter),
         cmocka_unit_test(an_interrupt_keeps_what_was_measured),
         cmocka_unit_test(failures_leave_nothing_behind),
+        cmocka_unit_test(what_it_takes_beside_others_is_another_matter),
+        cmocka_unit_test(failing_neighbours_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Measured times beside given ones and estimates. */
 #include "host/workload/measured.h"
 
-#include "partition/costs.h"
+#include "partition/evaluate.h"
 #include "tests/support/check.h"
 #include <math.h>
 
@@ -31,7 +31,7 @@ static void units_that_were_not_measured_keep_estimates(void **state) {
     clv_costs *costs;
     assert_ok(clv_machine_parse_text(
         "core peak=1G speed=0.5; core peak=1G; gpu peak=10G; link gpu host bw=1G", &machine));
-    assert_ok(clv_workload_add_measured(workload, "core", core_us));
+    assert_ok(clv_workload_add_measured(workload, "core", core_us, NULL));
     assert_ok(clv_workload_verify(workload));
     assert_ok(clv_costs_create(workload, machine, &costs));
     check(costs, 0, 0, 80, CLV_ORIGIN_MEASURED);
@@ -45,7 +45,7 @@ static void units_that_were_not_measured_keep_estimates(void **state) {
     clv_costs_destroy(costs);
 
     static const double gpu_us[] = {4, 5, 6};
-    assert_ok(clv_workload_add_measured(workload, "gpu:0", gpu_us));
+    assert_ok(clv_workload_add_measured(workload, "gpu:0", gpu_us, NULL));
     assert_ok(clv_workload_verify(workload));
     assert_ok(clv_costs_create(workload, machine, &costs));
     check(costs, 0, 1, 40, CLV_ORIGIN_MEASURED);
@@ -79,10 +79,64 @@ static void pieces_take_what_they_were_measured_to(void **state) {
     clv_workload_destroy(workload);
 }
 
+static clv_group group_on(uint32_t unit, const clv_placement *placements, clv_piece *piece) {
+    *piece = (clv_piece){.unit = unit};
+    return (clv_group){
+        .placements = (clv_placement *)placements,
+        .pieces = piece,
+        .num_pieces = 1,
+        .num_stages = 1,
+        .share = 0.5,
+        .depth = 1,
+        .latency_us = 90,
+    };
+}
+
+/* Two cores, of which each takes 1.2 times as long while the other is at work, at the same task or
+ * at one that is slowed down less. Neither is slowed down alone, whatever its speed. */
+static void neighbours_slow_down_as_they_were_measured_to(void **state) {
+    (void)state;
+    static const double core_us[] = {40, 10, 50}, draws[] = {0.6, 0.5, 0.6};
+    static const char *const machines[] = {
+        "host bw=10G; core peak=1G bw=7G; core peak=1G bw=7G",
+        "host bw=10G; core peak=1G bw=7G; core peak=1G bw=7G speed=0.5"};
+    static const clv_placement placements[] = {
+        {.num_pieces = 1, .split = -1},
+        {.num_pieces = 1, .split = -1},
+        {.num_pieces = 1, .split = -1}};
+    for (size_t i = 0; i < 2; i++) {
+        clv_workload *workload = parse();
+        clv_machine *machine;
+        clv_costs *costs;
+        clv_evaluator *ev;
+        double us[2];
+        clv_piece pieces[2];
+        workload->tasks[1].num_times = 0;
+        assert_ok(clv_machine_parse_text(machines[i], &machine));
+        assert_ok(clv_workload_add_measured(workload, "core", core_us, draws));
+        assert_ok(clv_workload_verify(workload));
+        assert_ok(clv_costs_create(workload, machine, &costs));
+        assert_ok(clv_evaluator_create(costs, &ev));
+        clv_group groups[2] = {
+            group_on(0, placements, &pieces[0]), group_on(1, placements, &pieces[1])};
+        assert_ok(clv_evaluate_sharing(ev, groups, 2, us));
+        const double want_us = 90 * 1.2 + 10, speed = machine->units[1].speed;
+        assert_true(fabs(us[0] - want_us) < 1e-6 * want_us);
+        assert_true(fabs(us[1] - want_us / speed) < 1e-6 * want_us / speed);
+        assert_ok(clv_evaluate_sharing(ev, groups, 1, us));
+        assert_true(us[0] == 0 || fabs(us[0] - 100) < 1e-6); /* 0: nothing is slowed down */
+        clv_evaluator_destroy(ev);
+        clv_costs_destroy(costs);
+        clv_machine_destroy(machine);
+        clv_workload_destroy(workload);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_that_were_not_measured_keep_estimates),
         cmocka_unit_test(pieces_take_what_they_were_measured_to),
+        cmocka_unit_test(neighbours_slow_down_as_they_were_measured_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
