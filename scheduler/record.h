@@ -23,7 +23,7 @@ typedef struct clv_record_wait {
 typedef struct clv_record_step {
     uint8_t kind; /* clv_schedule_step_kind; SEND: also what comes from the caller and goes there */
     uint32_t group, unit, num_lanes;
-    uint32_t task;               /* LAUNCH, JOIN: of the workload */
+    uint32_t task;               /* LAUNCH; JOIN, whom it is for: of the workload */
     const char *name;            /* of the node or tensor; borrowed */
     uint32_t from_unit, to_unit; /* SEND; CLV_NO_INDEX: the host's memory */
     uint64_t bytes;              /* SEND */
@@ -119,6 +119,7 @@ clv_status *clv_record_schedule(
 typedef struct clv_step_error {
     uint32_t task, unit;
     double predicted_us, measured_us; /* of a request, means */
+    double join_us; /* of what was measured: putting together what it reads, or its pieces */
 } clv_step_error;
 
 /* Every pair of task and unit that launched something and of which something was predicted, in

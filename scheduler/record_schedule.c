@@ -396,6 +396,7 @@ clv_status *clv_record_schedule(
  * as in fact, so that a mean over those of the unit's replica is meant. */
 typedef struct sums {
     double *us;      /* [num_tasks * num_units] */
+    double *join_us; /* of that; NULL: not told apart */
     double *of_unit; /* [num_units]: requests that came to it */
 } sums;
 
@@ -409,7 +410,7 @@ static clv_status *predict(const clv_schedule *s, sums *p) {
         memset(is_here, 0, num_units * sizeof *is_here);
         for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
             const clv_schedule_step *step = &s->steps[i];
-            if (step->kind == CLV_SCHEDULE_LAUNCH) {
+            if (step->kind != CLV_SCHEDULE_SEND) {
                 is_here[step->resources[0]] = true;
                 p->us[(size_t)step->task * num_units + step->resources[0]] += step->duration_us;
             }
@@ -441,14 +442,17 @@ static void measure(const clv_record *record, uint32_t num_units, sums *m, uint3
     for (uint32_t i = 0; i < record->num_steps; i++) {
         const clv_record_step *step = &record->steps[i];
         const clv_record_group *group = &record->groups[step->group];
-        if (step->kind != CLV_SCHEDULE_LAUNCH || group->num_requests == 0) {
+        if (step->kind == CLV_SCHEDULE_SEND || group->num_requests == 0) {
             continue;
         }
         const size_t at = (size_t)step->task * num_units + step->unit;
-        steps[at]++;
+        steps[at] += step->kind == CLV_SCHEDULE_LAUNCH ? 1 : 0;
         m->of_unit[step->unit] = group->num_requests;
         for (uint32_t r = 0; r < group->num_requests; r++) {
-            m->us[at] += measured_us(record, &record->requests[group->first_request + r], step);
+            const double us =
+                measured_us(record, &record->requests[group->first_request + r], step);
+            m->us[at] += us;
+            m->join_us[at] += step->kind == CLV_SCHEDULE_JOIN ? us : 0;
         }
     }
 }
@@ -469,6 +473,7 @@ static clv_status *list_errors(
                     .unit = unit,
                     .predicted_us = p->us[at] / p->of_unit[unit],
                     .measured_us = m->us[at] / m->of_unit[unit],
+                    .join_us = m->join_us[at] / m->of_unit[unit],
                 };
                 (*out_count)++;
             }
@@ -490,13 +495,19 @@ clv_status *clv_record_errors(
     const uint32_t num_units = predicted->costs->machine->num_units;
     const uint32_t num_tasks = predicted->costs->workload->num_tasks;
     const size_t count = (size_t)num_tasks * num_units + 1;
-    sums p = {clv_alloc_zeroed(count, sizeof(double)), clv_alloc_zeroed(count, sizeof(double))};
-    sums m = {clv_alloc_zeroed(count, sizeof(double)), clv_alloc_zeroed(count, sizeof(double))};
+    sums p = {
+        .us = clv_alloc_zeroed(count, sizeof(double)),
+        .of_unit = clv_alloc_zeroed(count, sizeof(double))};
+    sums m = {
+        .us = clv_alloc_zeroed(count, sizeof(double)),
+        .join_us = clv_alloc_zeroed(count, sizeof(double)),
+        .of_unit = clv_alloc_zeroed(count, sizeof(double))};
     uint32_t *steps = clv_alloc_zeroed(count, sizeof *steps);
     clv_status *status = NULL;
     *out_errors = NULL;
     *out_count = 0;
-    if (p.us == NULL || p.of_unit == NULL || m.us == NULL || m.of_unit == NULL || steps == NULL) {
+    if (p.us == NULL || p.of_unit == NULL || m.us == NULL || m.join_us == NULL ||
+        m.of_unit == NULL || steps == NULL) {
         status = NO_MEMORY_HERE();
     }
     if (status == NULL) {
@@ -517,6 +528,7 @@ clv_status *clv_record_errors(
     clv_free(p.us);
     clv_free(p.of_unit);
     clv_free(m.us);
+    clv_free(m.join_us);
     clv_free(m.of_unit);
     clv_free(steps);
     return status;

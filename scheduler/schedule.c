@@ -348,6 +348,9 @@ void clv_schedule_name_step(
             buffer, capacity, "%s over %s of request %u", workload->tensors[s->tensor].name,
             machine->links[link].name, s->request);
     } else {
-        snprintf(buffer, capacity, "%s of request %u", workload->tasks[s->task].name, s->request);
+        const bool is_join = s->kind == CLV_SCHEDULE_JOIN && schedule->is_record;
+        snprintf(
+            buffer, capacity, "%s%s of request %u", is_join ? "putting together for " : "",
+            workload->tasks[s->task].name, s->request);
     }
 }

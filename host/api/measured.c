@@ -178,6 +178,9 @@ static void write_shares(clv_json_writer *w, const clv_measured *m) {
         clv_json_open_object(w, NULL);
         clv_json_add_string(
             w, step->kind == CLV_SCHEDULE_SEND ? "tensor" : "node", step_name(m, step));
+        if (step->kind == CLV_SCHEDULE_JOIN) {
+            clv_json_add_bool(w, "join", true);
+        }
         clv_json_add_string(w, "unit", unit_name(m, shares[i].unit));
         clv_json_add_number(w, "steps", shares[i].count);
         clv_json_add_number(w, "us", shares[i].us);
@@ -207,6 +210,9 @@ static void write_path(clv_json_writer *w, const clv_measured *m) {
         const uint32_t step = path->steps[i];
         clv_json_open_object(w, NULL);
         clv_json_add_string(w, "step", step_name(m, &m->schedule->steps[step]));
+        if (m->schedule->steps[step].kind == CLV_SCHEDULE_JOIN) {
+            clv_json_add_bool(w, "join", true);
+        }
         clv_json_add_string(w, "unit", unit_name(m, run->unit[step]));
         clv_json_add_number(w, "request", m->schedule->steps[step].request);
         clv_json_add_number(w, "start_us", run->start_us[step]);
@@ -227,6 +233,9 @@ static void write_errors(clv_json_writer *w, const clv_measured *m) {
         clv_json_add_string(w, "unit", unit_name(m, e->unit));
         clv_json_add_number(w, "predicted_us", e->predicted_us);
         clv_json_add_number(w, "measured_us", e->measured_us);
+        if (e->join_us > 0) {
+            clv_json_add_number(w, "join_us", e->join_us);
+        }
         if (e->measured_us > 0) {
             clv_json_add_number(w, "error", e->predicted_us / e->measured_us - 1);
         }

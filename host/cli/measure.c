@@ -83,7 +83,8 @@ static void print_path(const cJSON *path) {
             break;
         }
         printf(
-            "%s %s on %s %.0f%%", count == 0 ? "; of its work" : ",",
+            "%s %s%s on %s %.0f%%", count == 0 ? "; of its work" : ",",
+            cJSON_HasObjectItem(op, "join") ? "putting together for " : "",
             cli_json_string(op, "node", cli_json_string(op, "tensor", "")),
             cli_json_string(op, "unit", ""), 100 * cli_json_number(op, "us", 0) / busy_us);
         count++;

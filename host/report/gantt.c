@@ -9,8 +9,9 @@
 enum {
     COLUMNS = 92, /* of time */
     MAX_LABEL = 22,
-    MAX_ROWS = 64, /* more are counted */
-    MAX_SHARES = 6 /* of the critical path that are named */
+    MAX_ROWS = 64,    /* more are counted */
+    MAX_ERRORS = 200, /* likewise */
+    MAX_SHARES = 6    /* of the critical path that are named */
 };
 
 typedef struct gantt {
@@ -307,16 +308,87 @@ static void add_needs(gantt *g) {
     }
 }
 
-static void add_path(gantt *g) {
-    const clv_critical_path *path = g->picture->layers[0].path;
+/* A name is anything, also a unit's. */
+static void add_text(gantt *g, const clv_text *line) {
+    g->text->failed = g->text->failed || line->failed;
+    if (line->data != NULL && line->length > 0) {
+        for (const char *at = line->data; *at != '\0';) {
+            const size_t before = g->text->length;
+            add_name(g->text, at, 100, false);
+            for (int count = 0; count < 100 && *at != '\0'; count++) {
+                const size_t length = clv_utf8_length(at);
+                at += length > 0 ? length : 1;
+            }
+            if (g->text->length == before) {
+                break; /* no memory */
+            }
+        }
+        clv_text_add(g->text, "\n");
+    }
+}
+
+/* Where the time went of what was measured. */
+static void add_accounts(gantt *g) {
+    const clv_report *report = g->picture->report;
+    if (report->accounts == NULL) {
+        return;
+    }
+    char time[CLV_PICTURE_NUMBER];
+    clv_text line;
+    clv_picture_time(time, report->accounts->wall_us);
+    clv_text_add(g->text, "\nmeasured, of %s:\n", time);
+    for (uint32_t u = 0; u < report->accounts->num_units && u < MAX_ROWS; u++) {
+        clv_text_init(&line);
+        clv_picture_add_account(g->picture, u, &line);
+        add_text(g, &line);
+        clv_text_deinit(&line);
+    }
+    clv_text_init(&line);
+    clv_picture_add_clocks(g->picture, &line);
+    add_text(g, &line);
+    clv_text_deinit(&line);
+}
+
+/* Predicted and measured times of operators. */
+static void add_errors(gantt *g) {
+    const clv_report *report = g->picture->report;
+    const clv_picture *p = g->picture;
+    if (report->num_errors == 0) {
+        return;
+    }
+    clv_text_add(
+        g->text, "\n%-*s  %-*s %11s %11s %8s\n", MAX_LABEL, "operator", g->label_width, "unit",
+        "predicted", "measured", "above");
+    for (size_t i = 0; i < report->num_errors && i < MAX_ERRORS; i++) {
+        const clv_step_error *e = &report->errors[i];
+        char predicted[CLV_PICTURE_NUMBER], measured[CLV_PICTURE_NUMBER];
+        clv_picture_time(predicted, e->predicted_us);
+        clv_picture_time(measured, e->measured_us);
+        add_name(g->text, p->workload->tasks[e->task].name, MAX_LABEL, true);
+        clv_text_add(g->text, "  ");
+        add_name(g->text, p->machine->units[e->unit].name, g->label_width, true);
+        clv_text_add(g->text, " %11s %11s", predicted, measured);
+        if (e->measured_us > 0) {
+            clv_text_add(g->text, " %+6.1f %%", 100 * (e->predicted_us / e->measured_us - 1));
+        }
+        clv_text_add(g->text, "\n");
+    }
+    if (report->num_errors > MAX_ERRORS) {
+        clv_text_add(
+            g->text, "... and %llu more\n", (unsigned long long)(report->num_errors - MAX_ERRORS));
+    }
+}
+
+static void add_path(gantt *g, const clv_picture_layer *layer) {
+    const clv_critical_path *path = layer->path;
     static const char *const texts[CLV_NUM_CAUSES] = {
         "begin with the run", "wait for what they need", "wait for a free buffer",
         "wait for their unit or link", "wait to be let in"};
     char time[CLV_PICTURE_NUMBER];
     clv_picture_time(time, path->busy_us);
     clv_text_add(
-        g->text, "\ncritical path: %s in %llu step%s", time, (unsigned long long)path->num_steps,
-        path->num_steps == 1 ? "" : "s");
+        g->text, "\ncritical path%s%s: %s in %llu step%s", layer->name[0] != '\0' ? ", " : "",
+        layer->name, time, (unsigned long long)path->num_steps, path->num_steps == 1 ? "" : "s");
     if (path->idle_us > g->picture->end_us * 1e-6) {
         clv_picture_time(time, path->idle_us);
         clv_text_add(g->text, ", %s between them", time);
@@ -357,7 +429,11 @@ clv_status *clv_report_gantt(const clv_report *report, char **out_text) {
     add_axis(&g);
     add_rows(&g);
     add_needs(&g);
-    add_path(&g);
+    for (uint32_t l = 0; l < picture->num_layers; l++) {
+        add_path(&g, &picture->layers[l]);
+    }
+    add_accounts(&g);
+    add_errors(&g);
     clv_picture_destroy(picture);
     return clv_text_take(&text, out_text);
 }

@@ -16,7 +16,8 @@ enum {
     MAX_ROW_BINS = 8192,
     MIN_ROW_BINS = 64,
     MAX_ROWS = 4096,
-    NUM_WINDOWS = 3, /* with single spans: the beginning, the middle, the end */
+    MAX_ERRORS = 1000, /* operators that are listed with prediction and measurement */
+    NUM_WINDOWS = 3,   /* with single spans: the beginning, the middle, the end */
     FLAG_SEND = 1,
     FLAG_CRITICAL = 2,
     LANE_SHIFT = 2
@@ -224,7 +225,7 @@ static clv_status *add_row_layer(page *p, const clv_picture_row *row, uint32_t l
         clv_text_add(p->text, "null");
         return NULL;
     }
-    clv_text_add(p->text, "{\"spans\":[");
+    clv_text_add(p->text, "{\"busy\":%.6g,\"busyUs\":%.9g,\"spans\":[", r->busy, r->busy_us);
     for (uint64_t i = r->first_span; i < r->first_span + r->num_spans; i++) {
         if (is_kept(p, l, &layer->timeline->spans[i])) {
             clv_text_add(p->text, "%s", comma);
@@ -328,6 +329,57 @@ static void add_layers(page *p) {
     clv_text_add(p->text, "]");
 }
 
+/* --- where the time went --- */
+
+static void add_account(page *p, const clv_accounts *accounts, uint32_t unit) {
+    const clv_account *a = &accounts->units[unit];
+    const clv_unit *units = p->picture->machine->units;
+    const clv_record_clock *clocks = p->picture->report->clocks;
+    const char *comma = "";
+    clv_text_add(p->text, "%s\n{\"unit\":", unit > 0 ? "," : "");
+    clv_text_add_json(p->text, units[unit].name);
+    clv_text_add(
+        p->text, ",\"parts\":[%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g],\"hidden\":%.9g,\"waits\":[",
+        a->busy_us, a->transfer_us, a->data_us, a->buffer_us, a->place_us, a->overhead_us,
+        a->idle_us, a->hidden_us);
+    for (uint32_t v = 0; v < accounts->num_units; v++) {
+        const size_t pair = (size_t)unit * accounts->num_units + v;
+        if (accounts->data_us[pair] + accounts->buffer_us[pair] > 0) {
+            clv_text_add(p->text, "%s[", comma);
+            comma = ",";
+            clv_text_add_json(p->text, units[v].name);
+            clv_text_add(
+                p->text, ",%.9g,%.9g]", accounts->data_us[pair], accounts->buffer_us[pair]);
+        }
+    }
+    clv_text_add(p->text, "]");
+    if (clocks != NULL && clocks[unit].is_known) {
+        clv_text_add(p->text, ",\"clock\":%.6g", clocks[unit].uncertainty_us);
+    }
+    clv_text_add(p->text, "}");
+}
+
+static void add_measured(page *p) {
+    const clv_report *report = p->picture->report;
+    if (report->accounts == NULL) {
+        return;
+    }
+    clv_text_add(
+        p->text, ",\n\"wall\":%.12g,\"clamped\":%llu,\"accounts\":[", report->accounts->wall_us,
+        (unsigned long long)report->num_clamped);
+    for (uint32_t u = 0; u < report->accounts->num_units && u < MAX_ROWS; u++) {
+        add_account(p, report->accounts, u);
+    }
+    clv_text_add(p->text, "],\n\"errors\":[");
+    for (size_t i = 0; i < report->num_errors && i < MAX_ERRORS; i++) {
+        const clv_step_error *e = &report->errors[i];
+        clv_text_add(p->text, "%s[%u,", i > 0 ? "," : "", e->task);
+        clv_text_add_json(p->text, p->picture->machine->units[e->unit].name);
+        clv_text_add(p->text, ",%.9g,%.9g]", e->predicted_us, e->measured_us);
+    }
+    clv_text_add(p->text, "]");
+}
+
 static int or_minus_one(uint32_t index) {
     return index != CLV_NO_INDEX ? (int)index : -1;
 }
@@ -389,6 +441,7 @@ static clv_status *add_data(page *p) {
     }
     clv_text_add(p->text, "]");
     CLV_TRY(add_whats(p));
+    add_measured(p);
     clv_text_add(p->text, "}");
     return NULL;
 }

@@ -305,6 +305,58 @@ void clv_picture_get_facts(
     clv_format(buffers->more, sizeof buffers->more, "hold %s", other);
 }
 
+/* --- where the time went --- */
+
+static void add_part(
+    clv_text *text, double us, double wall_us, const char *what, const char *whose) {
+    char share[CLV_PICTURE_NUMBER];
+    if (us > 0.0005 * wall_us) {
+        clv_picture_percent(share, us / wall_us);
+        clv_text_add(text, ", %s %s%s", share, what, whose);
+    }
+}
+
+void clv_picture_add_account(const clv_picture *picture, uint32_t unit, clv_text *text) {
+    const clv_accounts *accounts = picture->report->accounts;
+    const clv_account *a = &accounts->units[unit];
+    const clv_unit *units = picture->machine->units;
+    const double wall_us = accounts->wall_us;
+    char busy[CLV_PICTURE_NUMBER];
+    clv_picture_percent(busy, wall_us > 0 ? a->busy_us / wall_us : 0);
+    clv_text_add(text, "%s: %s busy", units[unit].name, busy);
+    add_part(text, a->transfer_us, wall_us, "transfers", "");
+    for (uint32_t v = 0; v < accounts->num_units; v++) {
+        const size_t pair = (size_t)unit * accounts->num_units + v;
+        add_part(text, accounts->data_us[pair], wall_us, "waiting for data of ", units[v].name);
+        add_part(
+            text, accounts->buffer_us[pair], wall_us, "waiting for a free buffer, of ",
+            units[v].name);
+    }
+    add_part(text, a->place_us, wall_us, "waiting for a request in flight to end", "");
+    add_part(text, a->overhead_us, wall_us, "overhead", "");
+    add_part(text, a->idle_us, wall_us, "idle", "");
+}
+
+void clv_picture_add_clocks(const clv_picture *picture, clv_text *text) {
+    const clv_report *report = picture->report;
+    const char *before = "";
+    for (uint32_t u = 0; report->clocks != NULL && u < picture->machine->num_units; u++) {
+        if (report->clocks[u].is_known) {
+            char time[CLV_PICTURE_NUMBER];
+            clv_picture_time(time, report->clocks[u].uncertainty_us);
+            clv_text_add(
+                text, "%sthe clock of %s is known to %s", before, picture->machine->units[u].name,
+                time);
+            before = "; ";
+        }
+    }
+    if (report->num_clamped > 0) {
+        clv_text_add(
+            text, "%s%llu times of devices could not be, and were moved to where they can", before,
+            (unsigned long long)report->num_clamped);
+    }
+}
+
 /* --- colours --- */
 
 const char *const clv_picture_colours[CLV_PICTURE_COLOURS] = {

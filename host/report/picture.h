@@ -69,6 +69,13 @@ void clv_picture_add_cause(const clv_picture_layer *layer, uint32_t step, clv_te
 /* "pipeline, static, 4 requests in flight, ..." */
 void clv_picture_add_subtitle(const clv_picture *picture, clv_text *text);
 
+/* Where the time of a unit went: "core:0: 86 % busy, 13 % waiting for data of core:1, ..."; what is
+ * less than half a thousandth is left out. */
+void clv_picture_add_account(const clv_picture *picture, uint32_t unit, clv_text *text);
+/* "The clock of gpu:0 is known to 2 us; 3 times of devices could not be."; nothing where there is
+ * nothing to say. */
+void clv_picture_add_clocks(const clv_picture *picture, clv_text *text);
+
 /* What stands at the head of a picture: "period", "40 us", "25000 requests a second". */
 typedef struct clv_picture_fact {
     const char *what;

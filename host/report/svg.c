@@ -17,7 +17,9 @@ enum {
     GROUP = 12, /* between units and links */
     STRIP = 4,  /* marks the critical path */
     FOOT = 56,  /* legend */
-    BUSY = 52,  /* the column of busy shares */
+    LINE = 17,  /* of text under it */
+    MAX_ACCOUNTS = 16,
+    BUSY = 52, /* the column of busy shares */
     MAX_ROWS = 200,
     MAX_SPANS = 4000, /* that are drawn one by one */
     BIN = 2           /* of a row drawn by its density */
@@ -460,9 +462,30 @@ static void add_foot(svg *g) {
     }
 }
 
+static uint32_t num_accounts(const svg *g) {
+    const clv_accounts *accounts = g->picture->report->accounts;
+    const uint32_t count = accounts != NULL ? accounts->num_units : 0;
+    return count < MAX_ACCOUNTS ? count : MAX_ACCOUNTS;
+}
+
+/* Where the time went, a line for each unit. */
+static void add_accounts(svg *g) {
+    double y = g->bottom + FOOT + 6;
+    for (uint32_t u = 0; u < num_accounts(g); u++, y += LINE) {
+        clv_text line;
+        clv_text_init(&line);
+        clv_picture_add_account(g->picture, u, &line);
+        clv_text_add(g->text, "<text x=\"%d\" y=\"%.0f\">", MARGIN, y);
+        add_fitted(g->text, line.data != NULL ? line.data : "", WIDTH - 2 * MARGIN);
+        clv_text_add(g->text, "</text>\n");
+        g->text->failed = g->text->failed || line.failed;
+        clv_text_deinit(&line);
+    }
+}
+
 static clv_status *draw(svg *g) {
     CLV_TRY(lay_out(g));
-    double height = g->bottom + FOOT;
+    double height = g->bottom + FOOT + num_accounts(g) * LINE;
     clv_text_add(
         g->text,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%.0f\" "
@@ -481,6 +504,7 @@ static clv_status *draw(svg *g) {
         CLV_TRY(add_row(g, i));
     }
     add_foot(g);
+    add_accounts(g);
     clv_text_add(g->text, "</svg>\n");
     return NULL;
 }

@@ -113,7 +113,11 @@ static void add_span(tracer *t, uint32_t l, uint32_t row_index, uint64_t index) 
     clv_text_add(t->text, "{\"ph\":\"X\",\"name\":");
     clv_text_add_json(t->text, clv_picture_step_name(p, step));
     clv_text_add(t->text, ",\"cat\":");
-    clv_text_add_json(t->text, is_send ? "transfer" : p->workload->tasks[step->task].type);
+    const bool is_join = step->kind == CLV_SCHEDULE_JOIN;
+    clv_text_add_json(
+        t->text, is_send   ? "transfer"
+                 : is_join ? "join"
+                           : p->workload->tasks[step->task].type);
     clv_text_add(
         t->text, ",\"pid\":%u,\"tid\":%u,\"ts\":%.12g,\"dur\":%.9g,",
         process_of(&p->rows[row_index], l), thread_of(row_index, layer->lane[index]),

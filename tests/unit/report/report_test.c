@@ -268,6 +268,119 @@ static void a_measured_run_is_laid_under(void **state) {
     planned_drop(&p);
 }
 
+/* --- what was executed: steps of its own --- */
+
+typedef struct executed {
+    planned p;
+    clv_schedule *schedule;
+    clv_timeline *timeline;
+    clv_accounts *accounts;
+    clv_record_clock clocks[3];
+    clv_step_error errors[2];
+    clv_report report;
+} executed;
+
+/* core:0 reads [0, 20], which gpu:0 is sent [21, 26] and computes on [27, 60]; of one request. */
+static void execute(executed *e) {
+    clv_record_wait waits[] = {{.step = 0, .is_data = true}, {.step = 1, .is_data = true}};
+    clv_record_step steps[] = {
+        {.kind = CLV_SCHEDULE_LAUNCH, .unit = 0, .num_lanes = 1, .task = 0, .name = "read"},
+        {.kind = CLV_SCHEDULE_SEND,
+         .unit = 2,
+         .num_lanes = 1,
+         .task = CLV_NO_TASK,
+         .name = "read",
+         .from_unit = 0,
+         .to_unit = 2,
+         .bytes = 20000,
+         .first_time = 1,
+         .num_waits = 1},
+        {.kind = CLV_SCHEDULE_LAUNCH,
+         .unit = 2,
+         .num_lanes = 1,
+         .task = 1,
+         .name = "left",
+         .first_time = 2,
+         .first_wait = 1,
+         .num_waits = 1}};
+    clv_record_group group = {.num_steps = 3, .num_times = 3, .depth = 1, .num_requests = 1};
+    clv_record_request request = {.ended_us = 60};
+    clv_record_time times[] = {{0, 20}, {21, 26}, {27, 60}};
+    const clv_record record = {
+        .num_units = 3,
+        .steps = steps,
+        .num_steps = 3,
+        .waits = waits,
+        .num_waits = 2,
+        .groups = &group,
+        .num_groups = 1,
+        .requests = &request,
+        .num_requests = 1,
+        .times = times,
+        .wall_us = 60};
+    assert_ok(planned_make(CLEAVE_ROOT, small, &e->p));
+    assert_ok(clv_record_schedule(&record, e->p.costs, e->p.plan, NULL, &e->schedule));
+    assert_ok(clv_timeline_create(e->schedule, NULL, &e->timeline));
+    assert_ok(clv_accounts_create(&record, &e->accounts));
+    e->clocks[2] = (clv_record_clock){.is_known = true, .uncertainty_us = 1.5};
+    e->errors[0] = (clv_step_error){0, 0, 20, 20, 0};
+    e->errors[1] = (clv_step_error){1, 2, 30, 33, 0};
+    e->report = report_of(&e->p);
+    e->report.measured_schedule = e->schedule;
+    e->report.measured = e->timeline;
+    e->report.accounts = e->accounts;
+    e->report.clocks = e->clocks;
+    e->report.num_clamped = 4;
+    e->report.errors = e->errors;
+    e->report.num_errors = 2;
+}
+
+static void drop_executed(executed *e) {
+    clv_accounts_destroy(e->accounts);
+    clv_timeline_destroy(e->timeline);
+    clv_schedule_destroy(e->schedule);
+    planned_drop(&e->p);
+}
+
+static void what_was_executed_has_steps_of_its_own(void **state) {
+    (void)state;
+    executed e = {.errors = {{0}}};
+    char *text;
+    execute(&e);
+    const clv_timeline_row *last = &e.timeline->rows[e.timeline->num_rows - 1];
+    assert_false(last->is_unit); /* the way to the gpu is a link's */
+    assert_int_equal(last->num_spans, 1);
+    assert_ok(clv_report_gantt(&e.report, &text));
+    assert_non_null(strstr(text, "core:0: 33 % busy, 67 % idle\n"));
+    assert_non_null(
+        strstr(text, "gpu:0: 55 % busy, 8.3 % transfers, 33 % waiting for data of core:0"));
+    assert_non_null(strstr(text, "the clock of gpu:0 is known to 1.5 us; 4 times of devices"));
+    assert_non_null(strstr(text, "-9.1 %"));
+    clv_free(text);
+    assert_ok(clv_report_svg(&e.report, &text));
+    check_xml(text);
+    assert_non_null(strstr(text, "waiting for data of core:0"));
+    clv_free(text);
+    assert_ok(clv_report_html(&e.report, &text));
+    cJSON *data = read_page(text);
+    assert_int_equal(cJSON_GetArraySize(at(data, "errors")), 2);
+    const cJSON *account, *part;
+    cJSON_ArrayForEach(account, at(data, "accounts")) {
+        double sum_us = 0;
+        cJSON_ArrayForEach(part, at(account, "parts")) {
+            sum_us += part->valuedouble;
+        }
+        assert_true(fabs(sum_us - number(data, "wall")) < 1e-6);
+    }
+    cJSON_Delete(data);
+    clv_free(text);
+    assert_ok(clv_report_trace(&e.report, &text));
+    assert_int_equal(count_of(text, "\"ph\":\"X\""), e.p.timeline->num_spans + 3);
+    assert_non_null(strstr(text, "units, measured"));
+    clv_free(text);
+    drop_executed(&e);
+}
+
 static void make_long(clv_text *source, int num_requests) {
     clv_text_init(source);
     clv_text_add(
@@ -399,9 +512,9 @@ static void names_of_files_choose_the_picture(void **state) {
 
 static void out_of_memory(void **state) {
     (void)state;
-    planned p;
-    assert_ok(planned_make(CLEAVE_ROOT, small, &p));
-    clv_report report = report_of(&p);
+    executed e = {.errors = {{0}}};
+    execute(&e);
+    const clv_report report = e.report;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         clv_status *status;
         char *text;
@@ -419,7 +532,7 @@ static void out_of_memory(void **state) {
         assert_true(n > 10 && n < 2000);
         clv_free(text);
     }
-    planned_drop(&p);
+    drop_executed(&e);
 }
 
 int main(void) {
@@ -428,6 +541,7 @@ int main(void) {
         cmocka_unit_test(a_trace_holds_every_span),
         cmocka_unit_test(names_are_only_names),
         cmocka_unit_test(a_measured_run_is_laid_under),
+        cmocka_unit_test(what_was_executed_has_steps_of_its_own),
         cmocka_unit_test(many_spans_are_summarised),
         cmocka_unit_test(runs_of_no_time_have_pictures),
         cmocka_unit_test(pictures_are_the_same_again),
