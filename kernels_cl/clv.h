@@ -10,6 +10,15 @@ typedef long clv_i64;
 typedef ulong clv_u64;
 typedef float clv_f32;
 #define CLV_AT(type, base, bytes) ((global type *)((global uchar *)(base) + (bytes)))
+/* Kernels of a file that are seldom used together are compiled apart: -DCLV_ONLY=N leaves those
+ * with CLV_HAS(N) alone. */
+#ifndef CLV_ONLY
+#define CLV_ONLY 0
+#endif
+#define CLV_HAS(n) (CLV_ONLY == 0 || CLV_ONLY == (n))
+/* The item of a work-item. */
+#define CLV_ITEM(range) ((range).first + CLV_WORK_ITEM)
+#define CLV_WORK_ITEM get_global_id(0)
 #else
 #include <stdint.h>
 typedef int32_t clv_i32;

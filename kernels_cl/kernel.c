@@ -2,6 +2,7 @@
 
 #include "kernels_cl/clv.h"
 #include "kernels_cl/elementwise/elementwise.h"
+#include <stdio.h>
 
 static const clv_kernel_family *const families[] = {
 #define FAMILY(name) &clv_kernels_##name,
@@ -84,6 +85,15 @@ uint32_t clv_width(const clv_traits *traits) {
 const char *clv_width_options(const clv_traits *traits) {
     uint32_t width = clv_width(traits);
     return width == 4 ? "-DCLV_WIDTH=4" : width == 8 ? "-DCLV_WIDTH=8" : NULL;
+}
+
+const char *clv_only_options(
+    const clv_traits *traits, int only, char out_options[CLV_OPTIONS_BYTES]) {
+    const char *width = clv_width_options(traits);
+    snprintf(
+        out_options, CLV_OPTIONS_BYTES, "%s%s-DCLV_ONLY=%d", width != NULL ? width : "",
+        width != NULL ? " " : "", only);
+    return out_options;
 }
 
 clv_status *clv_variant_emit(

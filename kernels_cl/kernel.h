@@ -202,5 +202,9 @@ uint32_t clv_local_size(
 /* Lanes of clv_fv (wide.h) that suit the unit, and the build option that sets them (NULL: 16). */
 uint32_t clv_width(const clv_traits *traits);
 const char *clv_width_options(const clv_traits *traits);
+/* That, and that the program is to have kernels CLV_HAS(only) alone (clv.h). */
+enum { CLV_OPTIONS_BYTES = 96 };
+const char *clv_only_options(
+    const clv_traits *traits, int only, char out_options[CLV_OPTIONS_BYTES]);
 
 #endif

@@ -6,6 +6,8 @@
 #ifndef CLV_KERNELS_WIDE_H
 #define CLV_KERNELS_WIDE_H
 
+#include "kernels_cl/clv.h"
+
 #ifndef CLV_WIDTH
 #define CLV_WIDTH 16
 #endif
@@ -27,6 +29,19 @@ typedef CLV_PASTE(int, CLV_WIDTH) clv_iv;
 /* Of kernels for CPUs alone, whose work-items are tiles: compiled as plain functions, also by
  * compilers that would make vectors of work-items. */
 #define CLV_TILE CLV_WIDE __attribute__((reqd_work_group_size(1, 1, 1)))
+
+/* More than 4 lanes are for CPUs, where every group is one work-item. Compilers that do not know
+ * when they compile a kernel are told: else its loops are inside one over the group. */
+#if CLV_WIDTH > 4 && defined(__clang__)
+#undef CLV_WORK_ITEM
+#define CLV_WORK_ITEM clv_work_item()
+static inline size_t clv_work_item(void) {
+    if (get_local_size(0) != 1 || get_local_size(1) != 1 || get_local_size(2) != 1) {
+        __builtin_unreachable();
+    }
+    return get_group_id(0);
+}
+#endif
 
 /* clv_fv at any float's address; KEEP and TAKE: to and from private memory. */
 #if defined(__clang__)

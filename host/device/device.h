@@ -78,6 +78,12 @@ typedef struct clv_device_vtable {
     /* Builds, or takes the binary from the cache. DEVICE_FAILED with the head of the build log. */
     clv_status *(*program_create)(
         clv_device *device, const clv_program_desc *desc, clv_program **out_program);
+    /* (optional: one after another by program_create) [count] at once, which drivers may build on
+     * several processors, with clv_progress. out_programs: NULL when called; all of them, or
+     * an error and all NULL; CANCELLED between builds. */
+    clv_status *(*programs_create)(
+        clv_device *device, const clv_program_desc *descs, size_t count,
+        clv_program **out_programs);
     void (*program_destroy)(clv_program *program);
     /* Called once kernels of the program have run: the driver may write its cache file. Failures
      * are logged only. */

@@ -165,49 +165,89 @@ static clv_program **program_slot(const clv_prepared *p, const clv_step *step, u
     return &p->programs[(size_t)step->program * p->first_device[p->num_units] + device];
 }
 
-static clv_status *create_program(const clv_prepared *p, const clv_step *step, uint32_t lane) {
-    const clv_lowered_program *program = &p->lowered->programs[step->program];
-    const clv_program_desc desc = {
+static clv_program_desc program_desc(const clv_prepared *p, uint32_t index) {
+    const clv_lowered_program *program = &p->lowered->programs[index];
+    return (clv_program_desc){
         .name = program->source->name,
         .source = program->source->text,
         .source_bytes = program->source->bytes,
         .options = program->options,
     };
-    clv_device *device = device_at(p, step, lane);
-    CLV_TRY(clv_cancel_check()); /* building one may take a second */
-    return device->vtable->program_create(device, &desc, program_slot(p, step, lane));
 }
 
-/* Programs where steps need them. */
-static clv_status *create_programs(clv_prepared *p) {
+static clv_status *create_in_turn(
+    clv_device *device, const clv_program_desc *descs, size_t count, clv_program **out_programs) {
+    clv_status *status = NULL;
+    size_t i = 0;
+    for (; i < count && status == NULL; i++) {
+        clv_progress("compiling kernels", (double)i, (double)count);
+        status = clv_cancel_check(); /* building one may take a second */
+        if (status == NULL) {
+            status = device->vtable->program_create(device, &descs[i], &out_programs[i]);
+        }
+    }
+    if (status == NULL && count != 0) {
+        clv_progress("compiling kernels", (double)count, (double)count);
+    }
+    while (status != NULL && i-- > 0) {
+        device->vtable->program_destroy(out_programs[i]);
+        out_programs[i] = NULL;
+    }
+    return status;
+}
+
+/* What one device runs. */
+static clv_status *create_programs_of(clv_prepared *p, uint32_t unit, uint32_t lane) {
     const clv_lowered *lowered = p->lowered;
+    const size_t num_programs = lowered->num_programs;
+    clv_device *device = p->units[unit].devices[lane];
+    clv_program_desc *descs = clv_alloc_zeroed(num_programs + 1, sizeof *descs);
+    clv_program **made = clv_alloc_zeroed(num_programs + 1, sizeof *made);
+    uint32_t *indices = clv_alloc_zeroed(num_programs + 1, sizeof *indices);
+    bool *is_used = clv_alloc_zeroed(num_programs + 1, sizeof *is_used);
+    clv_status *status = NULL;
+    size_t count = 0;
+    if (descs == NULL || made == NULL || indices == NULL || is_used == NULL) {
+        status = no_memory();
+        goto done;
+    }
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        const clv_step *step = &lowered->steps[i];
+        if (step->kind == CLV_STEP_LAUNCH && step->unit == unit && !is_used[step->program]) {
+            is_used[step->program] = true;
+            indices[count] = step->program;
+            descs[count++] = program_desc(p, step->program);
+        }
+    }
+    CLV_TRY_DONE(
+        (device->vtable->programs_create != NULL ? device->vtable->programs_create
+                                                 : create_in_turn)(device, descs, count, made));
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t column = p->first_device[unit] + lane;
+        p->programs[(size_t)indices[i] * p->first_device[p->num_units] + column] = made[i];
+    }
+done:
+    clv_free(descs);
+    clv_free(made);
+    clv_free(indices);
+    clv_free(is_used);
+    return status;
+}
+
+/* Programs where steps need them. Other lanes and units like the first find them built. */
+static clv_status *create_programs(clv_prepared *p) {
     const size_t num_devices = p->first_device[p->num_units];
-    p->programs = clv_alloc_zeroed(lowered->num_programs * num_devices + 1, sizeof *p->programs);
+    p->programs = clv_alloc_zeroed(p->lowered->num_programs * num_devices + 1, sizeof *p->programs);
     if (p->programs == NULL) {
         return no_memory();
     }
-    bool *is_made = clv_alloc_zeroed(lowered->num_programs + 1, sizeof *is_made);
-    clv_status *status = is_made != NULL ? NULL : no_memory();
-    size_t num_made = 0;
-    for (size_t i = 0; i < lowered->num_steps && status == NULL; i++) {
-        const clv_step *step = &lowered->steps[i];
-        const bool launches = step->kind == CLV_STEP_LAUNCH;
-        if (launches && !is_made[step->program]) { /* other lanes and units find it built */
-            is_made[step->program] = true;
-            clv_progress("compiling kernels", (double)num_made++, (double)lowered->num_programs);
-        }
-        const size_t num_lanes = launches ? p->units[step->unit].num_devices : 0;
-        for (uint32_t lane = 0; lane < num_lanes && status == NULL; lane++) {
-            if (*program_slot(p, step, lane) == NULL) {
-                status = create_program(p, step, lane);
-            }
+    for (uint32_t unit = 0; unit < p->num_units; unit++) {
+        const uint32_t num_lanes = p->first_device[unit + 1] - p->first_device[unit];
+        for (uint32_t lane = 0; lane < num_lanes; lane++) {
+            CLV_TRY(create_programs_of(p, unit, lane));
         }
     }
-    if (status == NULL && num_made != 0) {
-        clv_progress("compiling kernels", (double)num_made, (double)lowered->num_programs);
-    }
-    clv_free(is_made);
-    return status;
+    return NULL;
 }
 
 /* The kernel of one step and lane, with its arguments. */

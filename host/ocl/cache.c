@@ -73,6 +73,12 @@ static const char *check(const clv_mapped_file *file, clv_hash key, clv_ocl_cach
     return NULL;
 }
 
+bool clv_ocl_cache_is_kept(void) {
+    char *folder = folder_copy();
+    clv_free(folder);
+    return folder != NULL;
+}
+
 bool clv_ocl_cache_find(clv_hash key, clv_ocl_cached *out_cached) {
     memset(out_cached, 0, sizeof *out_cached);
     char *folder = folder_copy();

@@ -15,13 +15,15 @@
 
 typedef struct clv_ocl_cached {
     clv_mapped_file file;
-    const char *kernels; /* "entry local_size\n" for each kernel that the binary holds compiled;
-                            kernels_bytes of it, not terminated */
+    const char *kernels; /* "entry local_size\n" for each kernel that the binary holds compiled,
+                            "* 0\n": all, for any; kernels_bytes of it, not terminated */
     size_t kernels_bytes;
     const unsigned char *binary;
     size_t binary_bytes;
 } clv_ocl_cached;
 
+/* Whether there is a cache. */
+bool clv_ocl_cache_is_kept(void);
 /* False where there is none; otherwise the caller unmaps out_cached->file. */
 bool clv_ocl_cache_find(clv_hash key, clv_ocl_cached *out_cached);
 void clv_ocl_cache_store(

@@ -97,6 +97,7 @@ static const clv_device_vtable vtable = {
     .buffer_destroy = clv_ocl_buffer_destroy,
     .buffer_host = clv_ocl_buffer_host,
     .program_create = clv_ocl_program_create,
+    .programs_create = clv_ocl_programs_create,
     .program_destroy = clv_ocl_program_destroy,
     .program_settle = clv_ocl_program_settle,
     .kernel_create = clv_ocl_kernel_create,

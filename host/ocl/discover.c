@@ -168,6 +168,7 @@ static clv_status *join_group(clv_ocl *ocl, cl_platform_id platform, clv_ocl_fou
             return CLV_ERROR(NO_MEMORY, "out of host memory for the list of devices");
         }
         group->platform = platform;
+        group->is_generic = found->is_pocl && found->info.is_cpu && clv_ocl_is_generic();
         pthread_mutex_init(&group->lock, NULL);
         ocl->groups[ocl->num_groups++] = group;
     }

@@ -148,10 +148,18 @@ bool clv_ocl_finds_program(const char *name) {
     return false;
 }
 
+bool clv_ocl_is_generic(void) {
+    const char *word = clv_env_system("POCL_WORK_GROUP_SPECIALIZATION");
+    return word != NULL && strcmp(word, "0") == 0;
+}
+
 clv_status *clv_ocl_prepare_environment(void) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&lock);
     setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 0); /* PoCL looks for a linker there */
+    /* Else each kernel would be compiled twice: for its launches, and for the binary. Local sizes
+     * are known to kernels all the same (clv.h, CLV_ITEM). */
+    setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
     clv_status *status = prepare_devices();
     if (status == NULL) {
         status = prepare_pocl_cache();

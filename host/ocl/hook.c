@@ -32,6 +32,10 @@ clv_ocl_call clv_ocl_call_find(const char *name) {
     return CLV_OCL_NUM_CALLS;
 }
 
+bool clv_ocl_is_watched(void) {
+    return atomic_load_explicit(&the_hook, memory_order_acquire) != NULL;
+}
+
 int clv_ocl_enter(clv_ocl_call call) {
     clv_ocl_hook hook = atomic_load_explicit(&the_hook, memory_order_acquire);
     return hook == NULL ? 0 : hook(the_context, call);

@@ -2,6 +2,8 @@
 #ifndef CLV_OCL_HOOK_H
 #define CLV_OCL_HOOK_H
 
+#include <stdbool.h>
+
 typedef enum clv_ocl_call {
 #define CALL(function) CLV_OCL_##function,
 #include "host/ocl/calls.def"
@@ -19,6 +21,8 @@ const char *clv_ocl_call_name(clv_ocl_call call); /* "clFinish" */
 /* CLV_OCL_NUM_CALLS where there is no such function. */
 clv_ocl_call clv_ocl_call_find(const char *name);
 
+/* Whether there is one. */
+bool clv_ocl_is_watched(void);
 /* What the hook says; 0 without one. */
 int clv_ocl_enter(clv_ocl_call call);
 

@@ -59,6 +59,7 @@ typedef struct clv_ocl_group {
     cl_device_id *ids;
     size_t num_ids;
     pthread_mutex_t lock; /* held for everything below */
+    bool is_generic;      /* of PoCL, a CPU, and as clv_ocl_is_generic says */
     cl_context context;   /* while num_open > 0 */
     size_t num_open;
     clv_ocl_module *modules;
@@ -151,12 +152,23 @@ static inline clv_ocl_device *clv_ocl_device_of(clv_device *device) {
 
 /* --- environment (environment.c) ------------------------------------------------------------- */
 
-/* POCL_DEVICES, and POCL_CACHE_DIR where PoCL's own cache folder cannot be written. */
+/* POCL_DEVICES; POCL_WORK_GROUP_SPECIALIZATION, so that kernels are compiled once; and
+ * POCL_CACHE_DIR where PoCL's own cache folder cannot be written. */
 clv_status *clv_ocl_prepare_environment(void) CLV_CHECKED;
+/* Whether PoCL compiles a kernel once, for every local size and number of work-items. */
+bool clv_ocl_is_generic(void);
 /* Whether a program of this name is in PATH. */
 bool clv_ocl_finds_program(const char *name);
 /* What the driver's compiler looks at besides the device: processor features, POCL_* variables. */
 clv_hash clv_ocl_environment_hash(void);
+
+/* --- ahead.c --------------------------------------------------------------------------------- */
+
+/* Calls build(context, index) for each index below `count` in this or another process, on all
+ * processors, with clv_progress; for none where that cannot be. What is to remain of it has to go
+ * into files. Returns when all is done. */
+typedef void (*clv_ocl_build_function)(void *context, size_t index);
+void clv_ocl_build_ahead(clv_ocl_build_function build, void *context, size_t count);
 
 /* --- memory.c, module.c, queue.c: the slots of the vtable ------------------------------------- */
 
@@ -170,6 +182,9 @@ clv_status *clv_ocl_buffer_memory(
 
 clv_status *clv_ocl_program_create(
     clv_device *device, const clv_program_desc *desc, clv_program **out_program) CLV_CHECKED;
+clv_status *clv_ocl_programs_create(
+    clv_device *device, const clv_program_desc *descs, size_t count,
+    clv_program **out_programs) CLV_CHECKED;
 void clv_ocl_program_destroy(clv_program *program);
 void clv_ocl_program_settle(clv_program *program);
 clv_status *clv_ocl_kernel_create(clv_program *program, const char *entry, clv_kernel **out_kernel)

@@ -25,7 +25,11 @@ struct clv_ocl_module {
     compiled *launched; /* in this process, or in the one that wrote the binary */
     size_t num_launched, capacity_launched;
     size_t num_stored; /* of these, the first so many are in the file */
+    bool is_complete;  /* the file has all kernels for every local size */
 };
+
+/* The line that stands for all kernels in files. */
+static const char all_kernels[] = "* 0";
 
 static clv_status *no_module_memory(const clv_program_desc *desc) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for the program '%s'", desc->name);
@@ -81,12 +85,72 @@ static void read_stored(clv_ocl_module *module, const clv_ocl_cached *cached) {
             break;
         }
         snprintf(line, sizeof line, "%.*s", (int)(line_end - at), at);
-        if (sscanf(line, "%63s %u", entry, &local_size) == 2) {
+        if (strcmp(line, all_kernels) == 0) {
+            module->is_complete = true;
+        } else if (sscanf(line, "%63s %u", entry, &local_size) == 2) {
             add_launched(module, entry, local_size);
         }
         at = line_end + 1;
     }
     module->num_stored = module->num_launched;
+}
+
+/* --- keeping the binary ---------------------------------------------------------------------- */
+
+/* The binary of the group's first device, which serves all of them; NULL: the driver gives none.
+ * (OpenCL lets a caller leave out the others, PoCL 3.1 crashes then: they are read and let go.) */
+static unsigned char *binary_copy(const clv_ocl_module *module, size_t *out_bytes) {
+    const size_t num_devices = module->group->num_ids;
+    const cl_program program = module->program;
+    size_t total = 0;
+    size_t *sizes = clv_alloc_zeroed(num_devices, sizeof *sizes);
+    unsigned char **binaries = clv_alloc_zeroed(num_devices, sizeof *binaries), *all = NULL;
+    cl_int error = CL_OUT_OF_HOST_MEMORY;
+    if (sizes != NULL && binaries != NULL) {
+        CLV_CL(
+            error, clGetProgramInfo, program, CL_PROGRAM_BINARY_SIZES, num_devices * sizeof *sizes,
+            sizes, NULL);
+    }
+    for (size_t i = 0; i < num_devices && error == CL_SUCCESS; i++) {
+        error = clv_add_size(total, sizes[i], &total) ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+    }
+    if (error == CL_SUCCESS && sizes[0] != 0 && (all = clv_alloc(total)) != NULL) {
+        size_t offset = 0;
+        for (size_t i = 0; i < num_devices; i++) {
+            binaries[i] = all + offset;
+            offset += sizes[i];
+        }
+        *out_bytes = sizes[0];
+        CLV_CL(
+            error, clGetProgramInfo, program, CL_PROGRAM_BINARIES, num_devices * sizeof *binaries,
+            binaries, NULL);
+    }
+    clv_free(sizes);
+    clv_free(binaries);
+    if (error != CL_SUCCESS) {
+        clv_log(
+            CLV_LOG_DEBUG, "no binary of '%s': %s (%d)", module->name, clv_cl_error_name(error),
+            (int)error);
+        clv_free(all);
+        return NULL;
+    }
+    return all;
+}
+
+/* Into the cache, with the list of what it has compiled. */
+static void store(const clv_ocl_module *module, const unsigned char *binary, size_t bytes) {
+    clv_text list;
+    clv_text_init(&list);
+    for (size_t i = 0; i < module->num_launched && !module->is_complete; i++) {
+        clv_text_add(&list, "%s %u\n", module->launched[i].entry, module->launched[i].local_size);
+    }
+    if (module->is_complete) {
+        clv_text_add(&list, "%s\n", all_kernels);
+    }
+    if (!list.failed) {
+        clv_ocl_cache_store(module->key, list.data, list.length, binary, bytes);
+    }
+    clv_text_deinit(&list);
 }
 
 /* --- building -------------------------------------------------------------------------------- */
@@ -142,15 +206,15 @@ static clv_status *build_source(
 /* False: the driver does not take it (another version of it, say): build from source. */
 static bool build_binary(
     clv_ocl_device *device, clv_ocl_module *module, const clv_program_desc *desc,
-    const clv_ocl_cached *cached) {
+    const unsigned char *binary, size_t bytes) {
     size_t count = module->group->num_ids;
     const unsigned char **binaries = clv_alloc_zeroed(count, sizeof *binaries);
     size_t *sizes = clv_alloc_zeroed(count, sizeof *sizes);
     cl_int error = CL_OUT_OF_HOST_MEMORY;
     if (binaries != NULL && sizes != NULL) {
         for (size_t i = 0; i < count; i++) {
-            binaries[i] = cached->binary;
-            sizes[i] = cached->binary_bytes;
+            binaries[i] = binary;
+            sizes[i] = bytes;
         }
         CLV_CL_NEW(
             module->program, error, clCreateProgramWithBinary, device->context, (cl_uint)count,
@@ -171,11 +235,26 @@ static bool build_binary(
     return error == CL_SUCCESS;
 }
 
+/* PoCL compiles all kernels of a program when it is asked for its binary. */
+static void compile_all(clv_ocl_module *module) {
+    const double begin = clv_time_us();
+    size_t bytes = 0;
+    unsigned char *binary = binary_copy(module, &bytes);
+    if (binary != NULL) {
+        module->is_complete = true;
+        store(module, binary, bytes);
+        clv_free(binary);
+    }
+    clv_log(
+        CLV_LOG_DEBUG, "kernels of '%s' compiled in %.0f ms", module->name,
+        (clv_time_us() - begin) * 1e-3);
+}
+
 static clv_status *make(
     clv_ocl_device *device, clv_ocl_module *module, const clv_program_desc *desc) {
     clv_ocl_cached cached;
     if (clv_ocl_cache_find(module->key, &cached)) {
-        bool taken = build_binary(device, module, desc, &cached);
+        bool taken = build_binary(device, module, desc, cached.binary, cached.binary_bytes);
         if (taken) {
             read_stored(module, &cached);
         }
@@ -184,7 +263,11 @@ static clv_status *make(
             return NULL;
         }
     }
-    return build_source(device, module, desc);
+    CLV_TRY(build_source(device, module, desc));
+    if (module->group->is_generic) {
+        compile_all(module);
+    }
+    return NULL;
 }
 
 static void release_module(clv_ocl_module *module) {
@@ -204,21 +287,32 @@ static void release_module(clv_ocl_module *module) {
     clv_free(module);
 }
 
+static clv_hash key_of(const clv_ocl_device *device, const clv_program_desc *desc) {
+    clv_hash key = clv_hash_combine(
+        clv_hash_bytes(desc->source, desc->source_bytes), clv_hash_string(desc->options));
+    return clv_hash_combine(key, device->found->identity);
+}
+
+static clv_ocl_module *find_module(const clv_ocl_group *group, clv_hash key) {
+    clv_ocl_module *module = group->modules;
+    while (module != NULL && (module->key.low != key.low || module->key.high != key.high)) {
+        module = module->next;
+    }
+    return module;
+}
+
 /* With the group locked. */
 static clv_status *find_or_make(
     clv_ocl_device *device, const clv_program_desc *desc, clv_ocl_module **out_module) {
     clv_ocl_group *group = device->group;
-    clv_hash key = clv_hash_combine(
-        clv_hash_bytes(desc->source, desc->source_bytes), clv_hash_string(desc->options));
-    key = clv_hash_combine(key, device->found->identity);
-    for (clv_ocl_module *module = group->modules; module != NULL; module = module->next) {
-        if (module->key.low == key.low && module->key.high == key.high) {
-            module->num_users++;
-            *out_module = module;
-            return NULL;
-        }
+    const clv_hash key = key_of(device, desc);
+    clv_ocl_module *module = find_module(group, key);
+    if (module != NULL) {
+        module->num_users++;
+        *out_module = module;
+        return NULL;
     }
-    clv_ocl_module *module = clv_alloc_zeroed(1, sizeof *module);
+    module = clv_alloc_zeroed(1, sizeof *module);
     if (module == NULL) {
         return no_module_memory(desc);
     }
@@ -257,6 +351,63 @@ clv_status *clv_ocl_program_create(
     return NULL;
 }
 
+static bool is_to_build(const clv_ocl_device *device, const clv_program_desc *desc) {
+    clv_ocl_group *group = device->group;
+    const clv_hash key = key_of(device, desc);
+    pthread_mutex_lock(&group->lock);
+    const bool is_there = !group->is_generic || find_module(group, key) != NULL;
+    pthread_mutex_unlock(&group->lock);
+    clv_ocl_cached cached;
+    if (is_there || !clv_ocl_cache_find(key, &cached)) {
+        return !is_there;
+    }
+    clv_file_unmap(&cached.file);
+    return false;
+}
+
+typedef struct building {
+    clv_device *device;
+    const clv_program_desc **descs; /* those that have to be built */
+    size_t count;
+} building;
+
+/* Failures come again, and are told, when the program is created. */
+static void build_ahead(void *context, size_t index) {
+    const building *b = context;
+    clv_program *program = NULL;
+    clv_status_destroy(clv_ocl_program_create(b->device, b->descs[index], &program));
+    clv_ocl_program_destroy(program);
+}
+
+clv_status *clv_ocl_programs_create(
+    clv_device *base, const clv_program_desc *descs, size_t count, clv_program **out_programs) {
+    building b = {.device = base, .descs = clv_alloc_zeroed(count + 1, sizeof *b.descs)};
+    if (b.descs == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for %zu programs", count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (is_to_build(clv_ocl_device_of(base), &descs[i])) {
+            b.descs[b.count++] = &descs[i];
+        }
+    }
+    clv_ocl_build_ahead(build_ahead, &b, b.count);
+    clv_free(b.descs);
+    clv_status *status = NULL;
+    size_t num_made = 0;
+    for (; num_made < count && status == NULL; num_made++) {
+        status = clv_cancel_check(); /* building one may take a second */
+        if (status == NULL) {
+            status = clv_ocl_program_create(base, &descs[num_made], &out_programs[num_made]);
+        }
+        clv_progress("compiling kernels", (double)num_made + 1, (double)count);
+    }
+    while (status != NULL && num_made-- > 0) {
+        clv_ocl_program_destroy(out_programs[num_made]);
+        out_programs[num_made] = NULL;
+    }
+    return status;
+}
+
 void clv_ocl_program_destroy(clv_program *base) {
     if (base == NULL) {
         return;
@@ -269,66 +420,21 @@ void clv_ocl_program_destroy(clv_program *base) {
     clv_free(program);
 }
 
-/* --- keeping the binary ---------------------------------------------------------------------- */
-
-/* The binary of the group's first device, which serves all of them; NULL: the driver gives none.
- * (OpenCL lets a caller leave out the others, PoCL 3.1 crashes then: they are read and let go.) */
-static unsigned char *binary_copy(const clv_ocl_module *module, size_t *out_bytes) {
-    size_t count = module->group->num_ids, total = 0;
-    size_t *sizes = clv_alloc_zeroed(count, sizeof *sizes);
-    unsigned char **binaries = clv_alloc_zeroed(count, sizeof *binaries), *all = NULL;
-    cl_int error = CL_OUT_OF_HOST_MEMORY;
-    if (sizes != NULL && binaries != NULL) {
-        CLV_CL(
-            error, clGetProgramInfo, module->program, CL_PROGRAM_BINARY_SIZES,
-            count * sizeof *sizes, sizes, NULL);
-    }
-    for (size_t i = 0; i < count && error == CL_SUCCESS; i++) {
-        error = clv_add_size(total, sizes[i], &total) ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
-    }
-    if (error == CL_SUCCESS && sizes[0] != 0 && (all = clv_alloc(total)) != NULL) {
-        size_t offset = 0;
-        for (size_t i = 0; i < count; i++) {
-            binaries[i] = all + offset;
-            offset += sizes[i];
-        }
-        *out_bytes = sizes[0];
-        CLV_CL(
-            error, clGetProgramInfo, module->program, CL_PROGRAM_BINARIES, count * sizeof *binaries,
-            binaries, NULL);
-    }
-    clv_free(sizes);
-    clv_free(binaries);
-    if (error != CL_SUCCESS) {
-        clv_log(
-            CLV_LOG_DEBUG, "no binary of '%s': %s (%d)", module->name, clv_cl_error_name(error),
-            (int)error);
-        clv_free(all);
-        return NULL;
-    }
-    return all;
-}
-
 void clv_ocl_program_settle(clv_program *base) {
     clv_ocl_module *module = ((clv_ocl_program *)base)->module;
-    pthread_mutex_lock(&module->group->lock);
-    if (module->num_launched > module->num_stored) {
-        clv_text list;
-        clv_text_init(&list);
-        for (size_t i = 0; i < module->num_launched; i++) {
-            clv_text_add(
-                &list, "%s %u\n", module->launched[i].entry, module->launched[i].local_size);
-        }
+    clv_ocl_group *group = module->group;
+    pthread_mutex_lock(&group->lock);
+    if (!module->is_complete && module->num_launched > module->num_stored &&
+        clv_ocl_cache_is_kept()) {
         size_t bytes = 0;
-        unsigned char *binary = list.failed ? NULL : binary_copy(module, &bytes);
+        unsigned char *binary = binary_copy(module, &bytes);
         if (binary != NULL) {
-            clv_ocl_cache_store(module->key, list.data, list.length, binary, bytes);
+            store(module, binary, bytes);
         }
         module->num_stored = module->num_launched; /* tried: not again for the same kernels */
         clv_free(binary);
-        clv_text_deinit(&list);
     }
-    pthread_mutex_unlock(&module->group->lock);
+    pthread_mutex_unlock(&group->lock);
 }
 
 /* --- kernels --------------------------------------------------------------------------------- */

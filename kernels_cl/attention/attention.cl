@@ -60,7 +60,7 @@ static void attention_add_values(
 CLV_WIDE kernel void attention(
     global float *q, global float *k, global float *v, global float *mask, global float *out,
     const attention_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -274,7 +274,7 @@ static void attention_block(
 CLV_TILE kernel void attention_tile(
     global float *q, global float *k, global float *v, global float *mask, global float *out,
     const attention_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -305,7 +305,7 @@ CLV_TILE kernel void attention_tile(
  * row. An item does ATTENTION_ROWS rows of one plane. */
 kernel void attention_mask(
     global float *mask, global float *to, const attention_mask_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

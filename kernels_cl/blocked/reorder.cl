@@ -11,7 +11,7 @@
 
 CLV_WIDE kernel void reorder_block(
     global float *from, global float *to, const reorder_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -41,7 +41,7 @@ CLV_WIDE kernel void reorder_block(
 
 CLV_WIDE kernel void reorder_plain(
     global float *from, global float *to, const reorder_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -64,7 +64,7 @@ CLV_WIDE kernel void reorder_plain(
 
 CLV_WIDE kernel void reorder_gap(
     global float *from, global float *to, const reorder_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

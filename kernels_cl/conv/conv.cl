@@ -63,7 +63,7 @@ static void conv_pad_row(
  * An item writes a chunk of each of `rows` rows of a plane. */
 CLV_WIDE kernel void conv_pad(
     global float *in, global float *out, const conv_pad_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -178,7 +178,7 @@ CONV_TILE(1)
 CLV_WIDE kernel void conv(
     global float *in, global float *weights, global float *bias, global uint *table,
     global float *out, const conv_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

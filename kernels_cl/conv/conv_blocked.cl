@@ -189,7 +189,7 @@ static void conv_finish(
 CLV_TILE kernel void conv_blocked(
     global float *in, global float *weights, global float *bias, global float *add,
     global float *out, const conv_blocked_params p, const clv_range range) {
-    ulong item = range.first + get_global_id(0);
+    ulong item = CLV_ITEM(range);
     if (item >= range.end) {
         return;
     }

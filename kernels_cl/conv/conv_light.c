@@ -192,10 +192,19 @@ static void fill_planar(const clv_call *call, const int64_t args[8], void *out_p
     }
 }
 
+enum { PLANAR_OPTIONS = 64 };
+
+static void planar_options(
+    int64_t block, int64_t positions, int64_t vectors, char out_options[PLANAR_OPTIONS]) {
+    snprintf(
+        out_options, PLANAR_OPTIONS, "-DCLV_WIDTH=%d -DPLANAR_R=%d -DPLANAR_V=%d", (int)block,
+        (int)positions, (int)vectors);
+}
+
 /* The input with zeros around, wide enough for the last tile of a row. */
 static clv_status *emit_planar_pad(
-    const clv_call *call, const clv_traits *traits, int64_t positions, const clv_emitter *emitter,
-    conv_planar_params *out_params, clv_arg *out_arg) {
+    const clv_call *call, const clv_traits *traits, int64_t positions, const char *options,
+    const clv_emitter *emitter, conv_planar_params *out_params, clv_arg *out_arg) {
     const clv_window *w = clv_conv_window(call);
     const clv_shape *in = &call->inputs[0].shape;
     int64_t wide = (out_params->out.width + positions - 1) / positions * positions, extents[3];
@@ -221,7 +230,7 @@ static clv_status *emit_planar_pad(
     const clv_launch launch = {
         .source = &clv_source_conv_light,
         .entry = "conv_planar_pad",
-        .options = clv_width_options(traits),
+        .options = options,
         .args = {{CLV_ARG_INPUT, 0}, *out_arg},
         .num_args = 2,
         .params = &p,
@@ -243,7 +252,9 @@ clv_status *clv_conv_planar_emit(
     clv_blocked_from_view(&call->outputs[0], &p.out);
     choose_planar_tile(&p.out, block, &positions, &vectors);
     clv_arg in, weights = {CLV_ARG_CONSTANT, 0}, bias;
-    CLV_TRY(emit_planar_pad(call, traits, positions, emitter, &p, &in));
+    char options[PLANAR_OPTIONS];
+    planar_options(block, positions, vectors, options);
+    CLV_TRY(emit_planar_pad(call, traits, positions, options, emitter, &p, &in));
     p.channels = (clv_u32)channels;
     p.kernel_y = (clv_u32)w->kernel[Y];
     p.kernel_x = (clv_u32)w->kernel[X];
@@ -267,12 +278,10 @@ clv_status *clv_conv_planar_emit(
     p.low = store.low;
     p.high = store.high;
     p.act = store.act;
-    char entry[32];
-    snprintf(entry, sizeof entry, "conv_planar_%dx%d", (int)positions, (int)vectors);
     const clv_launch launch = {
         .source = &clv_source_conv_light,
-        .entry = entry,
-        .options = clv_width_options(traits),
+        .entry = "conv_planar",
+        .options = options,
         .args = {in, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = &p,

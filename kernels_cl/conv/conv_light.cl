@@ -20,10 +20,15 @@
 #define B CLV_WIDTH
 #define DEPTHWISE 14
 
+/* The tile of conv_planar, set when a program is built that is to have it: R positions, V vectors.
+ * Without, the program has conv_depthwise alone: compiling what nobody calls takes time too. */
+
 static clv_fv conv_clamp(clv_fv value, float low, float high) {
     value = value < low ? (clv_fv)(low) : value;
     return value > high ? (clv_fv)(high) : value;
 }
+
+#ifndef PLANAR_R
 
 /* `count` positions of a row, from the input of the first one on. */
 #define DEPTHWISE_RUN(NAME, COUNT, STRIDE)                                                   \
@@ -63,7 +68,7 @@ DEPTHWISE_RUN(depthwise_one, 1, 0)
 CLV_TILE kernel void conv_depthwise(
     global float *in, global float *weights, global float *bias, global float *add,
     global float *out, const conv_depthwise_params p, const clv_range range) {
-    ulong item = range.first + get_global_id(0);
+    ulong item = CLV_ITEM(range);
     if (item >= range.end) {
         return;
     }
@@ -109,11 +114,13 @@ CLV_TILE kernel void conv_depthwise(
     }
 }
 
+#else
+
 /* in [planes][in_height][in_width], out [planes][out_height][out_width] with zeros around.
  * An item does `rows` rows of one plane of out. */
 CLV_TILE kernel void conv_planar_pad(
     global float *in, global float *out, const conv_planar_pad_params p, const clv_range range) {
-    ulong item = range.first + get_global_id(0);
+    ulong item = CLV_ITEM(range);
     if (item >= range.end) {
         return;
     }
@@ -141,107 +148,125 @@ CLV_TILE kernel void conv_planar_pad(
     }
 }
 
-/* An item does one tile of a row, for one block of V vectors of output channels. */
-#define CONV_PLANAR(R, V)                                                                         \
-    CLV_TILE kernel void conv_planar_##R##x##V(                                                   \
-        global float *in, global float *weights, global float *bias, global float *add,           \
-        global float *out, const conv_planar_params p, const clv_range range) {                   \
-        ulong item = range.first + get_global_id(0);                                              \
-        if (item >= range.end) {                                                                  \
-            return;                                                                               \
-        }                                                                                         \
-        uint x = (uint)(item % p.tiles) * R;                                                      \
-        item /= p.tiles;                                                                          \
-        uint block = (uint)(item % p.blocks);                                                     \
-        item /= p.blocks;                                                                         \
-        uint y = (uint)(item % p.out.height), image = (uint)(item / p.out.height);                \
-        const global float *w = CLV_AT(float, weights, range.offset[1]) + block * p.weight_block; \
-        in = CLV_AT(float, in, range.offset[0]) + image * p.in_image + y * p.stride_row +         \
-             x * p.stride_x;                                                                      \
-        clv_fv sums[R * V];                                                                       \
-        const global float *claimed = CLV_AT(float, out, range.offset[4]) + p.out.lead +          \
-                                      image * p.out.image + (ulong)block * V * p.out.plane +      \
-                                      y * p.out.row + x * B;                                      \
-        for (uint v = 0; v < V && block * V + v < p.out.planes; v++) {                            \
-            for (uint r = 0; r < R; r++) {                                                        \
-                CLV_CLAIM(claimed + v * p.out.plane + r * B);                                     \
-            }                                                                                     \
-        }                                                                                         \
-        _Pragma("unroll") for (int v = 0; v < V; v++) {                                           \
-            clv_fv start = (clv_fv)(0.0f);                                                        \
-            if (p.has_bias && block * V + v < p.out.planes) {                                     \
-                start = CLV_FV_LOAD(CLV_AT(float, bias, range.offset[2]) + (block * V + v) * B);  \
-            }                                                                                     \
-            _Pragma("unroll") for (int r = 0; r < R; r++) {                                       \
-                sums[r * V + v] = start;                                                          \
-            }                                                                                     \
-        }                                                                                         \
-        for (uint c = 0; c < p.channels; c++) {                                                   \
-            const global float *row = in + (ulong)c * p.in_plane;                                 \
-            for (uint ky = 0; ky < p.kernel_y; ky++) {                                            \
-                const global float *tap = row;                                                    \
-                for (uint kx = 0; kx < p.kernel_x; kx++) {                                        \
-                    clv_fv weight[V];                                                             \
-                    _Pragma("unroll") for (int v = 0; v < V; v++) {                               \
-                        weight[v] = CLV_FV_LOAD(w + v * B);                                       \
-                    }                                                                             \
-                    const global float *at = tap;                                                 \
-                    _Pragma("unroll") for (int r = 0; r < R; r++) {                               \
-                        clv_fv value = (clv_fv)(*at);                                             \
-                        _Pragma("unroll") for (int v = 0; v < V; v++) {                           \
-                            sums[r * V + v] = fma(value, weight[v], sums[r * V + v]);             \
-                        }                                                                         \
-                        at += p.stride_x;                                                         \
-                    }                                                                             \
-                    w += V * B;                                                                   \
-                    tap += p.tap_x;                                                               \
-                }                                                                                 \
-                row += p.tap_row;                                                                 \
-            }                                                                                     \
-        }                                                                                         \
-        uint count = min((uint)R, p.out.width - x);                                               \
-        _Pragma("unroll") for (int v = 0; v < V; v++) {                                           \
-            uint plane = block * V + v;                                                           \
-            if (plane < p.out.planes) {                                                           \
-                global float *to = CLV_AT(float, out, range.offset[4]) + p.out.lead +             \
-                                   image * p.out.image + (ulong)plane * p.out.plane +             \
-                                   y * p.out.row;                                                 \
-                const global float *from = CLV_AT(float, add, range.offset[3]) + p.add.lead +     \
-                                           image * p.add.image + (ulong)plane * p.add.plane +     \
-                                           y * p.add.row;                                         \
-                _Pragma("unroll") for (int r = 0; r < R; r++) {                                   \
-                    if (r < count) {                                                              \
-                        clv_fv value = sums[r * V + v];                                           \
-                        if (p.has_add) {                                                          \
-                            value += CLV_FV_LOAD(from + (x + r) * B);                             \
-                        }                                                                         \
-                        CLV_FV_STORE(to + (x + r) * B, conv_clamp(value, p.low, p.high));         \
-                    }                                                                             \
-                }                                                                                 \
-                if (x + R >= p.out.width) {                                                       \
-                    clv_put_zeros(to, y, image == 0 && plane == 0, &p.out);                       \
-                }                                                                                 \
-            }                                                                                     \
-        }                                                                                         \
-        for (uint v = 0; p.act.op != EW_FLOAT_COPY && v < V; v++) {                               \
-            uint plane = block * V + v;                                                           \
-            if (plane < p.out.planes) {                                                           \
-                clv_activate_row(                                                                 \
-                    CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +      \
-                        (ulong)plane * p.out.plane + y * p.out.row + x * B,                       \
-                    CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +      \
-                        (ulong)plane * p.add.plane + y * p.add.row + x * B,                       \
-                    count, &p.act);                                                               \
-            }                                                                                     \
-        }                                                                                         \
-    }
+#define R PLANAR_R
+#define V PLANAR_V
 
-#if CLV_WIDTH == 16
-CONV_PLANAR(14, 2)
-CONV_PLANAR(12, 2)
-CONV_PLANAR(8, 3)
-CONV_PLANAR(6, 4)
-#else
-CONV_PLANAR(6, 2)
-CONV_PLANAR(4, 3)
+/* Where a tile is stored: its position in the first of its planes. */
+typedef struct planar_place {
+    global float *out;
+    const global float *add;
+    uint y, x, count;         /* positions from x on that are in the row */
+    uint first_plane, planes; /* of an image; that it has, up to V */
+    bool is_first_image;
+} planar_place;
+
+/* Sums of R positions by V vectors over all channels and taps. */
+static void planar_sums(
+    clv_fv *sums, const global float *in, const global float *w, const conv_planar_params *p) {
+    for (uint c = 0; c < p->channels; c++) {
+        const global float *row = in + (ulong)c * p->in_plane;
+        for (uint ky = 0; ky < p->kernel_y; ky++) {
+            const global float *tap = row;
+            for (uint kx = 0; kx < p->kernel_x; kx++) {
+                clv_fv weight[V];
+#pragma unroll
+                for (int v = 0; v < V; v++) {
+                    weight[v] = CLV_FV_LOAD(w + v * B);
+                }
+                const global float *at = tap;
+#pragma unroll
+                for (int r = 0; r < R; r++) {
+                    clv_fv value = (clv_fv)(*at);
+#pragma unroll
+                    for (int v = 0; v < V; v++) {
+                        sums[r * V + v] = fma(value, weight[v], sums[r * V + v]);
+                    }
+                    at += p->stride_x;
+                }
+                w += V * B;
+                tap += p->tap_x;
+            }
+            row += p->tap_row;
+        }
+    }
+}
+
+static void planar_store(const clv_fv *sums, const planar_place *at, const conv_planar_params *p) {
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        if (v < at->planes) {
+            global float *to = at->out + (ulong)v * p->out.plane;
+            const global float *from = at->add + (ulong)v * p->add.plane;
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                if (r < at->count) {
+                    clv_fv value = sums[r * V + v];
+                    if (p->has_add) {
+                        value += CLV_FV_LOAD(from + r * B);
+                    }
+                    CLV_FV_STORE(to + r * B, conv_clamp(value, p->low, p->high));
+                }
+            }
+            if (at->x + R >= p->out.width) {
+                clv_put_zeros(
+                    to - at->x * B, at->y, at->is_first_image && at->first_plane + v == 0, &p->out);
+            }
+        }
+    }
+    for (uint v = 0; p->act.op != EW_FLOAT_COPY && v < at->planes; v++) {
+        clv_activate_row(
+            at->out + (ulong)v * p->out.plane, at->add + (ulong)v * p->add.plane, at->count,
+            &p->act);
+    }
+}
+
+/* An item does one tile of a row, for one block of V vectors of output channels. */
+CLV_TILE kernel void conv_planar(
+    global float *in, global float *weights, global float *bias, global float *add,
+    global float *out, const conv_planar_params p, const clv_range range) {
+    ulong item = CLV_ITEM(range);
+    if (item >= range.end) {
+        return;
+    }
+    planar_place at;
+    at.x = (uint)(item % p.tiles) * R;
+    item /= p.tiles;
+    const uint block = (uint)(item % p.blocks);
+    item /= p.blocks;
+    at.y = (uint)(item % p.out.height);
+    const uint image = (uint)(item / p.out.height);
+    at.first_plane = block * V;
+    at.planes = min((uint)V, p.out.planes - at.first_plane);
+    at.count = min((uint)R, p.out.width - at.x);
+    at.is_first_image = image == 0;
+    at.out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +
+             (ulong)at.first_plane * p.out.plane + at.y * p.out.row + at.x * B;
+    at.add = CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +
+             (ulong)at.first_plane * p.add.plane + at.y * p.add.row + at.x * B;
+    bias = CLV_AT(float, bias, range.offset[2]) + at.first_plane * B;
+    for (uint v = 0; v < at.planes; v++) {
+        for (uint r = 0; r < R; r++) {
+            CLV_CLAIM(at.out + v * p.out.plane + r * B);
+        }
+    }
+    clv_fv sums[R * V];
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        clv_fv start = (clv_fv)(0.0f);
+        if (p.has_bias && v < at.planes) {
+            start = CLV_FV_LOAD(bias + v * B);
+        }
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            sums[r * V + v] = start;
+        }
+    }
+    planar_sums(
+        sums,
+        CLV_AT(float, in, range.offset[0]) + image * p.in_image + at.y * p.stride_row +
+            at.x * p.stride_x,
+        CLV_AT(float, weights, range.offset[1]) + block * p.weight_block, &p);
+    planar_store(sums, &at, &p);
+}
+
 #endif

@@ -120,7 +120,7 @@ static some_tiles find_tiles(uint group, const conv_winograd_params *p) {
 /* An item does R tiles of one block of input channels. */
 CLV_TILE kernel void winograd_input(
     global float *in, global float *points, const conv_winograd_params p, const clv_range range) {
-    ulong item = range.first + get_global_id(0);
+    ulong item = CLV_ITEM(range);
     if (item >= range.end) {
         return;
     }
@@ -237,7 +237,7 @@ static void claim_tiles(
 CLV_TILE kernel void winograd_output(
     global float *points, global float *weights, global float *bias, global float *add,
     global float *out, const conv_winograd_params p, const clv_range range) {
-    ulong item = range.first + get_global_id(0);
+    ulong item = CLV_ITEM(range);
     if (item >= range.end) {
         return;
     }

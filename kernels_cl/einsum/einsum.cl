@@ -112,7 +112,7 @@ static float einsum_dot(const global float *a, const global float *b, const eins
 /* An item does `cells_per_item` cells: `chunk` positions of the last axis of o each. */
 CLV_WIDE kernel void einsum(
     global float *a, global float *b, global float *out, const einsum_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -143,7 +143,7 @@ CLV_WIDE kernel void einsum(
 /* int32 and int64. An item does `cells_per_item` elements. */
 kernel void einsum_int(
     global uchar *a, global uchar *b, global uchar *out, const einsum_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -169,7 +169,7 @@ kernel void einsum_int(
 kernel void einsum_f64(
     global double *a, global double *b, global double *out, const einsum_params p,
     const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

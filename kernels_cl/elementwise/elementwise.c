@@ -1,6 +1,7 @@
 #include "kernels_cl/elementwise/elementwise.h"
 
 #include "kernels_cl/blocked/blocked.h"
+#include <stdio.h>
 #include <string.h>
 
 extern const clv_kernel_source clv_source_elementwise_f32, clv_source_elementwise_i64;
@@ -195,19 +196,20 @@ static void place_operands(launch_plan *plan, const clv_shape *out) {
 /* --- launches --- */
 
 /* The program: of the width that suits the unit (a GPU's registers hold one vector, a core's 16),
- * with the rare operations only where they are needed. */
-static const char *float_options(const clv_ew_expr *expr, const clv_traits *traits) {
-    static const char *const options[3][2] = {
-        {NULL, "-DEW_ALL"},
-        {"-DCLV_WIDTH=8", "-DCLV_WIDTH=8 -DEW_ALL"},
-        {"-DCLV_WIDTH=4 -DEW_VECTORS=1", "-DCLV_WIDTH=4 -DEW_VECTORS=1 -DEW_ALL"},
-    };
-    uint32_t width = clv_width(traits);
+ * with the rare operations only where they are needed, and CLV_HAS(only) alone. */
+static const char *float_options(
+    const clv_ew_expr *expr, const clv_traits *traits, int only,
+    char out_options[CLV_OPTIONS_BYTES]) {
     bool has_rare = false;
     for (uint32_t s = 0; s < expr->num_steps; s++) {
         has_rare |= clv_ew_op_find(CLV_EW_FLOAT, expr->steps[s].op)->is_rare;
     }
-    return options[width == 16 ? 0 : width == 8 ? 1 : 2][has_rare];
+    clv_only_options(traits, only, out_options);
+    const size_t length = strlen(out_options);
+    snprintf(
+        out_options + length, CLV_OPTIONS_BYTES - length, "%s%s",
+        clv_width(traits) == 4 ? " -DEW_VECTORS=1" : "", has_rare ? " -DEW_ALL" : "");
+    return out_options;
 }
 
 /* Fills plan->params and emits; output 0 of the call is written. */
@@ -234,10 +236,11 @@ static clv_status *emit_plan(
         return CLV_ERROR(INTERNAL, "an elementwise expression needs too many registers");
     }
     bool is_float = plan->expr.domain == CLV_EW_FLOAT;
+    char options[CLV_OPTIONS_BYTES];
     clv_launch launch = {
         .source = is_float ? &clv_source_elementwise_f32 : &clv_source_elementwise_i64,
         .entry = is_float ? "elementwise_f32" : "elementwise_i64",
-        .options = is_float         ? float_options(&plan->expr, traits)
+        .options = is_float         ? float_options(&plan->expr, traits, 1, options)
                    : traits->is_cpu ? NULL
                                     : "-DEW_BLOCK=4",
         .num_args = EW_MAX_OPERANDS + 1,
@@ -437,10 +440,11 @@ static clv_status *emit_blocked(
     if (!plan_operands(call, &plan)) {
         return CLV_ERROR(INTERNAL, "an elementwise expression reads too many inputs");
     }
+    char options[CLV_OPTIONS_BYTES];
     clv_launch launch = {
         .source = &clv_source_elementwise_f32,
         .entry = "elementwise_blocked",
-        .options = float_options(&plan.expr, traits),
+        .options = float_options(&plan.expr, traits, 2, options),
         .num_args = EW_MAX_OPERANDS + 1,
         .params = &p,
         .params_bytes = sizeof p,

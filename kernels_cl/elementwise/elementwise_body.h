@@ -100,7 +100,7 @@ static void ew_do_item(
         const global uchar *a, const global uchar *b, const global uchar *c,                      \
         const global uchar *d, const global uchar *e, global uchar *out,                          \
         const elementwise_params p, const clv_range r) {                                          \
-        const ulong item = r.first + get_global_id(0);                                            \
+        const ulong item = CLV_ITEM(r);                                                           \
         if (item >= r.end) {                                                                      \
             return;                                                                               \
         }                                                                                         \

@@ -220,7 +220,9 @@ static void ew_run_step(private const ew_step *step, private float *registers, u
 
 #include "kernels_cl/elementwise/elementwise_body.h"
 
+#if CLV_HAS(1)
 EW_KERNEL(elementwise_f32)
+#endif
 
 /* --- channels in blocks ---------------------------------------------------------------------- */
 
@@ -264,11 +266,12 @@ static void ew_blocked_run(
     }
 }
 
+#if CLV_HAS(2)
 /* An item does some rows of one block of channels of one image. */
 CLV_WIDE kernel void elementwise_blocked(
     global float *a, global float *b, global float *c, global float *d, global float *e,
     global float *out, const ew_blocked_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -302,3 +305,4 @@ CLV_WIDE kernel void elementwise_blocked(
         clv_put_zeros(row, y, at.image == 0 && at.plane == 0, &p.out);
     }
 }
+#endif

@@ -45,7 +45,7 @@ static void gather_run(
 kernel void gather(
     global uchar *src_buffer, global uchar *index_buffer, global uchar *dst_buffer,
     global uchar *error_buffer, const clv_gather_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

@@ -8,7 +8,7 @@
 
 /* out[i] = start + i * step; a constant where the step is 0. operands: out */
 kernel void generate_range(global uchar *out, const generate_range_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -28,7 +28,7 @@ kernel void generate_range(global uchar *out, const generate_range_params p, con
 /* The band low <= column - row <= high of matrices, the rest 0. operands: x (or none), out */
 kernel void generate_band(
     const global uchar *x, global uchar *out, const generate_band_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -53,7 +53,7 @@ kernel void generate_band(
 kernel void generate_one_hot(
     const global uchar *indices, const global uchar *values, global uchar *out,
     const generate_one_hot_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

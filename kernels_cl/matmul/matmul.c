@@ -79,10 +79,11 @@ static clv_status *emit_pack(
         .rows = traits->is_cpu ? 256 : 1,
     };
     p.blocks = (p.k + p.rows - 1) / p.rows;
+    char options[CLV_OPTIONS_BYTES];
     clv_launch launch = {
         .source = &clv_source_matmul,
         .entry = "matmul_pack",
-        .options = clv_width_options(traits),
+        .options = clv_only_options(traits, 1, options),
         .args = {{CLV_ARG_INPUT, 1}, *out_arg},
         .num_args = 2,
         .params = &p,
@@ -247,10 +248,11 @@ static clv_status *emit_ref(
     }
     clv_arg c = {p.has_c ? CLV_ARG_INPUT : CLV_ARG_NONE, 2}, add = {CLV_ARG_NONE, 0};
     set_store(call, &p, &c, &add);
+    char options[CLV_OPTIONS_BYTES];
     clv_launch launch = {
         .source = &clv_source_matmul,
         .entry = is_float ? "matmul" : "matmul_int",
-        .options = clv_width_options(traits),
+        .options = clv_only_options(traits, is_float ? 1 : 2, options),
         .args = {{CLV_ARG_INPUT, 0}, b, c, add, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = &p,

@@ -15,11 +15,12 @@
 
 #define PANEL (MATMUL_VECTORS * CLV_WIDTH)
 
+#if CLV_HAS(1)
 /* b  [batch] by b_batch, b_row, b_col;  panels  [batch][panels][k][PANEL]
  * An item writes `rows` rows of one panel. */
 kernel void matmul_pack(
     global float *b, global float *panels, const matmul_pack_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -37,6 +38,7 @@ kernel void matmul_pack(
         }
     }
 }
+#endif
 
 /* Stores one row of a tile: columns q .. q + CLV_WIDTH of `out` (and of `c`) from `first` on. */
 static void matmul_store(
@@ -155,12 +157,13 @@ static void matmul_batch(const matmul_params *p, ulong index, ulong *a, ulong *b
     }
 }
 
+#if CLV_HAS(1)
 /* a, b by strides; c [m][n] by strides; out [batch][m][n].
  * An item does up to `row_span` rows by `tiles` panels of one batch, panel by panel. */
 CLV_WIDE kernel void matmul(
     global float *a, global float *b, global float *c, global float *add, global float *out,
     const matmul_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -209,13 +212,15 @@ CLV_WIDE kernel void matmul(
         }
     }
 }
+#endif
 
+#if CLV_HAS(2)
 /* The same for int32, int64, uint32 and uint64, wrapping; any strides; an item does `chunk`
  * elements of out. */
 kernel void matmul_int(
     global uchar *a, global uchar *b, global uchar *c, global uchar *add, global uchar *out,
     const matmul_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -248,3 +253,4 @@ kernel void matmul_int(
         clv_store_long(out, p.dtype, (uint)i, (long)sum);
     }
 }
+#endif

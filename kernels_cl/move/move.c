@@ -70,16 +70,25 @@ static void move_to_end(clv_move_copy *copy, int index) {
     copy->dims[copy->num_dims - 1] = dim;
 }
 
+typedef struct move_kernel {
+    const char *entry, *options;
+    uint32_t params_bytes;
+} move_kernel;
+static const move_kernel copy_kernel = {"move_copy", "-DCLV_ONLY=1", sizeof(clv_move_copy_params)};
+static const move_kernel tiles_kernel = {
+    "move_tiles", "-DCLV_ONLY=2", sizeof(clv_move_tiles_params)};
+
 static clv_status *emit_launch(
     const clv_move_copy *copy, const clv_traits *traits, const clv_emitter *emitter,
-    const char *entry, const void *params, size_t params_bytes, uint64_t num_items) {
+    const move_kernel *kernel, const void *params, uint64_t num_items) {
     const clv_launch launch = {
         .source = &clv_source_move,
-        .entry = entry,
+        .entry = kernel->entry,
+        .options = kernel->options,
         .args = {copy->src, copy->dst},
         .num_args = 2,
         .params = params,
-        .params_bytes = (uint32_t)params_bytes,
+        .params_bytes = kernel->params_bytes,
         .num_items = num_items,
         .local_size = clv_local_size(traits),
     };
@@ -111,7 +120,7 @@ static clv_status *emit_strided(
     }
     uint64_t num_items;
     clv_deal(traits, params.total, CLV_MOVE_CPU_CHUNK, &params.chunk, &num_items);
-    return emit_launch(copy, traits, emitter, "move_copy", &params, sizeof params, num_items);
+    return emit_launch(copy, traits, emitter, &copy_kernel, &params, num_items);
 }
 
 static clv_status *emit_tiles(
@@ -148,7 +157,7 @@ static clv_status *emit_tiles(
         params.chunk = (chunk + block_elements - 1) / block_elements;
         num_items = (params.num_blocks + params.chunk - 1) / params.chunk;
     }
-    return emit_launch(copy, traits, emitter, "move_tiles", &params, sizeof params, num_items);
+    return emit_launch(copy, traits, emitter, &tiles_kernel, &params, num_items);
 }
 
 clv_status *clv_move_emit(

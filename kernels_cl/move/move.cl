@@ -167,10 +167,11 @@ static void move_block(
     }
 }
 
+#if CLV_HAS(1)
 kernel void move_copy(
     global uchar *src_buffer, global uchar *dst_buffer, const clv_move_copy_params p,
     const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -206,11 +207,13 @@ kernel void move_copy(
         }
     }
 }
+#endif
 
+#if CLV_HAS(2)
 kernel void move_tiles(
     global uchar *src_buffer, global uchar *dst_buffer, const clv_move_tiles_params p,
     const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -239,7 +242,9 @@ kernel void move_tiles(
             from + (int)a_first * row_from + (int)b_first, row_from, num_a, num_b, p.element_bytes);
     }
 }
+#endif
 
+#if CLV_HAS(3)
 static int move_wrap(int i, int n) {
     const int m = i % n;
     return m < 0 ? m + n : m;
@@ -270,7 +275,7 @@ static int move_pad_map(int i, int n, uint mode) {
 kernel void move_pad(
     global uchar *src_buffer, global uchar *value_buffer, global uchar *dst_buffer,
     const clv_move_pad_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -321,3 +326,4 @@ kernel void move_pad(
         }
     }
 }
+#endif

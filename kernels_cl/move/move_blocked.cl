@@ -29,7 +29,7 @@ static void move_lanes(
 
 CLV_TILE kernel void move_blocked(
     global float *from, global float *to, const move_blocked_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

@@ -81,6 +81,7 @@ clv_status *clv_move_emit_pad(
     const clv_launch launch = {
         .source = &clv_source_move,
         .entry = "move_pad",
+        .options = "-DCLV_ONLY=3",
         .args = {{CLV_ARG_INPUT, 0}, value, {CLV_ARG_OUTPUT, 0}},
         .num_args = 3,
         .params = &params,

@@ -13,7 +13,7 @@
 CLV_WIDE kernel void batch_norm(
     global float *x, global float *scale, global float *bias, global float *mean,
     global float *variance, global float *y, const batch_norm_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -124,7 +124,7 @@ static void norm_row(
 CLV_WIDE kernel void norm(
     global float *x, global float *scale, global float *bias, global float *y, global float *mean,
     global float *inverse, const norm_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -156,7 +156,7 @@ CLV_WIDE kernel void norm(
 /* y = x / (bias + factor * sum of x^2 over channels c - before .. c + after) ^ beta
  * x, y  [batch][channels][inner]; an item does `chunk` elements. */
 CLV_WIDE kernel void lrn(global float *x, global float *y, const lrn_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -257,7 +257,7 @@ static void softmax_columns(
  * An item does `rows_per_item` rows: of n elements, or of `chunks` vectors of columns a plane. */
 CLV_WIDE kernel void softmax(
     global float *x, global float *y, const softmax_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

@@ -27,7 +27,7 @@ static long order_key(const global uchar *x, private const order_params *p, uint
 /* operands: x; out int64 [num_rows], or float of the input's shape where is_hard */
 kernel void order_arg(
     const global uchar *x, global uchar *out, const order_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -105,7 +105,7 @@ static void order_sink(
 kernel void order_topk(
     const global uchar *x, global uchar *values, global uchar *indices, const order_params p,
     const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

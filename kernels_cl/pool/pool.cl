@@ -104,7 +104,7 @@ static float pool_wide(
  * An item does a chunk of each of `rows` rows of `out`, counted over all planes. */
 CLV_WIDE kernel void pool(
     global float *in, global float *out, const pool_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -150,7 +150,7 @@ static bool pool_is_nan(const global uchar *in, uint dtype, ulong at) {
 kernel void pool_any(
     global uchar *in, global uchar *out, global long *index, const pool_params p,
     const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

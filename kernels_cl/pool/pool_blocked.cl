@@ -95,7 +95,7 @@ static void pool_blocked_row(
 /* An item does `rows` rows of one block of channels of one image. */
 CLV_TILE kernel void pool_blocked(
     global float *in, global float *out, const pool_blocked_params p, const clv_range r) {
-    ulong item = r.first + get_global_id(0);
+    ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

@@ -1,4 +1,6 @@
 #include "kernels_cl/reduce/reduce.h"
+#include <stdio.h>
+#include <string.h>
 
 extern const clv_kernel_source clv_source_reduce;
 
@@ -95,11 +97,16 @@ static clv_status *launch_pass(pass *p, uint32_t num_segments) {
     p->params.in_dtype = p->in_dtype;
     p->params.out_dtype = p->out_dtype;
     bool is_float = p->in_dtype == CLV_FLOAT32;
+    char options[CLV_OPTIONS_BYTES];
+    clv_only_options(p->traits, is_float ? 1 : 2, options);
+    if (!p->traits->is_cpu) {
+        const size_t length = strlen(options);
+        snprintf(options + length, sizeof options - length, " -DREDUCE_VECTORS=1");
+    }
     clv_launch launch = {
         .source = &clv_source_reduce,
         .entry = is_float ? "reduce_f32" : "reduce_i64",
-        .options =
-            p->traits->is_cpu ? clv_width_options(p->traits) : "-DCLV_WIDTH=4 -DREDUCE_VECTORS=1",
+        .options = options,
         .args = {p->in, p->shift, p->out},
         .num_args = 3,
         .params = &p->params,

@@ -315,10 +315,11 @@ static void reduce_columns(
     }
 }
 
+#if CLV_HAS(1)
 CLV_WIDE kernel void reduce_f32(
     const global uchar *x, const global uchar *shift, global uchar *out, const reduce_params p,
     const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -339,6 +340,7 @@ CLV_WIDE kernel void reduce_f32(
         reduce_columns(in, shifts, to, &p, begin, end, row + c, min((uint)REDUCE_LANES, stop - c));
     }
 }
+#endif
 
 /* --- integers --- */
 
@@ -370,12 +372,13 @@ static long reduce_int_finish(private const reduce_params *p, long x) {
     return p->finish == REDUCE_UMEAN ? as_long(as_ulong(x) / p->divisor) : x / (long)p->divisor;
 }
 
+#if CLV_HAS(2)
 enum { REDUCE_LONGS = 64 };
 
 kernel void reduce_i64(
     const global uchar *x, const global uchar *shift, global uchar *out, const reduce_params p,
     const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -417,3 +420,4 @@ kernel void reduce_i64(
         o += num;
     }
 }
+#endif

@@ -57,7 +57,7 @@ DEFINE_GATHER_RUN(ulong)
 kernel void resize_nearest(
     global uchar *src_buffer, global uchar *table_buffer, global uchar *dst_buffer,
     const clv_resize_nearest_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
@@ -111,7 +111,7 @@ kernel void resize_nearest(
 kernel void resize_axis(
     global uchar *src_buffer, global uchar *table_buffer, global uchar *dst_buffer,
     const clv_resize_axis_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

@@ -15,7 +15,7 @@
 CLV_TILE kernel void resize_blocked(
     global float *from, global float *table, global float *to, const resize_blocked_params p,
     const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

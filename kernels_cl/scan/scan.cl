@@ -38,7 +38,7 @@ static void scan_ints(
 }
 
 kernel void scan(const global uchar *x, global uchar *out, const scan_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

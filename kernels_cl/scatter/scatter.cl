@@ -83,7 +83,7 @@ static void apply(
 kernel void scatter(
     global uchar *index_buffer, global uchar *update_buffer, global uchar *dst_buffer,
     global uchar *error_buffer, const clv_scatter_params p, const clv_range r) {
-    const ulong item = r.first + get_global_id(0);
+    const ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }

@@ -1,8 +1,10 @@
 """How long the first run of the shipped model takes, from the start of the process to its end.
 
     tests/bench/first_run_bench.py [--cleave build/cleave] [--devices cpu] [--side 96] [--runs 21]
+                                   [MODEL.onnx ...]
 
-A picture of SIDE x SIDE is made three times larger. "warm": the kernels are in cleave's cache folder
+A picture of SIDE x SIDE is made three times larger; or each MODEL serves one request of random
+inputs. "warm": the kernels are in cleave's cache folder
 (and in PoCL's, which is not read then); "cold": both folders are empty, so everything is compiled.
 Printed are the median, the least and the most of RUNS warm and of three cold runs, and of a command
 that needs no OpenCL, in turn with the warm ones. Needs Python alone.
@@ -52,36 +54,46 @@ def report(what, times):
     )
 
 
+def measure(args, what, command, folder):
+    caches = {
+        "CLEAVE_CACHE_DIR": os.path.join(folder, "cleave"),
+        "POCL_CACHE_DIR": os.path.join(folder, "pocl"),
+    }
+    environment = dict(os.environ, **caches)
+    cold, warm, listing = [], [], []
+    for _ in range(3):
+        for path in caches.values():
+            shutil.rmtree(path, ignore_errors=True)
+            os.mkdir(path)
+        cold.append(timed(command, environment))
+    for _ in range(args.runs):
+        warm.append(timed(command, environment))
+        listing.append(timed([args.cleave, "list", "ops"], environment))
+    report(f"{what} on {args.devices}, warm", warm)
+    report(f"{what} on {args.devices}, cold", cold)
+    report("cleave list ops", listing)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cleave", default="build/cleave")
     parser.add_argument("--devices", default="cpu")
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--runs", type=int, default=21)
+    parser.add_argument("models", nargs="*")
     args = parser.parse_args()
     model = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../models/espcn_x3.onnx")
     with tempfile.TemporaryDirectory() as folder:
         picture = os.path.join(folder, "in.png")
         write_picture(picture, args.side)
-        caches = {
-            "CLEAVE_CACHE_DIR": os.path.join(folder, "cleave"),
-            "POCL_CACHE_DIR": os.path.join(folder, "pocl"),
-        }
-        environment = dict(os.environ, **caches)
-        command = [args.cleave, "run", model, "-q", "--devices", args.devices]
+        common = ["-q", "--devices", args.devices, "--no-calibrate"]
+        command = [args.cleave, "run", model, *common]
         command += ["--input", picture, "--output", os.path.join(folder, "out.png")]
-        cold, warm, listing = [], [], []
-        for _ in range(3):
-            for path in caches.values():
-                shutil.rmtree(path, ignore_errors=True)
-                os.mkdir(path)
-            cold.append(timed(command, environment))
-        for _ in range(args.runs):
-            warm.append(timed(command, environment))
-            listing.append(timed([args.cleave, "list", "ops"], environment))
-        report(f"{args.side}x{args.side} on {args.devices}, warm", warm)
-        report(f"{args.side}x{args.side} on {args.devices}, cold", cold)
-        report("cleave list ops", listing)
+        if not args.models:
+            measure(args, f"{args.side}x{args.side}", command, folder)
+        for path in args.models:
+            command = [args.cleave, "bench", path, *common, "--requests", "1"]
+            measure(args, os.path.basename(path).removesuffix(".onnx"), command, folder)
 
 
 if __name__ == "__main__":

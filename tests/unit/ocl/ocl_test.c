@@ -215,6 +215,70 @@ static void test_build_error(void **state) {
     device->vtable->destroy(device);
 }
 
+enum { NUM_PROGRAMS = 4 };
+
+/* `scale` in programs of their own; the one that `broken` tells is wrong. */
+static void describe_programs(size_t broken, clv_program_desc descs[NUM_PROGRAMS]) {
+    static const char *const options[NUM_PROGRAMS] = {"-DA=1", "-DA=2", "-DA=3", "-DA=4"};
+    for (size_t i = 0; i < NUM_PROGRAMS; i++) {
+        descs[i] = (clv_program_desc){
+            .name = "scale",
+            .source = source,
+            .source_bytes = sizeof source - 1,
+            .options = options[i]};
+    }
+    if (broken < NUM_PROGRAMS) {
+        static const char wrong[] = "kernel void scale(global int *a) { a[0] = missing; }";
+        descs[broken].source = wrong;
+        descs[broken].source_bytes = sizeof wrong - 1;
+    }
+}
+
+static int fail_source(void *context, clv_ocl_call call) {
+    (void)context;
+    return call == CLV_OCL_clCreateProgramWithSource ? -5 : 0; /* CL_OUT_OF_RESOURCES */
+}
+
+/* What is built at once is compiled as a whole, though nothing was launched: from then on its
+ * binary serves, and no source is needed. */
+static void test_programs_at_once(void **state) {
+    clv_program_desc descs[NUM_PROGRAMS];
+    clv_device *device = NULL;
+    assert_ok(clv_ocl_open(*state, find(*state, CLV_DEVICE_CORE), false, &device));
+    const clv_device_vtable *v = device->vtable;
+    describe_programs(NUM_PROGRAMS, descs);
+    for (int round = 0; round < 2; round++) {
+        clv_program *programs[NUM_PROGRAMS] = {NULL};
+        clv_ocl_set_hook(round == 0 ? NULL : fail_source, NULL);
+        clv_status *status = v->programs_create(device, descs, NUM_PROGRAMS, programs);
+        clv_ocl_set_hook(NULL, NULL);
+        assert_ok(status);
+        for (size_t i = 0; i < NUM_PROGRAMS; i++) {
+            clv_kernel *kernel = NULL;
+            assert_ok(v->kernel_create(programs[i], "scale", &kernel));
+            v->kernel_destroy(kernel);
+            v->program_destroy(programs[i]);
+        }
+    }
+    v->destroy(device);
+}
+
+static void test_one_of_many_fails(void **state) {
+    clv_program_desc descs[NUM_PROGRAMS];
+    clv_program *programs[NUM_PROGRAMS] = {NULL};
+    clv_device *device = NULL;
+    assert_ok(clv_ocl_open(*state, find(*state, CLV_DEVICE_CORE), false, &device));
+    describe_programs(2, descs);
+    clv_status *status = device->vtable->programs_create(device, descs, NUM_PROGRAMS, programs);
+    assert_int_equal(clv_status_code(status), CLV_DEVICE_FAILED);
+    assert_non_null(strstr(clv_status_message(status), "missing"));
+    clv_status_destroy(status);
+    for (size_t i = 0; i < NUM_PROGRAMS; i++) {
+        assert_null(programs[i]);
+    }
+    device->vtable->destroy(device);
+}
+
 /* --- failures: the n-th call of any kind fails ------------------------------------------------ */
 
 typedef struct fault_plan {
@@ -429,11 +493,18 @@ static int destroy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_discovery),        cmocka_unit_test(test_core),
-        cmocka_unit_test(test_queues),           cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_build_error),      cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_no_device_memory), cmocka_unit_test(test_allocation_failures),
-        cmocka_unit_test(test_create_failures),  cmocka_unit_test(test_kept_binary),
+        cmocka_unit_test(test_discovery),
+        cmocka_unit_test(test_core),
+        cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_build_error),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_no_device_memory),
+        cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_create_failures),
+        cmocka_unit_test(test_programs_at_once),
+        cmocka_unit_test(test_one_of_many_fails),
+        cmocka_unit_test(test_kept_binary),
         cmocka_unit_test(test_hook_names),
     };
     return cmocka_run_group_tests(tests, create, destroy);
