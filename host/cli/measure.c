@@ -112,10 +112,10 @@ void cli_measure_print(const cli_args *args, const cJSON *report) {
     if (clamped > 0) {
         printf("%.0f times of devices could not be, and were moved to where they can\n", clamped);
     }
-    const char *picture = cli_value(args, FLAG_TIMELINE, NULL);
+    const cli_values *files = &args->flags[FLAG_TIMELINE];
     const char *trace = cli_value(args, FLAG_TRACE, NULL);
-    if (picture != NULL) {
-        printf("timeline: %s\n", picture);
+    for (size_t i = 0; i < files->count; i++) {
+        printf("timeline: %s\n", files->values[i]);
     }
     if (trace != NULL) {
         printf("trace: %s\n", trace);

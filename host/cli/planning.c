@@ -54,18 +54,23 @@ static int read_simulate_options(const cli_args *args, cleave_simulate_options *
 }
 
 int cli_check_timeline(const cli_args *args) {
-    const char *timeline = cli_value(args, FLAG_TIMELINE, NULL);
-    bool is_known = timeline == NULL || ends_with(timeline, ".html") ||
-                    ends_with(timeline, ".svg") || ends_with(timeline, ".txt");
-    return is_known ? 0
-                    : cli_error(
-                          2, "--timeline '%s': the name must end in .html, .svg or .txt", timeline);
+    const cli_values *files = &args->flags[FLAG_TIMELINE];
+    for (size_t i = 0; i < files->count; i++) {
+        const char *file = files->values[i];
+        if (!ends_with(file, ".html") && !ends_with(file, ".svg") && !ends_with(file, ".txt")) {
+            return cli_error(2, "--timeline '%s': the name must end in .html, .svg or .txt", file);
+        }
+    }
+    return 0;
 }
 
 int cli_save_timeline(const cli_args *args, const cleave_timeline *timeline) {
-    const char *picture = cli_value(args, FLAG_TIMELINE, NULL);
+    const cli_values *files = &args->flags[FLAG_TIMELINE];
     const char *trace = cli_value(args, FLAG_TRACE, NULL);
-    int code = picture != NULL ? cli_fail(cleave_timeline_save_picture(timeline, picture)) : 0;
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < files->count; i++) {
+        code = cli_fail(cleave_timeline_save_picture(timeline, files->values[i]));
+    }
     if (code == 0 && trace != NULL) {
         code = cli_fail(cleave_timeline_save_trace(timeline, trace));
     }

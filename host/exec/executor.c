@@ -60,7 +60,7 @@ void clv_runner_await(
     }
 }
 
-uint64_t clv_executor_book_link(clv_executor *executor, const clv_step *step) {
+clv_link_time clv_executor_book_link(clv_executor *executor, const clv_step *step) {
     clv_link_clock *link = &executor->links[step->link_unit];
     const clv_unit_limits *limits = &executor->prepared->units[step->link_unit].name.limits;
     const double ns =
@@ -69,10 +69,11 @@ uint64_t clv_executor_book_link(clv_executor *executor, const clv_step *step) {
     pthread_mutex_lock(&link->lock);
     uint64_t *free_ns = &link->free_ns[step->leaves ? 1 : 0];
     const uint64_t now = clv_time_ns();
-    *free_ns = (*free_ns > now ? *free_ns : now) + (uint64_t)(ns < most ? ns : most);
-    const uint64_t end_ns = *free_ns;
+    const uint64_t begin_ns = *free_ns > now ? *free_ns : now;
+    *free_ns = begin_ns + (uint64_t)(ns < most ? ns : most);
+    const clv_link_time booked = {begin_ns, *free_ns};
     pthread_mutex_unlock(&link->lock);
-    return end_ns;
+    return booked;
 }
 
 void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns) {

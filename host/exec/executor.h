@@ -24,8 +24,8 @@ typedef struct clv_executor clv_executor;
 typedef struct clv_item_span {
     uint64_t begin_ns, end_ns;
     /* Of queues: when the device was told of it; and on the host's clock, when the link that is
-     * declared was through with it (0: there is none). */
-    uint64_t queued_ns, through_ns;
+     * declared began with it and was through (0: there is none). */
+    uint64_t queued_ns, link_ns, through_ns;
 } clv_item_span;
 
 /* A request that was recorded. Host clock. */

@@ -103,8 +103,11 @@ bool clv_executor_is_cancelled(const clv_executor *executor);
 /* Waits until what an item waits for has been done; only_others: of other units alone. */
 void clv_runner_await(
     clv_runner *runner, const clv_item *item, const clv_slot *slot, bool only_others);
-/* Books the step's link from now on, or from when it is free; when that is over. */
-uint64_t clv_executor_book_link(clv_executor *executor, const clv_step *step);
+/* Books the step's link from now on, or from when it is free; when that begins and is over. */
+typedef struct clv_link_time {
+    uint64_t begin_ns, end_ns;
+} clv_link_time;
+clv_link_time clv_executor_book_link(clv_executor *executor, const clv_step *step);
 /* Until then, by the clock of clv_time_ns; cancelling ends it. */
 void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns);
 /* Counter of a request in which an actor has done its items before `item`. */

@@ -25,8 +25,9 @@ static void transfer(clv_runner *lane, const clv_step *step, const clv_slot *slo
     const clv_prepared *prepared = executor->prepared;
     const uint32_t num_lanes = executor->program->actors[lane->actor].num_lanes;
     const uint64_t begin_ns = clv_time_ns();
-    const uint64_t end_ns =
-        step->has_link && lane->lane == 0 ? clv_executor_book_link(executor, step) : begin_ns;
+    const uint64_t end_ns = step->has_link && lane->lane == 0
+                                ? clv_executor_book_link(executor, step).end_ns
+                                : begin_ns;
     char *own = clv_prepared_operand(prepared, &step->operands[0], slot->number).host;
     const char *from = own;
     if (step->kind == CLV_STEP_INPUT) {

@@ -310,13 +310,15 @@ static void await_own(
     clv_status_destroy(status); /* who enqueues it is told as well */
 }
 
-/* For the record: when a slow link was through. */
+/* For the record: when a slow link was at it. */
 static void note_link(
-    const clv_runner *runner, const clv_slot *slot, uint32_t step, uint64_t end_ns) {
+    const clv_runner *runner, const clv_slot *slot, uint32_t step, clv_link_time booked) {
     const clv_step_program *program = runner->executor->program;
     if (slot->spans != NULL) {
         const uint32_t actor = program->actor_of_step[step], item = program->item_of_step[step];
-        slot->spans[clv_executor_span(runner->executor, actor, item, 0)].through_ns = end_ns;
+        clv_item_span *span = &slot->spans[clv_executor_span(runner->executor, actor, item, 0)];
+        span->link_ns = booked.begin_ns;
+        span->through_ns = booked.end_ns;
     }
 }
 
@@ -326,11 +328,11 @@ static void bring_in(
     const uint32_t step = set->order[index];
     clv_event *event = event_when_there(runner, set, index, slot, step);
     await_own(runner, set, step, slot);
-    const uint64_t end_ns = clv_executor_book_link(runner->executor, step_at(runner, step));
+    const clv_link_time booked = clv_executor_book_link(runner->executor, step_at(runner, step));
     open_gate(runner, slot, gate);
     wait_and_ignore(event);
-    clv_executor_sleep_until(runner->executor, end_ns);
-    note_link(runner, slot, step, end_ns);
+    clv_executor_sleep_until(runner->executor, booked.end_ns);
+    note_link(runner, slot, step, booked);
     open_gate(runner, slot, set->arrivals[at_request(runner, set, slot->number) + step]);
 }
 
@@ -364,7 +366,7 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
         CLV_TRY(events[step]->device->vtable->event_times(events[step], &times));
         const size_t at = clv_executor_span(
             executor, program->actor_of_step[step], program->item_of_step[step], 0);
-        clv_item_span *span = &slot->spans[at]; /* who keeps links writes one of its members */
+        clv_item_span *span = &slot->spans[at]; /* who keeps links writes the rest of it */
         span->begin_ns = times.started_ns;
         span->end_ns = times.ended_ns;
         span->queued_ns = times.queued_ns;
@@ -387,15 +389,17 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
         return;
     }
     clv_event *event = event_when_there(runner, set, index, slot, step);
-    uint64_t end_ns = 0;
+    clv_link_time booked = {0, 0};
     if (leaves_slowly && event != NULL) {
         await_own(runner, set, step, slot);
-        end_ns = clv_executor_book_link(executor, step_at(runner, step));
+        booked = clv_executor_book_link(executor, step_at(runner, step));
     }
     if (event != NULL) {
         status = event->device->vtable->event_wait(event);
-        clv_executor_sleep_until(executor, end_ns);
-        note_link(runner, slot, step, end_ns);
+        clv_executor_sleep_until(executor, booked.end_ns);
+        if (leaves_slowly) {
+            note_link(runner, slot, step, booked);
+        }
     }
     if (status != NULL) {
         clv_executor_fail(executor, slot, status); /* before others go on */

@@ -133,6 +133,7 @@ static clv_record_time time_of(
         us_of(g, clv_clock_to_host(clock, span->end_ns))};
     g->record->num_clamped += clv_record_clamp(&time, least_us, most_us, slack_us);
     if (span->through_ns != 0) { /* a link that is slower than what was done for it */
+        time.start_us = fmin(us_of(g, span->link_ns), most_us);
         time.end_us = fmax(time.end_us, fmin(us_of(g, span->through_ns), most_us));
     }
     return time;
