@@ -147,7 +147,8 @@ static clv_status *store_pins(clv_problem *problem, const pin_match *matches) {
         }
         const char **text = &texts[matches[i].pin];
         if (*text == NULL) {
-            *text = clv_arena_printf(problem->arena, "pinned by '%s=%s'", pin->pattern, pin->unit);
+            *text = clv_arena_printf(
+                problem->arena, CLV_PINNED_REASON "'%s=%s'", pin->pattern, pin->unit);
         }
         reasons[i] = *text;
         if (*text == NULL) {

@@ -24,6 +24,10 @@ typedef struct clv_placement {
     const char *reason; /* "fastest here", "pinned by 'conv.*=gpu:0'", "keeps the cut small", ... */
 } clv_placement;
 
+/* How the reason of a placement begins that a pin asked for, also in plan files: nobody else takes
+ * such a task in a dynamic run. */
+#define CLV_PINNED_REASON "pinned by "
+
 typedef struct clv_group {
     clv_placement *placements; /* [num_tasks] */
     clv_piece *pieces;

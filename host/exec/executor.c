@@ -125,6 +125,7 @@ static void add_stats(clv_unit_stats *to, const clv_unit_stats *stats, uint32_t 
     to->waited_us += stats->waited_us / num_lanes;
     to->bytes_in += stats->bytes_in;
     to->bytes_out += stats->bytes_out;
+    to->ops += stats->ops;
 }
 
 /* With the seat: requests up to `end`. */
@@ -182,7 +183,8 @@ typedef struct submission {
 } submission;
 
 /* Takes the next slot when that is free; returns the request's number. */
-static uint64_t submit(clv_executor *executor, const submission *s, uint32_t first_told) {
+static uint64_t submit(
+    clv_executor *executor, const submission *s, uint32_t first_told, bool *out_is_seated) {
     pthread_mutex_lock(&executor->lock);
     const clv_executor_options *options = &executor->options;
     uint64_t number = atomic_load(&executor->submitted);
@@ -208,7 +210,11 @@ static uint64_t submit(clv_executor *executor, const submission *s, uint32_t fir
     clv_executor_record_submit(executor, slot);
     atomic_store(&executor->submitted, number + 1);
     pthread_mutex_unlock(&executor->lock);
-    for (uint32_t i = first_told; i < executor->num_runners; i++) {
+    if (executor->ready != NULL) {
+        *out_is_seated = s->done == NULL && clv_dynamic_sit(executor, number);
+        clv_dynamic_begin(executor, slot);
+    }
+    for (uint32_t i = first_told; executor->ready == NULL && i < executor->num_runners; i++) {
         if (!executor->runners[i].is_idle) {
             want(&executor->runners[i], number + 1);
         }
@@ -221,7 +227,8 @@ void clv_executor_submit(
     clv_executor *executor, const clv_view *inputs, const clv_mutable_view *outputs,
     clv_done_function done, void *context) {
     const submission s = {.inputs = inputs, .outputs = outputs, .done = done, .context = context};
-    submit(executor, &s, 0);
+    bool is_seated = false;
+    submit(executor, &s, 0, &is_seated);
 }
 
 /* Does a runner's work for a caller, who must wait for it anyway; or has its thread do it. */
@@ -246,7 +253,11 @@ clv_status *clv_executor_run(
     clv_executor *executor, const clv_view *inputs, const clv_mutable_view *outputs) {
     clv_status *status = NULL;
     const submission s = {.inputs = inputs, .outputs = outputs, .out_status = &status};
-    const uint64_t number = submit(executor, &s, executor->num_own);
+    bool is_seated = false;
+    const uint64_t number = submit(executor, &s, executor->num_own, &is_seated);
+    if (is_seated) {
+        clv_dynamic_work(executor);
+    }
     for (uint32_t i = 0; i < executor->num_own; i++) {
         work_as(&executor->runners[i], number);
     }
@@ -271,6 +282,17 @@ size_t clv_executor_span(
     return executor->first_span[actor] + (size_t)item * a->num_lanes + lane;
 }
 
+size_t clv_executor_step_spans(const clv_executor *executor, uint32_t step, uint32_t *out_count) {
+    const clv_step_program *program = executor->program;
+    if (executor->ready != NULL) {
+        *out_count = (uint32_t)(executor->first_span[step + 1] - executor->first_span[step]);
+        return executor->first_span[step];
+    }
+    const uint32_t actor = program->actor_of_step[step];
+    *out_count = program->actors[actor].num_lanes;
+    return clv_executor_span(executor, actor, program->item_of_step[step], 0);
+}
+
 void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *stats) {
     uint32_t num_lanes = 0;
     for (uint32_t i = 0; i < executor->num_runners; i++) {
@@ -290,8 +312,10 @@ void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *s
 
 static clv_status *create_slots(clv_executor *executor) {
     const clv_executor_options *options = &executor->options;
-    const size_t num_spans = executor->first_span[executor->program->num_actors];
     const bool has_own = options->has_spans && options->num_recorded == 0;
+    const size_t last = executor->ready != NULL ? executor->prepared->lowered->num_steps
+                                                : executor->program->num_actors;
+    const size_t num_spans = executor->first_span[last];
     executor->slots = clv_alloc_zeroed(executor->depth, sizeof *executor->slots);
     if (executor->slots == NULL) {
         return no_memory();
@@ -306,6 +330,15 @@ static clv_status *create_slots(clv_executor *executor) {
         }
     }
     return clv_executor_record_init(executor, num_spans);
+}
+
+static clv_status *create_links(clv_executor *executor) {
+    const uint32_t num_units = executor->prepared->num_units;
+    executor->links = clv_alloc_zeroed((size_t)num_units + 1, sizeof *executor->links);
+    for (uint32_t i = 0; executor->links != NULL && i < num_units; i++) {
+        pthread_mutex_init(&executor->links[i].lock, NULL);
+    }
+    return executor->links != NULL ? NULL : no_memory();
 }
 
 static clv_status *count_runners(clv_executor *executor) {
@@ -328,14 +361,25 @@ static clv_status *count_runners(clv_executor *executor) {
     executor->runners = clv_alloc_zeroed(executor->num_runners + 1, sizeof *executor->runners);
     executor->published =
         clv_alloc_zeroed((size_t)program->num_actors + 1, sizeof *executor->published);
-    const uint32_t num_units = executor->prepared->num_units;
-    executor->links = clv_alloc_zeroed((size_t)num_units + 1, sizeof *executor->links);
-    for (uint32_t i = 0; executor->links != NULL && i < num_units; i++) {
-        pthread_mutex_init(&executor->links[i].lock, NULL);
+    return executor->runners != NULL && executor->published != NULL ? NULL : no_memory();
+}
+
+/* With tasks. */
+static clv_status *count_lanes(clv_executor *executor) {
+    const clv_crews *crews = executor->options.tasks->crews;
+    const clv_lowered *lowered = executor->prepared->lowered;
+    executor->num_runners = crews->first_lane[crews->num_crews];
+    executor->runners =
+        clv_alloc_zeroed((size_t)executor->num_runners + 1, sizeof *executor->runners);
+    executor->first_span = clv_alloc_zeroed(lowered->num_steps + 1, sizeof(size_t));
+    if (executor->runners == NULL || executor->first_span == NULL) {
+        return no_memory();
     }
-    return executor->runners != NULL && executor->published != NULL && executor->links != NULL
-               ? NULL
-               : no_memory();
+    for (size_t i = 0; i < lowered->num_steps; i++) {
+        const uint32_t crew = crews->crew_of_unit[lowered->steps[i].unit];
+        executor->first_span[i + 1] = executor->first_span[i] + clv_crew_size(crews, crew);
+    }
+    return NULL;
 }
 
 /* The first lane; or who enqueues, and who waits where no other unit needs to hear of it while the
@@ -347,14 +391,12 @@ static uint32_t num_own_of(const clv_step_program *program) {
     return program->actors[program->num_actors - 1].unit == program->actors[0].unit ? 2 : 1;
 }
 
-static clv_status *start(clv_executor *executor) {
+/* With tasks, a request ends with its last task. */
+static clv_status *init_runners(clv_executor *executor) {
     const clv_step_program *program = executor->program;
-    for (uint32_t i = 0; i < executor->num_runners; i++) {
-        executor->runners[i].executor = executor;
-        executor->runners[i].spin_ns = executor->step_spin_ns;
-        executor->runners[i].processor = -1;
-        pthread_mutex_init(&executor->runners[i].seat, NULL);
-        pthread_mutex_init(&executor->runners[i].stats_lock, NULL);
+    if (executor->ready != NULL) {
+        executor->num_last = 1;
+        return clv_dynamic_init(executor);
     }
     for (uint32_t a = 0; a < program->num_actors; a++) {
         clv_runner *runners = &executor->runners[executor->first_runner[a]];
@@ -368,6 +410,19 @@ static clv_status *start(clv_executor *executor) {
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         executor->num_last += executor->runners[i].is_last ? 1 : 0;
     }
+    return NULL;
+}
+
+static clv_status *start(clv_executor *executor) {
+    for (uint32_t i = 0; i < executor->num_runners; i++) {
+        executor->runners[i].executor = executor;
+        executor->runners[i].spin_ns = executor->step_spin_ns;
+        executor->runners[i].processor = -1;
+        pthread_mutex_init(&executor->runners[i].seat, NULL);
+        pthread_mutex_init(&executor->runners[i].stats_lock, NULL);
+    }
+    CLV_TRY(init_runners(executor));
+    void *(*const thread)(void *) = executor->ready != NULL ? clv_dynamic_thread : runner_thread;
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         clv_runner *runner = &executor->runners[i];
         char name[16];
@@ -375,7 +430,7 @@ static clv_status *start(clv_executor *executor) {
             continue;
         }
         snprintf(name, sizeof name, "clv-lane-%u", i % 10000);
-        CLV_TRY(clv_thread_create(&runner->thread, runner_thread, runner, runner->processor, name));
+        CLV_TRY(clv_thread_create(&runner->thread, thread, runner, runner->processor, name));
         runner->has_thread = true;
     }
     return NULL;
@@ -395,7 +450,13 @@ clv_status *clv_executor_create(const clv_executor_options *options, clv_executo
     executor->depth = options->program->depth;
     executor->step_spin_ns = options->is_crowded ? CLV_CROWDED_SPIN_NS : CLV_STEP_SPIN_NS;
     executor->idle_spin_ns = options->is_crowded ? 0 : CLV_IDLE_SPIN_NS;
-    clv_status *status = count_runners(executor);
+    clv_status *status = create_links(executor);
+    if (status == NULL && options->tasks != NULL) {
+        status = clv_ready_create(options->tasks, &executor->ready);
+    }
+    if (status == NULL) {
+        status = executor->ready != NULL ? count_lanes(executor) : count_runners(executor);
+    }
     if (status == NULL) {
         status = create_slots(executor);
     }
@@ -429,8 +490,12 @@ void clv_executor_destroy(clv_executor *executor) {
     atomic_store(&executor->quit, true);
     for (uint32_t i = 0; executor->runners != NULL && i < executor->num_runners; i++) {
         clv_runner *runner = &executor->runners[i];
-        if (runner->has_thread) {
+        if (runner->has_thread && executor->ready != NULL) {
+            clv_ready_wake(executor->ready, i);
+        } else if (runner->has_thread) {
             want(runner, atomic_load(&executor->submitted) + 1);
+        }
+        if (runner->has_thread) {
             pthread_join(runner->thread, NULL);
         }
     }
@@ -453,6 +518,7 @@ void clv_executor_destroy(clv_executor *executor) {
     for (uint32_t i = 0; executor->links != NULL && i < executor->prepared->num_units; i++) {
         pthread_mutex_destroy(&executor->links[i].lock);
     }
+    clv_ready_destroy(executor->ready);
     clv_free(executor->slots);
     clv_free(executor->published);
     clv_free(executor->links);

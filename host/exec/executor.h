@@ -5,6 +5,9 @@
  * in order. A caller that has to wait for its request anyway does the work of the first lane
  * itself, where nobody is at it.
  *
+ * Where steps have no fixed order (options.tasks), every lane of a core takes what is ready: see
+ * ready.h.
+ *
  * A request that fails goes on to its end without doing anything, so nobody waits for it in vain
  * and its neighbours in flight are not disturbed (but for those behind it in the queues of a
  * device that failed).
@@ -15,6 +18,7 @@
 #include "host/exec/device_clock.h"
 #include "host/exec/prepare.h"
 #include "host/exec/program.h"
+#include "host/exec/tasks.h"
 #include <stdatomic.h>
 
 typedef struct clv_executor clv_executor;
@@ -38,6 +42,9 @@ typedef struct clv_recorded_request {
 typedef struct clv_executor_options {
     const clv_prepared *prepared; /* borrowed, as is the program */
     const clv_step_program *program;
+    /* NULL: actors go through their items in order; else steps run as they become ready, and the
+     * program has no actors. `prepared` has the tasks' crews. */
+    const clv_step_tasks *tasks;
     size_t num_inputs, num_outputs; /* of the caller */
     const atomic_bool *cancel;      /* NULL: cannot be interrupted */
     bool has_spans;                 /* times of every item are wanted */
@@ -57,6 +64,7 @@ typedef struct clv_unit_stats {
     double transfer_us; /* of that, inputs, outputs and moves */
     double waited_us;   /* for other lanes and units */
     uint64_t bytes_in, bytes_out;
+    uint64_t ops; /* with tasks: operators that it began */
 } clv_unit_stats;
 
 /* Called once, by a thread of the executor or by a caller of clv_executor_run that did its work;
@@ -94,6 +102,9 @@ const clv_recorded_request *clv_executor_recorded(const clv_executor *executor, 
 /* Of the unit of an actor; NULL: the host's. */
 const clv_device_clock *clv_executor_clock(const clv_executor *executor, uint32_t actor);
 
+/* The same of a step, whoever may have run it: *out_count spans from there on, one for each lane;
+ * 0, 0 for those that did not. */
+size_t clv_executor_step_spans(const clv_executor *executor, uint32_t step, uint32_t *out_count);
 /* Adds what a unit did. */
 void clv_executor_stats(clv_executor *executor, uint32_t unit, clv_unit_stats *stats);
 

@@ -4,6 +4,7 @@
 
 #include "host/base/threads.h"
 #include "host/exec/executor.h"
+#include "host/exec/ready.h"
 
 /* How long one spins before it sleeps: a sleeper takes some 50 us to wake. Within a request a
  * neighbour is seldom later than that; between requests a core must not burn for long. */
@@ -77,7 +78,7 @@ struct clv_executor {
     uint32_t num_runners, num_last;
     uint32_t *first_runner; /* [num_actors + 1]: lanes of an actor */
     uint32_t num_own;       /* runners from the first on that a waiting caller may do the work of */
-    size_t *first_span;     /* [num_actors + 1] */
+    size_t *first_span;     /* [num_actors + 1]; with tasks [num_steps + 1] */
     clv_slot *slots;        /* [depth] */
     clv_published *published;       /* [num_actors]; used of queues */
     clv_link_clock *links;          /* [num_units] */
@@ -86,6 +87,7 @@ struct clv_executor {
     uint64_t first_recorded;  /* number of a request; guarded by the lock */
     clv_device_clock *clocks; /* [num_actors]; of the first queue of a device */
     uint32_t depth;
+    clv_ready *ready; /* with tasks; else NULL */
     uint64_t step_spin_ns, idle_spin_ns;
     pthread_mutex_t lock;
     pthread_cond_t freed;
@@ -120,6 +122,23 @@ static inline bool clv_slot_has_failed(const clv_slot *slot) {
 
 /* lanes.c: threads of cores. One runner for each lane of actor `actor`. */
 clv_status *clv_lanes_init(clv_executor *executor, uint32_t actor, clv_runner *runners) CLV_CHECKED;
+/* What a lane does: bytes [0] to [1] of a transfer (is_first: of those who share it), a launch;
+ * and making time pass for a unit that is declared slow. */
+void clv_lane_transfer(
+    clv_runner *lane, const clv_step *step, const clv_slot *slot, const uint64_t bytes[2],
+    bool is_first);
+void clv_lane_stretch(const clv_executor *executor, uint64_t begin_ns, double speed);
+clv_status *clv_lane_enqueue(
+    const clv_runner *lane, const clv_step *step, clv_kernel *kernel,
+    uint64_t num_items) CLV_CHECKED;
+/* dynamic.c: lanes that take what is ready. A runner for each lane of all crews. */
+clv_status *clv_dynamic_init(clv_executor *executor) CLV_CHECKED;
+void *clv_dynamic_thread(void *runner);
+void clv_dynamic_begin(clv_executor *executor, clv_slot *slot);
+/* Takes the place of the first lane's thread for request `number`, where nobody else has it; then
+ * works as that until the request is done, and leaves it. */
+bool clv_dynamic_sit(clv_executor *executor, uint64_t number);
+void clv_dynamic_work(clv_executor *executor);
 /* queues.c: a device with queues: CLV_QUEUE_RUNNERS runners, for all three actors from `actor` on.
  */
 enum { CLV_QUEUE_RUNNERS = 3 };

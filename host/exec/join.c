@@ -124,7 +124,7 @@ static bool goes_through_host(const joiner *j, size_t move) {
 /* Slots as what crosses stages has them: enough for all receivers. */
 static uint32_t slots_of(const joiner *j, const clv_piece_move *source) {
     const clv_pieces *pieces = j->request->pieces;
-    uint32_t slots = 1;
+    uint32_t slots = j->request->any_order ? j->request->depth : 1;
     for (size_t i = 0; i < pieces->num_moves; i++) {
         const clv_piece_move *move = &pieces->moves[i];
         if (goes_through_host(j, i) && is_same_source(j, source, move)) {
@@ -158,7 +158,8 @@ static clv_status *add_staging(joiner *j, const clv_piece_move *source) {
 }
 
 /* Lives over the steps that touch it; with several slots, always. */
-static void find_lifetimes(clv_joined *out) {
+static void find_lifetimes(const joiner *j) {
+    clv_joined *out = j->out;
     for (uint32_t i = 0; i < out->all.num_steps; i++) {
         const clv_step *step = &out->all.steps[i];
         for (uint32_t k = 0; k < 2 && step->kind == CLV_STEP_MOVE; k++) {
@@ -166,7 +167,7 @@ static void find_lifetimes(clv_joined *out) {
             if (s->memory == out->num_memories) {
                 s->piece.first_step = s->piece.first_step < i ? s->piece.first_step : i;
                 s->piece.last_step = i;
-                if (s->slots > 1) {
+                if (s->slots > 1 || j->request->any_order) {
                     s->piece.first_step = 0;
                     s->piece.last_step = (uint32_t)out->all.num_steps - 1;
                 }
@@ -181,13 +182,14 @@ static clv_status *place_staging(joiner *j) {
     clv_memory_piece *pieces = clv_alloc_zeroed(all->num_storages + 1, sizeof *pieces);
     clv_memory_plan plan = {.num_blocks = 0};
     size_t count = 0;
+    const bool any_order = j->request->any_order;
     clv_status *status = pieces != NULL ? NULL : no_memory();
-    find_lifetimes(out);
+    find_lifetimes(j);
     for (size_t i = 0; i < all->num_storages && status == NULL; i++) {
         const clv_storage *s = &all->storages[i];
         if (s->memory == out->num_memories) {
             pieces[count] = s->piece;
-            pieces[count++].bytes = s->stride * s->slots;
+            pieces[count++].bytes = any_order ? s->piece.bytes : s->stride * s->slots;
         }
     }
     CLV_TRY_DONE(status);
@@ -197,8 +199,13 @@ static clv_status *place_staging(joiner *j) {
         clv_storage *s = &all->storages[i];
         if (s->memory == out->num_memories) {
             s->piece.block = pieces[count].block + (uint32_t)all->values.num_blocks;
-            s->piece.offset = pieces[count++].offset;
+            s->piece.offset = pieces[count].offset;
+            s->stride = any_order ? plan.block_bytes[pieces[count].block] : s->stride;
+            count++;
         }
+    }
+    if (any_order) {
+        clv_memory_plan_repeat(&plan, j->request->depth);
     }
     out->memory_bytes[out->num_memories] = plan.total_bytes;
     CLV_TRY_DONE(clv_memory_plan_append(&all->values, &plan));

@@ -33,6 +33,7 @@ typedef struct clv_join_request {
     uint32_t num_units;
     uint32_t home; /* the memory that the caller's inputs and outputs are in, as plans have it */
     uint32_t depth;
+    bool any_order; /* as clv_lower_options has it */
 } clv_join_request;
 
 clv_channel clv_channel_of(const clv_piece_move *move, const clv_join_unit *units);

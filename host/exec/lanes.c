@@ -8,37 +8,28 @@
 
 /* --- one item -------------------------------------------------------------------------------- */
 
-static void copy_share(
-    const clv_runner *lane, uint32_t num_lanes, uint64_t bytes, char *to, const char *from) {
-    uint64_t items = (bytes + CLV_COPY_ITEM_BYTES - 1) / CLV_COPY_ITEM_BYTES;
-    uint64_t begin = clv_share(items, lane->lane, num_lanes) * CLV_COPY_ITEM_BYTES;
-    uint64_t end = clv_share(items, lane->lane + 1, num_lanes) * CLV_COPY_ITEM_BYTES;
-    end = end < bytes ? end : bytes;
-    if (begin < end) {
-        memcpy(to + begin, from + begin, (size_t)(end - begin));
-    }
-}
-
 /* All of a transfer's ends are memory that the host sees. */
-static void transfer(clv_runner *lane, const clv_step *step, const clv_slot *slot) {
+void clv_lane_transfer(
+    clv_runner *lane, const clv_step *step, const clv_slot *slot, const uint64_t bytes[2],
+    bool is_first) {
     clv_executor *executor = lane->executor;
     const clv_prepared *prepared = executor->prepared;
-    const uint32_t num_lanes = executor->program->actors[lane->actor].num_lanes;
     const uint64_t begin_ns = clv_time_ns();
-    const uint64_t end_ns = step->has_link && lane->lane == 0
-                                ? clv_executor_book_link(executor, step).end_ns
-                                : begin_ns;
-    char *own = clv_prepared_operand(prepared, &step->operands[0], slot->number).host;
-    const char *from = own;
+    const uint64_t end_ns =
+        step->has_link && is_first ? clv_executor_book_link(executor, step).end_ns : begin_ns;
+    char *to = clv_prepared_operand(prepared, &step->operands[0], slot->number).host;
+    const char *from = to;
     if (step->kind == CLV_STEP_INPUT) {
         from = slot->inputs[step->index].data;
     } else if (step->kind == CLV_STEP_OUTPUT) {
-        own = slot->outputs[step->index].data;
+        to = slot->outputs[step->index].data;
     } else {
         from = clv_prepared_operand(prepared, &step->operands[1], slot->number).host;
     }
-    copy_share(lane, num_lanes, step->bytes, own, from);
-    if (lane->lane == 0) {
+    if (bytes[0] < bytes[1]) {
+        memcpy(to + bytes[0], from + bytes[0], (size_t)(bytes[1] - bytes[0]));
+    }
+    if (is_first) {
         lane->now.bytes_in += step->kind == CLV_STEP_INPUT ? step->bytes : 0;
         lane->now.bytes_out += step->kind == CLV_STEP_OUTPUT ? step->bytes : 0;
     }
@@ -46,25 +37,41 @@ static void transfer(clv_runner *lane, const clv_step *step, const clv_slot *slo
     lane->now.transfer_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
 }
 
+static void transfer(clv_runner *lane, const clv_step *step, const clv_slot *slot) {
+    const uint32_t num_lanes = lane->executor->program->actors[lane->actor].num_lanes;
+    const uint64_t items = (step->bytes + CLV_COPY_ITEM_BYTES - 1) / CLV_COPY_ITEM_BYTES;
+    uint64_t bytes[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        bytes[k] = clv_share(items, lane->lane + k, num_lanes) * CLV_COPY_ITEM_BYTES;
+        bytes[k] = bytes[k] < step->bytes ? bytes[k] : step->bytes;
+    }
+    clv_lane_transfer(lane, step, slot, bytes, lane->lane == 0);
+}
+
+clv_status *clv_lane_enqueue(
+    const clv_runner *lane, const clv_step *step, clv_kernel *kernel, uint64_t num_items) {
+    clv_queue *queue = lane->state;
+    const uint64_t groups = (num_items + step->local_size - 1) / step->local_size;
+    return queue->device->vtable->enqueue_kernel(
+        queue, kernel, groups * step->local_size, step->local_size, NULL, 0, NULL);
+}
+
 static clv_status *launch(clv_runner *lane, const clv_item *item, const clv_slot *slot) {
     const clv_prepared *prepared = lane->executor->prepared;
     const clv_step *step = &prepared->lowered->steps[item->step];
-    clv_queue *queue = lane->state;
     clv_kernel *kernel;
     clv_status *status =
         clv_prepared_kernel(prepared, item->step, lane->lane, slot->number, &kernel);
     if (status == NULL && kernel != NULL) {
         const clv_range *range = &prepared->ranges[prepared->first_kernel[item->step] + lane->lane];
-        uint64_t groups = (range->end - range->first + step->local_size - 1) / step->local_size;
-        status = queue->device->vtable->enqueue_kernel(
-            queue, kernel, groups * step->local_size, step->local_size, NULL, 0, NULL);
+        status = clv_lane_enqueue(lane, step, kernel, range->end - range->first);
     }
     return status == NULL ? NULL : clv_status_prefix(status, "node '%s'", step->name);
 }
 
 /* A unit that is declared slower takes that much longer, which may be very long: the time is kept
  * as a double, and cancelling ends it. */
-static void stretch(const clv_executor *executor, uint64_t begin_ns, double speed) {
+void clv_lane_stretch(const clv_executor *executor, uint64_t begin_ns, double speed) {
     double whole_ns = (double)(clv_time_ns() - begin_ns) / speed;
     while ((double)(clv_time_ns() - begin_ns) < whole_ns && !clv_executor_is_cancelled(executor)) {
     }
@@ -85,7 +92,7 @@ static void do_item(clv_runner *lane, const clv_item *item, uint32_t index, clv_
             return;
         }
         if (speed != 1) {
-            stretch(executor, begin_ns, speed);
+            clv_lane_stretch(executor, begin_ns, speed);
         }
     }
     if (slot->spans != NULL) {

@@ -6,10 +6,14 @@
  * less. What crosses stages has a slot for each request that may be between the first and the last
  * of them, and memory of its own. Everything between one slot and the next stays ordered by what
  * steps read and write (program.h), so that none of this is a matter of correctness.
+ *
+ * Where steps have no fixed order it is one: every request in flight has memory of its own, and in
+ * it those share a place whose steps are kept apart by what they read and write (step_order.h).
  */
 #include "host/exec/lower_internal.h"
 
 #include "host/base/memory.h"
+#include "host/exec/step_order.h"
 
 #define SHARED UINT32_MAX         /* of several units, in one stage */
 #define CROSSING (UINT32_MAX - 1) /* of several stages */
@@ -95,7 +99,11 @@ static void set_slots(
         piece->first_step = storage->kind != CLV_STORAGE_VALUE ? 0 : piece->first_step;
         piece->last_step = last;
     }
-    if (storage->kind == CLV_STORAGE_VALUE && u->unit == SHARED && depth > 1 &&
+    if (storage->kind == CLV_STORAGE_VALUE && options->any_order) {
+        storage->slots = depth;
+        u->unit = CROSSING;
+    } else if (
+        storage->kind == CLV_STORAGE_VALUE && u->unit == SHARED && depth > 1 &&
         u->last_stage > u->first_stage && u->first_stage != UINT32_MAX) {
         const uint32_t wanted = u->last_stage - u->first_stage + 1;
         storage->slots = wanted < depth ? wanted : depth;
@@ -113,41 +121,75 @@ static bool is_of(const clv_storage *s, const usage *u, clv_storage_kind kind, u
     return s->kind == kind && (kind == CLV_STORAGE_CONSTANT || u->unit == unit);
 }
 
+/* Where steps have no fixed order: one request's memory, which `depth` requests have side by side.
+ */
+static clv_status *plan_any_order(
+    const clv_lowered *out, const clv_lower_options *options, const uint32_t *storages,
+    clv_memory_piece *pieces, size_t count, clv_memory_plan *plan) {
+    clv_step_order steps;
+    uint64_t *before = NULL;
+    CLV_TRY(clv_step_order_create(out, options->is_serial, &steps));
+    clv_status *status =
+        options->keep_all ? NULL : clv_step_order_storages(&steps, out, storages, count, &before);
+    clv_step_order_deinit(&steps);
+    if (status == NULL) {
+        const clv_memory_order order = {.before = before, .words = count / 64 + 1};
+        status = clv_memory_plan_create_unordered(
+            pieces, count, &order, options->max_block_bytes / depth_of(options), plan);
+    }
+    clv_free(before);
+    return status;
+}
+
 /* Places the storages of one kind and unit in blocks of their own. */
 static clv_status *plan_some(
     clv_lowered *out, const clv_lower_options *options, const usage *usages, clv_storage_kind kind,
     uint32_t unit, clv_memory_plan *whole) {
     clv_memory_piece *pieces = clv_alloc_zeroed(out->num_storages + 1, sizeof *pieces);
+    uint32_t *storages = clv_alloc_zeroed(out->num_storages + 1, sizeof *storages);
     clv_memory_plan plan = {.num_blocks = 0};
     clv_status *status = NULL;
+    const bool any_order = options->any_order && kind == CLV_STORAGE_VALUE;
     size_t count = 0;
-    if (pieces == NULL) {
-        return no_memory();
-    }
+    CLV_TRY_DONE(pieces != NULL && storages != NULL ? NULL : no_memory());
     for (size_t i = 0; i < out->num_storages; i++) {
         const clv_storage *s = &out->storages[i];
         if (is_of(s, &usages[i], kind, unit)) {
             pieces[count] = s->piece;
-            pieces[count++].bytes = s->slots > 1 ? s->stride * s->slots : s->piece.bytes;
+            pieces[count].bytes =
+                s->slots > 1 && !any_order ? s->stride * s->slots : s->piece.bytes;
+            storages[count++] = (uint32_t)i;
         }
     }
-    CLV_TRY_DONE(clv_memory_plan_create(pieces, count, options->max_block_bytes, &plan));
+    if (any_order) {
+        CLV_TRY_DONE(plan_any_order(out, options, storages, pieces, count, &plan));
+    } else {
+        CLV_TRY_DONE(clv_memory_plan_create(pieces, count, options->max_block_bytes, &plan));
 #ifdef CLEAVE_VERIFY
-    CLV_TRY_DONE(clv_memory_plan_verify(pieces, count, &plan));
+        CLV_TRY_DONE(clv_memory_plan_verify(pieces, count, &plan));
 #endif
-    count = 0;
-    for (size_t i = 0; i < out->num_storages; i++) {
-        clv_storage *s = &out->storages[i];
-        if (is_of(s, &usages[i], kind, unit)) {
-            s->piece.block = pieces[count].block + (uint32_t)whole->num_blocks;
-            s->piece.offset = pieces[count++].offset;
-        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        clv_storage *s = &out->storages[storages[i]];
+        s->piece.block = pieces[i].block + (uint32_t)whole->num_blocks;
+        s->piece.offset = pieces[i].offset;
+        s->stride =
+            any_order && pieces[i].bytes != 0 ? plan.block_bytes[pieces[i].block] : s->stride;
+    }
+    if (any_order) {
+        clv_memory_plan_repeat(&plan, depth_of(options));
     }
     CLV_TRY_DONE(clv_memory_plan_append(whole, &plan));
 done:
     clv_memory_plan_deinit(&plan);
     clv_free(pieces);
+    clv_free(storages);
     return status;
+}
+
+/* Bytes that a storage takes by itself. */
+static double bytes_of(const clv_storage *s) {
+    return (double)(clv_memory_align(s->piece.bytes) * s->slots);
 }
 
 static uint64_t part_of(uint64_t bytes, double part, double whole) {
@@ -162,7 +204,7 @@ static void charge(
     for (size_t i = 0; i < out->num_storages; i++) {
         const clv_storage *s = &out->storages[i];
         const bool counts = is_of(s, &usages[i], kind, unit) && usages[i].is_used;
-        sum += counts ? (double)(s->stride * s->slots) : 0;
+        sum += counts ? bytes_of(s) : 0;
     }
     double before = 0;
     for (size_t i = 0; i < out->num_storages && sum > 0; i++) {
@@ -170,7 +212,7 @@ static void charge(
         if (!is_of(s, &usages[i], kind, unit) || !usages[i].is_used) {
             continue;
         }
-        const double after = before + (double)(s->stride * s->slots); /* whole numbers: exact */
+        const double after = before + bytes_of(s); /* whole numbers: exact */
         clv_unit_bytes *bytes = &out->unit_bytes[usages[i].maker];
         const uint64_t part = part_of(total_bytes, after, sum) - part_of(total_bytes, before, sum);
         bytes->values += kind == CLV_STORAGE_VALUE ? part : 0;

@@ -43,20 +43,31 @@ static int earliest_first(const void *left, const void *right) {
     return largest_first(left, right);
 }
 
-static bool live_at_once(const clv_memory_piece *a, const clv_memory_piece *b) {
-    return a->first_step <= b->last_step && b->first_step <= a->last_step;
-}
-
 /* What is placed already, by block and then offset. */
 typedef struct placed_list {
     clv_memory_piece **pieces;
     size_t count;
     bool by_class; /* sizes are rounded up by a 16th at most, so that similar ones share a place */
-    clv_memory_piece *all; /* that are to be placed */
+    clv_memory_piece *all;         /* that are to be placed */
+    const clv_memory_order *order; /* NULL: by their steps */
     clv_lifetimes lifetimes;
     uint32_t *found;        /* those that live at once with one, where they are few: indices, */
     clv_memory_piece **few; /* and in the order of `pieces` */
 } placed_list;
+
+static bool is_before(const clv_memory_order *order, size_t earlier, size_t later) {
+    return order->before != NULL &&
+           (order->before[later * order->words + earlier / 64] >> (earlier % 64) & 1) != 0;
+}
+
+static bool live_at_once(
+    const placed_list *placed, const clv_memory_piece *a, const clv_memory_piece *b) {
+    if (placed->order != NULL) {
+        const size_t i = (size_t)(a - placed->all), j = (size_t)(b - placed->all);
+        return !is_before(placed->order, i, j) && !is_before(placed->order, j, i);
+    }
+    return a->first_step <= b->last_step && b->first_step <= a->last_step;
+}
 
 static uint64_t room_of(const placed_list *placed, const clv_memory_piece *piece) {
     uint64_t room = padded(piece->bytes), step = CLV_MEMORY_ALIGN;
@@ -109,7 +120,8 @@ static clv_memory_piece **find_neighbours(
     const placed_list *placed, const clv_memory_piece *piece, size_t *out_count) {
     enum { FEW_OF = 32 }; /* more than one of so many: sorting takes longer than looking at all */
     size_t count;
-    if (!clv_lifetimes_find(
+    if (placed->order != NULL ||
+        !clv_lifetimes_find(
             &placed->lifetimes, piece, placed->count / FEW_OF, placed->found, &count)) {
         *out_count = placed->count;
         return placed->pieces;
@@ -142,7 +154,7 @@ static uint64_t find_gap(
     gap best = {.found = false};
     for (; *index < num_others && others[*index]->block == block; (*index)++) {
         const clv_memory_piece *other = others[*index];
-        if (live_at_once(piece, other)) {
+        if (live_at_once(placed, piece, other)) {
             consider(&best, end, other->offset, needed);
             uint64_t other_end = other->offset + room_of(placed, other);
             end = other_end > end ? other_end : end;
@@ -285,6 +297,12 @@ static clv_status *try_earliest_first(
 clv_status *clv_memory_plan_create(
     clv_memory_piece *pieces, size_t num_pieces, uint64_t max_block_bytes,
     clv_memory_plan *out_plan) {
+    return clv_memory_plan_create_unordered(pieces, num_pieces, NULL, max_block_bytes, out_plan);
+}
+
+clv_status *clv_memory_plan_create_unordered(
+    clv_memory_piece *pieces, size_t num_pieces, const clv_memory_order *order_of_pieces,
+    uint64_t max_block_bytes, clv_memory_plan *out_plan) {
     *out_plan = (clv_memory_plan){.num_blocks = 0};
     if (max_block_bytes > UINT64_MAX / 4) {
         max_block_bytes = UINT64_MAX / 4;
@@ -294,6 +312,7 @@ clv_status *clv_memory_plan_create(
     placed_list placed = {
         .pieces = clv_alloc_zeroed(num_pieces + 1, sizeof *order),
         .all = pieces,
+        .order = order_of_pieces,
         .found = clv_alloc_zeroed(num_pieces + 1, sizeof *placed.found),
         .few = clv_alloc_zeroed(num_pieces + 1, sizeof *order),
     };
@@ -333,6 +352,14 @@ done:
 void clv_memory_plan_deinit(clv_memory_plan *plan) {
     clv_free(plan->block_bytes);
     *plan = (clv_memory_plan){.num_blocks = 0};
+}
+
+void clv_memory_plan_repeat(clv_memory_plan *plan, uint32_t copies) {
+    for (size_t i = 0; i < plan->num_blocks; i++) {
+        plan->block_bytes[i] *= copies;
+    }
+    plan->total_bytes *= copies;
+    plan->lower_bound *= copies;
 }
 
 clv_status *clv_memory_plan_append(clv_memory_plan *whole, const clv_memory_plan *part) {

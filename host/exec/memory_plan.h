@@ -43,6 +43,21 @@ clv_status *clv_memory_plan_create(
     clv_memory_plan *out_plan) CLV_CHECKED;
 void clv_memory_plan_deinit(clv_memory_plan *plan);
 
+/* Which pieces are done with before which, where steps have no fixed order: piece i before piece j
+ * is bit i of row j. Two pieces neither of which is before the other may live at once. */
+typedef struct clv_memory_order {
+    const uint64_t *before; /* [num_pieces][words]; NULL: no piece is before another */
+    size_t words;           /* num_pieces / 64 + 1 */
+} clv_memory_order;
+
+/* The same by such an order, whatever the pieces' steps are: those only say which to place first,
+ * and the lower bound, which is that of the order of steps. */
+clv_status *clv_memory_plan_create_unordered(
+    clv_memory_piece *pieces, size_t num_pieces, const clv_memory_order *order,
+    uint64_t max_block_bytes, clv_memory_plan *out_plan) CLV_CHECKED;
+
+/* Makes every block `copies` times as large. */
+void clv_memory_plan_repeat(clv_memory_plan *plan, uint32_t copies);
 /* Adds the blocks of `part` behind those of `whole`. NO_MEMORY. */
 clv_status *clv_memory_plan_append(clv_memory_plan *whole, const clv_memory_plan *part) CLV_CHECKED;
 

@@ -156,12 +156,33 @@ clv_place clv_prepared_operand(
     return place;
 }
 
+/* Those that may run a step. */
+static uint32_t num_lanes_of(const clv_prepared *p, const clv_step *step) {
+    return p->crews == NULL ? (uint32_t)p->units[step->unit].num_devices
+                            : clv_crew_size(p->crews, p->crews->crew_of_unit[step->unit]);
+}
+
+static clv_crew_lane lane_at(const clv_prepared *p, const clv_step *step, uint32_t lane) {
+    if (p->crews == NULL) {
+        return (clv_crew_lane){.unit = step->unit, .device = lane};
+    }
+    const uint32_t crew = p->crews->crew_of_unit[step->unit];
+    return p->crews->lanes[p->crews->first_lane[crew] + lane];
+}
+
 static clv_device *device_at(const clv_prepared *p, const clv_step *step, uint32_t lane) {
-    return p->units[step->unit].devices[lane];
+    const clv_crew_lane at = lane_at(p, step, lane);
+    return p->units[at.unit].devices[at.device];
+}
+
+static bool may_run(const clv_prepared *p, uint32_t unit, const clv_step *step) {
+    return step->unit == unit ||
+           (p->crews != NULL && p->crews->crew_of_unit[step->unit] == p->crews->crew_of_unit[unit]);
 }
 
 static clv_program **program_slot(const clv_prepared *p, const clv_step *step, uint32_t lane) {
-    const uint32_t device = p->first_device[step->unit] + lane;
+    const clv_crew_lane at = lane_at(p, step, lane);
+    const uint32_t device = p->first_device[at.unit] + at.device;
     return &p->programs[(size_t)step->program * p->first_device[p->num_units] + device];
 }
 
@@ -213,7 +234,7 @@ static clv_status *create_programs_of(clv_prepared *p, uint32_t unit, uint32_t l
     }
     for (size_t i = 0; i < lowered->num_steps; i++) {
         const clv_step *step = &lowered->steps[i];
-        if (step->kind == CLV_STEP_LAUNCH && step->unit == unit && !is_used[step->program]) {
+        if (step->kind == CLV_STEP_LAUNCH && may_run(p, unit, step) && !is_used[step->program]) {
             is_used[step->program] = true;
             indices[count] = step->program;
             descs[count++] = program_desc(p, step->program);
@@ -253,11 +274,12 @@ static clv_status *create_programs(clv_prepared *p) {
 /* The kernel of one step and lane, with its arguments. */
 static clv_status *create_kernel(clv_prepared *p, uint32_t index, uint32_t lane) {
     const clv_step *step = &p->lowered->steps[index];
-    const size_t num_lanes = p->units[step->unit].num_devices;
+    const uint32_t share = p->crews == NULL ? lane : 0; /* of a crew, whoever comes does it all */
+    const size_t num_shares = p->crews == NULL ? num_lanes_of(p, step) : 1;
     clv_kernel **out = &p->kernels[p->first_kernel[index] + lane];
     clv_range *range = &p->ranges[p->first_kernel[index] + lane];
-    range->first = step->first_item + clv_share(step->num_items, lane, num_lanes);
-    range->end = step->first_item + clv_share(step->num_items, lane + 1, num_lanes);
+    range->first = step->first_item + clv_share(step->num_items, share, num_shares);
+    range->end = step->first_item + clv_share(step->num_items, share + 1, num_shares);
     if (range->first == range->end) {
         return NULL;
     }
@@ -288,8 +310,7 @@ static clv_status *create_kernels(clv_prepared *p) {
     for (size_t i = 0; i < lowered->num_steps; i++) {
         const clv_step *step = &lowered->steps[i];
         const bool launches = step->kind == CLV_STEP_LAUNCH;
-        p->first_kernel[i + 1] =
-            p->first_kernel[i] + (launches ? p->units[step->unit].num_devices : 0);
+        p->first_kernel[i + 1] = p->first_kernel[i] + (launches ? num_lanes_of(p, step) : 0);
     }
     const size_t count = p->first_kernel[lowered->num_steps];
     p->kernels = clv_alloc_zeroed(count + 1, sizeof *p->kernels);
@@ -318,8 +339,19 @@ clv_status *clv_prepared_kernel(
     if (*out_kernel == NULL || !prepared->has_slots[step_index]) {
         return NULL;
     }
+    const uint64_t items[2] = {prepared->ranges[at].first, prepared->ranges[at].end};
+    return clv_prepared_chunk(prepared, step_index, lane, request, items, out_kernel);
+}
+
+clv_status *clv_prepared_chunk(
+    const clv_prepared *prepared, uint32_t step_index, uint32_t lane, uint64_t request,
+    const uint64_t items[2], clv_kernel **out_kernel) {
+    const size_t at = prepared->first_kernel[step_index] + lane;
     const clv_step *step = &prepared->lowered->steps[step_index];
     clv_range range = prepared->ranges[at];
+    range.first = items[0];
+    range.end = items[1];
+    *out_kernel = prepared->kernels[at];
     for (uint32_t i = 0; i < step->num_operands; i++) {
         const uint32_t storage = step->operands[i].storage;
         if (storage != CLV_NO_STORAGE) {
@@ -382,10 +414,15 @@ clv_status *clv_buffer_read_by(
 }
 
 clv_status *clv_prepare(
-    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units, uint64_t taken_bytes,
-    clv_prepared *out_prepared) {
+    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
+    const clv_crews *crews, uint64_t taken_bytes, clv_prepared *out_prepared) {
     *out_prepared = (clv_prepared){
-        .joined = joined, .lowered = &joined->all, .units = units, .num_units = num_units};
+        .joined = joined,
+        .lowered = &joined->all,
+        .units = units,
+        .num_units = num_units,
+        .crews = crews,
+    };
     clv_status *status = NULL;
     CLV_TRY_DONE(find_devices(out_prepared));
     CLV_TRY_DONE(check_memory(out_prepared, taken_bytes));

@@ -6,6 +6,7 @@
 #ifndef CLV_EXEC_PREPARE_H
 #define CLV_EXEC_PREPARE_H
 
+#include "host/exec/crews.h"
 #include "host/exec/join.h"
 #include "host/exec/unit.h"
 #include "kernels_cl/clv.h"
@@ -15,6 +16,8 @@ typedef struct clv_prepared {
     const clv_lowered *lowered; /* joined->all */
     const clv_exec_unit *units; /* as steps number them; those that have no steps may be anything */
     uint32_t num_units;
+    const clv_crews
+        *crews;         /* NULL: only a step's own unit runs it; else its lanes are its crew's */
     clv_device **homes; /* [num_memories]: whose buffers they are; all devices of a memory's units
                                are of its context */
     uint32_t *first_device; /* [num_units + 1]: into all devices of all units that have steps */
@@ -33,11 +36,12 @@ typedef struct clv_prepared {
 /* `joined` and the units are borrowed. Over a unit's declared memory limit, or over what its
  * device has, is NO_MEMORY before anything is allocated.
  *
+ * crews        borrowed; NULL: each unit runs its own steps, whose items are dealt to its lanes
  * taken_bytes  of the host's memory, that others of the same session have: what is left of it is
  *              for devices that share it */
 clv_status *clv_prepare(
-    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units, uint64_t taken_bytes,
-    clv_prepared *out_prepared) CLV_CHECKED;
+    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
+    const clv_crews *crews, uint64_t taken_bytes, clv_prepared *out_prepared) CLV_CHECKED;
 /* Bytes of the host's memory, over all memories. */
 uint64_t clv_prepared_host_bytes(const clv_prepared *prepared);
 void clv_prepared_deinit(clv_prepared *prepared);
@@ -64,6 +68,11 @@ clv_place clv_prepared_operand(
 clv_status *clv_prepared_kernel(
     const clv_prepared *prepared, uint32_t step, uint32_t lane, uint64_t request,
     clv_kernel **out_kernel) CLV_CHECKED;
+
+/* The same for items [begin, end) of a step of a crew. */
+clv_status *clv_prepared_chunk(
+    const clv_prepared *prepared, uint32_t step, uint32_t lane, uint64_t request,
+    const uint64_t items[2], clv_kernel **out_kernel) CLV_CHECKED;
 
 /* Lane `lane` does items [share(lane), share(lane + 1)) of `num_items`; with fewer items than lanes
  * the first lanes have one each. */

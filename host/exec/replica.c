@@ -34,6 +34,11 @@ static clv_status *check_unit(const clv_replica_options *options, uint32_t unit)
             UNSUPPORTED, "%s: the speed of a device with queues cannot be limited yet",
             options->units[unit].name.text);
     }
+    if (options->is_dynamic && has_queues(&options->units[unit])) {
+        return CLV_ERROR(
+            UNSUPPORTED, "%s: devices with queues run static schedules only",
+            options->units[unit].name.text);
+    }
     return NULL;
 }
 
@@ -164,6 +169,8 @@ static clv_status *lower_memory(
         .outputs = outputs,
         .default_unit = p->first_unit[memory],
         .depth = options->depth,
+        .any_order = options->is_dynamic,
+        .is_serial = options->group->is_serial,
         .whole_variants = options->wanted,
         .times = options->times != NULL ? &times : NULL,
     };
@@ -203,6 +210,7 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, con
             .num_units = options->num_units,
             .home = p->home,
             .depth = options->depth,
+            .any_order = options->is_dynamic,
         };
         status = clv_lower_join(&request, &r->joined);
     }
@@ -227,6 +235,88 @@ static clv_status *make_program(clv_replica *r, const clv_replica_options *optio
         status = clv_step_program_verify(&r->program);
     }
     return status;
+}
+
+/* --- in no fixed order ------------------------------------------------------------------------ */
+
+static bool is_pinned(const clv_group *group, clv_node_id node) {
+    const char *reason = group->placements[node].reason;
+    return reason != NULL && strncmp(reason, CLV_PINNED_REASON, strlen(CLV_PINNED_REASON)) == 0;
+}
+
+/* About what a launch takes, from what its operator computes and moves: 16 Gflop/s and 8 GB/s, as a
+ * core has them. It decides what comes first and what is cut, and nothing else. */
+static clv_status *guess_node_us(const clv_lowered *part, clv_node_id node, double *out_us) {
+    clv_arena arena;
+    clv_call call;
+    clv_cost cost;
+    clv_arena_init(&arena, 0);
+    clv_status *status = clv_call_from_node(part->graph, &part->graph->nodes[node], &arena, &call);
+    *out_us = 0;
+    if (status == NULL) {
+        const uint32_t num_launches = part->choices[node].num_launches;
+        clv_call_cost(&call, &cost);
+        *out_us = (cost.flops / 16e3 + (cost.read_bytes + cost.write_bytes) / 8e3) /
+                  (num_launches != 0 ? num_launches : 1);
+    }
+    clv_arena_deinit(&arena);
+    return status;
+}
+
+typedef struct guesses {
+    double *step_us;
+    bool *is_bound, *is_op;
+} guesses;
+
+static clv_status *guess(
+    const clv_replica *r, const clv_replica_options *options, const guesses *g) {
+    const clv_lowered *all = &r->joined.all;
+    uint32_t last_node = CLV_NO_INDEX, last_memory = CLV_NO_INDEX;
+    for (size_t i = 0; i < all->num_steps; i++) {
+        const clv_step *step = &all->steps[i];
+        g->step_us[i] = (double)step->bytes / 8e3;
+        if (step->kind != CLV_STEP_LAUNCH) {
+            continue;
+        }
+        const clv_lowered *part = &r->parts[step->memory];
+        const clv_piece_node *node = &r->pieces.memories[step->memory].nodes[step->index];
+        CLV_TRY(guess_node_us(part, step->index, &g->step_us[i]));
+        g->is_bound[i] = is_pinned(options->group, node->origin);
+        g->is_op[i] = !node->is_join && (step->index != last_node || step->memory != last_memory);
+        last_node = step->index;
+        last_memory = step->memory;
+    }
+    return NULL;
+}
+
+static clv_status *make_tasks(clv_replica *r, const clv_replica_options *options) {
+    const size_t count = r->joined.all.num_steps + 1;
+    const guesses g = {
+        .step_us = clv_alloc_zeroed(count, sizeof *g.step_us),
+        .is_bound = clv_alloc_zeroed(count, sizeof *g.is_bound),
+        .is_op = clv_alloc_zeroed(count, sizeof *g.is_op),
+    };
+    clv_status *status = g.step_us != NULL && g.is_bound != NULL && g.is_op != NULL
+                             ? guess(r, options, &g)
+                             : CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    if (status == NULL) {
+        const clv_step_tasks_request request = {
+            .lowered = &r->joined.all,
+            .crews = &r->crews,
+            .step_us = g.step_us,
+            .is_bound = g.is_bound,
+            .is_op = g.is_op,
+            .chunk_us = options->chunk_us,
+            .depth = options->depth,
+            .is_serial = options->group->is_serial,
+        };
+        status = clv_step_tasks_create(&request, &r->tasks);
+    }
+    clv_free(g.step_us);
+    clv_free(g.is_bound);
+    clv_free(g.is_op);
+    r->program = (clv_step_program){.lowered = &r->joined.all, .depth = options->depth};
+    return status != NULL ? status : clv_step_tasks_verify(&r->tasks);
 }
 
 static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *options) {
@@ -266,12 +356,20 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     if (r->words_queues == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
+    if (options->is_dynamic) {
+        CLV_TRY(clv_crews_create(&r->joined, options->units, options->num_units, &r->crews));
+        CLV_TRY(make_tasks(r, options));
+    }
     CLV_TRY(clv_prepare(
-        &r->joined, options->units, options->num_units, options->taken_bytes, &r->prepared));
-    CLV_TRY(make_program(r, options));
+        &r->joined, options->units, options->num_units, options->is_dynamic ? &r->crews : NULL,
+        options->taken_bytes, &r->prepared));
+    if (!options->is_dynamic) {
+        CLV_TRY(make_program(r, options));
+    }
     const clv_executor_options executor_options = {
         .prepared = &r->prepared,
         .program = &r->program,
+        .tasks = options->is_dynamic ? &r->tasks : NULL,
         .num_inputs = options->graph->num_inputs,
         .num_outputs = options->graph->num_outputs,
         .cancel = options->cancel,
@@ -323,7 +421,9 @@ void clv_replica_deinit(clv_replica *replica) {
     clv_free(replica->words_queues);
     pthread_mutex_destroy(&replica->words_lock);
     clv_step_program_deinit(&replica->program);
+    clv_step_tasks_deinit(&replica->tasks);
     clv_prepared_deinit(&replica->prepared);
+    clv_crews_deinit(&replica->crews);
     clv_joined_deinit(&replica->joined);
     for (uint32_t m = 0; replica->parts != NULL && m < replica->pieces.num_memories; m++) {
         clv_lowered_deinit(&replica->parts[m]);
@@ -385,11 +485,11 @@ static void add_piece_times(
     const clv_step_program *program = &replica->program;
     for (size_t i = 0; i < program->lowered->num_steps; i++) {
         const clv_step *step = &program->lowered->steps[i];
-        const uint32_t actor = program->actor_of_step[i];
         uint64_t begin = UINT64_MAX, end = 0;
-        for (uint32_t k = 0; k < program->actors[actor].num_lanes; k++) {
-            const clv_item_span *span =
-                &spans[clv_executor_span(replica->executor, actor, program->item_of_step[i], k)];
+        uint32_t count;
+        const size_t first = clv_executor_step_spans(replica->executor, (uint32_t)i, &count);
+        for (uint32_t k = 0; k < count; k++) {
+            const clv_item_span *span = &spans[first + k];
             if (span->end_ns != 0) {
                 begin = span->begin_ns < begin ? span->begin_ns : begin;
                 end = span->end_ns > end ? span->end_ns : end;

@@ -10,6 +10,7 @@
 #include "host/base/threads.h"
 #include "host/exec/executor.h"
 #include "host/exec/pieces.h"
+#include "host/exec/tasks.h"
 
 typedef struct clv_replica {
     const clv_graph *graph;
@@ -17,7 +18,9 @@ typedef struct clv_replica {
     clv_lowered *parts; /* [pieces.num_memories] */
     clv_joined joined;
     clv_prepared prepared;
-    clv_step_program program;
+    clv_step_program program; /* of a dynamic one: without actors */
+    clv_crews crews;          /* of a dynamic one, as are tasks */
+    clv_step_tasks tasks;
     clv_executor *executor;
     uint32_t depth;
     double share;                /* of the requests */
@@ -39,6 +42,8 @@ typedef struct clv_replica_options {
     uint64_t taken_bytes; /* of the host's memory, by replicas before */
     bool keep_all, has_spans, is_crowded;
     uint32_t num_recorded; /* requests of which times are kept; 0: none */
+    bool is_dynamic;       /* steps run as they become ready, on any lane that can do them, */
+    double chunk_us;       /* in pieces that take so long at least; 0: CLV_CHUNK_US */
     const atomic_bool *cancel;
     /* That variants are chosen by; of which unit is filled in. NULL: none. */
     const clv_known_times *times;

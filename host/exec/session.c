@@ -180,6 +180,8 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .has_spans = session->options.profile,
             .num_recorded = session->options.num_recorded,
             .is_crowded = is_crowded(session, plan),
+            .is_dynamic = session->options.is_dynamic,
+            .chunk_us = session->options.chunk_us,
             .cancel = session->options.cancel,
             .times = session->options.times,
             .finish = finish,
@@ -588,7 +590,8 @@ static void report_unit(const clv_session *session, uint32_t unit, clv_unit_repo
         const clv_lowered *lowered = &replica->joined.all;
         clv_unit_stats stats = {0};
         clv_executor_stats(replica->executor, unit, &stats);
-        report->ops += count_ops(replica, unit) * replica->ended;
+        report->ops +=
+            session->options.is_dynamic ? stats.ops : count_ops(replica, unit) * replica->ended;
         report->busy_us += stats.busy_us;
         report->transfer_us += stats.transfer_us;
         report->waited_us += stats.waited_us;

@@ -32,6 +32,11 @@ typedef struct clv_session_options {
     /* Requests, the last ones, whose steps' times are kept for clv_session_record, as far as some
      * memory allows (devices must be opened with profiling); 0: none. */
     uint32_t num_recorded;
+    /* Steps run as they become ready, on any lane of those cores that share a memory, instead of
+     * in the plan's order; UNSUPPORTED for devices with queues. */
+    bool is_dynamic;
+    double
+        chunk_us; /* then: pieces of a step for several lanes take so long at least; 0: default */
 } clv_session_options;
 
 /* What a session is and has done. Times in microseconds. */

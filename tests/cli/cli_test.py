@@ -148,7 +148,8 @@ def usage_errors():
     error("list", "opps", code=2, says=["opps", "ops"])
     error("run", model("two"), "--input", "random", "--policy", "pipelin", code=2, says=["pipelin"])
     error("run", model("two"), "--input", "random", "--schedule", "x", code=2, says=["static"])
-    error("run", model("two"), "--input", "random", "--schedule", "dynamic", code=4, says=["simulate"])
+    error("run", model("two"), "--input", "random", "--schedule", "dynamic", "--timeline", "x.html", code=4,
+          says=["dynamic", "recorded"])
     error("run", model("two"), "--input", "random", "--devices", "core:0,core:1", "--policy", "pipeline", "--allow-idle",
           "--depth", "2000", code=2, says=["2000", "1024"])
 

@@ -144,16 +144,23 @@ static void on_done(void *context, clv_status *status) {
     clv_signal_add(&c->ended, 1);
 }
 
-/* All requests one after another, then all at once, as far as the depth allows. */
+/* All requests one after another, then all at once, as far as the depth allows; in the plan's order
+ * or as steps become ready. */
 static void run_plan(
-    fixture *f, const unit_set *set, uint64_t seed, const clv_random_plan_options *drawn) {
+    fixture *f, const unit_set *set, uint64_t seed, const clv_random_plan_options *drawn,
+    bool is_dynamic) {
     const clv_graph *graph = f->graph;
     clv_plan *plan = NULL;
     clv_session *session = NULL;
     counter c = {0};
     const bool is_exact = !drawn->allows_sums && set->is_one_driver;
     assert_ok(clv_random_plan(graph, drawn, &plan));
-    const clv_session_options options = {.plan = plan, .profile = seed % 3 == 0};
+    const clv_session_options options = {
+        .plan = plan,
+        .profile = seed % 3 == 0,
+        .is_dynamic = is_dynamic,
+        .chunk_us = seed % 2 == 0 ? 0.01 : 0, /* small operators are cut as well */
+    };
     clv_status *status = clv_session_create(graph, set->units, set->num_units, &options, &session);
     if (status != NULL) {
         fail_msg("seed %d: %s", (int)seed, clv_status_message(status));
@@ -187,6 +194,14 @@ static const char *const sets[][MAX_UNITS + 1] = {
     {"threaded", "other", "core:1"},
 };
 
+static bool has_queues(const unit_set *set) {
+    bool has = false;
+    for (uint32_t i = 0; i < set->num_units; i++) {
+        has = has || set->units[i].devices[0]->info.kind != CLV_DEVICE_CORE;
+    }
+    return has;
+}
+
 static void run_plans(clv_graph *graph) {
     fixture f;
     make_fixture(&f, graph);
@@ -209,7 +224,10 @@ static void run_plans(clv_graph *graph) {
                 .allows_sums = seed % 2 == 0,
                 .is_pipeline = seed % 7 == 0,
             };
-            run_plan(&f, &set, seed, &drawn);
+            run_plan(&f, &set, seed, &drawn, false);
+            if (!has_queues(&set)) {
+                run_plan(&f, &set, seed, &drawn, true);
+            }
         }
         close_set(&set);
     }

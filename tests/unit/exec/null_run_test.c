@@ -244,8 +244,19 @@ static void check_burst(const fixture *f, const burst *b, uint64_t seed) {
     }
 }
 
+/* How a plan is run: 0 in its order, 1 as steps become ready, 2 those in many pieces. */
+enum { NUM_SCHEDULES = 3 };
+
+static int num_schedules(const plan_rig *r) {
+    int count = NUM_SCHEDULES;
+    for (uint32_t i = 0; i < r->num_units; i++) {
+        count = r->rigs[i].devices[0]->info.kind == CLV_DEVICE_CORE ? count : 1;
+    }
+    return count;
+}
+
 static clv_status *make_planned(
-    const fixture *f, const plan_rig *r, uint64_t seed, clv_session **out_session) {
+    const fixture *f, const plan_rig *r, uint64_t seed, int schedule, clv_session **out_session) {
     clv_plan *plan = NULL;
     const clv_random_plan_options drawn = {
         .seed = seed,
@@ -254,7 +265,12 @@ static clv_status *make_planned(
         .is_pipeline = seed % 3 == 0,
     };
     CLV_TRY(clv_random_plan(f->graph, &drawn, &plan));
-    const clv_session_options options = {.plan = plan, .profile = seed % 5 == 0};
+    const clv_session_options options = {
+        .plan = plan,
+        .profile = seed % 5 == 0,
+        .is_dynamic = schedule != 0,
+        .chunk_us = schedule == 2 ? 1e-9 : 0,
+    };
     clv_status *status =
         clv_session_create(f->graph, r->units, r->num_units, &options, out_session);
     clv_plan_destroy(plan);
@@ -277,13 +293,17 @@ static void test_random_plans(void **state) {
         make_fixture(&f, &graph_options);
         open_plan_rig(&r, all_kinds[seed % NUM_PLAN_KINDS], seed);
         init_burst(&f, &b);
-        assert_ok(make_planned(&f, &r, seed, &session));
-        assert_ok(run(&f, session));
-        check_outputs(&f, seed, r.num_units);
-        run_burst(&f, session, &b);
-        assert_int_equal(b.num_failed, 0);
-        check_burst(&f, &b, seed);
-        clv_session_destroy(session);
+        for (int schedule = 0; schedule < num_schedules(&r); schedule++) {
+            assert_ok(make_planned(&f, &r, seed, schedule, &session));
+            assert_ok(run(&f, session));
+            check_outputs(&f, seed, r.num_units);
+            run_burst(&f, session, &b);
+            assert_int_equal(b.num_failed, 0);
+            check_burst(&f, &b, seed);
+            assert_ok(run(&f, session));
+            check_outputs(&f, seed, r.num_units);
+            clv_session_destroy(session);
+        }
         close_plan_rig(&r);
         free_burst(&f, &b);
         free_fixture(&f);
@@ -304,16 +324,20 @@ static void test_plan_faults(void **state) {
         make_fixture(&f, &graph_options);
         open_plan_rig(&r, all_kinds[seed % NUM_PLAN_KINDS], seed);
         init_burst(&f, &b);
-        assert_ok(make_planned(&f, &r, seed, &session));
         clv_device *device = r.rigs[seed % r.num_units].devices[0];
-        clv_null_fail_call_at(device, (int64_t)seed * 3);
-        run_burst(&f, session, &b);
-        assert_true(b.num_failed <= 1);
-        assert_int_equal(b.num_good + b.num_failed, NUM_REQUESTS);
-        clv_null_fail_call_at(device, -1);
-        run_burst(&f, session, &b);
-        check_burst(&f, &b, seed);
-        clv_session_destroy(session);
+        for (int schedule = 0; schedule < num_schedules(&r); schedule++) {
+            atomic_store(&b.num_good, 0);
+            atomic_store(&b.num_failed, 0);
+            assert_ok(make_planned(&f, &r, seed, schedule, &session));
+            clv_null_fail_call_at(device, (int64_t)seed * 3);
+            run_burst(&f, session, &b);
+            assert_true(b.num_failed <= 1);
+            assert_int_equal(b.num_good + b.num_failed, NUM_REQUESTS);
+            clv_null_fail_call_at(device, -1);
+            run_burst(&f, session, &b);
+            check_burst(&f, &b, seed);
+            clv_session_destroy(session);
+        }
         close_plan_rig(&r);
         free_burst(&f, &b);
         free_fixture(&f);
