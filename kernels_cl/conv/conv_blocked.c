@@ -112,33 +112,6 @@ static void make_plan(const clv_call *call, blocked_plan *plan) {
         plan->is_linear ? (plan->out.height - 1) * plan->pitch + plan->out.width : plan->out.width;
 }
 
-/* The tile that takes the least time by its shape: as many loads as multiply-adds at once, weights
- * from a core's own cache, and eight sums at least to hide the latency of the multiply-adds. */
-static const tile *choose_tile(const blocked_plan *plan, const clv_traits *traits) {
-    const clv_ceilings lane = clv_ceilings_of(traits);
-    /* multiply-adds while a vector of weights comes */
-    const double of_weights =
-        (double)plan->block * sizeof(float) * lane.vectors_per_us / lane.own_cache_bytes_per_us;
-    const tile *tiles = plan->block == 16 ? wide_tiles : narrow_tiles, *best = NULL;
-    size_t count = plan->block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
-                                     : sizeof narrow_tiles / sizeof *narrow_tiles;
-    double least = INFINITY;
-    for (size_t i = 0; i < count; i++) {
-        const tile *t = &tiles[i];
-        int64_t sums = t->positions * t->vectors, loads = t->positions + t->vectors;
-        double slots = (double)largest(largest(sums, loads), 8);
-        slots = fmax(slots, of_weights * (double)t->vectors);
-        int64_t along = (plan->line + t->positions - 1) / t->positions;
-        int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
-        slots *= (double)(along * blocks);
-        if (slots < least) {
-            least = slots;
-            best = t;
-        }
-    }
-    return best;
-}
-
 /* A block of outputs of a group. args: vectors of output channels of a block of weights. */
 static void fill_block(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
     blocked_plan plan;
@@ -186,42 +159,8 @@ static clv_status *emit_weights(
     return emitter->constant(emitter->context, &packing, &out_weights->index);
 }
 
-/* How the tiles of a map are dealt to items: `run` of them to an item where its weights do not stay
- * in a core's own cache, else one; and `band` items that share the weights of all blocks of outputs
- * while their inputs stay there: all of the map where it fits and is not shared by its rows. */
-static void deal_tiles(const blocked_plan *plan, const clv_traits *traits, conv_blocked_params *p) {
-    int64_t tiles = (int64_t)p->tiles * p->lines, cache = clv_ceilings_of(traits).cache_bytes;
-    int64_t weight_bytes = (int64_t)p->weight_block * (int64_t)sizeof(float);
-    int64_t input_bytes = (int64_t)p->weight_input * (int64_t)sizeof(float);
-    int64_t run = 1;
-    p->chunk = p->group_in;
-    if (weight_bytes > cache / 4) {
-        int64_t others = plan->in.images * p->groups * p->blocks;
-        int64_t most = tiles * others / (4 * (int64_t)traits->num_lanes);
-        run = most < CONV_BLOCKED_RUN ? largest(most, 1) : CONV_BLOCKED_RUN;
-        run = run < tiles ? run : tiles;
-        p->chunk = (clv_u32)(run > 1 ? largest(cache / 8 / input_bytes, 1) : p->group_in);
-    }
-    int64_t items = (tiles + run - 1) / run, band = items;
-    int64_t bytes = plan->in.plane * plan->group_in * (int64_t)sizeof(float);
-    if (bytes > cache / 2) {
-        band = largest(1, items * (cache / 4) / bytes);
-    }
-    const double weights = (double)p->weight_group * sizeof(float);
-    const double moved = (double)(plan->in.image + plan->out.image) * sizeof(float);
-    if (p->groups == 1 && clv_blocked_by_rows(traits, items, weights, moved)) {
-        const int64_t lanes = traits->num_lanes;
-        const int64_t bands = ((items + band - 1) / band + lanes - 1) / lanes * lanes;
-        band = (items + bands - 1) / bands;
-    }
-    p->run = (clv_u32)run;
-    p->band = (clv_u32)band;
-    p->bands = (clv_u32)((items + band - 1) / band);
-}
-
 static void fill_params(
-    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, const tile *t,
-    conv_blocked_params *p) {
+    const clv_call *call, const blocked_plan *plan, const tile *t, conv_blocked_params *p) {
     const clv_window *w = clv_conv_window(call);
     int64_t tiles = (plan->line + t->positions - 1) / t->positions;
     int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
@@ -249,7 +188,127 @@ static void fill_params(
     };
     clv_blocked_from_extents(&plan->in, call->inputs[0].layout.gap_y, &p->in);
     clv_blocked_from_extents(&plan->out, call->outputs[0].layout.gap_y, &p->out);
-    deal_tiles(plan, traits, p);
+}
+
+/* --- dealing tiles to items ------------------------------------------------------------------ */
+
+/* Starting an item costs that. */
+static const double item_us = 0.025;
+
+/* Tiles of an item at most where no sums wait. */
+enum { MOST_RUN = 64 };
+
+/* Bytes of a group's input that are read: strides may leave rows and positions out. */
+static int64_t input_bytes_of(const clv_call *call, const blocked_plan *plan) {
+    const clv_window *w = clv_conv_window(call);
+    int64_t bytes = plan->in.plane * plan->group_in * (int64_t)sizeof(float);
+    for (int a = Y; a <= X; a++) {
+        bytes = w->kernel[a] < w->stride[a] ? bytes * w->kernel[a] / w->stride[a] : bytes;
+    }
+    return bytes;
+}
+
+/* Bands: items that share the weights of all blocks of outputs while their inputs stay in a core's
+ * own cache: all of the map where it fits and is not shared by its rows, and else as few as are the
+ * same for each lane, since each band reads all of the weights. */
+static void choose_bands(
+    const clv_call *call, const blocked_plan *plan, const clv_traits *traits,
+    conv_blocked_params *p) {
+    const int64_t tiles = (int64_t)p->tiles * p->lines;
+    const int64_t bytes = input_bytes_of(call, plan), lanes = largest(traits->num_lanes, 1);
+    const int64_t cache = clv_ceilings_of(traits).cache_bytes;
+    const double weights = (double)p->weight_group * sizeof(float);
+    const double moved = (double)(plan->in.image + plan->out.image) * sizeof(float);
+    /* where the weights stay there as well, reading them again costs little */
+    const int64_t room = weights <= (double)cache / 4 ? cache / 4 : cache / 2;
+    int64_t bands = bytes > cache / 2 ? (bytes + room - 1) / room : 1;
+    if (bands > 1 || (p->groups == 1 && clv_blocked_by_rows(traits, tiles, weights, moved))) {
+        bands = (bands + lanes - 1) / lanes * lanes;
+    }
+    bands = largest(bands < tiles ? bands : tiles, 1);
+    const int64_t of_band = largest((tiles + bands - 1) / bands, 1);
+    p->run = (clv_u32)(p->run < of_band ? p->run : of_band);
+    p->band = (clv_u32)((of_band + p->run - 1) / p->run);
+    p->bands = (clv_u32)((tiles + p->band * p->run - 1) / (p->band * p->run));
+}
+
+static uint64_t num_items_of(const blocked_plan *plan, const conv_blocked_params *p) {
+    return (uint64_t)plan->in.images * p->groups * p->bands * p->blocks * p->band;
+}
+
+/* Time of the lane that has most to do: each takes as many items. */
+static double estimate_us(
+    const blocked_plan *plan, const clv_traits *traits, const tile *t,
+    const conv_blocked_params *p) {
+    const clv_ceilings lane = clv_ceilings_of(traits);
+    const int64_t lanes = largest(traits->num_lanes, 1);
+    const int64_t items = ((int64_t)num_items_of(plan, p) + lanes - 1) / lanes;
+    const int64_t all = (int64_t)p->tiles * p->lines, of_band = (int64_t)p->band * p->run;
+    const int64_t rest = items % p->band * p->run;
+    const int64_t tiles =
+        items / p->band * (of_band < all ? of_band : all) + (rest < all ? rest : all);
+    /* as many loads as multiply-adds at once, and eight sums at least to hide their latency, while
+     * a core's own cache brings the weights */
+    const double weights = (double)(t->vectors * plan->block) * sizeof(float);
+    const double sums =
+        (double)largest(largest(t->positions * t->vectors, t->positions + t->vectors), 8);
+    const double row_us = fmax(sums / lane.vectors_per_us, weights / lane.own_cache_bytes_per_us);
+    const double rows =
+        (double)(plan->group_in * plan->block) * (double)(p->kernel_y * p->kernel_x);
+    /* weights that do not stay come from the cache behind it once a band, or once an item */
+    const double bytes = (double)p->weight_block * sizeof(float);
+    const bool waits = bytes > (double)lane.cache_bytes / 4;
+    const bool stays = (double)p->weight_group * sizeof(float) < (double)lane.cache_bytes / 2;
+    const double passes = (double)(waits ? items : (items + p->band - 1) / p->band);
+    const double stream_us = stays ? 0 : passes * bytes / lane.shared_cache_bytes_per_us;
+    return fmax((double)tiles * rows * row_us, stream_us) + (double)items * item_us;
+}
+
+/* How many tiles an item does: sums of those that go through a part of the weights wait. */
+static double deal_tiles(
+    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, const tile *t,
+    conv_blocked_params *p) {
+    const int64_t tiles = (int64_t)p->tiles * p->lines;
+    const int64_t cache = clv_ceilings_of(traits).cache_bytes;
+    const int64_t input_bytes = (int64_t)p->weight_input * (int64_t)sizeof(float);
+    const bool waits = (int64_t)p->weight_block * (int64_t)sizeof(float) > cache / 4;
+    const int64_t most = waits ? CONV_BLOCKED_RUN : MOST_RUN;
+    conv_blocked_params best = *p;
+    double least = INFINITY;
+    for (int64_t run = 1; run == 1 || (run <= most && run <= tiles);
+         run += run < 8 ? 1 : run / 8 * 2) {
+        p->run = (clv_u32)run;
+        choose_bands(call, plan, traits, p);
+        p->chunk = waits && p->run > 1 ? (clv_u32)largest(cache / 8 / input_bytes, 1) : p->group_in;
+        const double us = estimate_us(plan, traits, t, p);
+        if (us < least) {
+            least = us;
+            best = *p;
+        }
+    }
+    *p = best;
+    return least;
+}
+
+/* The tile that takes the least time by its shape, and how its tiles are dealt. */
+static const tile *choose_tile(
+    const clv_call *call, const blocked_plan *plan, const clv_traits *traits,
+    conv_blocked_params *out_params) {
+    const tile *tiles = plan->block == 16 ? wide_tiles : narrow_tiles, *best = NULL;
+    size_t count = plan->block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
+                                     : sizeof narrow_tiles / sizeof *narrow_tiles;
+    double least = INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        conv_blocked_params p;
+        fill_params(call, plan, &tiles[i], &p);
+        const double us = deal_tiles(call, plan, traits, &tiles[i], &p);
+        if (us < least) {
+            least = us;
+            best = &tiles[i];
+            *out_params = p;
+        }
+    }
+    return best;
 }
 
 clv_status *clv_conv_blocked_emit(
@@ -258,12 +317,11 @@ clv_status *clv_conv_blocked_emit(
     (void)tunables;
     blocked_plan plan;
     make_plan(call, &plan);
-    const tile *t = choose_tile(&plan, traits);
+    conv_blocked_params p;
+    const tile *t = choose_tile(call, &plan, traits, &p);
     clv_arg weights, bias;
     CLV_TRY(emit_weights(call, &plan, t->vectors, emitter, &weights));
     CLV_TRY(clv_conv_emit_bias(call, plan.out.planes * plan.block, emitter, &bias));
-    conv_blocked_params p;
-    fill_params(call, &plan, traits, t, &p);
     p.has_bias = bias.kind != CLV_ARG_NONE;
     const clv_conv_store store = clv_conv_store_of(call, &p.out);
     p.add = store.add;
@@ -284,7 +342,7 @@ clv_status *clv_conv_blocked_emit(
         .num_args = 5,
         .params = &p,
         .params_bytes = sizeof p,
-        .num_items = (uint64_t)plan.in.images * p.groups * p.bands * p.blocks * p.band,
+        .num_items = num_items_of(&plan, &p),
         .local_size = 1,
     };
     return emitter->launch(emitter->context, &launch);

@@ -218,7 +218,7 @@ CLV_TILE kernel void conv_blocked(
     for (uint c0 = 0; c0 < p.group_in; c0 += p.chunk) {
         uint c1 = min(c0 + p.chunk, p.group_in);
         for (uint tile = first; tile < end; tile++) {
-            float *saved = waiting + (tile - first) * (SUMS * B);
+            float *saved = waiting + (p.chunk < p.group_in ? tile - first : 0) * (SUMS * B);
             uint line = tile / p.tiles, q = tile % p.tiles * CONV_R;
             const global float *w = w_chunk, *x = in + (ulong)c0 * p.in.plane +
                                                   line * p.stride_row + q * (CONV_S * B) -

@@ -72,6 +72,10 @@ static const clv_case cases[] = {
      .inputs = "f32[2,16,15,29] f32[32,16,3,3] f32[32]",
      .attrs = "strides=[2,2] pads=[1,1,1,1]"},
     {.op = "Conv", .inputs = "f32[1,32,14,14] f32[144,32,1,1]", .attrs = "strides=[2,2]"},
+    /* many tiles an item, cut off, across rows, and one that shares a map by its rows */
+    {.op = "Conv", .inputs = "f32[1,16,45,41] f32[24,16,1,1] f32[24]"},
+    {.op = "Conv", .inputs = "f32[2,16,31,43] f32[16,16,3,3]", .attrs = "pads=[1,1,1,1]"},
+    {.op = "Conv", .inputs = "f32[1,144,37,37] f32[24,144,1,1]"},
     {.op = "Conv",
      .inputs = "f32[1,16,9,20] f32[16,16,2,2]",
      .attrs = "strides=[3,1] pads=[1,0,0,1]"},
