@@ -47,6 +47,7 @@ typedef struct clv_kernel_source {
 typedef struct clv_traits {
     bool is_cpu; /* few wide cores: large items; else many narrow ones: small items */
     bool has_fp64, has_fp16;
+    bool is_exact;       /* the user wants variants alone that are as accurate as ref */
     uint32_t simd_bytes; /* 64: AVX-512; 32: AVX2; 0 unknown */
     uint32_t num_lanes;  /* that a launch is dealt to: cores of a gang, compute units of a device */
     uint64_t cache_bytes; /* of one core's own (L2); 0 unknown */
@@ -160,6 +161,13 @@ typedef struct clv_variant {
         const clv_call *call, const clv_traits *traits, const int32_t *tunables,
         const clv_emitter *emitter);
 } clv_variant;
+
+/* Whether it may run a call: it fits, and is as accurate as is wanted. */
+static inline bool clv_variant_fits(
+    const clv_variant *variant, const clv_call *call, const clv_traits *traits) {
+    return (!traits->is_exact || variant->error == 0) &&
+           (variant->fits == NULL || variant->fits(call, traits));
+}
 
 /* emit(), and what the variant leaves of the call's epilogue. */
 clv_status *clv_variant_emit(

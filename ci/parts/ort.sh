@@ -8,22 +8,26 @@ threaded=$(build/cleave devices | awk '/pthread/ { print $1; exit }')
 [ -n "$threaded" ] || die "cleave devices does not list PoCL's threaded device"
 
 passed=0 failed=0
-# compare DEVICES SIZE
+# compare DEVICES SIZE [FLAG ...]: within 1e-4, in full size without --exact within 1e-3
 compare() {
-    local log=build/ort-${1/:/-}-$2.log good bad
-    echo "== $1, $2"
-    "$venv/bin/python" tests/conformance/compare_ort.py --cleave build/cleave --devices "$1" --size "$2" >"$log" || true
+    local devices=$1 size=$2 good bad
+    shift 2
+    local log=build/ort-${devices/:/-}-$size$*.log
+    echo "== $devices, $size $*"
+    "$venv/bin/python" tests/conformance/compare_ort.py --cleave build/cleave --devices "$devices" --size "$size" "$@" >"$log" || true
     cat "$log"
     # "9 passed, 0 failed"
     read -r good _ bad _ < <(tail -n 1 "$log" | grep -aE '^[0-9]+ passed, [0-9]+ failed$') ||
-        { good=0 bad=1 && echo "FAILED: the comparison did not finish on $1"; }
+        { good=0 bad=1 && echo "FAILED: the comparison did not finish on $devices"; }
     passed=$((passed + good)) failed=$((failed + bad))
 }
 compare core:0 small
 compare cpu small
+compare cpu small --exact
 compare "$threaded" small
 if [ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ]; then
-    compare cpu full
+    compare cpu full --rtol 1e-3
+    compare cpu full --exact
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

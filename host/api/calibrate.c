@@ -27,7 +27,8 @@ typedef struct calibrator {
     clv_hash *keys; /* [num_units]: the same of those that are alike */
     size_t *alike;  /* [num_alike]: the unit at hand, then those like it on its memory */
     uint32_t num_alike;
-    bool has_pieces;         /* are wanted, and not there yet */
+    bool has_pieces; /* are wanted, and not there yet */
+    bool is_exact;
     clv_graph_inputs inputs; /* once something is measured */
 } calibrator;
 
@@ -165,7 +166,9 @@ static clv_status *measure_on(calibrator *c, clv_cost_setting setting) {
     }
     char *list = list_alike(c, 1 + setting.num_beside);
     clv_status *status = list != NULL ? clv_open_units_init(list, true, &units) : no_memory();
+    setting.is_exact = c->is_exact;
     if (status == NULL) {
+        clv_open_units_set_exact(&units, c->is_exact);
         status = measure_open(c, &units, setting);
         clv_open_units_deinit(&units);
     }
@@ -272,6 +275,7 @@ static clv_status *give(
 /* --- all units ------------------------------------------------------------------------------- */
 
 static clv_status *find(calibrator *c, clv_cost_setting setting, clv_unit_costs *out_costs) {
+    setting.is_exact = c->is_exact;
     uint32_t count;
     const clv_device_info *info = clv_unit_info(&c->table, &c->names[c->alike[0]], &count);
     return clv_unit_costs_find(c->graph, info, count, c->db, setting, out_costs);
@@ -399,18 +403,19 @@ static clv_status *open_all(calibrator *c, const char *devices) {
 }
 
 clv_status *clv_calibrate_workload(
-    const char *devices, bool pieces, const clv_graph *graph, const clv_machine *machine,
+    const cleave_options *options, bool pieces, const clv_graph *graph, const clv_machine *machine,
     clv_workload *workload, clv_calibration *out_calibration) {
     calibrator c = {
         .graph = graph,
         .machine = machine,
         .workload = workload,
         .has_pieces = pieces,
+        .is_exact = options->exact,
         .out = out_calibration,
     };
     const double begin_us = clv_time_us();
     *out_calibration = (clv_calibration){.is_on = true};
-    clv_status *status = open_all(&c, devices);
+    clv_status *status = open_all(&c, options->devices);
     if (status == NULL && c.num_units != machine->num_units) {
         status = CLV_ERROR(
             INTERNAL, "the machine has %u units, the devices %zu", machine->num_units, c.num_units);

@@ -21,12 +21,12 @@ typedef struct clv_calibration {
  * measures those that are not known yet on one unit of each sort. Where that cannot be done
  * estimates stay, and a warning says so.
  *
- * devices   as of the options that the machine was made of
+ * options   that the machine was made of: its devices, and whether kernels are to be exact
  * machine   of clv_machine_of_units
  * pieces    operators may be cut: halves of them are measured too
  * errors    CANCELLED, with what was measured kept; NO_MEMORY */
 clv_status *clv_calibrate_workload(
-    const char *devices, bool pieces, const clv_graph *graph, const clv_machine *machine,
+    const cleave_options *options, bool pieces, const clv_graph *graph, const clv_machine *machine,
     clv_workload *workload, clv_calibration *out_calibration) CLV_CHECKED;
 
 /* Values for every input of a graph: those that are bound, else random ones. */

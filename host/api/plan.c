@@ -171,6 +171,9 @@ static clv_status *load_machine(const cleave_options *options, cleave_plan *plan
     clv_status *status =
         clv_machine_of_units(options->devices, probes, db, &plan->pattern, &plan->traits);
     clv_cost_db_close(db);
+    for (uint32_t i = 0; status == NULL && i < plan->pattern->num_units; i++) {
+        plan->traits[i].is_exact = options->exact;
+    }
     return status;
 }
 
@@ -250,7 +253,7 @@ static clv_status *make_from_model(
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
     if (is_measured(options, plan)) {
         CLV_TRY(clv_calibrate_workload(
-            options->devices, may_cut(options, plan), plan->graph, plan->pattern, plan->workload,
+            options, may_cut(options, plan), plan->graph, plan->pattern, plan->workload,
             &plan->calibration));
     }
     return make_plan(options, plan);

@@ -290,7 +290,7 @@ static void write_family(
     clv_json_open_array(w, "variants");
     for (size_t i = 0; i < family->num_variants; i++) {
         const clv_variant *variant = &family->variants[i];
-        bool fits = variant->fits == NULL || variant->fits(call, traits);
+        bool fits = clv_variant_fits(variant, call, traits);
         bool is_chosen = choice != NULL && choice->variant == variant;
         double us = fits && times != NULL ? times->find(times, call, variant, traits) : (double)NAN;
         clv_json_open_object(w, NULL);

@@ -152,6 +152,7 @@ static clv_status *make_session(
     s->plan_us = clv_time_us() - start_us;
     CLV_TRY(
         clv_open_units_init(options->devices, options->profile || options->record > 0, &s->units));
+    clv_open_units_set_exact(&s->units, options->exact);
     CLV_TRY(keep_words(options, s));
     const clv_graph *graph = s->graph;
     CLV_TRY(make_infos(graph, graph->inputs, graph->num_inputs, &s->inputs));

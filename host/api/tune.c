@@ -25,7 +25,8 @@ typedef struct tuner {
 static clv_status *find(const tuner *t, size_t unit, clv_unit_costs *out_costs) {
     const clv_exec_unit *u = &t->units.units[unit];
     return clv_unit_costs_find(
-        t->graph, &u->devices[0]->info, u->num_devices, t->db, (clv_cost_setting){0}, out_costs);
+        t->graph, &u->devices[0]->info, u->num_devices, t->db,
+        (clv_cost_setting){.is_exact = u->is_exact}, out_costs);
 }
 
 /* Of what is known. */
@@ -128,6 +129,7 @@ static clv_status *tune(cleave_model *model, const cleave_options *options, tune
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &t->graph));
     CLV_TRY(clv_passes_run(t->graph, NULL, NULL));
     CLV_TRY(clv_open_units_init(options->devices, true, &t->units));
+    clv_open_units_set_exact(&t->units, options->exact);
     CLV_TRY(clv_graph_inputs_init(t->graph, &t->inputs));
     CLV_TRY(clv_user_costs_open(&t->db));
     clv_json_open_array(&t->writer, "units");

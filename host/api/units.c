@@ -99,6 +99,12 @@ done:
     return status;
 }
 
+void clv_open_units_set_exact(clv_open_units *units, bool is_exact) {
+    for (size_t i = 0; i < units->num_units; i++) {
+        units->units[i].is_exact = is_exact;
+    }
+}
+
 void clv_open_units_deinit(clv_open_units *units) {
     for (size_t i = 0; i < units->num_devices; i++) {
         units->devices[i]->vtable->destroy(units->devices[i]);

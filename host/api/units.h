@@ -33,6 +33,8 @@ typedef struct clv_open_units {
 /* `list`: as --devices; NULL: clv_default_devices. Errors as clv_unit_list_parse. */
 clv_status *clv_open_units_init(const char *list, bool profiling, clv_open_units *out_units)
     CLV_CHECKED;
+/* For lowering: variants that are as accurate as ref alone. */
+void clv_open_units_set_exact(clv_open_units *units, bool is_exact);
 void clv_open_units_deinit(clv_open_units *units);
 
 #endif

@@ -57,6 +57,7 @@ static int read_plan_options(const cli_args *args, cleave_options *options) {
     options->allow_idle = cli_given(args, FLAG_ALLOW_IDLE);
     options->plan = cli_value(args, FLAG_PLAN, NULL);
     options->no_calibrate = cli_given(args, FLAG_NO_CALIBRATE);
+    options->exact = cli_given(args, FLAG_EXACT);
     options->times = cli_value(args, FLAG_TIMES, NULL);
     return 0;
 }

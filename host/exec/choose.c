@@ -41,8 +41,7 @@ static const clv_variant *last_fitting(
     const clv_kernel_family *family = call->op->kernels;
     for (size_t i = family->num_variants; i-- > 0;) {
         const clv_variant *variant = &family->variants[i];
-        if ((variant->layouts != NULL) == has_layouts &&
-            (variant->fits == NULL || variant->fits(call, traits)) &&
+        if ((variant->layouts != NULL) == has_layouts && clv_variant_fits(variant, call, traits) &&
             (variant->pays == NULL || variant->pays(call, traits))) {
             return variant;
         }
@@ -68,7 +67,7 @@ static const clv_variant *fastest(chooser *c, clv_node_id id, bool has_layouts, 
     for (size_t i = 0; i < family->num_variants && !isnan(*out_us); i++) {
         const clv_variant *variant = &family->variants[i];
         if (variant == last || (variant->layouts != NULL) != has_layouts ||
-            (variant->fits != NULL && !variant->fits(call, traits))) {
+            !clv_variant_fits(variant, call, traits)) {
             continue;
         }
         const double us = known_us(c, call, variant);
@@ -104,7 +103,7 @@ static bool operands_allow(const chooser *c, clv_node_id id) {
 static void keep_wanted(chooser *c, clv_node_id id) {
     const clv_variant *wanted = c->request->wanted != NULL ? c->request->wanted[id] : NULL;
     const clv_call *call = c->request->calls[id];
-    if (wanted == NULL || (wanted->fits != NULL && !wanted->fits(call, &c->request->traits))) {
+    if (wanted == NULL || !clv_variant_fits(wanted, call, &c->request->traits)) {
         return;
     }
     if (wanted->layouts == NULL) {

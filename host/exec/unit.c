@@ -79,5 +79,7 @@ clv_traits clv_unit_traits(const clv_device_info *info, size_t num_devices) {
 }
 
 clv_traits clv_exec_unit_traits(const clv_exec_unit *unit) {
-    return clv_unit_traits(&unit->devices[0]->info, unit->num_devices);
+    clv_traits traits = clv_unit_traits(&unit->devices[0]->info, unit->num_devices);
+    traits.is_exact = unit->is_exact;
+    return traits;
 }

@@ -13,6 +13,7 @@ typedef struct clv_exec_unit {
     clv_unit_name name;
     clv_device *const *devices; /* cpu: one for each core, in order; else one. Of one context */
     size_t num_devices;
+    bool is_exact; /* runs variants alone that are as accurate as ref */
 } clv_exec_unit;
 
 /* Every unit that could be named, in the order in which they are listed: cpu, cores, GPUs, others.

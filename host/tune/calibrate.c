@@ -150,7 +150,8 @@ clv_status *clv_unit_costs_find(
     clv_cost_setting setting, clv_unit_costs *out_costs) {
     clv_device described = {.info = *info}; /* lowering asks a device for its info alone */
     clv_device *device = &described;
-    const clv_exec_unit unit = {.devices = &device, .num_devices = num_devices};
+    const clv_exec_unit unit = {
+        .devices = &device, .num_devices = num_devices, .is_exact = setting.is_exact};
     clv_tune_rig rig;
     clv_replica replica = {.graph = NULL};
     *out_costs = (clv_unit_costs){.node_us = NULL};

@@ -34,6 +34,7 @@ typedef struct clv_cost_setting {
      * graph, over and over; with a cut at most one, which has the second halves (0: the unit has
      * both, one after the other). */
     uint32_t num_beside;
+    bool is_exact; /* with clv_exec_unit.is_exact */
 } clv_cost_setting;
 
 /* Needs no device but what is said of it.

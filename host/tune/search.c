@@ -35,7 +35,7 @@ static clv_status *searcher_init(searcher *s) {
 
 static bool fits(const searcher *s, const clv_call *call, size_t row) {
     const clv_variant *variant = &call->op->kernels->variants[row];
-    return variant->fits == NULL || variant->fits(call, &s->traits);
+    return clv_variant_fits(variant, call, &s->traits);
 }
 
 static clv_status *is_known(

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares cleave with ONNX Runtime: same model, same inputs, every output.
 
-    compare_ort.py --cleave BINARY [--devices LIST] [--rtol R] [--size small|full] [NETWORK | FILE.onnx ...]
+    compare_ort.py --cleave BINARY [--devices LIST] [--rtol R] [--exact] [--size small|full] [NETWORK | FILE.onnx ...]
 
 Networks are those of tests/support/zoo.py (all of them unless some are named) and the shipped model. An output is equal
 where the largest absolute difference is under R (default 1e-4) of the largest magnitude of ONNX Runtime's output.
@@ -58,6 +58,7 @@ def run_ort(path, inputs):
 
 def run_cleave(args, path, inputs, names, folder):
     command = [args.cleave, "run", path, "--devices", args.devices, "--json"]
+    command += ["--exact"] if args.exact else []
     for index, (name, value) in enumerate(inputs.items()):
         file = os.path.join(folder, f"in{index}.npy")
         np.save(file, value)
@@ -99,6 +100,7 @@ def main():
     parser.add_argument("--cleave", required=True)
     parser.add_argument("--devices", default="cpu")
     parser.add_argument("--rtol", type=float, default=1e-4)
+    parser.add_argument("--exact", action="store_true", help="as cleave's flag")
     parser.add_argument("--size", default="small")
     parser.add_argument("--free", type=int, default=48, help="size of free dimensions")
     parser.add_argument("models", nargs="*")

@@ -245,6 +245,9 @@ typedef struct cleave_options {
     /* Plans for `devices` go by estimates. Else steps that were never measured on a unit are, which
      * takes a second or so for each sort of unit, and are kept in the user's cache folder. */
     bool no_calibrate;
+    /* No kernels whose error is bound by more than the order of sums (Winograd's convolution): each
+     * operator is within 1e-4 of its output's largest magnitude by far. */
+    bool exact;
     /* For plans only. */
     const char *machine; /* FILE.json, or one line of text (docs/machines.md), instead of devices */
     const char *times;   /* FILE.json: node or type to microseconds (docs/tasks.md) */

@@ -130,6 +130,27 @@ static void times_of_another_device_do_not_count(void **state) {
     close_rig(&r);
 }
 
+/* Whatever was measured: variants with an error of their own are not taken. */
+static void exact_units_run_exact_variants(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r);
+    put(&r, "winograd", 1);
+    put(&r, "blocked", 500);
+    put(&r, "ref", 900);
+    check_choice(&r, "winograd", "measured");
+    assert_true(variant_named("winograd")->error > 0);
+    clv_traits exact = traits;
+    exact.is_exact = true;
+    for (int is_measured = 0; is_measured < 2; is_measured++) {
+        const clv_variant **variants;
+        assert_ok(clv_lower_choose(r.graph, &exact, is_measured ? &r.times : NULL, &variants));
+        assert_string_equal(variants[0]->name, "blocked");
+        clv_free(variants);
+    }
+    close_rig(&r);
+}
+
 static void keys_tell_variants_and_devices_apart(void **state) {
     (void)state;
     rig r;
@@ -147,6 +168,7 @@ int main(void) {
         cmocka_unit_test(the_fastest_that_was_measured),
         cmocka_unit_test(the_tables_choice_must_be_known),
         cmocka_unit_test(times_of_another_device_do_not_count),
+        cmocka_unit_test(exact_units_run_exact_variants),
         cmocka_unit_test(keys_tell_variants_and_devices_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
