@@ -331,7 +331,8 @@ static const clv_variant move_variants[] = {
     },
     {
         .name = "blocked",
-        .summary = "CPUs, channels in blocks: Concat and Split along channels, a block at a time",
+        .summary =
+            "CPUs, channels in blocks: Concat and Split along channels or rows, Slice of rows",
         .fits = clv_move_blocked_fits,
         .layouts = clv_move_blocked_layouts,
         .emit = clv_move_blocked_emit,

@@ -15,11 +15,28 @@ static bool all_fit(const clv_view *views, size_t count, const clv_layout *layou
     return true;
 }
 
+/* Rows, of all columns and channels of all images. */
+static bool is_slice_of_rows(const clv_call *call, const clv_move_op *op) {
+    const clv_shape *in = &call->inputs[0].shape, *out = &call->outputs[0].shape;
+    for (int i = 0; i < in->rank; i++) {
+        const bool is_all = op->starts[i] == 0 && out->dims[i] == in->dims[i];
+        if (i == 2 ? op->steps[i] != 1 : !is_all || (out->dims[i] > 1 && op->steps[i] != 1)) {
+            return false;
+        }
+    }
+    return in->rank == 4;
+}
+
 bool clv_move_blocked_fits(const clv_call *call, const clv_traits *traits) {
     const clv_move_op *op = call->params;
     const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
     const bool is_concat = op->kind == CLV_MOVE_CONCAT, is_split = op->kind == CLV_MOVE_SPLIT;
-    return traits->is_cpu && op->axis == 1 && (is_concat || is_split) &&
+    const bool is_along =
+        op->kind == CLV_MOVE_SLICE
+            ? is_slice_of_rows(call, op)
+            : (is_concat || is_split) &&
+                  (op->axis == 1 || (op->axis == 2 && call->inputs[0].shape.rank == 4));
+    return traits->is_cpu && is_along &&
            all_fit(call->inputs, is_concat ? call->num_inputs : 1, &layout) &&
            all_fit(call->outputs, call->num_outputs, &layout);
 }
@@ -37,29 +54,40 @@ void clv_move_blocked_layouts(
     }
 }
 
-/* Channels from `source` of an input to `begin` .. `begin + count` of an output. */
+/* A part of an input that becomes a part of an output: `count` rows, or channels, from `source` on,
+ * at `begin`. */
+typedef struct moved {
+    clv_arg from, to;
+    bool is_rows;
+    int64_t source, begin, count;
+} moved;
+
 static clv_status *emit_part(
-    const clv_call *call, clv_arg from, clv_arg to, const int64_t channels[3],
-    const clv_traits *traits, const clv_emitter *emitter) {
-    const int64_t source = channels[0], begin = channels[1], count = channels[2];
-    const clv_view *out = &call->outputs[to.index];
-    const int64_t block = out->layout.block;
+    const clv_call *call, const moved *part, const clv_traits *traits, const clv_emitter *emitter) {
+    const clv_view *out = &call->outputs[part->to.index];
+    const int64_t block = out->layout.block, channels = out->shape.dims[1];
+    const int64_t begin = part->is_rows ? 0 : part->begin;
+    const int64_t end = part->is_rows ? channels : part->begin + part->count;
     move_blocked_params p = {
         .first_plane = (clv_u32)(begin / block),
         .begin = (clv_u32)begin,
-        .end = (clv_u32)(begin + count),
-        .shift = (clv_i32)(source - begin),
+        .end = (clv_u32)end,
+        .shift = part->is_rows ? 0 : (clv_i32)(part->source - begin),
+        .first_row = part->is_rows ? (clv_u32)part->begin : 0,
+        .from_row = part->is_rows ? (clv_u32)part->source : 0,
+        .keeps_blocks = part->is_rows,
     };
-    clv_blocked_from_view(&call->inputs[from.index], &p.from);
+    clv_blocked_from_view(&call->inputs[part->from.index], &p.from);
     clv_blocked_from_view(out, &p.to);
-    const uint32_t planes = (uint32_t)((begin + count - 1) / block) - p.first_plane + 1;
+    const uint32_t planes = (uint32_t)((end - 1) / block) - p.first_plane + 1;
+    const uint32_t rows = part->is_rows ? (uint32_t)part->count : p.to.height;
     const uint64_t num_items =
-        clv_deal_map(traits, out->shape.dims[0], planes, p.to.height, p.to.row, &p.deal);
+        clv_deal_map(traits, out->shape.dims[0], planes, rows, p.to.row, &p.deal);
     const clv_launch launch = {
         .source = &clv_source_move_blocked,
         .entry = "move_blocked",
         .options = clv_width_options(traits),
-        .args = {from, to},
+        .args = {part->from, part->to},
         .num_args = 2,
         .params = &p,
         .params_bytes = sizeof p,
@@ -69,6 +97,19 @@ static clv_status *emit_part(
     return emitter->launch(emitter->context, &launch);
 }
 
+static clv_status *emit_slice(
+    const clv_call *call, const clv_traits *traits, const clv_emitter *emitter) {
+    const clv_move_op *op = call->params;
+    const moved rows = {
+        .from = {CLV_ARG_INPUT, 0},
+        .to = {CLV_ARG_OUTPUT, 0},
+        .is_rows = true,
+        .source = op->starts[2],
+        .count = call->outputs[0].shape.dims[2],
+    };
+    return emit_part(call, &rows, traits, emitter);
+}
+
 clv_status *clv_move_blocked_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
@@ -76,18 +117,24 @@ clv_status *clv_move_blocked_emit(
     const clv_move_op *op = call->params;
     const bool is_concat = op->kind == CLV_MOVE_CONCAT;
     int64_t start = 0;
+    if (op->kind == CLV_MOVE_SLICE) {
+        return emit_slice(call, traits, emitter);
+    }
     for (uint32_t i = 0; i < (is_concat ? call->num_inputs : call->num_outputs); i++) {
-        const clv_view *part = is_concat ? &call->inputs[i] : &call->outputs[i];
-        if (part->dtype == CLV_DTYPE_NONE) {
+        const clv_view *view = is_concat ? &call->inputs[i] : &call->outputs[i];
+        if (view->dtype == CLV_DTYPE_NONE) {
             continue;
         }
-        const int64_t count = part->shape.dims[1];
-        const int64_t in_concat[3] = {0, start, count};
-        const int64_t in_split[3] = {is_concat ? 0 : op->part_starts[i], 0, count};
-        const clv_arg from = {CLV_ARG_INPUT, is_concat ? i : 0};
-        const clv_arg to = {CLV_ARG_OUTPUT, is_concat ? 0 : i};
-        CLV_TRY(emit_part(call, from, to, is_concat ? in_concat : in_split, traits, emitter));
-        start += count;
+        const moved one = {
+            .from = {CLV_ARG_INPUT, is_concat ? i : 0},
+            .to = {CLV_ARG_OUTPUT, is_concat ? 0 : i},
+            .is_rows = op->axis == 2,
+            .source = is_concat ? 0 : op->part_starts[i],
+            .begin = is_concat ? start : 0,
+            .count = view->shape.dims[op->axis],
+        };
+        CLV_TRY(emit_part(call, &one, traits, emitter));
+        start += one.count;
     }
     return NULL;
 }

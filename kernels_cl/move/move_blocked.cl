@@ -1,8 +1,8 @@
-/* Concatenation and Split along channels of tensors whose channels lie in blocks (docs/layouts.md):
- * channels `begin` .. `end` of `to` are `from`'s, `shift` further on. An item does some rows of one
- * block of `to`. Where channels begin within a block, those before them are kept (an earlier launch
- * wrote them) and those after them become zero (a later one may write them). Moves bits; no
- * arithmetic. For CPUs: local size 1.
+/* Concatenation, Split and Slice along channels or rows of tensors whose channels lie in blocks
+ * (docs/layouts.md): channels `begin` .. `end` of some rows of `to` are `from`'s, `shift` further
+ * on. An item does some rows of one block of `to`. Where channels begin within a block, those
+ * before them are kept (an earlier launch wrote them) and those after them become zero (a later one
+ * may write them). Moves bits; no arithmetic. For CPUs: local size 1.
  */
 #include "kernels_cl/blocked/rows.h"
 #include "kernels_cl/blocked/zeros.h"
@@ -45,10 +45,12 @@ CLV_TILE kernel void move_blocked(
            (long)block * (long)p.from.plane;
     to = CLV_AT(float, to, r.offset[1]) + p.to.lead + at.image * p.to.image +
          (ulong)plane * p.to.plane;
-    const bool is_whole = turn == 0 && first == 0 && last == B;
-    clv_claim_row(to + (ulong)at.y * p.to.row, &p.to);
-    for (uint y = at.y; y < at.end; y++) {
-        const global float *in = from + (long)y * p.from.row;
+    const bool is_whole = p.keeps_blocks || (turn == 0 && first == 0 && last == B);
+    from += (ulong)p.from_row * p.from.row;
+    clv_claim_row(to + (ulong)(p.first_row + at.y) * p.to.row, &p.to);
+    for (uint i = at.y; i < at.end; i++) {
+        const uint y = p.first_row + i;
+        const global float *in = from + (long)i * p.from.row;
         global float *out = to + (ulong)y * p.to.row;
         clv_claim_row(out + p.to.row, &p.to);
         for (uint x = 0; x < p.to.width; x++) {
