@@ -387,7 +387,7 @@ static clv_status *add_task(
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         const clv_piece *piece = &group->pieces[p->first_piece + k];
         const clv_unit *unit = &costs->machine->units[piece->unit];
-        double time_us = clv_piece_time_us(costs, task, p, piece);
+        double time_us = clv_group_piece_us(costs, group, task, piece);
         longest_us = fmax(longest_us, time_us);
         add_load(ev, &ev->unit_us[piece->unit], share * time_us);
         add_load(
@@ -592,7 +592,7 @@ static clv_status *run_task(clock_walk *w, uint32_t task, double *out_start_us) 
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         double start_us = fmax(ready_us[k], ev->free_us[pieces[k].unit]);
         *out_start_us = fmin(*out_start_us, start_us);
-        ready_us[k] = start_us + clv_piece_time_us(ev->costs, task, p, &pieces[k]);
+        ready_us[k] = start_us + clv_group_piece_us(ev->costs, w->group, task, &pieces[k]);
         occupy_until(ev, pieces[k].unit, ready_us[k]);
         w->end_us = fmax(w->end_us, ready_us[k]);
     }

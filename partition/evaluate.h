@@ -68,6 +68,15 @@ void clv_evaluator_destroy(clv_evaluator *ev);
 /* Time of a piece of a task alone on its unit, launch counted. */
 double clv_piece_time_us(
     const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece);
+/* That puts its operand `input` together, whose producer is placed so: what was cut another way is
+ * copied. 0 where the piece was measured with it, where the memory's bandwidth is not known, and
+ * where times are not measured: estimates have it in their pieces' fixed share. */
+double clv_gather_us(
+    const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
+    const clv_piece *piece, const clv_placement *producer);
+/* Time of a piece of a group's task alone on its unit, with what puts its operands together. */
+double clv_group_piece_us(
+    const clv_costs *costs, const clv_group *group, uint32_t task, const clv_piece *piece);
 /* Of that, how long the unit's memory would take for its traffic at full bandwidth. */
 double clv_piece_traffic_us(
     const clv_costs *costs, uint32_t task, const clv_placement *placement, const clv_piece *piece);

@@ -193,7 +193,8 @@ static clv_status *move_us(
     }
     *out_us = *out_bytes = 0;
     for (uint32_t k = 0; k < to->placement.num_pieces; k++) {
-        double sum_us = 0;
+        double sum_us =
+            clv_gather_us(costs, task, input, &to->placement, &to->pieces[k], &from->placement);
         for (uint32_t h = 0; h < holders; h++) {
             double way_us = 0;
             double bytes = clv_piece_bytes(

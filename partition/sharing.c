@@ -84,7 +84,7 @@ static void note_wants(sharing *s, const clv_group *group) {
             if (isinf(machine->memories[machine->units[piece->unit].memory].bandwidth)) {
                 continue;
             }
-            double time_us = clv_piece_time_us(costs, i, p, piece);
+            double time_us = clv_group_piece_us(costs, group, i, piece);
             double *wanted = &s->scratch->wanted[piece->unit];
             if (time_us > least_time_us) {
                 *wanted = fmax(*wanted, clv_piece_traffic_us(costs, i, p, piece) / time_us);
@@ -162,7 +162,7 @@ static clv_status *add_task(
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         const clv_piece *piece = &group->pieces[p->first_piece + k];
         uint32_t memory = costs->machine->units[piece->unit].memory;
-        double time_us = clv_piece_time_us(costs, task, p, piece);
+        double time_us = clv_group_piece_us(costs, group, task, piece);
         double traffic_us = clv_piece_traffic_us(costs, task, p, piece);
         *out_time_us = fmax(*out_time_us, time_us);
         size_t at = first;

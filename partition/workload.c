@@ -122,7 +122,7 @@ static clv_status *verify_splits(const clv_workload *workload, const clv_task *t
     for (uint32_t i = 0; i < task->num_splits; i++) {
         const clv_task_split *split = &task->splits[i];
         bool is_good = split->extent >= 1 && split->grain >= 1 && split->grain <= split->extent &&
-                       split->fixed_share >= 0 && split->fixed_share <= 1 &&
+                       split->fixed_share >= 0 && split->fixed_share <= CLV_MOST_FIXED_SHARE &&
                        (split->axis >= 0) == (split->join == CLV_TASK_PLACE);
         if (!is_good) {
             return CLV_ERROR(

@@ -52,14 +52,17 @@ typedef enum clv_task_join {
     CLV_TASK_SUM,   /* every piece has the output's full size; they are added */
 } clv_task_join;
 
+enum { CLV_MOST_FIXED_SHARE = 1000 };
+
 /* A way to cut a task: positions 0 .. extent along `axis` of its output, shared out in multiples of
- * `grain`. The time of a piece is fixed_share of the whole's time plus its share of the rest. */
+ * `grain`. The time of a piece is fixed_share of the whole's time plus its share of the rest, which
+ * is negative where pieces were measured to take longer than the whole. */
 typedef struct clv_task_split {
     const char *name; /* "output channels", "rows", "batch" */
     clv_task_join join;
     int32_t axis; /* of the output; -1 with SUM */
     int64_t extent, grain;
-    double fixed_share;  /* 0 .. 1 */
+    double fixed_share;  /* 0 .. CLV_MOST_FIXED_SHARE */
     bool splits_weights; /* a piece holds its share of the weights, else all of them */
     const clv_task_split_input *inputs; /* [num_inputs of the task] */
 } clv_task_split;

@@ -272,7 +272,7 @@ static double share_of(const unroller *u, uint32_t task, const clv_piece *piece)
 static void set_launch_time(
     const unroller *u, uint32_t task, const clv_piece *piece, clv_schedule_step *step) {
     const clv_placement *placement = &u->group->placements[task];
-    step->duration_us = clv_piece_time_us(u->costs, task, placement, piece);
+    step->duration_us = clv_group_piece_us(u->costs, u->group, task, piece);
     step->traffic_us = clv_piece_traffic_us(u->costs, task, placement, piece);
 }
 

@@ -316,7 +316,7 @@ static clv_status *give_pieces(
     for (size_t i = 0; i < c->graph->num_nodes; i++) {
         const double share = 2 * halves->node_us[i] / whole->node_us[i] - 1;
         /* halving gains no more than half, whatever caches do; NAN stays NAN */
-        shares[i] = share < 0 ? 0 : share > 1 ? 1 : share;
+        shares[i] = share < 0 ? 0 : share > CLV_MOST_FIXED_SHARE ? CLV_MOST_FIXED_SHARE : share;
     }
     clv_status *status = clv_workload_set_fixed_shares(c->workload, cut - 1, shares);
     clv_free(shares);

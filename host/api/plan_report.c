@@ -174,7 +174,7 @@ static void find_units(
                 found->busy_us[piece->unit] = 0;
                 found->units[found->num_units++] = piece->unit;
             }
-            found->busy_us[piece->unit] += clv_piece_time_us(costs, tasks[i], p, piece);
+            found->busy_us[piece->unit] += clv_group_piece_us(costs, group, tasks[i], piece);
         }
     }
 }

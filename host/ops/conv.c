@@ -180,9 +180,7 @@ static clv_status *split_channels(
     clv_split *split = NULL;
     CLV_TRY(
         clv_split_add(out_list, arena, call, "output channels", CLV_JOIN_PLACE, 1, out, &split));
-    enum { BLOCK = 16 }; /* pieces of whole blocks lie side by side in blocked memory too */
-    const int64_t alone = out >= BLOCK ? BLOCK : 1;
-    split->grain = params->groups == 1 ? alone : out / params->groups;
+    split->grain = params->groups == 1 ? clv_split_channel_grain(out) : out / params->groups;
     clv_split_input slice = {.need = CLV_NEED_SLICE, .axis = 0, .num = 1, .den = 1};
     clv_split_input in_channels = {.need = CLV_NEED_SLICE, .axis = 1, .num = in, .den = out};
     if (params->groups > 1) {

@@ -177,6 +177,9 @@ clv_status *clv_call_splits(const clv_call *call, clv_arena *arena, clv_split_li
 clv_status *clv_split_add(
     clv_split_list *list, clv_arena *arena, const clv_call *call, const char *name, clv_join join,
     int axis, int64_t extent, clv_split **out_split) CLV_CHECKED;
+/* Grain of a split by channels of maps: pieces of whole blocks lie side by side in blocked memory
+ * too. */
+int64_t clv_split_channel_grain(int64_t channels);
 /* The part of an input axis of `extent` that piece [begin, end) needs; all of it where WHOLE. */
 void clv_split_slice(
     const clv_split_input *need, int64_t begin, int64_t end, int64_t extent, int64_t *out_begin,

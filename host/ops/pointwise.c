@@ -339,6 +339,8 @@ clv_status *clv_pointwise_splits(const clv_call *call, clv_arena *arena, clv_spl
         CLV_TRY(clv_split_add(
             out_list, arena, call, clv_axis_name(axis), CLV_JOIN_PLACE, axis, shape->dims[axis],
             &split));
+        split->grain =
+            axis == 1 && shape->rank >= 3 ? clv_split_channel_grain(shape->dims[axis]) : 1;
         for (size_t i = 0; i < call->num_inputs; i++) {
             clv_pointwise_need(call, i, axis, &split->inputs[i]);
         }

@@ -123,6 +123,7 @@ static clv_status *add_split(
     if (axis < 2) {
         split->inputs[0].need = CLV_NEED_SLICE;
         split->inputs[0].axis = axis;
+        split->grain = axis == 1 ? clv_split_channel_grain(extent) : 1;
     } else {
         clv_window_need(&params->window, axis, &split->inputs[0]);
     }

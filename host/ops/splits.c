@@ -40,3 +40,8 @@ clv_status *clv_split_add(
     *out_split = split;
     return NULL;
 }
+
+int64_t clv_split_channel_grain(int64_t channels) {
+    enum { BLOCK = 16 };
+    return channels >= BLOCK ? BLOCK : 1;
+}

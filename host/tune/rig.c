@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "host/base/threads.h"
 #include "host/tune/variant_cost.h"
+#include "host/workload/from_graph.h"
 #include <math.h>
 
 /* Two halves of a node, in multiples of the split's grain; whole where it cannot be cut so. */
@@ -19,7 +20,7 @@ static clv_status *place_node(
     clv_split_list list = {0};
     clv_arena_init(&arena, 0);
     clv_status *status = clv_call_from_node(graph, node, &arena, &call);
-    if (status == NULL) {
+    if (status == NULL && !clv_call_is_in_place(&call)) { /* as plans do */
         status = clv_call_splits(&call, &arena, &list);
     }
     if (status == NULL && list.num_splits >= cut) {

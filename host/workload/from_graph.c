@@ -20,9 +20,7 @@ static bool moves_nothing(const clv_node *node) {
     return (node->op->flags & (CLV_OP_VIEW | CLV_OP_FROM_SHAPE)) != 0;
 }
 
-/* Slices and concatenations of runs of elements: whoever makes them writes in place, whoever reads
- * them reads there. */
-static bool is_in_place(const clv_call *call) {
+bool clv_call_is_in_place(const clv_call *call) {
     int64_t first;
     bool takes = call->op->takes_run != NULL, places = call->op->places_run != NULL;
     for (size_t i = 0; i < call->num_outputs && takes; i++) {
@@ -258,7 +256,7 @@ static clv_status *fill_task(maker *m, const clv_node *node, clv_arena *scratch,
     CLV_TRY(add_names(m, node, task));
     CLV_TRY(add_operands(m, node, task));
     CLV_TRY(clv_call_from_node(m->graph, node, scratch, &call));
-    if (moves_nothing(node) || is_in_place(&call)) {
+    if (moves_nothing(node) || clv_call_is_in_place(&call)) {
         task->times = no_time;
         task->num_times = 1;
     } else {
@@ -267,7 +265,7 @@ static clv_status *fill_task(maker *m, const clv_node *node, clv_arena *scratch,
         task->traffic_bytes = cost.read_bytes + cost.write_bytes;
         task->weight_bytes = (uint64_t)cost.weight_bytes;
     }
-    return is_in_place(&call) ? NULL : add_splits(m, node, &call, task);
+    return clv_call_is_in_place(&call) ? NULL : add_splits(m, node, &call, task);
 }
 
 static clv_status *add_tasks(maker *m) {

@@ -18,7 +18,7 @@ clv_status *clv_workload_add_measured(
 /* Sets what every piece of a task takes, however small, as a share of the whole task's time.
  *
  * split   of each task that has that many
- * shares  [num_tasks], 0 .. 1; NAN: stays as it is
+ * shares  [num_tasks], 0 .. CLV_MOST_FIXED_SHARE; NAN: stays as it is
  * errors  NO_MEMORY */
 clv_status *clv_workload_set_fixed_shares(
     clv_workload *workload, uint32_t split, const double *shares) CLV_CHECKED;

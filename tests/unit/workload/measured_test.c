@@ -79,6 +79,64 @@ static void pieces_take_what_they_were_measured_to(void **state) {
     clv_workload_destroy(workload);
 }
 
+/* What reads operands that are cut another way than it was measured with copies them: 64 KB at 10
+ * GB/s, read and written, are 12.8 us. */
+static void operands_that_are_cut_otherwise_are_put_together(void **state) {
+    (void)state;
+    static const char *const text =
+        "{\"tasks\":["
+        "{\"name\":\"a\",\"time_us\":80,\"flops\":1,\"output_dims\":[1,4,8],\"splits\":["
+        "{\"name\":\"channels\",\"axis\":1,\"extent\":4},{\"name\":\"rows\",\"axis\":2,\"extent\":"
+        "8}]},"
+        "{\"name\":\"b\",\"flops\":1,\"output_dims\":[1,4,8],\"splits\":["
+        "{\"name\":\"channels\",\"axis\":1,\"extent\":4,\"fixed_share\":3},"
+        "{\"name\":\"rows\",\"axis\":2,\"extent\":8,\"inputs\":{\"a\":{\"need\":\"slice\",\"axis\":"
+        "2}}}]}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":64000}]}";
+    static const double us[] = {(double)NAN, 40};
+    enum { WHOLE = -1, CHANNELS, ROWS };
+    static const struct {
+        int from, to;
+        double gather_us;
+    } cases[] = {
+        {CHANNELS, CHANNELS, 0}, {ROWS, ROWS, 0},     {WHOLE, WHOLE, 0},
+        {CHANNELS, WHOLE, 0},    {ROWS, WHOLE, 12.8}, {ROWS, CHANNELS, 12.8},
+        {CHANNELS, ROWS, 19.2},  {WHOLE, ROWS, 6.4},  {WHOLE, CHANNELS, 0},
+    };
+    clv_machine *machine;
+    assert_ok(clv_machine_parse_text("host bw=10G; core peak=1G; core peak=1G", &machine));
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        const bool is_measured = i % 2 == 0;
+        const int from = cases[i / 2].from, to = cases[i / 2].to;
+        clv_workload *workload;
+        clv_costs *costs;
+        assert_ok(clv_workload_parse_json("tasks", text, strlen(text), &workload));
+        if (is_measured) {
+            assert_ok(clv_workload_add_measured(workload, "core", us, NULL));
+        }
+        assert_ok(clv_workload_verify(workload));
+        assert_ok(clv_costs_create(workload, machine, &costs));
+        clv_piece pieces[4] = {{0, 0, from == ROWS ? 4 : 2}, {1, 2, 4}, {0, 0, to == ROWS ? 4 : 2}};
+        clv_placement placements[2] = {
+            {.num_pieces = from == WHOLE ? 1 : 2, .split = from},
+            {.first_piece = 2, .num_pieces = to == WHOLE ? 1 : 2, .split = to}};
+        const clv_group group = {.placements = placements, .pieces = pieces, .num_pieces = 4};
+        const double gather_us = is_measured ? cases[i / 2].gather_us : 0;
+        const double piece_us = clv_piece_time_us(costs, 1, &placements[1], &pieces[2]);
+        const double group_us = clv_group_piece_us(costs, &group, 1, &pieces[2]);
+        assert_true(fabs(group_us - piece_us - gather_us) < 1e-9);
+        /* halves by channels take twice as long as the whole */
+        assert_true(
+            !is_measured || fabs(
+                                piece_us - (to == CHANNELS ? 80
+                                            : to == ROWS   ? 20
+                                                           : 40)) < 1e-9);
+        clv_costs_destroy(costs);
+        clv_workload_destroy(workload);
+    }
+    clv_machine_destroy(machine);
+}
+
 static clv_group group_on(uint32_t unit, const clv_placement *placements, clv_piece *piece) {
     *piece = (clv_piece){.unit = unit};
     return (clv_group){
@@ -136,6 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_that_were_not_measured_keep_estimates),
         cmocka_unit_test(pieces_take_what_they_were_measured_to),
+        cmocka_unit_test(operands_that_are_cut_otherwise_are_put_together),
         cmocka_unit_test(neighbours_slow_down_as_they_were_measured_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
