@@ -1,4 +1,5 @@
 /* From a problem to atoms, tensors between atoms, and sorts of units. */
+#include "host/base/hash.h"
 #include "host/base/memory.h"
 #include "partition/pipeline.h"
 
@@ -240,43 +241,75 @@ static bool is_pinned_to(const clv_problem *problem, uint32_t unit) {
     return false;
 }
 
-static clv_status *make_sorts(clv_pipe *pipe) {
+/* The sorts so far by hash, with open addressing; CLV_NO_INDEX: a free place. */
+typedef struct sort_table {
+    uint32_t *sorts;
+    size_t mask;
+} sort_table;
+
+static size_t hash_sort(const clv_pipe_sort *s) {
+    double words[] = {s->cost_class,  s->launch_us,     s->overlaps,      s->is_home, 0,
+                      s->half_duplex, s->in_latency_us, s->in_us_per_byte};
+    memcpy(&words[4], &s->limit_bytes, sizeof s->limit_bytes);
+    return (size_t)clv_hash_bytes(words, sizeof words).low;
+}
+
+/* The place of a sort, or of one that is not there yet. */
+static uint32_t *find_sort(
+    const sort_table *table, const clv_pipe_sort *sorts, const clv_pipe_sort *sort) {
+    size_t at = hash_sort(sort) & table->mask;
+    while (table->sorts[at] != CLV_NO_INDEX && !is_same_sort(&sorts[table->sorts[at]], sort)) {
+        at = (at + 1) & table->mask;
+    }
+    return &table->sorts[at];
+}
+
+/* Sorts of units in the order of their first ones, and by unit; who has pins is one alone. */
+static void list_sorts(clv_pipe *pipe, const sort_table *table, uint32_t *sort_of) {
     const clv_problem *problem = pipe->problem;
     const clv_machine *machine = problem->costs->machine;
-    size_t most = (size_t)machine->num_units;
-    const uint32_t *units = problem->units;
-    uint32_t *sort_of = clv_arena_alloc(&pipe->arena, most, sizeof *sort_of);
-    bool *is_alone = clv_arena_alloc(&pipe->arena, most, sizeof *is_alone);
-    pipe->units = clv_arena_alloc(&pipe->arena, most, sizeof *pipe->units);
-    pipe->sorts = clv_arena_alloc(&pipe->arena, most, sizeof *pipe->sorts);
-    if (sort_of == NULL || is_alone == NULL || pipe->units == NULL || pipe->sorts == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    uint32_t num_units = problem->num_units, at = 0;
     bool has_pins = problem->request->num_pins > 0;
     pipe->is_bound = true;
-    for (uint32_t i = 0; i < num_units; i++) {
-        uint32_t link = own_link(problem->costs, machine->units[units[i]].memory, &pipe->is_bound);
-        clv_pipe_sort sort = make_sort(pipe, units[i], link);
-        bool alone = has_pins && is_pinned_to(problem, units[i]);
-        uint32_t k = alone ? pipe->num_sorts : 0;
-        while (k < pipe->num_sorts && (is_alone[k] || !is_same_sort(&sort, &pipe->sorts[k]))) {
-            k++;
+    for (uint32_t i = 0; i < problem->num_units; i++) {
+        uint32_t unit = problem->units[i], alone = CLV_NO_INDEX;
+        uint32_t link = own_link(problem->costs, machine->units[unit].memory, &pipe->is_bound);
+        clv_pipe_sort sort = make_sort(pipe, unit, link);
+        bool is_alone = has_pins && is_pinned_to(problem, unit);
+        uint32_t *known = is_alone ? &alone : find_sort(table, pipe->sorts, &sort);
+        if (*known == CLV_NO_INDEX) {
+            *known = pipe->num_sorts;
+            pipe->sorts[pipe->num_sorts++] = sort;
         }
-        if (k == pipe->num_sorts) {
-            pipe->sorts[pipe->num_sorts] = sort;
-            is_alone[pipe->num_sorts++] = alone;
-        }
-        pipe->sorts[k].count++;
-        sort_of[i] = k;
+        pipe->sorts[*known].count++;
+        sort_of[i] = *known;
     }
+}
+
+static clv_status *make_sorts(clv_pipe *pipe) {
+    const clv_problem *problem = pipe->problem;
+    size_t most = (size_t)problem->costs->machine->num_units;
+    uint32_t num_units = problem->num_units, at = 0;
+    sort_table table = {.mask = 1};
+    while (table.mask < 2 * (size_t)num_units) {
+        table.mask = 2 * table.mask + 1;
+    }
+    table.sorts = clv_arena_alloc(&pipe->arena, table.mask + 1, sizeof *table.sorts);
+    uint32_t *sort_of = clv_arena_alloc(&pipe->arena, most, sizeof *sort_of);
+    uint32_t *next = clv_arena_alloc(&pipe->arena, most, sizeof *next);
+    pipe->units = clv_arena_alloc(&pipe->arena, most, sizeof *pipe->units);
+    pipe->sorts = clv_arena_alloc(&pipe->arena, most, sizeof *pipe->sorts);
+    if (table.sorts == NULL || sort_of == NULL || next == NULL || pipe->units == NULL ||
+        pipe->sorts == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    memset(table.sorts, 0xff, (table.mask + 1) * sizeof *table.sorts); /* CLV_NO_INDEX */
+    list_sorts(pipe, &table, sort_of);
     for (uint32_t k = 0; k < pipe->num_sorts; k++) {
-        pipe->sorts[k].first = at;
-        for (uint32_t i = 0; i < num_units; i++) {
-            if (sort_of[i] == k) {
-                pipe->units[at++] = units[i];
-            }
-        }
+        pipe->sorts[k].first = next[k] = at;
+        at += pipe->sorts[k].count;
+    }
+    for (uint32_t i = 0; i < num_units; i++) {
+        pipe->units[next[sort_of[i]]++] = problem->units[i];
     }
     pipe->max_stages = num_units < pipe->num_atoms ? num_units : pipe->num_atoms;
     if (problem->level.count > 0 && problem->level.count < pipe->max_stages) {

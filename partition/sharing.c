@@ -66,6 +66,8 @@ typedef struct sharing {
     crowd *crowds; /* [num_groups] */
     uint32_t num_crowds;
     uint32_t *crowd_of_group;
+    uint32_t *crowd_by_hash; /* [table_mask + 1]: open addressing; NONE: free */
+    size_t table_mask;
     uint32_t *first_task; /* [MOST_ACTORS_OF_GROUP]: of each actor of the group at hand */
     uint32_t *next_task;  /* [num_tasks] */
     double now_us;
@@ -327,6 +329,18 @@ static clv_hash hash_crowd(const sharing *s, const crowd *c) {
     return clv_hash_combine(hash, clv_hash_bytes(c->comes_after, bytes));
 }
 
+/* The place of the crowd with this hash, or where it belongs. */
+static uint32_t *find_crowd(const sharing *s, clv_hash hash) {
+    size_t at = (size_t)hash.low & s->table_mask;
+    for (;; at = (at + 1) & s->table_mask) {
+        uint32_t *known = &s->crowd_by_hash[at];
+        const crowd *c = *known != NONE ? &s->crowds[*known] : NULL;
+        if (c == NULL || (c->hash.low == hash.low && c->hash.high == hash.high)) {
+            return known;
+        }
+    }
+}
+
 /* Adds a group: to the crowd of those that are like it, or as a new one. */
 static clv_status *add_group(sharing *s, uint32_t group, bool *out_is_fine) {
     size_t num_parts = s->num_parts, num_actors = s->num_actors;
@@ -338,19 +352,17 @@ static clv_status *add_group(sharing *s, uint32_t group, bool *out_is_fine) {
         return NULL;
     }
     c->hash = hash_crowd(s, c);
-    for (uint32_t i = 0; i + 1 < s->num_crowds; i++) {
-        crowd *other = &s->crowds[i];
-        if (other->hash.low == c->hash.low && other->hash.high == c->hash.high) {
-            other->num_groups++;
-            s->crowd_of_group[group] = i;
-            s->num_parts = num_parts;
-            s->num_actors = num_actors;
-            clv_free(c->comes_after);
-            s->num_crowds--;
-            return NULL;
-        }
+    uint32_t *known = find_crowd(s, c->hash);
+    if (*known != NONE) {
+        s->crowds[*known].num_groups++;
+        s->crowd_of_group[group] = *known;
+        s->num_parts = num_parts;
+        s->num_actors = num_actors;
+        clv_free(c->comes_after);
+        s->num_crowds--;
+        return NULL;
     }
-    s->crowd_of_group[group] = s->num_crowds - 1;
+    *known = s->crowd_of_group[group] = s->num_crowds - 1;
     return NULL;
 }
 
@@ -578,12 +590,18 @@ static clv_status *add_groups(sharing *s, uint32_t num_groups, bool *out_is_need
     size_t tasks = s->ev->costs->workload->num_tasks;
     s->crowds = clv_alloc_zeroed(num_groups + (size_t)1, sizeof *s->crowds);
     s->crowd_of_group = clv_alloc_zeroed(num_groups, sizeof *s->crowd_of_group);
+    s->table_mask = 1;
+    while (s->table_mask < 2 * (size_t)num_groups) {
+        s->table_mask = 2 * s->table_mask + 1;
+    }
+    s->crowd_by_hash = clv_alloc((s->table_mask + 1) * sizeof *s->crowd_by_hash);
     s->first_task = clv_alloc_zeroed(MOST_ACTORS_OF_GROUP, sizeof *s->first_task);
     s->next_task = clv_alloc_zeroed(tasks + 1, sizeof *s->next_task);
     if (s->crowds == NULL || s->crowd_of_group == NULL || s->first_task == NULL ||
-        s->next_task == NULL) {
+        s->next_task == NULL || s->crowd_by_hash == NULL) {
         return NO_MEMORY_HERE();
     }
+    memset(s->crowd_by_hash, 0xff, (s->table_mask + 1) * sizeof *s->crowd_by_hash); /* NONE */
     for (uint32_t g = 0; *out_is_needed && g < num_groups; g++) {
         CLV_TRY(add_group(s, g, out_is_needed));
     }
@@ -600,6 +618,7 @@ static void drop(sharing *s, uint32_t num_groups) {
     clv_free(s->actors);
     clv_free(s->crowds);
     clv_free(s->crowd_of_group);
+    clv_free(s->crowd_by_hash);
     clv_free(s->first_task);
     clv_free(s->next_task);
 }
