@@ -41,6 +41,10 @@ run_ctest() {
     return "$status"
 }
 
+# fewer_cases: tests of many cases try about one in CLEAVE_TEST_SAMPLE of them: for parts that run what
+# the release build runs in full (tests/support/sample.h).
+fewer_cases() { export CLEAVE_TEST_FEWER=${CLEAVE_TEST_SAMPLE:-1}; }
+
 # icd_folder NAME LIBRARY ...: a folder for OCL_ICD_VENDORS that shows these drivers alone.
 icd_folder() {
     local folder=$PWD/build/icd/$1 library

@@ -11,7 +11,8 @@
 # build/ci/NAME.log; its last line of the form "N passed, N failed ..." is what it counted.
 #
 # In the environment of the parts: CLEAVE_TEST_FULL (1 with --full), CLEAVE_TEST_SAMPLE (N: about
-# one in N of a long set; 1: all) and CLEAVE_TEST_SEED.
+# one in N of a long set; 1: all) and CLEAVE_TEST_SEED. Parts that run tests which another part runs
+# in full give them CLEAVE_TEST_FEWER (tests/support/sample.h).
 . "$(dirname "$0")/lib.sh"
 
 # part NAME LEVEL DESCRIPTION; a `full` part runs with --full only, or when asked for by --only

@@ -1,4 +1,5 @@
 # Address, leak and undefined behaviour sanitizers.
 . "$(dirname "$0")/../lib.sh"
+fewer_cases
 build_preset asan build-asan
 run_ctest build-asan

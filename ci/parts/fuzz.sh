@@ -1,12 +1,12 @@
-# Each fuzzer for CLEAVE_FUZZ_SECONDS (60; in a sample 20, but for models, arrays and pictures) under
+# Each fuzzer for CLEAVE_FUZZ_SECONDS (60; in a sample 10, models, arrays and pictures 25) under
 # address and undefined behaviour sanitizers, from its checked-in corpus, as many at once as there are
 # cores; what is found lies in build-fuzz/found/.
 . "$(dirname "$0")/../lib.sh"
-others=60
-[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || others=20
+most=60 others=60
+[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || most=25 others=10
 seconds_for() {
     case "$1" in
-    fuzz_onnx_* | fuzz_io_*) echo "${CLEAVE_FUZZ_SECONDS:-60}" ;;
+    fuzz_onnx_* | fuzz_io_*) echo "${CLEAVE_FUZZ_SECONDS:-$most}" ;;
     *) echo "${CLEAVE_FUZZ_SECONDS:-$others}" ;;
     esac
 }

@@ -1,5 +1,6 @@
 # What uses OpenCL, once more with Khronos' ICD loader (from PyPI) in the place of ocl-icd.
 . "$(dirname "$0")/../lib.sh"
+fewer_cases
 ensure_venv
 build_preset release build
 rm -rf build/khronos
@@ -10,7 +11,10 @@ done
 export LD_LIBRARY_PATH=$PWD/build/khronos
 program=build/cleave
 ldd "$program" | grep "$LD_LIBRARY_PATH/libOpenCL.so.1" >/dev/null || die "$program does not use Khronos' loader"
-run_ctest build --exclude-regex '^(unit_([^o]|o[^c])|fuzz_|install)' # of the unit tests, unit_ocl_*
+# of the unit tests, unit_ocl_*; of a sample not what measures for long, alone
+without='unit_([^o]|o[^c])|fuzz_|property_([cgi]|p[elr])|golden_|api_planning|fault_|install'
+[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || without="$without|calibrate"
+run_ctest build --exclude-regex "^($without)"
 
 # Two platforms at once through it.
 mkdir -p build/icd

@@ -9,6 +9,7 @@
 #include "host/base/text.h"
 #include "scheduler/clock.h"
 #include "scheduler/timeline.h"
+#include "tests/support/sample.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -218,6 +219,9 @@ int main(int argc, char **argv) {
                                            "data",   "data:2", "data:2/pipeline"};
     for (uint64_t i = 0; i < count; i++) {
         scene s;
+        if (!clv_test_is_tried(i)) {
+            continue;
+        }
         draw_scene(seed + i, &s);
         for (size_t k = 0; k < sizeof policies / sizeof policies[0]; k++) {
             clv_plan_request request = {

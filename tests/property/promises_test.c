@@ -11,6 +11,7 @@
 #include "scheduler/run_memory.h"
 #include "scheduler/steady.h"
 #include "scheduler/timeline.h"
+#include "tests/support/sample.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -357,6 +358,9 @@ int main(int argc, char **argv) {
         clv_random random;
         drawn d;
         problem p;
+        if (!clv_test_is_tried(i)) {
+            continue;
+        }
         current_seed = seed + i;
         clv_random_init(&random, current_seed);
         draw_case(&random, (family)(current_seed % NUM_FAMILIES), false, &d);
