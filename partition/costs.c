@@ -374,18 +374,17 @@ done:
 clv_status *clv_costs_transfer_us(
     const clv_costs *costs, uint32_t from_unit, uint32_t to_unit, double bytes, double *out_us) {
     const clv_machine *machine = costs->machine;
-    const uint32_t *hops;
-    uint32_t scratch[CLV_SHORT_PATH], count;
+    clv_path path;
     *out_us = 0;
     CLV_TRY(clv_routes_path(
-        costs->routes, machine->units[from_unit].memory, machine->units[to_unit].memory, scratch,
-        &hops, &count));
-    if (count == CLV_NO_INDEX) {
+        costs->routes, machine->units[from_unit].memory, machine->units[to_unit].memory, bytes,
+        &path));
+    if (path.count == CLV_NO_INDEX) {
         *out_us = (double)INFINITY;
         return NULL;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        *out_us += clv_link_time_us(&machine->links[hops[i] / 2], bytes);
+    for (uint32_t i = 0; i < path.count; i++) {
+        *out_us += clv_link_time_us(&machine->links[path.hops[i] / 2], bytes);
     }
     return NULL;
 }

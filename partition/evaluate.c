@@ -261,19 +261,17 @@ static void occupy(clv_evaluator *ev, uint32_t unit, double time_us) {
 /* A hop carries the most that any delivery of the tensor needs of it, once. */
 static clv_status *add_delivery(clv_evaluator *ev, const delivery *d, double share) {
     const clv_machine *machine = ev->costs->machine;
-    const uint32_t *path;
-    uint32_t scratch[CLV_SHORT_PATH], count;
+    clv_path path;
     if (d->from_memory == d->to_memory || d->bytes <= 0) {
         return NULL;
     }
-    CLV_TRY(
-        clv_routes_path(ev->costs->routes, d->from_memory, d->to_memory, scratch, &path, &count));
-    if (count == CLV_NO_INDEX) {
+    CLV_TRY(clv_routes_path(ev->costs->routes, d->from_memory, d->to_memory, d->bytes, &path));
+    if (path.count == CLV_NO_INDEX) {
         add_load(ev, &ev->unit_us[0], (double)INFINITY);
         return NULL;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t hop = path[i];
+    for (uint32_t i = 0; i < path.count; i++) {
+        uint32_t hop = path.hops[i];
         double already = ev->hop_bytes[hop];
         if (already >= d->bytes) {
             continue;
@@ -291,7 +289,7 @@ static clv_status *add_delivery(clv_evaluator *ev, const delivery *d, double sha
         if (i == 0) {
             occupy(ev, d->from_unit, time_us);
         }
-        if (i + 1 == count) {
+        if (i + 1 == path.count) {
             occupy(ev, d->to_unit, time_us);
         }
     }
@@ -485,36 +483,35 @@ static void occupy_until(clv_evaluator *ev, uint32_t at, double time_us) {
 static clv_status *carry(
     clock_walk *w, const delivery *d, double ready_us, double *out_arrival_us) {
     const clv_costs *costs = w->ev->costs;
-    const uint32_t *path;
-    uint32_t scratch[CLV_SHORT_PATH], count;
+    clv_path path;
     *out_arrival_us = ready_us;
     if (d->from_memory == d->to_memory || d->bytes <= 0) {
         return NULL;
     }
-    CLV_TRY(clv_routes_path(costs->routes, d->from_memory, d->to_memory, scratch, &path, &count));
-    if (count == CLV_NO_INDEX) {
+    CLV_TRY(clv_routes_path(costs->routes, d->from_memory, d->to_memory, d->bytes, &path));
+    if (path.count == CLV_NO_INDEX) {
         *out_arrival_us = (double)INFINITY;
         return NULL;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        double time_us = clv_link_time_us(&costs->machine->links[path[i] / 2], d->bytes);
-        if (w->ev->hop_bytes[path[i]] >= d->bytes) { /* on the way to another memory */
-            *out_arrival_us = w->ev->hop_arrived_us[path[i]];
+    for (uint32_t i = 0; i < path.count; i++) {
+        double time_us = clv_link_time_us(&costs->machine->links[path.hops[i] / 2], d->bytes);
+        if (w->ev->hop_bytes[path.hops[i]] >= d->bytes) { /* on the way to another memory */
+            *out_arrival_us = w->ev->hop_arrived_us[path.hops[i]];
             continue;
         }
         uint32_t ends[2] = {
-            i == 0 ? d->from_unit : CLV_NO_INDEX, i + 1 == count ? d->to_unit : CLV_NO_INDEX};
+            i == 0 ? d->from_unit : CLV_NO_INDEX, i + 1 == path.count ? d->to_unit : CLV_NO_INDEX};
         for (int k = 0; k < 2; k++) {
             if (ends[k] != CLV_NO_INDEX && !costs->machine->units[ends[k]].overlaps) {
                 *out_arrival_us = fmax(*out_arrival_us, w->ev->free_us[ends[k]]);
             }
         }
-        const clv_link *link = &costs->machine->links[path[i] / 2];
+        const clv_link *link = &costs->machine->links[path.hops[i] / 2];
         uint32_t link_at =
-            costs->machine->num_units + (link->half_duplex ? path[i] / 2 * 2 : path[i]);
+            costs->machine->num_units + (link->half_duplex ? path.hops[i] / 2 * 2 : path.hops[i]);
         *out_arrival_us = fmax(*out_arrival_us, w->ev->free_us[link_at]) + time_us;
         occupy_until(w->ev, link_at, *out_arrival_us);
-        note_hop(w->ev, path[i], d->bytes, *out_arrival_us);
+        note_hop(w->ev, path.hops[i], d->bytes, *out_arrival_us);
         for (int k = 0; k < 2; k++) {
             if (ends[k] != CLV_NO_INDEX && !costs->machine->units[ends[k]].overlaps) {
                 occupy_until(w->ev, ends[k], *out_arrival_us);

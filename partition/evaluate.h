@@ -119,5 +119,7 @@ void clv_evaluate_hold(clv_evaluator *ev, uint32_t unit, uint64_t bytes);
 /* NO_MEMORY where ev->held is over a unit's limit or a memory's capacity. */
 clv_status *clv_evaluate_limits(const clv_evaluator *ev) CLV_CHECKED;
 bool clv_evaluate_fits(const clv_evaluator *ev);
+/* Bytes over limits and capacities, of all units and memories together. */
+double clv_evaluate_excess(const clv_evaluator *ev);
 
 #endif

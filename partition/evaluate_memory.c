@@ -309,3 +309,21 @@ bool clv_evaluate_fits(const clv_evaluator *ev) {
     forget_memories(ev);
     return unit == CLV_NO_INDEX && memory == CLV_NO_INDEX;
 }
+
+double clv_evaluate_excess(const clv_evaluator *ev) {
+    const clv_machine *machine = ev->costs->machine;
+    double excess = 0;
+    for (uint32_t i = 0; i < ev->num_holders; i++) {
+        uint32_t unit = ev->holders[i], memory = machine->units[unit].memory;
+        uint64_t limit = unit_limit(machine, unit), held = ev->held[unit];
+        ev->memory_held[memory] = add_capped(ev->memory_held[memory], held);
+        excess += held > limit ? (double)(held - limit) : 0;
+    }
+    for (uint32_t i = 0; i < ev->num_holders; i++) {
+        uint32_t memory = machine->units[ev->holders[i]].memory;
+        uint64_t limit = machine->memories[memory].capacity_bytes, held = ev->memory_held[memory];
+        excess += held > limit ? (double)(held - limit) : 0;
+        ev->memory_held[memory] = 0;
+    }
+    return excess;
+}

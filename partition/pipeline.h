@@ -121,6 +121,18 @@ clv_status *clv_pipe_solve(
  * unit after another succeeds. Improves *cut. */
 clv_status *clv_pipe_fill(clv_pipe *pipe, const uint32_t *order, clv_pipe_cut *cut) CLV_CHECKED;
 
+/* --- small problems whole; pipeline_whole.c --- */
+
+/* The period that a draft of one group promises, on the clock where it is clocked; INFINITY: it
+ * does not fit, or cannot run. */
+clv_status *clv_pipe_promise(const clv_problem *problem, clv_draft *draft, double *out_us)
+    CLV_CHECKED;
+bool clv_pipe_is_small(const clv_pipe *pipe);
+/* Tries every assignment, unless *draft (no groups: there is none yet) does what `least_us` says
+ * that none can better. The best replaces *draft. */
+clv_status *clv_pipe_search_whole(
+    const clv_pipe *pipe, double least_us, clv_draft *draft, bool *out_is_tried) CLV_CHECKED;
+
 enum { CLV_NUM_PIPE_ORDERS = 4 };
 /* The which-th topological order of atoms: as given, depth first, breadth first, few live bytes. */
 clv_status *clv_pipe_order(const clv_pipe *pipe, uint32_t which, uint32_t *out_order) CLV_CHECKED;

@@ -303,9 +303,8 @@ done:
 }
 
 static clv_status *fill_plan(
-    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *draft, clv_plan *plan) {
-    CLV_TRY(clv_draft_score(problem, draft));
-    CLV_TRY(clv_draft_clock(problem, draft));
+    const clv_problem *problem, const clv_policy_spec *spec, const clv_draft *draft,
+    clv_plan *plan) {
     plan->groups = draft->groups;
     plan->num_groups = draft->num_groups;
     plan->depth = draft->depth;
@@ -347,8 +346,7 @@ static clv_status *make_plan(
         .may_choose_depth =
             request->depth == 0 && spec.levels[0].policy == clv_policy_find("auto")};
     CLV_TRY(clv_problem_read_pins(&problem));
-    CLV_TRY(clv_policy_run(
-        &problem, spec.levels[0], spec.levels + 1, spec.num_levels - 1, units, num_units, &draft));
+    CLV_TRY(clv_draft_make(&problem, &spec, &draft));
     CLV_TRY(fill_plan(&problem, &spec, &draft, plan));
     return clv_plan_verify(costs, plan);
 }

@@ -85,6 +85,13 @@ clv_status *clv_group_from_units(
 clv_status *clv_draft_from_units(
     const clv_problem *problem, const uint32_t *assignment, const uint32_t *stages,
     const char *reason, clv_draft *out_draft) CLV_CHECKED;
+/* Whether a unit that may be used, or its memory, has a limit. */
+bool clv_problem_has_limits(const clv_problem *problem);
+/* The draft of a policy, scored and measured on the clock; where all that it tried holds too much
+ * and it may place tasks anywhere (serial, tensor, branch), a placement that fits is looked for
+ * (repair.c). NO_MEMORY: none was found. */
+clv_status *clv_draft_make(
+    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) CLV_CHECKED;
 /* Shares, depth, period and latency. NO_MEMORY where it does not fit. */
 clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
 /* Whether plans of this size are measured on the clock too. */
@@ -93,6 +100,8 @@ bool clv_draft_is_clocked(const clv_problem *problem, const clv_draft *draft);
  * that gains something and memory allows, and shrinks where the run holds more than was thought.
  * NO_MEMORY: too much at any depth. */
 clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
+/* NO_MEMORY where a draft that is clocked holds too much in a run at its depth. */
+clv_status *clv_draft_check_fit(const clv_problem *problem, const clv_draft *draft) CLV_CHECKED;
 /* What clocked groups hold in a run with as many requests in flight as their depths say, into the
  * problem's evaluator. */
 clv_status *clv_clock_memory(

@@ -10,15 +10,7 @@ static clv_status *try_policy(
     clv_policy_spec spec;
     clv_draft draft;
     CLV_TRY(clv_policy_parse(text, &spec));
-    clv_status *failure = clv_policy_run(
-        problem, spec.levels[0], spec.levels + 1, spec.num_levels - 1, problem->units,
-        problem->num_units, &draft);
-    if (failure == NULL) {
-        failure = clv_draft_score(problem, &draft);
-    }
-    if (failure == NULL) {
-        failure = clv_draft_clock(problem, &draft);
-    }
+    clv_status *failure = clv_draft_make(problem, &spec, &draft);
     if (failure == NULL && (best->groups == NULL || clv_draft_is_better(problem, &draft, best))) {
         if (draft.policy == NULL) {
             draft.policy = clv_policy_format(problem->arena, spec.levels, spec.num_levels);

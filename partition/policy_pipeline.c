@@ -13,7 +13,7 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a pipeline")
 
-enum { MAX_SETS = 100000, MAX_ASSIGNMENTS = 60000 };
+enum { MAX_SETS = 100000 };
 /* Steps of the walk along orders and over sets, and atoms looked at while sets are listed, for one
  * step of the budget. */
 enum { ORDER_STEPS = 40, WALK_STEPS = 300, SET_STEPS = 20 };
@@ -193,163 +193,6 @@ static clv_status *true_load(
     CLV_TRY(clv_evaluate_loads(problem->ev, draft->groups, 1));
     *out_load_us = fits ? clv_evaluate_bound(problem->ev, NULL) : (double)INFINITY;
     return NULL;
-}
-
-/* --- small problems whole --- */
-
-typedef struct enumeration {
-    const clv_pipe *pipe;
-    clv_draft draft; /* pieces are changed in place */
-    uint32_t num_units;
-    uint32_t *choice, *best, *rank; /* [num_atoms] index of pipe->units; [num_units] stage */
-    double best_us;
-} enumeration;
-
-/* Ranks units so that edges never lead back; false where they go in a circle, or there are too
- * many stages. */
-static bool rank_units(enumeration *e, uint32_t *out_num_stages) {
-    const clv_pipe *pipe = e->pipe;
-    memset(e->rank, 0, e->num_units * sizeof *e->rank);
-    for (uint32_t round = 0; round <= e->num_units; round++) {
-        bool is_changed = false;
-        for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
-            uint32_t from = e->choice[atom];
-            for (uint32_t i = pipe->first_next[atom]; i < pipe->first_next[atom + 1]; i++) {
-                uint32_t to = e->choice[pipe->next[i]];
-                if (from != to && e->rank[to] <= e->rank[from]) {
-                    e->rank[to] = e->rank[from] + 1;
-                    is_changed = true;
-                }
-            }
-        }
-        if (!is_changed) {
-            uint64_t used = 0;
-            *out_num_stages = 0;
-            for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
-                *out_num_stages += (used >> e->choice[atom] & 1) == 0 ? 1 : 0;
-                used |= (uint64_t)1 << e->choice[atom];
-            }
-            return *out_num_stages <= pipe->max_stages;
-        }
-    }
-    return false;
-}
-
-static clv_status *try_choice(enumeration *e) {
-    const clv_pipe *pipe = e->pipe;
-    uint32_t num_stages;
-    double load_us;
-    for (uint32_t atom = 0; atom < pipe->num_atoms; atom++) {
-        uint32_t sort = 0;
-        while (e->choice[atom] >= pipe->sorts[sort].first + pipe->sorts[sort].count) {
-            sort++;
-        }
-        if (isinf(pipe->time_us[(size_t)atom * pipe->num_sorts + sort])) {
-            return NULL;
-        }
-    }
-    if (!rank_units(e, &num_stages)) {
-        return NULL;
-    }
-    clv_group *group = e->draft.groups;
-    group->num_stages = e->num_units;
-    for (uint32_t i = 0; i < pipe->problem->costs->workload->num_tasks; i++) {
-        uint32_t choice = e->choice[pipe->atom_of_task[i]];
-        group->pieces[i].unit = pipe->units[choice];
-        group->placements[i].stage = e->rank[choice];
-    }
-    CLV_TRY(true_load(pipe->problem, &e->draft, &load_us));
-    if (load_us < e->best_us) {
-        e->best_us = load_us;
-        memcpy(e->best, e->choice, pipe->num_atoms * sizeof *e->best);
-    }
-    return NULL;
-}
-
-static clv_status *enumerate(enumeration *e) {
-    const clv_pipe *pipe = e->pipe;
-    for (;;) {
-        uint32_t at = 0;
-        CLV_TRY(try_choice(e));
-        while (at < pipe->num_atoms && ++e->choice[at] == e->num_units) {
-            e->choice[at++] = 0;
-        }
-        if (at == pipe->num_atoms) {
-            return NULL;
-        }
-    }
-}
-
-/* Units that are neither linked by stages nor in one keep ranks of their own. */
-static void spread_ranks(enumeration *e) {
-    uint32_t next = 0;
-    uint32_t ranks[64];
-    for (uint32_t rank = 0; rank < e->num_units; rank++) {
-        for (uint32_t u = 0; u < e->num_units; u++) {
-            bool is_used = false;
-            for (uint32_t atom = 0; atom < e->pipe->num_atoms; atom++) {
-                is_used = is_used || e->choice[atom] == u;
-            }
-            if (is_used && e->rank[u] == rank) {
-                ranks[u] = next++;
-            }
-        }
-    }
-    for (uint32_t atom = 0; atom < e->pipe->num_atoms; atom++) {
-        e->rank[e->choice[atom]] = ranks[e->choice[atom]];
-    }
-    e->draft.groups->num_stages = next;
-}
-
-/* Tries every assignment; replaces *draft where one is better than `best_us`. */
-static clv_status *search_whole(const clv_pipe *pipe, double best_us, clv_draft *draft) {
-    const clv_problem *problem = pipe->problem;
-    uint32_t count = problem->costs->workload->num_tasks, num_units = 0, num_stages;
-    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
-        num_units += pipe->sorts[k].count;
-    }
-    uint32_t *block = clv_alloc_zeroed((size_t)count * 3 + num_units + 1, sizeof *block);
-    if (block == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    enumeration e = {
-        .pipe = pipe,
-        .num_units = num_units,
-        .choice = block,
-        .best = block + count,
-        .rank = block + 2 * (size_t)count,
-        .best_us = best_us};
-    clv_status *status = NULL;
-    CLV_TRY_DONE(
-        clv_draft_from_units(problem, block, NULL, "keeps the most loaded stage small", &e.draft));
-    CLV_TRY_DONE(enumerate(&e));
-    if (e.best_us < best_us) {
-        memcpy(e.choice, e.best, pipe->num_atoms * sizeof *e.choice);
-        if (rank_units(&e, &num_stages)) {
-            spread_ranks(&e);
-            for (uint32_t i = 0; i < count; i++) {
-                uint32_t choice = e.choice[pipe->atom_of_task[i]];
-                e.draft.groups->pieces[i].unit = pipe->units[choice];
-                e.draft.groups->placements[i].stage = e.rank[choice];
-            }
-            *draft = e.draft;
-        }
-    }
-done:
-    clv_free(block);
-    return status;
-}
-
-static bool is_small(const clv_pipe *pipe) {
-    double count = 1;
-    uint32_t num_units = 0;
-    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
-        num_units += pipe->sorts[k].count;
-    }
-    for (uint32_t i = 0; i < pipe->num_atoms && count <= MAX_ASSIGNMENTS; i++) {
-        count *= num_units;
-    }
-    return num_units <= 64 && count <= MAX_ASSIGNMENTS;
 }
 
 /* --- the whole --- */
@@ -674,9 +517,10 @@ static clv_status *cut_pipe(clv_pipe *pipe, clv_draft *out_draft, double *out_lo
     search s;
     bool is_best;
     CLV_TRY(cut_and_check(pipe, &s, out_draft, out_load_us, &is_best));
-    bool is_whole = !is_best && is_small(pipe);
-    if (is_whole) {
-        CLV_TRY(search_whole(pipe, *out_load_us, out_draft));
+    bool is_whole = false;
+    if (clv_pipe_is_small(pipe)) {
+        CLV_TRY(clv_pipe_search_whole(
+            pipe, is_best ? *out_load_us : -(double)INFINITY, out_draft, &is_whole));
     }
     if (isinf(*out_load_us) && out_draft->groups == NULL) {
         return NULL;
@@ -685,11 +529,24 @@ static clv_status *cut_pipe(clv_pipe *pipe, clv_draft *out_draft, double *out_lo
     return describe(pipe, &s, is_best, is_whole, out_draft);
 }
 
+/* Whether `a` does more than `b`, which need not be there. */
+static clv_status *is_better_promise(
+    const clv_problem *problem, clv_draft *a, clv_draft *b, bool *out_is_better) {
+    double a_us, b_us = (double)INFINITY;
+    CLV_TRY(clv_pipe_promise(problem, a, &a_us));
+    if (b->groups != NULL) {
+        CLV_TRY(clv_pipe_promise(problem, b, &b_us));
+    }
+    *out_is_better = a_us < b_us * (1 - 1e-9);
+    return NULL;
+}
+
 /* Where the graph goes there and back again, a folded cut if that is better than *draft. */
-static clv_status *try_folded(const clv_problem *problem, clv_draft *draft, double load_us) {
+static clv_status *try_folded(const clv_problem *problem, clv_draft *draft) {
     clv_pipe *pipe;
     clv_draft folded = {0};
-    double folded_us = (double)INFINITY;
+    double load_us;
+    bool is_better = false;
     clv_status *status = clv_pipe_create(problem, true, &pipe);
     if (clv_status_code(status) == CLV_UNSUPPORTED || clv_status_code(status) == CLV_USAGE) {
         clv_status_destroy(status);
@@ -697,10 +554,13 @@ static clv_status *try_folded(const clv_problem *problem, clv_draft *draft, doub
     }
     CLV_TRY(status);
     if (pipe->is_back != NULL) {
-        CLV_TRY_DONE(cut_pipe(pipe, &folded, &folded_us));
+        CLV_TRY_DONE(cut_pipe(pipe, &folded, &load_us));
     }
-    if (folded_us < load_us) {
+    if (folded.groups != NULL) {
         clv_pipe_number_back(pipe, folded.groups);
+        CLV_TRY_DONE(is_better_promise(problem, &folded, draft, &is_better));
+    }
+    if (is_better) {
         folded.method = clv_arena_printf(
             problem->arena, "%s; each unit with a part of the way there and of the way back",
             folded.method);
@@ -730,7 +590,7 @@ clv_status *clv_policy_make_pipeline(const clv_problem *problem, clv_draft *out_
     if (clv_status_code(refusal) == CLV_NO_MEMORY && out_draft->groups != NULL) {
         return refusal;
     }
-    clv_status *status = try_folded(problem, out_draft, load_us);
+    clv_status *status = try_folded(problem, out_draft);
     if (status == NULL && out_draft->groups == NULL) {
         return refusal;
     }

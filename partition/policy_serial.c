@@ -13,25 +13,33 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-enum { MAX_LABELS = 64, MAX_ASSIGNMENTS = 30000 };
+enum { MAX_LABELS = 64, MAX_ASSIGNMENTS = 30000, MOST_REFUSED = 300 };
 
 typedef struct serial {
     const clv_problem *problem;
     const clv_workload *workload;
     uint32_t *labels; /* units to choose from, [num_labels] */
     uint32_t num_labels;
-    double *latency_us, *us_per_byte; /* [num_labels][num_labels] of a tensor's way */
+    uint32_t *first_line; /* [num_labels * num_labels + 1] into lines: a tensor's ways */
+    clv_path_line *lines;
+    size_t capacity_lines;
     double *own_us;                   /* [num_tasks][num_labels], at the first of a colocation */
     double *message_us;               /* [num_tasks][num_labels]: least cost of the tree below */
     uint32_t *parent, *parent_tensor; /* [num_tasks] */
     uint32_t *label;                  /* [num_tasks] chosen, at the first of a colocation */
     uint32_t *assignment;             /* [num_tasks] scratch for drafts */
+    bool has_limits;                  /* of memory */
+    uint32_t num_refused;             /* by the clock, of what sums let pass */
     bool is_forest, is_cut;           /* is_cut: there are more sorts of units than labels */
 } serial;
 
 static double way_us(const serial *s, uint32_t from, uint32_t to, uint64_t bytes) {
     size_t at = (size_t)from * s->num_labels + to;
-    return bytes == 0 ? 0 : s->latency_us[at] + (double)bytes * s->us_per_byte[at];
+    double us = bytes == 0 ? 0 : (double)INFINITY;
+    for (uint32_t i = s->first_line[at]; i < s->first_line[at + 1]; i++) {
+        us = fmin(us, s->lines[i].latency_us + (double)bytes * s->lines[i].us_per_byte);
+    }
+    return us;
 }
 
 /* Labels: one unit of each sort, the first unit first; units that pins name. */
@@ -55,18 +63,19 @@ static clv_status *list_labels(serial *s) {
 }
 
 static clv_status *fill_ways(serial *s) {
-    const double megabyte = 1 << 20;
-    for (uint32_t a = 0; a < s->num_labels; a++) {
-        for (uint32_t b = 0; b < s->num_labels; b++) {
-            size_t at = (size_t)a * s->num_labels + b;
-            double none_us, some_us;
-            CLV_TRY(
-                clv_costs_transfer_us(s->problem->costs, s->labels[a], s->labels[b], 0, &none_us));
-            CLV_TRY(clv_costs_transfer_us(
-                s->problem->costs, s->labels[a], s->labels[b], megabyte, &some_us));
-            s->latency_us[at] = none_us;
-            s->us_per_byte[at] = isinf(none_us) ? 0 : (some_us - none_us) / megabyte;
+    const clv_costs *costs = s->problem->costs;
+    const clv_unit *units = costs->machine->units;
+    for (uint32_t at = 0; at < s->num_labels * s->num_labels; at++) {
+        uint32_t from = s->labels[at / s->num_labels], to = s->labels[at % s->num_labels];
+        uint32_t first = s->first_line[at], count;
+        if (!clv_array_reserve(
+                (void **)&s->lines, &s->capacity_lines, first + (size_t)CLV_MOST_PATHS,
+                sizeof *s->lines)) {
+            return NO_MEMORY_HERE();
         }
+        CLV_TRY(clv_routes_lines(
+            costs->routes, units[from].memory, units[to].memory, s->lines + first, &count));
+        s->first_line[at + 1] = first + count;
     }
     return NULL;
 }
@@ -179,6 +188,23 @@ static void solve_forest(serial *s) {
 
 /* --- drafts --- */
 
+/* By sums and then, where they say yes and it is not too much, in a run on the clock, which has the
+ * last word. */
+static clv_status *check_fit(serial *s, const clv_draft *draft, bool *out_fits) {
+    uint32_t depth = s->problem->request->depth;
+    clv_evaluate_begin(s->problem->ev);
+    CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, depth > 0 ? depth : 1));
+    *out_fits = clv_evaluate_fits(s->problem->ev);
+    bool is_clocked = s->has_limits && *out_fits && s->num_refused < MOST_REFUSED &&
+                      clv_draft_is_clocked(s->problem, draft);
+    if (is_clocked) {
+        CLV_TRY(clv_clock_memory(s->problem, draft->groups, 1));
+        *out_fits = clv_evaluate_fits(s->problem->ev);
+        s->num_refused += *out_fits ? 0 : 1;
+    }
+    return NULL;
+}
+
 static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal, bool *out_fits) {
     clv_draft draft;
     *out_fits = false;
@@ -192,7 +218,12 @@ static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal, 
         s->problem, s->assignment, NULL, "makes the whole fastest, transfers counted", &draft));
     draft.groups[0].is_serial = true;
     clv_status *failure = clv_draft_score(s->problem, &draft);
-    *out_fits = failure == NULL;
+    if (failure == NULL) {
+        CLV_TRY(check_fit(s, &draft, out_fits));
+    }
+    if (failure == NULL && !*out_fits) {
+        failure = clv_evaluate_limits(s->problem->ev);
+    }
     if (failure == NULL &&
         (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
         *best = draft;
@@ -219,14 +250,6 @@ static clv_status *measure(serial *s, const clv_draft *draft, double *out_us) {
     clv_evaluate_begin(s->problem->ev);
     CLV_TRY(clv_evaluate_loads(s->problem->ev, draft->groups, 1));
     *out_us = s->problem->ev->serial_us;
-    return NULL;
-}
-
-static clv_status *check_fit(serial *s, const clv_draft *draft, bool *out_fits) {
-    uint32_t depth = s->problem->request->depth;
-    clv_evaluate_begin(s->problem->ev);
-    CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, depth > 0 ? depth : 1));
-    *out_fits = clv_evaluate_fits(s->problem->ev);
     return NULL;
 }
 
@@ -309,8 +332,10 @@ static clv_status *enumerate(serial *s, clv_draft *draft) {
         if (is_possible) {
             bool fits = false;
             CLV_TRY(measure(s, draft, &us));
-            CLV_TRY(check_fit(s, draft, &fits));
-            if (us < best_us && fits) {
+            if (us < best_us) {
+                CLV_TRY(check_fit(s, draft, &fits));
+            }
+            if (fits) {
                 best_us = us;
                 memcpy(best, s->label, count * sizeof *best);
             }
@@ -350,6 +375,7 @@ static clv_status *search(serial *s, clv_draft *out_draft, clv_status **refusal)
     }
     memset(s->assignment, 0, s->workload->num_tasks * sizeof *s->assignment);
     CLV_TRY(clv_draft_from_units(s->problem, s->assignment, NULL, "", &draft));
+    draft.groups[0].is_serial = true;
     if (is_small) {
         CLV_TRY(enumerate(s, &draft));
     } else if (out_draft->groups != NULL) {
@@ -419,7 +445,10 @@ static clv_status *deal_out(const clv_problem *problem, clv_draft *out_draft) {
 }
 
 clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_draft) {
-    serial s = {.problem = problem, .workload = problem->costs->workload};
+    serial s = {
+        .problem = problem,
+        .workload = problem->costs->workload,
+        .has_limits = clv_problem_has_limits(problem)};
     size_t count = s.workload->num_tasks, most = problem->costs->machine->num_units;
     clv_status *status = NULL, *refusal = NULL;
     clv_arena arena;
@@ -434,19 +463,19 @@ clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_dr
         goto done;
     }
     size_t labels = s.num_labels;
-    s.latency_us = clv_arena_alloc(&arena, labels * labels, sizeof(double));
-    s.us_per_byte = clv_arena_alloc(&arena, labels * labels, sizeof(double));
+    s.first_line = clv_arena_alloc(&arena, labels * labels + 1, sizeof(uint32_t));
     s.own_us = clv_arena_alloc(&arena, count * labels, sizeof(double));
     s.message_us = clv_arena_alloc(&arena, count * labels, sizeof(double));
     s.parent = clv_arena_alloc(&arena, count, sizeof(uint32_t));
     s.parent_tensor = clv_arena_alloc(&arena, count, sizeof(uint32_t));
     s.label = clv_arena_alloc(&arena, count, sizeof(uint32_t));
     s.assignment = clv_arena_alloc(&arena, count, sizeof(uint32_t));
-    if (s.latency_us == NULL || s.us_per_byte == NULL || s.own_us == NULL || s.message_us == NULL ||
-        s.parent == NULL || s.parent_tensor == NULL || s.label == NULL || s.assignment == NULL) {
+    if (s.first_line == NULL || s.own_us == NULL || s.message_us == NULL || s.parent == NULL ||
+        s.parent_tensor == NULL || s.label == NULL || s.assignment == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
+    s.first_line[0] = 0;
     CLV_TRY_DONE(fill_ways(&s));
     CLV_TRY_DONE(fill_own(&s));
     CLV_TRY_DONE(search(&s, out_draft, &refusal));
@@ -455,6 +484,7 @@ clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_dr
         refusal = NULL;
     }
 done:
+    clv_free(s.lines);
     clv_status_destroy(refusal);
     clv_arena_deinit(&arena);
     return status;

@@ -29,7 +29,8 @@ static clv_status *try_unit(
     CLV_TRY(clv_draft_from_units(
         problem, assignment, NULL, "everything is on the best single unit", out_draft));
     out_draft->groups[0].is_serial = true;
-    return clv_draft_score(problem, out_draft);
+    CLV_TRY(clv_draft_score(problem, out_draft));
+    return clv_draft_check_fit(problem, out_draft);
 }
 
 clv_status *clv_policy_make_single(const clv_problem *problem, clv_draft *out_draft) {

@@ -321,6 +321,14 @@ clv_status *clv_clock_memory(
     return status;
 }
 
+clv_status *clv_draft_check_fit(const clv_problem *problem, const clv_draft *draft) {
+    if (!clv_problem_has_limits(problem) || !clv_draft_is_clocked(problem, draft)) {
+        return NULL;
+    }
+    CLV_TRY(clv_clock_memory(problem, draft->groups, draft->num_groups));
+    return clv_evaluate_limits(problem->ev);
+}
+
 /* Fewer requests in flight until the run's memory suffices; NO_MEMORY where one each is too much,
  * or the depth was asked for. */
 static clv_status *fit_on_clock(

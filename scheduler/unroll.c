@@ -156,25 +156,24 @@ static clv_status *find_send(
 /* The step after which the bytes are there: the last hop, or the source itself. */
 static clv_status *bring(unroller *u, const route *r, uint32_t *out_step) {
     const clv_machine *machine = u->costs->machine;
-    const uint32_t *path;
-    uint32_t scratch[CLV_SHORT_PATH], count, before = r->source;
+    clv_path path;
+    uint32_t before = r->source;
     *out_step = r->source;
     if (r->from_memory == r->to_memory || r->bytes <= 0) {
         return NULL;
     }
-    CLV_TRY(
-        clv_routes_path(u->costs->routes, r->from_memory, r->to_memory, scratch, &path, &count));
-    if (count == CLV_NO_INDEX) {
+    CLV_TRY(clv_routes_path(u->costs->routes, r->from_memory, r->to_memory, r->bytes, &path));
+    if (path.count == CLV_NO_INDEX) {
         return CLV_ERROR(
             UNSUPPORTED, "no link leads from memory '%s' to '%s'",
             machine->memories[r->from_memory].name, machine->memories[r->to_memory].name);
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < path.count; i++) {
         uint32_t step;
-        CLV_TRY(find_send(u, r, path[i], before, &step));
+        CLV_TRY(find_send(u, r, path.hops[i], before, &step));
         occupy(&u->out->steps[step], machine, i == 0 ? r->from_unit : NONE);
-        occupy(&u->out->steps[step], machine, i + 1 == count ? r->to_unit : NONE);
-        if (i + 1 == count && r->to_unit != NONE) {
+        occupy(&u->out->steps[step], machine, i + 1 == path.count ? r->to_unit : NONE);
+        if (i + 1 == path.count && r->to_unit != NONE) {
             u->out->steps[step].piece = r->to_unit;
         }
         before = step;

@@ -94,18 +94,35 @@ uint32_t clv_machine_find_unit(const clv_machine *machine, const char *name); /*
 
 /* --- paths --- */
 
-/* Paths of least time between memories for 1 MiB; ties go to fewer links, then to the link named
- * first. */
+/* Paths of least time between memories, by how much is moved; ties go to fewer links, then to the
+ * link named first. */
 typedef struct clv_routes clv_routes;
 clv_status *clv_routes_create(const clv_machine *machine, clv_routes **out_routes) CLV_CHECKED;
 void clv_routes_destroy(clv_routes *routes);
-/* Hops from one memory to another in order: 2 * link + direction (0: from ends[0] to ends[1]).
- * *out_count is 0 where both are the same, CLV_NO_INDEX where there is no path. *out_hops is
- * borrowed of `routes` or lies in `scratch`. Thread-safe. Error: NO_MEMORY. */
-enum { CLV_SHORT_PATH = 16 };
+
+enum { CLV_SHORT_PATH = 16, CLV_MOST_PATHS = 8 };
+typedef struct clv_path {
+    const uint32_t *hops; /* in order: 2 * link + direction (0: from ends[0] to ends[1]); borrowed
+                             of the routes, or `own` */
+    uint32_t count;       /* 0 where both memories are the same, CLV_NO_INDEX: there is no path */
+    uint32_t own[CLV_SHORT_PATH];
+} clv_path;
+
+/* Into the caller's *out_path, which is not to be copied. Thread-safe. Error: NO_MEMORY. */
 clv_status *clv_routes_path(
-    clv_routes *routes, uint32_t from_memory, uint32_t to_memory, uint32_t scratch[CLV_SHORT_PATH],
-    const uint32_t **out_hops, uint32_t *out_count) CLV_CHECKED;
+    clv_routes *routes, uint32_t from_memory, uint32_t to_memory, double bytes,
+    clv_path *out_path) CLV_CHECKED;
+
+/* What a path takes alone: latency_us + bytes * us_per_byte. */
+typedef struct clv_path_line {
+    double latency_us, us_per_byte;
+} clv_path_line;
+
+/* Of all paths that are the best for some size: the least of them is the time. No line: there is no
+ * path. Thread-safe. Error: NO_MEMORY. */
+clv_status *clv_routes_lines(
+    clv_routes *routes, uint32_t from_memory, uint32_t to_memory,
+    clv_path_line out_lines[CLV_MOST_PATHS], uint32_t *out_count) CLV_CHECKED;
 /* Hops that leave a memory, links in order; *out_hops is borrowed of `routes`. */
 uint32_t clv_routes_leaving(const clv_routes *routes, uint32_t memory, const uint32_t **out_hops);
 /* Time of one hop for so many bytes, alone on the link, in microseconds. */

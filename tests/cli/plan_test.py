@@ -517,6 +517,9 @@ def memory_limits_hold_in_simulations():
         args = ("simulate", chain, "--machine", "core*2 mem=4M", "--policy", "pipeline", "--requests", "50")
         report = run_json(*args)
         assert all(bytes <= 4 << 20 for bytes in report["memory_bytes"].values())
+        report = run_json(*args, "--depth", "40")  # another cut, of which as many in flight hold less
+        assert all(bytes <= 4 << 20 for bytes in report["memory_bytes"].values())
+        args = tuple(arg.replace("mem=4M", "mem=1M") for arg in args)
         error(*args, "--depth", "40", code=6, says=["core:0"])
 
 

@@ -13,11 +13,14 @@ static void check_paths(const clv_machine *machine) {
     clv_status *status = clv_routes_create(machine, &routes);
     uint32_t most = machine->num_units < 8 ? machine->num_units : 8;
     for (uint32_t i = 0; status == NULL && i < most; i++) {
-        const uint32_t *hops;
-        uint32_t scratch[CLV_SHORT_PATH], count;
-        status = clv_routes_path(
-            routes, machine->units[0].memory, machine->units[i].memory, scratch, &hops, &count);
-        if (status == NULL && count == CLV_NO_INDEX) {
+        clv_path path;
+        clv_path_line lines[CLV_MOST_PATHS];
+        uint32_t from = machine->units[0].memory, to = machine->units[i].memory, count;
+        status = clv_routes_path(routes, from, to, 4096, &path);
+        if (status == NULL) {
+            status = clv_routes_lines(routes, from, to, lines, &count);
+        }
+        if (status == NULL && path.count == CLV_NO_INDEX) {
             abort(); /* verification promises that every unit can be reached */
         }
     }

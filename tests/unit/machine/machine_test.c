@@ -103,20 +103,53 @@ static void test_routes(void **state) {
     clv_machine *machine = parse(
         "core; gpu*3; link gpu* host bw=10G latency=10us; link gpu:0 gpu:1 bw=100G latency=1us");
     clv_routes *routes = NULL;
-    const uint32_t *hops;
-    uint32_t scratch[CLV_SHORT_PATH], count;
+    clv_path path;
     assert_null(clv_routes_create(machine, &routes));
     assert_null(clv_routes_path(
-        routes, machine->units[1].memory, machine->units[2].memory, scratch, &hops, &count));
-    assert_int_equal(count, 1);
-    assert_int_equal(hops[0] / 2, 3);
+        routes, machine->units[1].memory, machine->units[2].memory, 1 << 20, &path));
+    assert_int_equal(path.count, 1);
+    assert_int_equal(path.hops[0] / 2, 3);
     assert_null(clv_routes_path(
-        routes, machine->units[3].memory, machine->units[1].memory, scratch, &hops, &count));
-    assert_int_equal(count, 2);
-    assert_int_equal(hops[0] / 2, 2); /* out of gpu:2 first */
-    assert_int_equal(hops[1] / 2, 0);
-    assert_null(clv_routes_path(routes, 0, 0, scratch, &hops, &count));
-    assert_int_equal(count, 0);
+        routes, machine->units[3].memory, machine->units[1].memory, 1 << 20, &path));
+    assert_int_equal(path.count, 2);
+    assert_int_equal(path.hops[0] / 2, 2); /* out of gpu:2 first */
+    assert_int_equal(path.hops[1] / 2, 0);
+    assert_null(clv_routes_path(routes, 0, 0, 1 << 20, &path));
+    assert_int_equal(path.count, 0);
+    clv_routes_destroy(routes);
+    clv_machine_destroy(machine);
+}
+
+/* Three paths from a to b, each the fastest for some sizes: the direct link has the least latency,
+ * that over d the most bandwidth. */
+static void test_routes_by_size(void **state) {
+    (void)state;
+    clv_machine *machine = parse("a; b; c; d; e; link a b bw=1M latency=1us; link a c latency=1us; "
+                                 "link c b bw=4M latency=9us; link a d latency=50us; link d b "
+                                 "bw=100M latency=50us; link a e bw=1M latency=1us");
+    clv_routes *routes = NULL;
+    clv_path path;
+    clv_path_line lines[CLV_MOST_PATHS];
+    uint32_t a = machine->units[0].memory, b = machine->units[1].memory, count;
+    assert_null(clv_routes_create(machine, &routes));
+    for (double bytes = 0; bytes < 2000; bytes++) {
+        double us = 0;
+        assert_null(clv_routes_path(routes, a, b, bytes, &path));
+        for (uint32_t i = 0; i < path.count; i++) {
+            us += clv_link_time_us(&machine->links[path.hops[i] / 2], bytes);
+        }
+        double least_us = fmin(fmin(1 + bytes, 10 + bytes / 4), 100 + bytes / 100);
+        assert_true(fabs(us - least_us) < 1e-9 * least_us);
+    }
+    assert_null(clv_routes_lines(routes, a, b, lines, &count));
+    assert_int_equal(count, 3);
+    assert_true(lines[1].latency_us == 10 && lines[1].us_per_byte == 0.25);
+    /* e has the ways of a, and its own link before them */
+    assert_null(clv_routes_lines(routes, machine->units[4].memory, b, lines, &count));
+    assert_int_equal(count, 3);
+    assert_true(lines[1].latency_us == 11 && lines[1].us_per_byte == 1.25);
+    assert_null(clv_routes_lines(routes, a, machine->units[4].memory, lines, &count));
+    assert_int_equal(count, 1);
     clv_routes_destroy(routes);
     clv_machine_destroy(machine);
 }
@@ -216,8 +249,8 @@ int main(void) {
         cmocka_unit_test(test_cores_and_gpus),  cmocka_unit_test(test_nested_nodes),
         cmocka_unit_test(test_words_as_kinds),  cmocka_unit_test(test_bespoke),
         cmocka_unit_test(test_json_round_trip), cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_bad_json),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_routes_by_size),  cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bad_json),        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
