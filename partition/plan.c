@@ -351,6 +351,55 @@ static clv_status *make_plan(
     return clv_plan_verify(costs, plan);
 }
 
+/* A plan by the same pins and other means; NULL where there is none. */
+static clv_plan *try_instead(const clv_costs *costs, const clv_plan_request *request) {
+    clv_evaluator *ev = NULL;
+    clv_plan *plan = clv_alloc_zeroed(1, sizeof *plan);
+    if (plan == NULL) {
+        return NULL;
+    }
+    clv_arena_init(&plan->arena, 0);
+    clv_status *status = clv_evaluator_create(costs, &ev);
+    if (status == NULL) {
+        status = make_plan(costs, request, ev, plan);
+    }
+    clv_evaluator_destroy(ev);
+    if (status == NULL) {
+        return plan;
+    }
+    clv_status_destroy(status);
+    clv_plan_destroy(plan);
+    return NULL;
+}
+
+/* Where memory does not hold what was asked for: what it would hold, as a user would ask for it. */
+static clv_status *advise(
+    clv_status *status, const clv_costs *costs, const clv_plan_request *request) {
+    if (strcmp(request->policy, "auto") == 0 && request->depth == 0) {
+        return status; /* has tried them all */
+    }
+    clv_plan_request other = *request;
+    other.policy = "auto";
+    other.depth = 0;
+    other.tensor_shares = NULL;
+    other.num_tensor_shares = 0;
+    clv_plan *found = try_instead(costs, &other);
+    if (found == NULL) {
+        return clv_status_suffix(status, "; no other plan was found that fits");
+    }
+    other.policy = found->policy;
+    other.depth = found->depth;
+    other.objective = found->objective;
+    other.has_objective = true;
+    clv_plan *same = try_instead(costs, &other);
+    status = clv_status_suffix(
+        status, "; what fits: --policy %s --depth %u%s", found->policy, found->depth,
+        same == NULL ? " --allow-idle" : "");
+    clv_plan_destroy(same);
+    clv_plan_destroy(found);
+    return status;
+}
+
 clv_status *clv_plan_create(
     const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) {
     clv_status *status = NULL;
@@ -363,7 +412,14 @@ clv_status *clv_plan_create(
     }
     clv_arena_init(&plan->arena, 0);
     CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
-    CLV_TRY_DONE(own_up(make_plan(costs, request, ev, plan), failures));
+    status = own_up(make_plan(costs, request, ev, plan), failures);
+    if (status != NULL) {
+        /* Not for want of the host's own memory. */
+        if (clv_status_code(status) == CLV_NO_MEMORY && clv_memory_failures() == failures) {
+            status = advise(status, costs, request);
+        }
+        goto done;
+    }
     *out_plan = plan;
     plan = NULL;
 done:

@@ -139,6 +139,27 @@ clv_status *clv_status_prefix(clv_status *status, const char *format, ...) {
     return status;
 }
 
+clv_status *clv_status_suffix(clv_status *status, const char *format, ...) {
+    if (status == NULL || status == &no_memory) {
+        return status;
+    }
+    va_list args;
+    va_start(args, format);
+    char *suffix = join_copy("", format, args);
+    va_end(args);
+    if (suffix == NULL) {
+        return status;
+    }
+    const size_t length = strlen(status->message), suffix_bytes = strlen(suffix) + 1;
+    char *message = clv_realloc(status->message, length + suffix_bytes);
+    if (message != NULL) {
+        memcpy(message + length, suffix, suffix_bytes);
+        status->message = message;
+    }
+    clv_free(suffix);
+    return status;
+}
+
 clv_status *clv_status_join(clv_status *first, clv_status *second) {
     if (first == NULL) {
         return second;

@@ -46,6 +46,10 @@ clv_status *clv_status_pass(clv_status *status, const char *file, int line, cons
 clv_status *clv_status_prefix(clv_status *status, const char *format, ...)
     CLV_PRINTF(2, 3) CLV_CHECKED;
 
+/* Puts it behind the message; returns `status`. */
+clv_status *clv_status_suffix(clv_status *status, const char *format, ...)
+    CLV_PRINTF(2, 3) CLV_CHECKED;
+
 /* Keeps `first` where both failed (and destroys `second`), else whichever failed. */
 clv_status *clv_status_join(clv_status *first, clv_status *second) CLV_CHECKED;
 

@@ -48,13 +48,16 @@ static void the_trail_names_each_place(void **state) {
     clv_status_destroy(status);
 }
 
-static void a_prefix_stands_before_the_message(void **state) {
+static void a_prefix_stands_before_the_message_a_suffix_behind(void **state) {
     (void)state;
     clv_status *status = clv_status_prefix(fail_inside(), "Softmax '%s'", "probs");
     status = clv_status_prefix(status, "malformed model");
     assert_string_equal(
         clv_status_message(status),
         "malformed model: Softmax 'probs': axis is 4, the input has rank 2");
+    status = clv_status_suffix(status, "; %d\nmore", 3);
+    assert_non_null(strstr(clv_status_message(status), "the input has rank 2; 3 more"));
+    assert_null(clv_status_suffix(NULL, "more"));
     clv_status_destroy(status);
 }
 
@@ -142,7 +145,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(success_is_null),
         cmocka_unit_test(the_trail_names_each_place),
-        cmocka_unit_test(a_prefix_stands_before_the_message),
+        cmocka_unit_test(a_prefix_stands_before_the_message_a_suffix_behind),
         cmocka_unit_test(a_message_is_one_printable_line),
         cmocka_unit_test(join_keeps_the_first),
         cmocka_unit_test(without_memory_the_shared_status_is_given),

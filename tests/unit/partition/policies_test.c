@@ -436,6 +436,39 @@ static void test_impossible(void **state) {
     tear_down(&small);
 }
 
+/* What does not fit is told with what does, and that can be asked for as it stands. */
+static void test_what_fits_is_named(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"one\",\"time_us\":30,\"memory_bytes\":100},"
+        "{\"name\":\"two\",\"time_us\":30,\"memory_bytes\":100}],"
+        "\"edges\":[{\"from\":\"one\",\"to\":\"two\",\"bytes\":8}]}";
+    static const char *const key = "what fits: --policy ";
+    setting s;
+    set_up(&s, json, "p mem=140; q mem=140; r mem=1; link p q bw=1M; link q r bw=1M");
+    clv_plan_request request = {.policy = "single"};
+    clv_plan *plan;
+    clv_status *status = clv_plan_create(s.costs, &request, &plan);
+    assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+    const char *advice = strstr(clv_status_message(status), key);
+    assert_non_null(advice);
+    char policy[32], rest[32];
+    unsigned depth;
+    assert_int_equal(sscanf(advice + strlen(key), "%31s --depth %u %31s", policy, &depth, rest), 3);
+    assert_string_equal(rest, "--allow-idle"); /* r holds nothing */
+    clv_status_destroy(status);
+    request = (clv_plan_request){.policy = policy, .depth = depth, .allow_idle = true};
+    expect(&s, &request, CLV_OK, NULL);
+    request.policy = "data:2";
+    expect(&s, &request, CLV_NO_MEMORY, (const char *const[]){"; what fits: --policy ", NULL});
+    tear_down(&s);
+    set_up(&s, json, "p mem=90; q mem=140; link p q bw=1M");
+    expect(
+        &s, &request, CLV_NO_MEMORY,
+        (const char *const[]){"; no other plan was found that fits", NULL});
+    tear_down(&s);
+}
+
 static void test_shares_are_for_tensor(void **state) {
     (void)state;
     const double shares[] = {3, 1, 1, 1};
@@ -465,12 +498,19 @@ static void test_shares_are_for_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_equal_units), cmocka_unit_test(test_heft),
-        cmocka_unit_test(test_serial),           cmocka_unit_test(test_data),
-        cmocka_unit_test(test_tensor),           cmocka_unit_test(test_tensor_ties),
-        cmocka_unit_test(test_bespoke),          cmocka_unit_test(test_files),
-        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_impossible),       cmocka_unit_test(test_shares_are_for_tensor),
+        cmocka_unit_test(test_many_equal_units),
+        cmocka_unit_test(test_heft),
+        cmocka_unit_test(test_serial),
+        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_tensor_ties),
+        cmocka_unit_test(test_bespoke),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_what_fits_is_named),
+        cmocka_unit_test(test_shares_are_for_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
