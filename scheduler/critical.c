@@ -206,6 +206,13 @@ static clv_status *find_causes(finder *f) {
 
 /* --- the path --- */
 
+double clv_critical_us(
+    const clv_schedule *schedule, const clv_run *run, const clv_cause *cause, uint32_t step) {
+    const bool overlaps = schedule->is_record && cause->before != NONE;
+    const double before_us = overlaps ? run->end_us[cause->before] : 0;
+    return fmax(0, run->end_us[step] - fmax(run->start_us[step], before_us));
+}
+
 static clv_status *walk_back(const finder *f, clv_critical_path *path) {
     const clv_run *run = f->run;
     uint32_t last = NONE;
@@ -228,7 +235,7 @@ static clv_status *walk_back(const finder *f, clv_critical_path *path) {
         double begin_us = cause->before != NONE ? run->end_us[cause->before] : 0;
         path->steps[--at] = step;
         path->num_causes[cause->kind]++;
-        path->busy_us += run->end_us[step] - run->start_us[step];
+        path->busy_us += clv_critical_us(f->schedule, run, cause, step);
         path->idle_us += fmax(0, run->start_us[step] - begin_us);
     }
     return NULL;

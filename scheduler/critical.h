@@ -37,6 +37,10 @@ typedef struct clv_critical_path {
 clv_status *clv_critical_path_create(
     const clv_schedule *schedule, const clv_run *run, clv_critical_path **out_path) CLV_CHECKED;
 void clv_critical_path_destroy(clv_critical_path *path);
+/* What a step adds to a path that it is on. Steps of what was executed may begin before what they
+ * waited for ended: clocks differ, and parts of a step may go on while others wait. */
+double clv_critical_us(
+    const clv_schedule *schedule, const clv_run *run, const clv_cause *cause, uint32_t step);
 const char *clv_cause_name(clv_cause_kind kind); /* "dependence", "buffer", ... */
 
 #endif

@@ -12,6 +12,7 @@ void clv_record_destroy(clv_record *record) {
         clv_free(record->clocks);
         clv_free(record->steps);
         clv_free(record->waits);
+        clv_free(record->lanes);
         clv_free(record->groups);
         clv_free(record->requests);
         clv_free(record->times);
@@ -52,16 +53,18 @@ static const clv_record_time *times_of(
     return &record->times[request->first_time + step->first_time];
 }
 
-/* When all lanes, but one, of a step are through with it; -1: nobody was at it. */
+/* When all lanes are through with a step, and whose unit the last one is; -1: nobody was at it. */
 static double end_of(
     const clv_record *record, const clv_record_request *request, uint32_t step_index,
-    uint32_t but_lane) {
+    uint32_t *out_unit) {
     const clv_record_step *step = &record->steps[step_index];
     const clv_record_time *times = times_of(record, request, step);
     double end_us = -1;
+    *out_unit = step->unit;
     for (uint32_t k = 0; k < step->num_lanes; k++) {
-        if (k != but_lane && times[k].end_us > end_us) {
+        if (times[k].end_us > end_us) {
             end_us = times[k].end_us;
+            *out_unit = clv_record_lane_of(record, step, k).unit;
         }
     }
     return end_us;
@@ -112,7 +115,8 @@ static clv_status *list_work(const clv_record *record, work **out_all, size_t *o
             for (uint32_t lane = 0; lane < step->num_lanes; lane++) {
                 if (times[lane].end_us >= 0) { /* not of NAN */
                     clv_record_time time = {fmax(0, times[lane].start_us), times[lane].end_us};
-                    all[count++] = (work){time, step->unit, lane, s, r};
+                    const clv_record_lane by = clv_record_lane_of(record, step, lane);
+                    all[count++] = (work){time, by.unit, by.lane, s, r};
                 }
             }
         }
@@ -128,7 +132,7 @@ static void account_gap(
     const clv_record_request *request = &record->requests[next->request];
     const clv_record_group *group = &record->groups[request->group];
     const clv_record_step *step = &record->steps[next->step];
-    clv_account *account = &accounts->units[step->unit];
+    clv_account *account = &accounts->units[next->unit];
     const double until_us = next->time.start_us;
     const double here_us = fmin(request->submitted_us, until_us);
     const clv_record_request *ended =
@@ -144,23 +148,23 @@ static void account_gap(
     at_us = fmax(at_us, here_us);
     double ready_us = at_us;
     const clv_record_wait *cause = NULL;
+    uint32_t whose = next->unit;
     for (uint32_t i = 0; i < step->num_waits; i++) {
         const clv_record_wait *wait = &record->waits[step->first_wait + i];
         const clv_record_request *of =
             wait->lag > request->number ? NULL
                                         : find_request(record, group, request->number - wait->lag);
-        const bool is_own = record->steps[wait->step].unit == step->unit;
-        const double end_us =
-            of != NULL ? end_of(record, of, wait->step, is_own ? next->lane : CLV_NO_INDEX) : -1;
+        uint32_t unit = next->unit;
+        const double end_us = of != NULL ? end_of(record, of, wait->step, &unit) : -1;
         if (end_us > ready_us) {
             ready_us = end_us;
             cause = wait;
+            whose = unit;
         }
     }
     ready_us = fmin(ready_us, until_us);
     if (cause != NULL) {
-        const size_t pair =
-            (size_t)step->unit * accounts->num_units + record->steps[cause->step].unit;
+        const size_t pair = (size_t)next->unit * accounts->num_units + whose;
         *(cause->is_data ? &account->data_us : &account->buffer_us) += ready_us - at_us;
         (cause->is_data ? accounts->data_us : accounts->buffer_us)[pair] += ready_us - at_us;
     }

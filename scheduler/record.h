@@ -22,14 +22,21 @@ typedef struct clv_record_wait {
 
 typedef struct clv_record_step {
     uint8_t kind; /* clv_schedule_step_kind; SEND: also what comes from the caller and goes there */
-    uint32_t group, unit, num_lanes;
+    uint32_t group, unit; /* that it is planned for */
+    uint32_t num_lanes;
     uint32_t task;               /* LAUNCH; JOIN, whom it is for: of the workload */
     const char *name;            /* of the node or tensor; borrowed */
     uint32_t from_unit, to_unit; /* SEND; CLV_NO_INDEX: the host's memory */
     uint64_t bytes;              /* SEND */
     uint32_t first_time;         /* of its lanes, among the times of a request */
+    uint32_t first_lane;         /* of them, among record->lanes */
     uint32_t first_wait, num_waits;
 } clv_record_step;
+
+/* Who may have been at a step. */
+typedef struct clv_record_lane {
+    uint32_t unit, lane; /* lane: of that unit */
+} clv_record_lane;
 
 /* A replica of the plan. */
 typedef struct clv_record_group {
@@ -58,6 +65,8 @@ typedef struct clv_record {
     uint32_t num_steps;
     clv_record_wait *waits;
     size_t num_waits;
+    clv_record_lane *lanes; /* NULL: lane k of a step is its unit's */
+    bool is_dynamic;        /* lanes took what was ready, steps in pieces too */
     clv_record_group *groups;
     uint32_t num_groups;
     clv_record_request *requests; /* by group, then by number */
@@ -69,6 +78,12 @@ typedef struct clv_record {
 } clv_record;
 
 void clv_record_destroy(clv_record *record);
+
+static inline clv_record_lane clv_record_lane_of(
+    const clv_record *record, const clv_record_step *step, uint32_t lane) {
+    return record->lanes != NULL ? record->lanes[step->first_lane + lane]
+                                 : (clv_record_lane){step->unit, lane};
+}
 
 /* What a device said of a command, moved to where it can have been: not before `least_us`, not
  * after `most_us`, not backwards. How many times were off by more than `slack_us`. */

@@ -11,6 +11,17 @@
 #define NONE CLV_NO_INDEX
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a record")
 
+/* The schedule's steps that a step of a request is in: one for each unit that was at it. */
+typedef struct places {
+    size_t first;
+    uint32_t count;
+} places;
+
+/* The last step of a unit in the request at hand. */
+typedef struct latest {
+    uint32_t of_record, made; /* NONE: there is none */
+} latest;
+
 typedef struct maker {
     const clv_record *record;
     const clv_machine *machine;
@@ -20,8 +31,11 @@ typedef struct maker {
     uint32_t *order;             /* [num_requests]: of the record, as they were submitted */
     uint32_t *position;          /* of a request of the record in that */
     uint32_t *resource, *tensor; /* [num_steps of the record] */
-    uint32_t *local;             /* likewise: which step of a request it is part of */
-    uint32_t *num_local;         /* [num_groups]: steps of a request */
+    latest *latest;              /* [num_units] */
+    size_t *first_place;         /* [num_requests + 1]: as they were submitted, into */
+    places *places;              /* of each step, into */
+    uint32_t *made;
+    size_t num_made, capacity_made, capacity_waits;
 } maker;
 
 /* --- names and places --- */
@@ -140,86 +154,117 @@ static bool goes_on(const clv_record *record, const clv_record_step *step) {
     return true;
 }
 
-/* Steps stand in an order that dependences allow, by their first parts. */
-static clv_status *join_steps(maker *m) {
-    const clv_record *record = m->record;
-    uint32_t *last = clv_alloc_zeroed((size_t)record->num_units + 1, sizeof *last);
-    if (last == NULL) {
+static clv_status *add_wait(maker *m, uint32_t before) {
+    clv_schedule *s = m->s;
+    if (!clv_array_reserve(
+            (void **)&s->waits, &m->capacity_waits, (size_t)s->num_waits + 1, sizeof *s->waits)) {
         return NO_MEMORY_HERE();
     }
-    for (uint32_t g = 0; g < record->num_groups; g++) {
-        const clv_record_group *group = &record->groups[g];
-        for (uint32_t u = 0; u < record->num_units; u++) {
-            last[u] = NONE;
-        }
-        for (uint32_t i = group->first_step; i < group->first_step + group->num_steps; i++) {
-            const clv_record_step *step = &record->steps[i];
-            const clv_record_step *before =
-                last[step->unit] != NONE ? &record->steps[last[step->unit]] : NULL;
-            const bool is_part = before != NULL && step->kind != CLV_SCHEDULE_SEND &&
-                                 step->kind == before->kind && step->task == before->task &&
-                                 goes_on(record, step);
-            m->local[i] = is_part ? m->local[last[step->unit]] : m->num_local[g]++;
-            last[step->unit] = i;
-        }
-    }
-    clv_free(last);
+    s->waits[s->num_waits++] = before;
     return NULL;
 }
 
-static void add_waits(
-    const maker *m, const clv_record_request *request, const clv_record_step *from,
+/* Waits for data first. What is waited for stands before. */
+static clv_status *add_waits(
+    maker *m, const clv_record_request *request, const clv_record_step *from,
     clv_schedule_step *step) {
-    clv_schedule *s = m->s;
-    step->first_wait = s->num_waits;
+    const uint32_t first = m->record->groups[request->group].first_step;
+    step->first_wait = m->s->num_waits;
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < from->num_waits; i++) {
             const clv_record_wait *wait = &m->record->waits[from->first_wait + i];
             const uint32_t at = wait->is_data != (pass == 0) || wait->lag > request->number
                                     ? NONE
                                     : find_position(m, request->group, request->number - wait->lag);
-            if (at != NONE) {
-                s->waits[s->num_waits++] = (uint32_t)s->first_step[at] + m->local[wait->step];
+            if (at == NONE) {
+                continue;
+            }
+            const places *of = &m->places[m->first_place[at] + wait->step - first];
+            for (uint32_t k = 0; k < of->count; k++) {
+                CLV_TRY(add_wait(m, m->made[of->first + k]));
                 step->num_waits++;
                 step->num_reads += pass == 0 ? 1 : 0;
             }
         }
     }
+    return NULL;
 }
 
-static void add_step(maker *m, uint32_t at, const clv_record_request *request, uint32_t index) {
+/* Whether a unit goes on with what it did last: with the step itself, or with the same task. */
+static bool is_part(const maker *m, uint32_t index, uint32_t unit) {
+    const latest *last = &m->latest[unit];
+    if (last->made == NONE || last->of_record == index) {
+        return last->made != NONE;
+    }
+    const clv_record_step *step = &m->record->steps[index];
+    const clv_record_step *before = &m->record->steps[last->of_record];
+    return step->kind != CLV_SCHEDULE_SEND && step->kind == before->kind &&
+           step->task == before->task && (m->record->is_dynamic || goes_on(m->record, step));
+}
+
+static clv_status *begin_step(
+    maker *m, uint32_t at, const clv_record_request *request, uint32_t index, uint32_t unit) {
     clv_schedule *s = m->s;
     const clv_record_step *from = &m->record->steps[index];
-    const clv_record_time *times = &m->record->times[request->first_time + from->first_time];
-    const uint64_t i = s->first_step[at] + m->local[index];
-    clv_schedule_step *step = &s->steps[i];
-    clv_run *run = s->predicted;
-    if (i == s->num_steps) {
-        s->num_steps++;
-        *step = (clv_schedule_step){
-            .kind = from->kind,
-            .request = at,
-            .task = from->kind != CLV_SCHEDULE_SEND ? from->task : CLV_NO_TASK,
-            .tensor = m->tensor[index],
-            .resources = {m->resource[index], NONE, NONE},
-            .bytes = from->bytes,
-        };
-        add_waits(m, request, from, step);
-        run->start_us[i] = (double)INFINITY;
-        run->unit[i] = from->unit;
-        run->slot[i] = NONE;
-    }
-    step->duration_us += m->alone_us != NULL ? m->alone_us[index] : 0;
-    double start_us = (double)INFINITY, end_us = 0;
-    for (uint32_t lane = 0; lane < from->num_lanes; lane++) {
-        if (times[lane].end_us >= 0) { /* not of NAN */
-            start_us = fmin(start_us, fmax(0, times[lane].start_us));
-            end_us = fmax(end_us, times[lane].end_us);
+    const uint32_t i = (uint32_t)s->num_steps++, resource = m->resource[index];
+    s->steps[i] = (clv_schedule_step){
+        .kind = from->kind,
+        .request = at,
+        .task = from->kind != CLV_SCHEDULE_SEND ? from->task : CLV_NO_TASK,
+        .tensor = m->tensor[index],
+        .resources = {resource < m->machine->num_units ? unit : resource, NONE, NONE},
+        .bytes = from->bytes,
+    };
+    s->predicted->start_us[i] = (double)INFINITY;
+    s->predicted->unit[i] = unit;
+    s->predicted->slot[i] = NONE;
+    m->latest[unit].made = i;
+    return add_waits(m, request, from, &s->steps[i]);
+}
+
+/* Notes that a step of the request is in the schedule's step `made`, once. */
+static clv_status *add_place(maker *m, places *of, uint32_t made) {
+    for (uint32_t k = 0; k < of->count; k++) {
+        if (m->made[of->first + k] == made) {
+            return NULL;
         }
     }
-    run->start_us[i] = fmin(run->start_us[i], fmin(start_us, end_us));
-    run->end_us[i] = fmax(run->end_us[i], end_us);
-    run->makespan_us = fmax(run->makespan_us, end_us);
+    if (!clv_array_reserve(
+            (void **)&m->made, &m->capacity_made, m->num_made + 1, sizeof *m->made)) {
+        return NO_MEMORY_HERE();
+    }
+    m->made[m->num_made++] = made;
+    of->count++;
+    return NULL;
+}
+
+static clv_status *add_step(
+    maker *m, uint32_t at, const clv_record_request *request, uint32_t index) {
+    clv_run *run = m->s->predicted;
+    const clv_record_step *from = &m->record->steps[index];
+    const clv_record_time *times = &m->record->times[request->first_time + from->first_time];
+    const uint32_t local = index - m->record->groups[request->group].first_step;
+    places *of = &m->places[m->first_place[at] + local];
+    of->first = m->num_made;
+    for (uint32_t lane = 0; lane < from->num_lanes; lane++) {
+        const uint32_t unit = clv_record_lane_of(m->record, from, lane).unit;
+        if (!(times[lane].end_us >= 0)) {
+            continue; /* not a part of it, or over before what is looked at */
+        }
+        if (!is_part(m, index, unit)) {
+            CLV_TRY(begin_step(m, at, request, index, unit));
+        }
+        m->latest[unit].of_record = index;
+        const uint32_t i = m->latest[unit].made;
+        run->start_us[i] = fmin(run->start_us[i], fmax(0, times[lane].start_us));
+        run->end_us[i] = fmax(run->end_us[i], times[lane].end_us);
+        run->makespan_us = fmax(run->makespan_us, run->end_us[i]);
+        CLV_TRY(add_place(m, of, i));
+    }
+    for (uint32_t k = 0; k < of->count && m->alone_us != NULL; k++) {
+        m->s->steps[m->made[of->first + k]].duration_us += m->alone_us[index] / of->count;
+    }
+    return NULL;
 }
 
 typedef struct beginning {
@@ -278,12 +323,13 @@ static clv_status *allocate_run(clv_schedule *s, size_t num_steps, size_t num_un
 static clv_status *allocate(maker *m) {
     const clv_record *record = m->record;
     clv_schedule *s = m->s;
-    size_t num_steps = 0, num_waits = 0;
+    size_t num_steps = 0, num_places = 0; /* steps: of each unit that may be at it */
     for (uint32_t r = 0; r < record->num_requests; r++) {
         const clv_record_group *group = &record->groups[record->requests[r].group];
-        num_steps += group->num_steps;
+        num_places += group->num_steps;
         for (uint32_t i = 0; i < group->num_steps; i++) {
-            num_waits += record->steps[group->first_step + i].num_waits;
+            const uint32_t num_lanes = record->steps[group->first_step + i].num_lanes;
+            num_steps += num_lanes < record->num_units ? num_lanes : record->num_units;
         }
     }
     if (num_steps >= INT32_MAX) {
@@ -293,8 +339,9 @@ static clv_status *allocate(maker *m) {
     m->position = clv_alloc_zeroed((size_t)record->num_requests + 1, sizeof *m->position);
     m->resource = clv_alloc_zeroed((size_t)record->num_steps + 1, sizeof *m->resource);
     m->tensor = clv_alloc_zeroed((size_t)record->num_steps + 1, sizeof *m->tensor);
-    m->local = clv_alloc_zeroed((size_t)record->num_steps + 1, sizeof *m->local);
-    m->num_local = clv_alloc_zeroed((size_t)record->num_groups + 1, sizeof *m->num_local);
+    m->latest = clv_alloc_zeroed((size_t)record->num_units + 1, sizeof *m->latest);
+    m->first_place = clv_alloc_zeroed((size_t)record->num_requests + 1, sizeof *m->first_place);
+    m->places = clv_alloc_zeroed(num_places + 1, sizeof *m->places);
     s->num_requests = record->num_requests;
     s->num_groups = record->num_groups;
     s->num_resources = m->machine->num_units + 2 * m->machine->num_links;
@@ -302,15 +349,14 @@ static clv_status *allocate(maker *m) {
     s->depth_of_group = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof(uint32_t));
     s->first_step = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *s->first_step);
     s->steps = clv_alloc_zeroed(num_steps + 1, sizeof *s->steps);
-    s->waits = clv_alloc_zeroed(num_waits + 1, sizeof *s->waits);
     s->order_offsets = clv_alloc_zeroed((size_t)s->num_resources + 1, sizeof *s->order_offsets);
     s->order = clv_alloc_zeroed(1, sizeof *s->order);
     s->crew_of_unit = clv_alloc_zeroed((size_t)m->machine->num_units + 1, sizeof(uint32_t));
     s->crew_size = clv_alloc_zeroed((size_t)m->machine->num_units + 1, sizeof(uint32_t));
     if (m->order == NULL || m->position == NULL || m->resource == NULL || m->tensor == NULL ||
-        m->local == NULL || m->num_local == NULL || s->group_of_request == NULL ||
-        s->depth_of_group == NULL || s->first_step == NULL || s->steps == NULL ||
-        s->waits == NULL || s->order_offsets == NULL || s->order == NULL ||
+        m->latest == NULL || m->first_place == NULL || m->places == NULL ||
+        s->group_of_request == NULL || s->depth_of_group == NULL || s->first_step == NULL ||
+        s->steps == NULL || s->order_offsets == NULL || s->order == NULL ||
         s->crew_of_unit == NULL || s->crew_size == NULL) {
         return NO_MEMORY_HERE();
     }
@@ -322,7 +368,6 @@ static clv_status *fill(maker *m) {
     clv_schedule *s = m->s;
     CLV_TRY(allocate(m));
     CLV_TRY(order_requests(m));
-    CLV_TRY(join_steps(m));
     for (uint32_t u = 0; u < m->machine->num_units; u++) {
         s->crew_of_unit[u] = u;
         s->crew_size[u] = 1;
@@ -337,21 +382,20 @@ static clv_status *fill(maker *m) {
         m->tensor[i] =
             step->kind == CLV_SCHEDULE_SEND ? find_tensor(m->workload, step->name) : NONE;
     }
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < s->num_requests; i++) {
-        const uint32_t group = record->requests[m->order[i]].group;
-        s->group_of_request[i] = group;
-        s->first_step[i] = count;
-        count += m->num_local[group];
-    }
-    s->first_step[s->num_requests] = count;
     for (uint32_t i = 0; i < s->num_requests; i++) {
         const clv_record_request *request = &record->requests[m->order[i]];
         const clv_record_group *group = &record->groups[request->group];
+        s->group_of_request[i] = request->group;
+        s->first_step[i] = s->num_steps;
+        m->first_place[i + 1] = m->first_place[i] + group->num_steps;
+        for (uint32_t u = 0; u < record->num_units; u++) {
+            m->latest[u] = (latest){NONE, NONE};
+        }
         for (uint32_t k = 0; k < group->num_steps; k++) {
-            add_step(m, i, request, group->first_step + k);
+            CLV_TRY(add_step(m, i, request, group->first_step + k));
         }
     }
+    s->first_step[s->num_requests] = s->num_steps;
     s->predicted->num_steps = s->num_steps;
     s->predicted->makespan_us = fmax(s->predicted->makespan_us, record->wall_us);
     return order_steps(s);
@@ -380,8 +424,10 @@ clv_status *clv_record_schedule(
     clv_free(m.position);
     clv_free(m.resource);
     clv_free(m.tensor);
-    clv_free(m.local);
-    clv_free(m.num_local);
+    clv_free(m.latest);
+    clv_free(m.first_place);
+    clv_free(m.places);
+    clv_free(m.made);
     if (status != NULL) {
         clv_schedule_destroy(m.s);
         return status;
@@ -423,17 +469,19 @@ static clv_status *predict(const clv_schedule *s, sums *p) {
     return NULL;
 }
 
+/* From beginning to end; of steps in pieces that lanes took as they came, all pieces. */
 static double measured_us(
     const clv_record *record, const clv_record_request *request, const clv_record_step *step) {
     const clv_record_time *times = &record->times[request->first_time + step->first_time];
-    double start_us = (double)INFINITY, end_us = 0;
+    double start_us = (double)INFINITY, end_us = 0, sum_us = 0;
     for (uint32_t lane = 0; lane < step->num_lanes; lane++) {
         if (times[lane].end_us >= 0) {
             start_us = fmin(start_us, times[lane].start_us);
             end_us = fmax(end_us, times[lane].end_us);
+            sum_us += times[lane].end_us - times[lane].start_us;
         }
     }
-    return fmax(0, end_us - start_us);
+    return record->is_dynamic ? sum_us : fmax(0, end_us - start_us);
 }
 
 /* Requests of a group are all whole, so each has every step. `steps`: how many there are of each

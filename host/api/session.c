@@ -78,11 +78,6 @@ static clv_status *check_schedule(const cleave_options *options) {
     if (schedule != NULL && strcmp(schedule, "static") != 0 && strcmp(schedule, "dynamic") != 0) {
         return CLV_ERROR(USAGE, "--schedule '%s': must be static or dynamic", schedule);
     }
-    if (schedule != NULL && strcmp(schedule, "dynamic") == 0 && options->record != 0) {
-        return CLV_ERROR(
-            UNSUPPORTED, "--schedule dynamic: what happened in dynamic runs is not recorded yet, "
-                         "for a timeline run without it, or see simulate");
-    }
     return NULL;
 }
 

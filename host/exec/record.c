@@ -12,7 +12,7 @@ typedef struct gatherer {
     size_t num_replicas;
     clv_record *record;
     uint64_t origin_ns;
-    size_t num_times;
+    size_t num_times, num_lanes;
 } gatherer;
 
 static double us_of(const gatherer *g, uint64_t ns) {
@@ -54,6 +54,59 @@ static clv_record_step describe(
     return out;
 }
 
+static bool is_dynamic(const clv_replica *replica) {
+    return replica->tasks.tasks != NULL;
+}
+
+static void add_wait(
+    gatherer *g, uint32_t group, uint32_t before, const clv_step *step, uint32_t lag) {
+    const clv_lowered *lowered = &g->replicas[group].joined.all;
+    const bool is_data = lag == 0 && clv_steps_feed(lowered, &lowered->steps[before], step);
+    g->record->waits[g->record->num_waits++] =
+        (clv_record_wait){g->record->groups[group].first_step + before, lag, is_data};
+}
+
+/* Steps without a fixed order: any lane of a crew may have been at them. */
+static void add_tasks(gatherer *g, uint32_t group) {
+    clv_record *record = g->record;
+    const clv_replica *replica = &g->replicas[group];
+    const clv_step_tasks *tasks = &replica->tasks;
+    const clv_crews *crews = tasks->crews;
+    const uint32_t num_steps = (uint32_t)tasks->lowered->num_steps;
+    clv_record_group *out = &record->groups[group];
+    *out = (clv_record_group){.first_step = record->num_steps, .depth = replica->depth};
+    for (uint32_t i = 0; i < num_steps; i++) {
+        const clv_step *from = &tasks->lowered->steps[i];
+        const uint32_t crew = crews->crew_of_unit[from->unit];
+        clv_record_step *step = &record->steps[record->num_steps++];
+        *step = describe(replica, group, from, clv_crew_size(crews, crew));
+        step->first_time = out->num_times;
+        step->first_lane = (uint32_t)g->num_lanes;
+        for (uint32_t k = crews->first_lane[crew]; k < crews->first_lane[crew + 1]; k++) {
+            record->lanes[g->num_lanes++] =
+                (clv_record_lane){crews->lanes[k].unit, crews->lanes[k].device};
+        }
+        out->num_steps++;
+        out->num_times += step->num_lanes;
+        step->num_waits = tasks->tasks[i].num_waits;
+        step->first_wait = (uint32_t)record->num_waits;
+        record->num_waits += step->num_waits;
+    }
+    const size_t num_waits = record->num_waits;
+    for (uint32_t i = 0; i < num_steps; i++) {
+        record->steps[out->first_step + i].num_waits = 0;
+    }
+    for (uint32_t i = 0; i < num_steps; i++) {
+        for (uint32_t k = 0; k < tasks->tasks[i].num_next; k++) {
+            const uint32_t after = tasks->next[tasks->tasks[i].first_next + k];
+            clv_record_step *step = &record->steps[out->first_step + after];
+            record->num_waits = step->first_wait + step->num_waits++;
+            add_wait(g, group, i, &tasks->lowered->steps[after], 0);
+        }
+    }
+    record->num_waits = num_waits;
+}
+
 static void add_steps(gatherer *g, uint32_t group) {
     clv_record *record = g->record;
     const clv_replica *replica = &g->replicas[group];
@@ -67,6 +120,10 @@ static void add_steps(gatherer *g, uint32_t group) {
         clv_record_step *step = &record->steps[record->num_steps++];
         *step = describe(replica, group, &lowered->steps[i], actor->num_lanes);
         step->first_time = out->num_times;
+        step->first_lane = (uint32_t)g->num_lanes;
+        for (uint32_t k = 0; k < actor->num_lanes; k++) {
+            record->lanes[g->num_lanes++] = (clv_record_lane){actor->unit, k};
+        }
         step->first_wait = (uint32_t)record->num_waits;
         step->num_waits = item->num_waits;
         out->num_steps++;
@@ -74,19 +131,24 @@ static void add_steps(gatherer *g, uint32_t group) {
         for (uint32_t k = 0; k < item->num_waits; k++) {
             const clv_item_wait *wait = &program->waits[item->first_wait + k];
             const uint32_t of = program->actors[wait->actor].items[wait->item].step;
-            const bool is_data =
-                wait->lag == 0 && clv_steps_feed(lowered, &lowered->steps[of], &lowered->steps[i]);
-            record->waits[record->num_waits++] =
-                (clv_record_wait){out->first_step + of, wait->lag, is_data};
+            add_wait(g, group, of, &lowered->steps[i], wait->lag);
         }
     }
 }
 
 static clv_status *make_steps(gatherer *g) {
-    size_t num_steps = 0, num_waits = 0;
+    size_t num_steps = 0, num_waits = 0, num_lanes = 0;
     for (size_t r = 0; r < g->num_replicas; r++) {
-        const clv_step_program *program = &g->replicas[r].program;
-        num_steps += program->lowered->num_steps;
+        const clv_replica *replica = &g->replicas[r];
+        const clv_step_program *program = &replica->program;
+        num_steps += replica->joined.all.num_steps;
+        for (uint32_t i = 0; i < replica->joined.all.num_steps; i++) {
+            uint32_t count;
+            clv_executor_step_spans(replica->executor, i, &count);
+            num_lanes += count;
+            num_waits += is_dynamic(replica) ? replica->tasks.tasks[i].num_waits : 0;
+        }
+        g->record->is_dynamic = g->record->is_dynamic || is_dynamic(replica);
         for (uint32_t a = 0; a < program->num_actors; a++) {
             for (uint32_t i = 0; i < program->actors[a].num_items; i++) {
                 num_waits += program->actors[a].items[i].num_waits;
@@ -96,15 +158,20 @@ static clv_status *make_steps(gatherer *g) {
     clv_record *record = g->record;
     record->steps = clv_alloc_zeroed(num_steps + 1, sizeof *record->steps);
     record->waits = clv_alloc_zeroed(num_waits + 1, sizeof *record->waits);
+    record->lanes = clv_alloc_zeroed(num_lanes + 1, sizeof *record->lanes);
     record->groups = clv_alloc_zeroed(g->num_replicas + 1, sizeof *record->groups);
     record->clocks = clv_alloc_zeroed((size_t)record->num_units + 1, sizeof *record->clocks);
-    if (record->steps == NULL || record->waits == NULL || record->groups == NULL ||
-        record->clocks == NULL) {
+    if (record->steps == NULL || record->waits == NULL || record->lanes == NULL ||
+        record->groups == NULL || record->clocks == NULL) {
         return NO_MEMORY_HERE();
     }
     record->num_groups = (uint32_t)g->num_replicas;
     for (uint32_t i = 0; i < record->num_groups; i++) {
-        add_steps(g, i);
+        if (is_dynamic(&g->replicas[i])) {
+            add_tasks(g, i);
+        } else {
+            add_steps(g, i);
+        }
     }
     return NULL;
 }
@@ -142,7 +209,6 @@ static clv_record_time time_of(
 static void add_request(gatherer *g, uint32_t group, const clv_recorded_request *recorded) {
     clv_record *record = g->record;
     const clv_replica *replica = &g->replicas[group];
-    const clv_step_program *program = &replica->program;
     clv_record_request *request = &record->requests[record->num_requests++];
     *request = (clv_record_request){
         .group = group,
@@ -153,30 +219,36 @@ static void add_request(gatherer *g, uint32_t group, const clv_recorded_request 
     };
     record->groups[group].num_requests++;
     record->wall_us = fmax(record->wall_us, request->ended_us);
-    for (uint32_t i = 0; i < program->lowered->num_steps; i++) {
-        const uint32_t a = program->actor_of_step[i];
-        const clv_device_clock *clock = clv_executor_clock(replica->executor, a);
-        for (uint32_t k = 0; k < program->actors[a].num_lanes; k++) {
-            const size_t at = clv_executor_span(replica->executor, a, program->item_of_step[i], k);
-            record->times[g->num_times++] = time_of(g, recorded, &recorded->spans[at], clock);
+    for (uint32_t i = 0; i < replica->joined.all.num_steps; i++) {
+        uint32_t count;
+        const size_t at = clv_executor_step_spans(replica->executor, i, &count);
+        const clv_device_clock *clock =
+            is_dynamic(replica)
+                ? NULL
+                : clv_executor_clock(replica->executor, replica->program.actor_of_step[i]);
+        for (uint32_t k = 0; k < count; k++) {
+            record->times[g->num_times++] = time_of(g, recorded, &recorded->spans[at + k], clock);
         }
     }
 }
 
 /* When what is looked at begins: with the first request; or, where a replica's first ones were not
- * kept, when the first of those kept ended, which is not looked at then. */
+ * kept, when all of those have ended, which whoever was let in a depth later knows. */
 static void find_origin(gatherer *g) {
     uint64_t begun, first, end, least_ns = UINT64_MAX, dropped_ns = 0;
     for (size_t r = 0; r < g->num_replicas; r++) {
-        clv_executor_recorded_range(g->replicas[r].executor, &begun, &first, &end);
+        const clv_replica *replica = &g->replicas[r];
+        clv_executor_recorded_range(replica->executor, &begun, &first, &end);
+        const uint64_t later =
+            first + replica->depth - 1 < end ? first + replica->depth - 1 : end - 1;
         for (uint64_t n = first; n < end; n++) {
-            const clv_recorded_request *recorded =
-                clv_executor_recorded(g->replicas[r].executor, n);
+            const clv_recorded_request *recorded = clv_executor_recorded(replica->executor, n);
             if (recorded != NULL && recorded->submitted_ns < least_ns) {
                 least_ns = recorded->submitted_ns;
             }
-            if (recorded != NULL && begun < first && n == first) {
-                dropped_ns = recorded->ended_ns > dropped_ns ? recorded->ended_ns : dropped_ns;
+            if (recorded != NULL && begun < first && n == later) {
+                const uint64_t ns = recorded->submitted_ns;
+                dropped_ns = ns > dropped_ns ? ns : dropped_ns;
             }
         }
         g->record->num_dropped += first - begun;

@@ -7,7 +7,7 @@
 #include "scheduler/record.h"
 
 /* While nothing runs. Names are borrowed of the replicas. Where not all requests were kept, it
- * begins when the first of those kept had ended, as all before it had then. DEVICE_FAILED: a clock
+ * begins when all before those had ended. DEVICE_FAILED: a clock
  * that cannot be read; NO_MEMORY. */
 clv_status *clv_record_create(
     const clv_replica *replicas, size_t num_replicas, uint32_t num_units,

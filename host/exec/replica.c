@@ -346,6 +346,10 @@ static uint32_t num_recorded_of(const clv_replica *r, const clv_replica_options 
         const clv_actor *actor = &r->program.actors[a];
         bytes += sizeof(clv_item_span) * (uint64_t)actor->num_items * actor->num_lanes;
     }
+    for (size_t i = 0; options->is_dynamic && i < r->joined.all.num_steps; i++) {
+        const uint32_t crew = r->crews.crew_of_unit[r->joined.all.steps[i].unit];
+        bytes += sizeof(clv_item_span) * (uint64_t)clv_crew_size(&r->crews, crew);
+    }
     const uint64_t most = most_bytes / bytes + 1;
     return options->num_recorded < most ? options->num_recorded : (uint32_t)most;
 }

@@ -148,8 +148,6 @@ def usage_errors():
     error("list", "opps", code=2, says=["opps", "ops"])
     error("run", model("two"), "--input", "random", "--policy", "pipelin", code=2, says=["pipelin"])
     error("run", model("two"), "--input", "random", "--schedule", "x", code=2, says=["static"])
-    error("run", model("two"), "--input", "random", "--schedule", "dynamic", "--timeline", "x.html", code=4,
-          says=["dynamic", "recorded"])
     error("run", model("two"), "--input", "random", "--devices", "core:0,core:1", "--policy", "pipeline", "--allow-idle",
           "--depth", "2000", code=2, says=["2000", "1024"])
 
@@ -525,6 +523,8 @@ def timelines_of_what_happened():
             text = file.read()
         data = json.loads(text.split('type="application/json">')[1].split("</script>")[0])
         assert [layer["name"] for layer in data["layers"]] == ["predicted", "measured"]
+        dynamic = ["--devices", "core:0,core:1", "--policy", "pipeline", "--allow-idle", "--schedule", "dynamic", "--depth", "2"]
+        check_measured(run_json("run", model("two"), "--input", "random", "--requests", "5", *dynamic, *files)["measured"], 5)
         check_measured(run_json("bench", model("two"), "--requests", "4", *files)["measured"], 4)  # of one unit: a plan too
         text = run("run", model("two"), "--input", "random", *two_cores, *files).stdout
         assert "critical path: " in text and f"timeline: {page}" in text, text

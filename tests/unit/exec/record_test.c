@@ -25,14 +25,20 @@ static void *bytes_for(const clv_tensor *tensor) {
     return data;
 }
 
-static void make_fixture(fixture *f, uint32_t num_recorded) {
+/* A core and a device with queues, a copy of the graph each; or one copy on two cores that take
+ * what is ready. */
+static void make_fixture(fixture *f, uint32_t num_recorded, bool is_dynamic) {
     memset(f, 0, sizeof *f);
     for (int i = 0; i < NUM_UNITS; i++) {
+        const bool is_core = i == 0 || is_dynamic;
         const clv_null_options options = {
-            .kind = i == 0 ? CLV_DEVICE_CORE : CLV_DEVICE_GPU, .find = clv_hash_find};
+            .kind = is_core ? CLV_DEVICE_CORE : CLV_DEVICE_GPU,
+            .index = is_core ? i : 0,
+            .find = clv_hash_find};
         assert_ok(clv_null_device_create(&options, &f->devices[i]));
         f->units[i] = (clv_exec_unit){.devices = &f->devices[i], .num_devices = 1};
-        clv_unit_name_init(&f->units[i].name, i == 0 ? CLV_UNIT_CORE : CLV_UNIT_GPU, 0, 0);
+        clv_unit_name_init(
+            &f->units[i].name, is_core ? CLV_UNIT_CORE : CLV_UNIT_GPU, 0, is_core ? i : 0);
     }
     const clv_hash_graph_options graph = {
         .seed = 7, .num_nodes = 12, .max_bytes = 200, .max_items = 4};
@@ -51,19 +57,21 @@ static void make_fixture(fixture *f, uint32_t num_recorded) {
     clv_group groups[NUM_UNITS];
     assert_non_null(placements);
     for (size_t i = 0; i < f->graph->num_nodes; i++) {
-        placements[i] = (clv_placement){.num_pieces = 1, .split = -1};
+        placements[i] = (clv_placement){
+            .num_pieces = 1, .first_piece = is_dynamic ? i % NUM_UNITS : 0, .split = -1};
     }
     for (int g = 0; g < NUM_UNITS; g++) {
         groups[g] = (clv_group){
             .placements = placements,
-            .pieces = &pieces[g],
-            .num_pieces = 1,
+            .pieces = is_dynamic ? pieces : &pieces[g],
+            .num_pieces = is_dynamic ? NUM_UNITS : 1,
             .num_stages = 1,
-            .share = 0.5,
+            .share = is_dynamic ? 1 : 0.5,
             .depth = 2};
     }
-    const clv_plan plan = {.groups = groups, .num_groups = NUM_UNITS};
-    const clv_session_options options = {.plan = &plan, .num_recorded = num_recorded};
+    const clv_plan plan = {.groups = groups, .num_groups = is_dynamic ? 1 : NUM_UNITS};
+    const clv_session_options options = {
+        .plan = &plan, .num_recorded = num_recorded, .is_dynamic = is_dynamic};
     assert_ok(clv_session_create(f->graph, f->units, NUM_UNITS, &options, &f->session));
     free(placements);
 }
@@ -92,33 +100,77 @@ static void run(fixture *f, int count) {
 
 static void check_record(const clv_record *record) {
     clv_accounts *accounts;
+    double busy_us = 0;
     assert_true(record->wall_us > 0);
     for (uint32_t r = 0; r < record->num_requests; r++) {
         const clv_record_request *request = &record->requests[r];
         const clv_record_group *group = &record->groups[request->group];
         for (uint32_t i = group->first_step; i < group->first_step + group->num_steps; i++) {
-            const clv_record_time *time =
-                &record->times[request->first_time + record->steps[i].first_time];
-            assert_true(time->start_us >= request->submitted_us);
-            assert_true(time->end_us >= time->start_us && time->end_us <= request->ended_us);
+            const clv_record_step *step = &record->steps[i];
+            const clv_record_time *times = &record->times[request->first_time + step->first_time];
+            uint32_t num_at_it = 0;
+            for (uint32_t k = 0; k < step->num_lanes; k++) {
+                if (isnan(times[k].end_us)) {
+                    continue;
+                }
+                num_at_it++;
+                assert_true(clv_record_lane_of(record, step, k).unit < NUM_UNITS);
+                assert_true(times[k].start_us >= request->submitted_us);
+                assert_true(times[k].end_us >= times[k].start_us);
+                assert_true(times[k].end_us <= request->ended_us);
+            }
+            assert_true(num_at_it >= 1);
         }
     }
     assert_ok(clv_accounts_create(record, &accounts));
     for (uint32_t u = 0; u < NUM_UNITS; u++) {
         const clv_account *a = &accounts->units[u];
-        assert_true(a->busy_us > 0 && a->transfer_us > 0);
+        assert_true(record->is_dynamic || (a->busy_us > 0 && a->transfer_us > 0));
+        busy_us += a->busy_us;
         const double sum_us = a->busy_us + a->transfer_us + a->data_us + a->buffer_us +
                               a->place_us + a->overhead_us + a->idle_us;
         assert_true(fabs(sum_us - record->wall_us) < 1e-6 * record->wall_us);
     }
+    assert_true(busy_us > 0);
     clv_accounts_destroy(accounts);
+}
+
+/* Whoever was at a step is known, and all that it waited for. */
+static void lanes_that_take_what_is_ready(void **state) {
+    (void)state;
+    fixture f;
+    clv_record *record;
+    make_fixture(&f, NUM_RECORDED, true);
+    run(&f, 2);
+    assert_ok(clv_session_record(f.session, &record));
+    assert_true(record->is_dynamic && record->num_requests == 2 && record->num_waits > 0);
+    for (uint32_t i = 0; i < record->num_steps; i++) {
+        const clv_record_step *step = &record->steps[i];
+        assert_int_equal(step->num_lanes, NUM_UNITS);
+        for (uint32_t k = 0; k < step->num_waits; k++) {
+            const uint32_t before = record->waits[step->first_wait + k].step;
+            assert_true(before < i); /* and so it ended before it: */
+            for (uint32_t r = 0; r < record->num_requests; r++) {
+                const clv_record_time *times = &record->times[record->requests[r].first_time];
+                double end_us = 0, start_us = record->wall_us;
+                for (uint32_t lane = 0; lane < NUM_UNITS; lane++) {
+                    end_us = fmax(end_us, times[record->steps[before].first_time + lane].end_us);
+                    start_us = fmin(start_us, times[step->first_time + lane].start_us);
+                }
+                assert_true(end_us <= start_us);
+            }
+        }
+    }
+    check_record(record);
+    clv_record_destroy(record);
+    free_fixture(&f);
 }
 
 static void what_is_kept(void **state) {
     (void)state;
     fixture f;
     clv_record *record;
-    make_fixture(&f, NUM_RECORDED);
+    make_fixture(&f, NUM_RECORDED, false);
     assert_failed(USAGE, "no request was recorded", clv_session_record(f.session, &record));
     run(&f, 4);
     assert_ok(clv_session_record(f.session, &record));
@@ -150,7 +202,7 @@ static void nothing_is_asked_for(void **state) {
     (void)state;
     fixture f;
     clv_record *record;
-    make_fixture(&f, 0);
+    make_fixture(&f, 0, false);
     run(&f, 2);
     assert_failed(USAGE, "record nothing", clv_session_record(f.session, &record));
     free_fixture(&f);
@@ -177,7 +229,7 @@ static void clocks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_kept), cmocka_unit_test(nothing_is_asked_for),
-        cmocka_unit_test(clocks)};
+        cmocka_unit_test(lanes_that_take_what_is_ready), cmocka_unit_test(what_is_kept),
+        cmocka_unit_test(nothing_is_asked_for), cmocka_unit_test(clocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
