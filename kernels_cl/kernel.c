@@ -96,6 +96,23 @@ const char *clv_only_options(
     return out_options;
 }
 
+uint32_t clv_variant_num_settings(const clv_variant *variant) {
+    size_t count = 1;
+    for (size_t i = 0; i < variant->num_tunables; i++) {
+        count *= variant->tunables[i].num_values;
+    }
+    return (uint32_t)count;
+}
+
+void clv_way_tunables(const clv_way *way, int32_t *out_values) {
+    size_t rest = way->setting;
+    for (size_t i = 0; i < way->variant->num_tunables; i++) {
+        const clv_tunable *tunable = &way->variant->tunables[i];
+        out_values[i] = tunable->values[rest % tunable->num_values];
+        rest /= tunable->num_values;
+    }
+}
+
 clv_status *clv_variant_emit(
     const clv_variant *variant, const clv_call *call, const clv_traits *traits,
     const int32_t *tunables, const clv_emitter *emitter) {

@@ -122,18 +122,20 @@ typedef struct clv_emitter {
     clv_status *(*constant)(void *context, const clv_packing *packing, uint32_t *out_index);
 } clv_emitter;
 
+/* How fast a variant is may depend on it, never what it computes. */
 typedef struct clv_tunable {
     const char *name, *meaning;
-    int32_t fallback;      /* safe everywhere */
-    const int32_t *values; /* what the tuner tries */
-    size_t num_values;
+    const int32_t *values; /* what the tuner tries; the first is taken where nothing was measured */
+    size_t num_values;     /* at least 1 */
 } clv_tunable;
+
+enum { CLV_MAX_TUNABLES = 8 };
 
 typedef struct clv_variant {
     const char *name; /* "ref" for row 0 */
     const char *summary;
     const clv_tunable *tunables;
-    size_t num_tunables;
+    size_t num_tunables; /* at most CLV_MAX_TUNABLES */
     /* (optional: as accurate as ref) The largest error over the output's root mean square, for
      * normally distributed operands. */
     float error;
@@ -168,6 +170,17 @@ static inline bool clv_variant_fits(
     return (!traits->is_exact || variant->error == 0) &&
            (variant->fits == NULL || variant->fits(call, traits));
 }
+
+/* A variant with a value for each tunable: a number below clv_variant_num_settings(). 0: the first
+ * of each. */
+typedef struct clv_way {
+    const clv_variant *variant; /* NULL: none */
+    uint32_t setting;
+} clv_way;
+
+uint32_t clv_variant_num_settings(const clv_variant *variant);
+/* out_values: [num_tunables] */
+void clv_way_tunables(const clv_way *way, int32_t *out_values);
 
 /* emit(), and what the variant leaves of the call's epilogue. */
 clv_status *clv_variant_emit(

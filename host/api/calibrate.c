@@ -60,6 +60,19 @@ static clv_status *fill_inputs(const clv_graph *graph, clv_graph_inputs *inputs)
     return NULL;
 }
 
+void clv_write_tunables(clv_json_writer *writer, const clv_way *way) {
+    int32_t values[CLV_MAX_TUNABLES];
+    if (way->variant->num_tunables == 0) {
+        return;
+    }
+    clv_way_tunables(way, values);
+    clv_json_open_object(writer, "tunables");
+    for (size_t i = 0; i < way->variant->num_tunables; i++) {
+        clv_json_add_number(writer, way->variant->tunables[i].name, values[i]);
+    }
+    clv_json_close(writer);
+}
+
 clv_status *clv_graph_inputs_init(const clv_graph *graph, clv_graph_inputs *out_inputs) {
     *out_inputs = (clv_graph_inputs){.values = NULL};
     clv_status *status = fill_inputs(graph, out_inputs);

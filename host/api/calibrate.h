@@ -4,6 +4,7 @@
 
 #include "host/api/internal.h"
 #include "host/api/units.h"
+#include "host/base/json_writer.h"
 #include "host/machine/machine.h"
 #include "host/tune/variant_cost.h"
 #include "partition/workload.h"
@@ -28,6 +29,9 @@ typedef struct clv_calibration {
 clv_status *clv_calibrate_workload(
     const cleave_options *options, bool pieces, const clv_graph *graph, const clv_machine *machine,
     clv_workload *workload, clv_calibration *out_calibration) CLV_CHECKED;
+
+/* "tunables": {NAME: VALUE, ...} of a way to run an operator, where it has any. */
+void clv_write_tunables(clv_json_writer *writer, const clv_way *way);
 
 /* Values for every input of a graph: those that are bound, else random ones. */
 typedef struct clv_graph_inputs {

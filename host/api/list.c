@@ -30,6 +30,11 @@ static void list_variants(cJSON *rows) {
             cJSON_AddStringToObject(row, "variant", family->variants[k].name);
             cJSON_AddStringToObject(row, "summary", family->variants[k].summary);
             cJSON_AddNumberToObject(row, "tunables", (double)family->variants[k].num_tunables);
+            cJSON *names = cJSON_AddArrayToObject(row, "tunable_names");
+            for (size_t t = 0; t < family->variants[k].num_tunables; t++) {
+                cJSON_AddItemToArray(
+                    names, cJSON_CreateString(family->variants[k].tunables[t].name));
+            }
             cJSON_AddItemToArray(rows, row);
         }
     }

@@ -281,6 +281,25 @@ static clv_traits assumed_traits(const clv_unit *unit) {
                         .max_local_size = 1024};
 }
 
+/* Of the way that is chosen, or of the fastest setting of one that is not. NAN: not known. */
+static double least_us(
+    const clv_known_times *times, const clv_call *call, const clv_traits *traits, bool is_chosen,
+    clv_way *way) {
+    if (times == NULL || is_chosen) {
+        return times != NULL ? times->find(times, call, way, traits) : (double)NAN;
+    }
+    double least = (double)NAN;
+    clv_way other = *way;
+    for (; other.setting < clv_variant_num_settings(way->variant); other.setting++) {
+        const double us = times->find(times, call, &other, traits);
+        if (!isnan(us) && !(us >= least)) {
+            least = us;
+            *way = other;
+        }
+    }
+    return least;
+}
+
 static void write_family(
     clv_json_writer *w, const clv_call *call, const clv_lower_options *options,
     const clv_choice *choice) {
@@ -292,7 +311,8 @@ static void write_family(
         const clv_variant *variant = &family->variants[i];
         bool fits = clv_variant_fits(variant, call, traits);
         bool is_chosen = choice != NULL && choice->variant == variant;
-        double us = fits && times != NULL ? times->find(times, call, variant, traits) : (double)NAN;
+        clv_way way = {.variant = variant, .setting = is_chosen ? choice->setting : 0};
+        const double us = fits ? least_us(times, call, traits, is_chosen, &way) : (double)NAN;
         clv_json_open_object(w, NULL);
         clv_json_add_string(w, "family", family->name);
         clv_json_add_string(w, "variant", variant->name);
@@ -306,6 +326,7 @@ static void write_family(
         if (is_chosen) {
             clv_json_add_string(w, "origin", choice->origin);
         }
+        clv_write_tunables(w, &way);
         if (!isnan(us)) {
             clv_json_add_number(w, "time_us", us);
         }

@@ -41,7 +41,9 @@ static double sum_us(const clv_graph *graph, const clv_unit_costs *costs) {
 static void write_variant(
     clv_json_writer *w, const char *key, const clv_unit_costs *costs, size_t node) {
     clv_json_open_object(w, key);
-    clv_json_add_string(w, "variant", costs->variants[node] != NULL ? costs->variants[node] : "");
+    const clv_way *way = &costs->ways[node];
+    clv_json_add_string(w, "variant", way->variant->name);
+    clv_write_tunables(w, way);
     if (!isnan(costs->node_us[node])) {
         clv_json_add_number(w, "time_us", costs->node_us[node]);
     }
@@ -61,8 +63,9 @@ static void write_unit(
     clv_json_add_number(w, "after_ms", sum_us(t->graph, after) * 1e-3);
     clv_json_open_array(w, "changed");
     for (size_t i = 0; i < t->graph->num_nodes; i++) {
-        const char *from = before->variants[i], *to = after->variants[i];
-        if (from != NULL && to != NULL && strcmp(from, to) != 0) {
+        const clv_way *from = &before->ways[i], *to = &after->ways[i];
+        if (from->variant != NULL && to->variant != NULL &&
+            (from->variant != to->variant || from->setting != to->setting)) {
             clv_json_open_object(w, NULL);
             clv_json_add_string(w, "node", t->graph->nodes[i].name);
             clv_json_add_string(w, "op", t->graph->nodes[i].op_type);

@@ -175,6 +175,8 @@ int cli_save_timeline(const cli_args *args, const cleave_timeline *timeline);
 int cli_check_timeline(const cli_args *args);
 /* "12.3 us", "1.23 ms", "2 s". */
 void cli_format_time(double us, char *buffer, size_t capacity);
+/* ", tile 4": tunables of a variant in a report, of those that are not 0. */
+void cli_format_tunables(const cJSON *variant, char *buffer, size_t capacity);
 /* "12.3" with at most four digits that count. */
 void cli_format_rate(double per_second, char *buffer, size_t capacity);
 /* A report as text into an object: 0, or an exit code after printing the error. Takes `text`. */

@@ -155,14 +155,15 @@ static void print_variants(const cJSON *report) {
     cli_table table;
     cli_table_init(&table, 5, headings);
     cJSON_ArrayForEach(variant, variants) {
-        char time[32] = "";
+        char time[32] = "", tunables[128];
         if (cJSON_HasObjectItem(variant, "time_us")) {
             cli_format_time(cli_json_number(variant, "time_us", 0), time, sizeof time);
         }
+        cli_format_tunables(variant, tunables, sizeof tunables);
         cli_table_row(&table);
         cli_table_set(
-            &table, 0, "%s/%s", cli_json_string(variant, "family", ""),
-            cli_json_string(variant, "variant", ""));
+            &table, 0, "%s/%s%s", cli_json_string(variant, "family", ""),
+            cli_json_string(variant, "variant", ""), tunables);
         cli_table_set(&table, 1, "%s", cli_json_bool(variant, "chosen") ? "chosen" : "");
         cli_table_set(&table, 2, "%s", cli_json_string(variant, "summary", ""));
         cli_table_set(&table, 3, "%s", time);

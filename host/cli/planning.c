@@ -116,6 +116,20 @@ void cli_format_time(double us, char *buffer, size_t capacity) {
     snprintf(buffer, capacity, "%s %s", digits, unit);
 }
 
+void cli_format_tunables(const cJSON *variant, char *buffer, size_t capacity) {
+    const cJSON *tunables = cJSON_GetObjectItemCaseSensitive(variant, "tunables"), *tunable;
+    size_t length = 0;
+    buffer[0] = '\0';
+    cJSON_ArrayForEach(tunable, tunables) {
+        if (tunable->valuedouble != 0 && length < capacity) {
+            const int more = snprintf(
+                buffer + length, capacity - length, ", %s %g", tunable->string,
+                tunable->valuedouble);
+            length += more > 0 ? (size_t)more : 0;
+        }
+    }
+}
+
 void cli_format_rate(double per_second, char *buffer, size_t capacity) {
     if (isinf(per_second)) {
         snprintf(buffer, capacity, "unbounded");

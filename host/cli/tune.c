@@ -23,7 +23,10 @@ static void print_changes(const cJSON *unit) {
             if (cJSON_HasObjectItem(variant, "time_us")) {
                 cli_format_time(cli_json_number(variant, "time_us", 0), time, sizeof time);
             }
-            cli_table_set(&table, 2 + 2 * i, "%s", cli_json_string(variant, "variant", ""));
+            char tunables[128];
+            cli_format_tunables(variant, tunables, sizeof tunables);
+            cli_table_set(
+                &table, 2 + 2 * i, "%s%s", cli_json_string(variant, "variant", ""), tunables);
             cli_table_set(&table, 3 + 2 * i, "%s", time);
         }
     }

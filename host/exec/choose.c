@@ -20,9 +20,9 @@ typedef struct chooser {
     const clv_choose_request *request;
     const clv_graph *graph;
     clv_chosen *out;
-    const clv_variant **plain;  /* [num_nodes] */
-    const clv_variant **blocks; /* [num_nodes]; NULL: none fits */
-    double *plain_us;           /* [num_nodes]: that these were measured to take; NAN: not known */
+    clv_way *plain;   /* [num_nodes] */
+    clv_way *blocks;  /* [num_nodes]; without a variant: none fits */
+    double *plain_us; /* [num_nodes]: that these were measured to take; NAN: not known */
     double *blocks_us;
     bool *is_compared;  /* [num_nodes]: a faster or slower row of the same sort was measured too */
     clv_layout *inputs; /* [all operands]: what `blocks` wants */
@@ -49,35 +49,41 @@ static const clv_variant *last_fitting(
     return NULL;
 }
 
-static double known_us(const chooser *c, const clv_call *call, const clv_variant *variant) {
+static double known_us(const chooser *c, const clv_call *call, const clv_way *way) {
     const clv_known_times *times = c->request->times;
-    return times == NULL || variant == NULL
+    return times == NULL || way->variant == NULL
                ? (double)NAN
-               : times->find(times, call, variant, &c->request->traits);
+               : times->find(times, call, way, &c->request->traits);
 }
 
-/* The fastest row that fits, of those that were measured; the last one unless that was. */
-static const clv_variant *fastest(chooser *c, clv_node_id id, bool has_layouts, double *out_us) {
+/* The fastest row that fits, with its tunables, of those that were measured; the last one unless
+ * that was. */
+static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out_us) {
     const clv_call *call = c->request->calls[id];
     const clv_kernel_family *family = call->op->kernels;
     const clv_traits *traits = &c->request->traits;
-    const clv_variant *best = last_fitting(call, traits, has_layouts), *last = best;
-    *out_us = known_us(c, call, last);
+    const clv_way last = {.variant = last_fitting(call, traits, has_layouts)};
+    clv_way best = last;
+    *out_us = known_us(c, call, &last);
     double best_us = *out_us * (1 - least_gain);
     for (size_t i = 0; i < family->num_variants && !isnan(*out_us); i++) {
-        const clv_variant *variant = &family->variants[i];
-        if (variant == last || (variant->layouts != NULL) != has_layouts ||
-            !clv_variant_fits(variant, call, traits)) {
+        clv_way way = {.variant = &family->variants[i]};
+        if ((way.variant->layouts != NULL) != has_layouts ||
+            !clv_variant_fits(way.variant, call, traits)) {
             continue;
         }
-        const double us = known_us(c, call, variant);
-        c->is_compared[id] = c->is_compared[id] || !isnan(us);
-        if (us < best_us) {
-            best = variant;
-            best_us = us;
+        for (; way.setting < clv_variant_num_settings(way.variant); way.setting++) {
+            const bool is_last = way.variant == last.variant && way.setting == 0;
+            const double us = is_last ? (double)NAN : known_us(c, call, &way);
+            c->is_compared[id] = c->is_compared[id] || !isnan(us);
+            if (us < best_us) {
+                best = way;
+                best_us = us;
+            }
         }
     }
-    *out_us = best != last ? best_us : *out_us;
+    const bool is_best = best.variant == last.variant && best.setting == 0;
+    *out_us = is_best ? *out_us : best_us;
     return best;
 }
 
@@ -101,41 +107,42 @@ static bool operands_allow(const chooser *c, clv_node_id id) {
 
 /* Leaves a node with the one variant that is wanted of it, where that fits. */
 static void keep_wanted(chooser *c, clv_node_id id) {
-    const clv_variant *wanted = c->request->wanted != NULL ? c->request->wanted[id] : NULL;
+    const clv_way none = {.variant = NULL};
+    const clv_way wanted = c->request->wanted != NULL ? c->request->wanted[id] : none;
     const clv_call *call = c->request->calls[id];
-    if (wanted == NULL || !clv_variant_fits(wanted, call, &c->request->traits)) {
+    if (wanted.variant == NULL || !clv_variant_fits(wanted.variant, call, &c->request->traits)) {
         return;
     }
-    if (wanted->layouts == NULL) {
+    if (wanted.variant->layouts == NULL) {
         c->plain[id] = wanted;
-        c->blocks[id] = NULL;
+        c->blocks[id] = none;
         return;
     }
-    const clv_variant *before = c->blocks[id];
+    const clv_way before = c->blocks[id];
     c->blocks[id] = wanted;
-    wanted->layouts(
+    wanted.variant->layouts(
         call, &c->request->traits, &c->inputs[c->first_input[id]],
         &c->outputs[c->first_output[id]]);
     if (operands_allow(c, id)) {
-        c->plain[id] = NULL;
+        c->plain[id] = none;
     } else {
-        c->blocks[id] = before == wanted ? NULL : before;
+        c->blocks[id] = before.variant == wanted.variant ? none : before;
     }
 }
 
 /* Whether a variant may take the node's tensors in blocks; its layouts are set then. */
-static bool set_blocks(chooser *c, clv_node_id id, const clv_variant *variant) {
+static bool set_blocks(chooser *c, clv_node_id id, clv_way way) {
     const clv_node *node = &c->graph->nodes[id];
     clv_layout *inputs = &c->inputs[c->first_input[id]];
     clv_layout *outputs = &c->outputs[c->first_output[id]];
     memset(inputs, 0, node->num_inputs * sizeof *inputs);
     memset(outputs, 0, node->num_outputs * sizeof *outputs);
-    if (variant != NULL) {
-        variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
-        variant = operands_allow(c, id) ? variant : NULL;
+    if (way.variant != NULL) {
+        way.variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
+        way = operands_allow(c, id) ? way : (clv_way){.variant = NULL};
     }
-    c->blocks[id] = variant;
-    return variant != NULL;
+    c->blocks[id] = way;
+    return way.variant != NULL;
 }
 
 static void find_variants(chooser *c, clv_node_id id) {
@@ -145,8 +152,8 @@ static void find_variants(chooser *c, clv_node_id id) {
     }
     c->plain[id] = fastest(c, id, false, &c->plain_us[id]);
     if (!set_blocks(c, id, fastest(c, id, true, &c->blocks_us[id]))) {
-        const clv_variant *last = last_fitting(call, &c->request->traits, true);
-        c->blocks_us[id] = known_us(c, call, last);
+        const clv_way last = {.variant = last_fitting(call, &c->request->traits, true)};
+        c->blocks_us[id] = known_us(c, call, &last);
         set_blocks(c, id, last);
     }
     keep_wanted(c, id);
@@ -183,7 +190,7 @@ static double node_us(const chooser *c, clv_node_id id, bool blocked) {
         return blocked ? c->blocks_us[id] : c->plain_us[id];
     }
     const clv_traits *traits = &c->request->traits;
-    const clv_variant *variant = blocked ? c->blocks[id] : c->plain[id];
+    const clv_variant *variant = (blocked ? c->blocks[id] : c->plain[id]).variant;
     clv_cost cost;
     clv_call_cost(c->request->calls[id], &cost);
     const clv_ceilings lane = clv_ceilings_of(traits);
@@ -259,7 +266,8 @@ static uint32_t cut_reader(const chooser *c, clv_tensor_id root, bool blocked) {
 static uint32_t cut_producer(const chooser *c, clv_tensor_id root) {
     clv_node_id id = c->graph->tensors[root].producer;
     const clv_node *node = id != CLV_NO_ID ? &c->graph->nodes[id] : NULL;
-    for (size_t i = 0; node != NULL && c->blocks[id] != NULL && i < node->num_outputs; i++) {
+    for (size_t i = 0; node != NULL && c->blocks[id].variant != NULL && i < node->num_outputs;
+         i++) {
         if (node->outputs[i] == root) {
             return clv_layout_is_blocked(&c->outputs[c->first_output[id] + i]) ? cut_node(id)
                                                                                : CLV_CUT_SOURCE;
@@ -276,8 +284,8 @@ static clv_status *cut_reads(const chooser *c, clv_node_id id, clv_min_cut *cut)
         if (root == CLV_NO_ID || c->graph->tensors[root].data != NULL) {
             continue;
         }
-        bool can_block =
-            c->blocks[id] != NULL && clv_layout_is_blocked(&c->inputs[c->first_input[id] + i]);
+        bool can_block = c->blocks[id].variant != NULL &&
+                         clv_layout_is_blocked(&c->inputs[c->first_input[id] + i]);
         uint32_t reader = can_block ? cut_node(id) : CLV_CUT_SOURCE;
         CLV_TRY(clv_min_cut_add(cut, reader, cut_reader(c, root, false), CLV_CUT_NEVER));
         if (can_block) {
@@ -293,13 +301,13 @@ static clv_status *fill_cut(const chooser *c, clv_min_cut *cut) {
         if (c->request->calls[i] == NULL) {
             continue;
         }
-        if (c->blocks[i] !=
-            NULL) { /* with the sink it pays for blocks, with the source for plain */
+        /* with the sink it pays for blocks, with the source for plain */
+        if (c->blocks[i].variant != NULL) {
             CLV_TRY(clv_min_cut_add(
                 cut, CLV_CUT_SOURCE, cut_node(id), picoseconds(node_us(c, id, true))));
             CLV_TRY(clv_min_cut_add(
                 cut, cut_node(id), CLV_CUT_SINK,
-                c->plain[i] != NULL ? picoseconds(node_us(c, id, false)) : CLV_CUT_NEVER));
+                c->plain[i].variant != NULL ? picoseconds(node_us(c, id, false)) : CLV_CUT_NEVER));
         }
         CLV_TRY(cut_reads(c, id, cut));
     }
@@ -328,7 +336,7 @@ static clv_status *label(chooser *c) {
     }
     for (size_t i = 0; i < c->graph->num_nodes && status == NULL; i++) {
         c->out->is_blocked[i] =
-            c->blocks[i] != NULL && clv_min_cut_is_at_sink(&cut, cut_node((clv_node_id)i));
+            c->blocks[i].variant != NULL && clv_min_cut_is_at_sink(&cut, cut_node((clv_node_id)i));
         count_reads(c, (clv_node_id)i);
     }
     clv_min_cut_deinit(&cut);
@@ -367,7 +375,7 @@ static void set_layouts(chooser *c) {
 /* Whether measurements decided: between rows of one sort, or between plain and blocked ones. */
 static bool is_measured(const chooser *c, clv_node_id id) {
     const bool blocked = c->out->is_blocked[id];
-    const bool has_other = (blocked ? c->plain[id] : c->blocks[id]) != NULL;
+    const bool has_other = (blocked ? c->plain[id] : c->blocks[id]).variant != NULL;
     const double us = blocked ? c->blocks_us[id] : c->plain_us[id];
     const double other_us = blocked ? c->plain_us[id] : c->blocks_us[id];
     return !isnan(us) && (has_other ? !isnan(other_us) : c->is_compared[id]);
@@ -377,14 +385,14 @@ static void set_reasons(chooser *c) {
     for (size_t i = 0; i < c->graph->num_nodes; i++) {
         const bool blocked = c->out->is_blocked[i];
         const bool measured = is_measured(c, (clv_node_id)i);
-        c->out->variants[i] = blocked ? c->blocks[i] : c->plain[i];
-        c->out->origins[i] = measured                                      ? "measured"
-                             : c->blocks[i] != NULL && c->plain[i] != NULL ? "estimated"
-                                                                           : "fallback";
+        const bool has_both = c->blocks[i].variant != NULL && c->plain[i].variant != NULL;
+        c->out->ways[i] = blocked ? c->blocks[i] : c->plain[i];
+        c->out->origins[i] = measured ? "measured" : has_both ? "estimated" : "fallback";
         c->out->reasons[i] = measured  ? "measured: the fastest that fits, reorders counted"
                              : blocked ? "channels in blocks: the last of the table that fits"
-                             : c->blocks[i] != NULL ? "plain: reorders would cost more"
-                                                    : "the last of the family's table that fits";
+                             : c->blocks[i].variant != NULL
+                                 ? "plain: reorders would cost more"
+                                 : "the last of the family's table that fits";
     }
 }
 
@@ -397,7 +405,7 @@ static clv_status *allocate(chooser *c) {
     c->blocks = clv_alloc_zeroed(nodes, sizeof *c->blocks);
     c->out->plain_readers = clv_alloc_zeroed(tensors, sizeof *c->out->plain_readers);
     c->out->blocked_readers = clv_alloc_zeroed(tensors, sizeof *c->out->blocked_readers);
-    c->out->variants = clv_alloc_zeroed(nodes, sizeof *c->out->variants);
+    c->out->ways = clv_alloc_zeroed(nodes, sizeof *c->out->ways);
     c->out->reasons = clv_alloc_zeroed(nodes, sizeof *c->out->reasons);
     c->out->origins = clv_alloc_zeroed(nodes, sizeof *c->out->origins);
     c->plain_us = clv_alloc_zeroed(nodes, sizeof *c->plain_us);
@@ -408,7 +416,7 @@ static clv_status *allocate(chooser *c) {
     c->out->blocked = clv_alloc_zeroed(tensors, sizeof *c->out->blocked);
     if (c->first_input == NULL || c->first_output == NULL || c->plain == NULL ||
         c->blocks == NULL || c->out->plain_readers == NULL || c->out->blocked_readers == NULL ||
-        c->out->variants == NULL || c->out->reasons == NULL || c->out->is_blocked == NULL ||
+        c->out->ways == NULL || c->out->reasons == NULL || c->out->is_blocked == NULL ||
         c->out->home == NULL || c->out->blocked == NULL || c->out->origins == NULL ||
         c->plain_us == NULL || c->blocks_us == NULL || c->is_compared == NULL) {
         return no_memory();
@@ -458,7 +466,7 @@ clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen
 }
 
 void clv_chosen_deinit(clv_chosen *chosen) {
-    clv_free(chosen->variants);
+    clv_free(chosen->ways);
     clv_free(chosen->reasons);
     clv_free(chosen->origins);
     clv_free(chosen->is_blocked);

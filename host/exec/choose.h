@@ -10,7 +10,7 @@ typedef struct clv_known_times {
     /* Microseconds of all launches of a call whose views are plain, operands in the layouts that
      * the variant wants at least; NAN: not known. Any thread. */
     double (*find)(
-        const struct clv_known_times *times, const clv_call *call, const clv_variant *variant,
+        const struct clv_known_times *times, const clv_call *call, const clv_way *way,
         const clv_traits *traits);
     const void *database;        /* of find() */
     const clv_device_info *info; /* of the unit's devices, which are alike */
@@ -24,18 +24,18 @@ typedef struct clv_choose_request {
     const clv_call *const *calls; /* [num_nodes]; NULL: runs nothing */
     /* [num_nodes], or NULL: what was chosen for the whole operator that a node is a piece of; it is
      * taken where it fits the piece. Entries may be NULL. */
-    const clv_variant *const *wanted;
+    const clv_way *wanted;
     const clv_known_times *times; /* NULL: nothing was measured */
 } clv_choose_request;
 
 typedef struct clv_chosen {
-    const clv_variant **variants; /* [num_nodes]; NULL: none */
-    const char **reasons;         /* [num_nodes] */
-    const char **origins;         /* [num_nodes]: what it was chosen by: "measured", "estimated", or
+    clv_way *ways;        /* [num_nodes] */
+    const char **reasons; /* [num_nodes] */
+    const char **origins; /* [num_nodes]: what it was chosen by: "measured", "estimated", or
                                      "fallback": the table's order */
-    bool *is_blocked;             /* [num_nodes]: the variant has layouts of its own */
-    clv_layout *home;             /* [num_tensors], of roots: as its producer leaves it */
-    clv_layout *blocked;          /* [num_tensors], of roots: as readers of blocks take it */
+    bool *is_blocked;     /* [num_nodes]: the variant has layouts of its own */
+    clv_layout *home;     /* [num_tensors], of roots: as its producer leaves it */
+    clv_layout *blocked;  /* [num_tensors], of roots: as readers of blocks take it */
     uint32_t *plain_readers, *blocked_readers; /* [num_tensors], of roots; outputs are readers */
 } clv_chosen;
 

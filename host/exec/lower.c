@@ -266,7 +266,6 @@ static clv_status *set_layouts(lowering *l, const clv_variant *variant, clv_call
 }
 
 static clv_status *emit_node(lowering *l, const clv_call *plain) {
-    enum { MAX_TUNABLES = 16 };
     clv_choice *choice = &l->out->choices[l->node];
     clv_call *call = clv_arena_copy(&l->out->arena, plain, sizeof *plain);
     if (call == NULL) {
@@ -275,16 +274,16 @@ static clv_status *emit_node(lowering *l, const clv_call *plain) {
     if (call->op->kernels == NULL) {
         return CLV_ERROR(UNSUPPORTED, "no kernels for it");
     }
-    const clv_variant *variant = l->chosen.variants[l->node];
-    if (variant == NULL || variant->num_tunables > MAX_TUNABLES) {
+    const clv_way *way = &l->chosen.ways[l->node];
+    const clv_variant *variant = way->variant;
+    if (variant == NULL) {
         return CLV_ERROR(UNSUPPORTED, "no variant of '%s' fits this unit", call->op->kernels->name);
     }
-    int32_t tunables[MAX_TUNABLES];
-    for (size_t i = 0; i < variant->num_tunables; i++) {
-        tunables[i] = variant->tunables[i].fallback;
-    }
+    int32_t tunables[CLV_MAX_TUNABLES];
+    clv_way_tunables(way, tunables);
     CLV_TRY(set_layouts(l, variant, call));
     choice->variant = variant;
+    choice->setting = way->setting;
     choice->reason = l->chosen.reasons[l->node];
     choice->origin = l->chosen.origins[l->node];
     l->call = call;
@@ -672,15 +671,15 @@ static clv_status *need_outputs(lowering *l) {
 /* Variants and layouts. */
 static clv_status *choose(lowering *l) {
     const clv_lower_options *options = l->options;
-    const bool has_wishes = options->whole_variants != NULL && options->places != NULL;
-    const clv_variant **wanted =
-        has_wishes ? clv_alloc_zeroed(l->graph->num_nodes + 1, sizeof *wanted) : NULL;
+    const bool has_wishes = options->whole_ways != NULL && options->places != NULL;
+    clv_way *wanted = has_wishes ? clv_alloc_zeroed(l->graph->num_nodes + 1, sizeof *wanted) : NULL;
     if (has_wishes && wanted == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < l->graph->num_nodes && has_wishes; i++) {
         const clv_piece_node *place = &options->places[i];
-        wanted[i] = place->is_join ? NULL : options->whole_variants[place->origin];
+        wanted[i] =
+            place->is_join ? (clv_way){.variant = NULL} : options->whole_ways[place->origin];
     }
     const clv_choose_request request = {
         .graph = l->graph,
@@ -747,19 +746,19 @@ clv_status *clv_lower(
 
 clv_status *clv_lower_choose(
     const clv_graph *graph, const clv_traits *traits, const clv_known_times *times,
-    const clv_variant ***out_variants) {
+    clv_way **out_ways) {
     const clv_lower_options options = {.traits = *traits, .times = times};
     clv_lowered lowered = {.graph = graph};
     clv_arena_init(&lowered.arena, 0);
     lowering l = {.graph = graph, .options = &options, .out = &lowered};
     clv_status *status = begin(&l);
-    *out_variants = l.chosen.variants;
-    l.chosen.variants = NULL;
+    *out_ways = l.chosen.ways;
+    l.chosen.ways = NULL;
     end(&l);
     clv_lowered_deinit(&lowered);
     if (status != NULL) {
-        clv_free(*out_variants);
-        *out_variants = NULL;
+        clv_free(*out_ways);
+        *out_ways = NULL;
     }
     return status;
 }

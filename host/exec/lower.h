@@ -97,6 +97,7 @@ static inline uint64_t clv_unit_bytes_sum(const clv_unit_bytes *bytes) {
 /* How a node is run, for reports. */
 typedef struct clv_choice {
     const clv_variant *variant; /* NULL: the node runs nothing (a view, not needed, known) */
+    uint32_t setting;           /* of its tunables */
     const char *reason;
     const char *origin; /* of the choice, as clv_chosen has it; NULL without a variant */
     uint32_t num_launches;
@@ -142,7 +143,7 @@ typedef struct clv_lower_options {
     bool keep_all; /* every tensor lives to the end, so that it can be read after a run */
     const clv_piece_node *places; /* [num_nodes]; NULL: everything on unit 0 */
     /* [nodes that places' origins are of], or NULL: chosen for whole operators, for their pieces */
-    const clv_variant *const *whole_variants;
+    const clv_way *whole_ways;
     const clv_lower_port *inputs, *outputs; /* of the graph; NULL: all the caller's */
     const clv_known_times *times;           /* that variants are chosen by; NULL: none */
     uint32_t default_unit;                  /* for what belongs to no node */
@@ -157,11 +158,11 @@ typedef struct clv_lower_options {
  * errors  UNSUPPORTED where a node's operator has no kernel for this unit (names it); NO_MEMORY */
 clv_status *clv_lower(
     const clv_graph *graph, const clv_lower_options *options, clv_lowered *out_lowered) CLV_CHECKED;
-/* The variants that the nodes of a whole graph would run with, by its own estimates and by what is
- * known (NULL: nothing); entries are NULL where nothing runs. Free with clv_free. */
+/* What the nodes of a whole graph would run with, by its own estimates and by what is known (NULL:
+ * nothing); entries have no variant where nothing runs. Free with clv_free. */
 clv_status *clv_lower_choose(
     const clv_graph *graph, const clv_traits *traits, const clv_known_times *times,
-    const clv_variant ***out_variants) CLV_CHECKED;
+    clv_way **out_ways) CLV_CHECKED;
 void clv_lowered_deinit(clv_lowered *lowered);
 
 /* For those who make one: a storage more. NO_MEMORY. */

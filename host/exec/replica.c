@@ -150,7 +150,7 @@ static clv_status *lower_memory(
     const clv_exec_unit *unit = &options->units[p->first_unit[memory]];
     const clv_device_info *info = &unit->devices[0]->info;
     const clv_piece_graph *g = &r->pieces.memories[memory];
-    const clv_variant **whole_variants = NULL;
+    clv_way *whole_ways = NULL;
     clv_known_times times = {.find = NULL};
     if (options->times != NULL) {
         times = *options->times;
@@ -171,7 +171,7 @@ static clv_status *lower_memory(
         .depth = options->depth,
         .any_order = options->is_dynamic,
         .is_serial = options->group->is_serial,
-        .whole_variants = options->wanted,
+        .whole_ways = options->wanted,
         .times = options->times != NULL ? &times : NULL,
     };
     clv_status *status = inputs != NULL && outputs != NULL
@@ -180,13 +180,13 @@ static clv_status *lower_memory(
     if (status == NULL && options->wanted == NULL && has_splits(options)) {
         /* so that pieces compute what the whole would */
         status = clv_lower_choose(
-            options->graph, &lower_options.traits, lower_options.times, &whole_variants);
-        lower_options.whole_variants = whole_variants;
+            options->graph, &lower_options.traits, lower_options.times, &whole_ways);
+        lower_options.whole_ways = whole_ways;
     }
     if (status == NULL) {
         status = clv_lower(g->graph, &lower_options, &r->parts[memory]);
     }
-    clv_free(whole_variants);
+    clv_free(whole_ways);
     clv_free(inputs);
     clv_free(outputs);
     return status;

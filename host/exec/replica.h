@@ -48,7 +48,7 @@ typedef struct clv_replica_options {
     /* That variants are chosen by; of which unit is filled in. NULL: none. */
     const clv_known_times *times;
     /* [graph->num_nodes]: variants to be taken where they fit, whatever is known; NULL: none. */
-    const clv_variant *const *wanted;
+    const clv_way *wanted;
     clv_status *(*finish)(
         void *context, uint64_t number, const clv_mutable_view *outputs, const clv_item_span *spans,
         clv_status *status);

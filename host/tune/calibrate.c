@@ -71,9 +71,9 @@ static void add_nodes(
         }
     }
     for (size_t i = 0; i < lowered->graph->num_nodes; i++) {
-        const clv_variant *variant = lowered->choices[i].variant;
+        const clv_choice *choice = &lowered->choices[i];
         if (!nodes[i].is_join) {
-            costs->variants[nodes[i].origin] = variant != NULL ? variant->name : NULL;
+            costs->ways[nodes[i].origin] = (clv_way){choice->variant, choice->setting};
         }
     }
 }
@@ -127,12 +127,12 @@ static clv_status *find(
     clv_hash *keys = clv_alloc_zeroed(replica->parts[0].num_steps + 1, sizeof *keys);
     costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
     costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
-    costs->variants = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->variants);
+    costs->ways = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->ways);
     double *piece_us = clv_alloc_zeroed(replica->parts[0].graph->num_nodes + 1, sizeof *piece_us);
     double *join_us = clv_alloc_zeroed(2 * num_nodes + 1, sizeof *join_us);
     const bool has_memory = keys != NULL && piece_us != NULL && join_us != NULL &&
                             costs->node_us != NULL && costs->node_launches != NULL &&
-                            costs->variants != NULL;
+                            costs->ways != NULL;
     clv_status *status = has_memory ? clv_step_keys(unit, &replica->parts[0], keys) : no_memory();
     if (status == NULL) {
         add_nodes(replica, db, keys, piece_us, costs);
@@ -176,7 +176,7 @@ clv_status *clv_unit_costs_find(
 void clv_unit_costs_deinit(clv_unit_costs *costs) {
     clv_free(costs->node_us);
     clv_free(costs->node_launches);
-    clv_free(costs->variants);
+    clv_free(costs->ways);
     *costs = (clv_unit_costs){.node_us = NULL};
 }
 
@@ -421,8 +421,9 @@ static clv_status *put_variant(
     clv_arena_init(&arena, 0);
     clv_status *status = clv_call_from_node(graph, &graph->nodes[node], &arena, &call);
     if (status == NULL) {
-        const clv_variant *variant = s->replica.parts[0].choices[node].variant;
-        status = clv_variant_key(unit, &call, variant, &traits, &key);
+        const clv_choice *choice = &s->replica.parts[0].choices[node];
+        const clv_way way = {choice->variant, choice->setting};
+        status = clv_variant_key(unit, &call, &way, &traits, &key);
     }
     if (status == NULL && !clv_cost_db_find(s->request->db, key, &known)) {
         status = clv_cost_db_put(s->request->db, key, cost);

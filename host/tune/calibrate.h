@@ -21,7 +21,7 @@ typedef struct clv_unit_costs {
      * operand together (half of that for both on one unit). NAN: not all of them are known */
     double *node_us;
     uint32_t *node_launches; /* [num_nodes]; 0: it runs nothing */
-    const char **variants;   /* [num_nodes]: that it is run by; NULL: it runs nothing */
+    clv_way *ways;           /* [num_nodes]: that it is run by; no variant: it runs nothing */
     uint32_t num_steps;      /* distinct launches */
     uint32_t num_known;      /* of them, in the database */
 } clv_unit_costs;
@@ -54,7 +54,7 @@ typedef struct clv_calibration_request {
     clv_cost_db *db;           /* gets what it has not yet */
     /* [graph->num_nodes]: variants to be measured where they fit; NULL: those that would be
      * chosen */
-    const clv_variant *const *wanted;
+    const clv_way *wanted;
     clv_cost_setting setting;
     const clv_exec_unit *const *beside; /* [setting.num_beside], open; NULL: none */
     const atomic_bool *cancel;          /* NULL: cannot be interrupted */

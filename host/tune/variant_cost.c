@@ -110,21 +110,16 @@ static clv_status *lay_out(
 }
 
 clv_status *clv_variant_key(
-    clv_hash unit, const clv_call *call, const clv_variant *variant, const clv_traits *traits,
+    clv_hash unit, const clv_call *call, const clv_way *way, const clv_traits *traits,
     clv_hash *out_key) {
-    enum { MAX_TUNABLES = 16 };
-    int32_t tunables[MAX_TUNABLES];
+    const clv_variant *variant = way->variant;
+    int32_t tunables[CLV_MAX_TUNABLES];
     recorder r = {.hash = unit};
     const clv_emitter emitter = {
         .context = &r, .launch = on_launch, .scratch = on_scratch, .constant = on_constant};
     clv_arena arena;
     clv_call laid_out;
-    if (variant->num_tunables > MAX_TUNABLES) {
-        return CLV_ERROR(INTERNAL, "%s has %zu tunables", variant->name, variant->num_tunables);
-    }
-    for (size_t i = 0; i < variant->num_tunables; i++) {
-        tunables[i] = variant->tunables[i].fallback;
-    }
+    clv_way_tunables(way, tunables);
     clv_arena_init(&arena, 0);
     clv_status *status = lay_out(call, variant, traits, &arena, &laid_out);
     if (status == NULL) {
@@ -141,7 +136,7 @@ clv_status *clv_variant_key(
 }
 
 static double find(
-    const clv_known_times *times, const clv_call *call, const clv_variant *variant,
+    const clv_known_times *times, const clv_call *call, const clv_way *way,
     const clv_traits *traits) {
     const clv_cost_db *db = times->database;
     clv_measured_cost cost = {.time_us = (double)NAN};
@@ -150,7 +145,7 @@ static double find(
         return cost.time_us;
     }
     clv_status *status =
-        clv_variant_key(clv_unit_key(times->info, times->num_devices), call, variant, traits, &key);
+        clv_variant_key(clv_unit_key(times->info, times->num_devices), call, way, traits, &key);
     if (status == NULL) {
         clv_cost_db_find(db, key, &cost);
     }

@@ -6,11 +6,11 @@
 #include "host/exec/choose.h"
 #include "host/tune/cost_db.h"
 
-/* Stands for the unit, the variant, and all that it launches for a call whose views are plain:
- * operands in the layouts that it wants at least, tunables as they are by default. NO_MEMORY, and
- * whatever the variant's emit() says. */
+/* Stands for the unit, the variant, and all that it launches, its tunables being so, for a call
+ * whose views are plain: operands in the layouts that it wants at least. NO_MEMORY, and whatever
+ * the variant's emit() says. */
 clv_status *clv_variant_key(
-    clv_hash unit, const clv_call *call, const clv_variant *variant, const clv_traits *traits,
+    clv_hash unit, const clv_call *call, const clv_way *way, const clv_traits *traits,
     clv_hash *out_key) CLV_CHECKED;
 
 /* What `db` has, for clv_replica_options.times and clv_session_options.times; borrows it. Many

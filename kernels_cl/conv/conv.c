@@ -323,6 +323,8 @@ static const clv_variant variants[] = {
         .name = "blocked",
         .summary = "CPUs, channels in blocks: register tiles of positions by output channels; "
                    "groups that share a block share infinities and NaN too",
+        .tunables = clv_conv_blocked_tunables,
+        .num_tunables = CONV_BLOCKED_TUNABLES,
         .work_share = 0.9f,
         .fits = clv_conv_blocked_fits,
         .takes_epilogue = clv_conv_takes_epilogue,

@@ -20,6 +20,19 @@ typedef struct tile {
 static const tile wide_tiles[] = {{28, 1}, {14, 2}, {9, 3}, {7, 3}, {6, 4}, {3, 6}, {1, 8}};
 static const tile narrow_tiles[] = {{12, 1}, {6, 2}, {4, 3}, {1, 8}};
 
+/* Values of the tunables, in order. */
+enum { TILE };
+static const int32_t tile_values[] = {0, 1, 2, 3, 4, 5, 6, 7};
+const clv_tunable clv_conv_blocked_tunables[CONV_BLOCKED_TUNABLES] = {
+    [TILE] =
+        {
+            .name = "tile",
+            .meaning = "register tile: 0 by estimate, else the place in the list of tiles",
+            .values = tile_values,
+            .num_values = sizeof tile_values / sizeof *tile_values,
+        },
+};
+
 static int64_t groups_of(const clv_call *call) {
     return ((const clv_conv_params *)call->params)->groups;
 }
@@ -290,15 +303,18 @@ static double deal_tiles(
     return least;
 }
 
-/* The tile that takes the least time by its shape, and how its tiles are dealt. */
+/* The tile that takes the least time by its shape, or the one that is wanted (from 1 on), and how
+ * its tiles are dealt. */
 static const tile *choose_tile(
-    const clv_call *call, const blocked_plan *plan, const clv_traits *traits,
+    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, int32_t wanted,
     conv_blocked_params *out_params) {
     const tile *tiles = plan->block == 16 ? wide_tiles : narrow_tiles, *best = NULL;
     size_t count = plan->block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
                                      : sizeof narrow_tiles / sizeof *narrow_tiles;
     double least = INFINITY;
-    for (size_t i = 0; i < count; i++) {
+    const bool is_wanted = wanted > 0 && (size_t)wanted <= count;
+    const size_t first = is_wanted ? (size_t)wanted - 1 : 0;
+    for (size_t i = first; i < (is_wanted ? first + 1 : count); i++) {
         conv_blocked_params p;
         fill_params(call, plan, &tiles[i], &p);
         const double us = deal_tiles(call, plan, traits, &tiles[i], &p);
@@ -314,11 +330,10 @@ static const tile *choose_tile(
 clv_status *clv_conv_blocked_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
-    (void)tunables;
     blocked_plan plan;
     make_plan(call, &plan);
     conv_blocked_params p;
-    const tile *t = choose_tile(call, &plan, traits, &p);
+    const tile *t = choose_tile(call, &plan, traits, tunables[TILE], &p);
     clv_arg weights, bias;
     CLV_TRY(emit_weights(call, &plan, t->vectors, emitter, &weights));
     CLV_TRY(clv_conv_emit_bias(call, plan.out.planes * plan.block, emitter, &bias));

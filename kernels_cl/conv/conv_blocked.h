@@ -10,6 +10,8 @@ static inline const clv_window *clv_conv_window(const clv_call *call) {
     return &((const clv_conv_params *)call->params)->window;
 }
 
+enum { CONV_BLOCKED_TUNABLES = 1 };
+extern const clv_tunable clv_conv_blocked_tunables[CONV_BLOCKED_TUNABLES];
 bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits);
 void clv_conv_blocked_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);

@@ -178,11 +178,9 @@ static clv_status *make_operands(
 static clv_status *prepare(
     prepared *p, clv_device *device, const clv_case_data *data, const clv_variant *variant,
     const clv_traits *traits) {
-    enum { MAX_TUNABLES = 16 };
-    int32_t tunables[MAX_TUNABLES];
-    for (size_t i = 0; i < variant->num_tunables && i < MAX_TUNABLES; i++) {
-        tunables[i] = variant->tunables[i].fallback;
-    }
+    const clv_way way = {.variant = variant};
+    int32_t tunables[CLV_MAX_TUNABLES];
+    clv_way_tunables(&way, tunables);
     CLV_TRY(make_operands(p, variant, traits));
     const clv_emitter emitter = {
         .context = p, .launch = on_launch, .scratch = on_scratch, .constant = on_constant};

@@ -28,6 +28,7 @@ typedef struct tally {
 typedef struct way {
     clv_test_device *device;
     const clv_variant *variant;
+    uint32_t setting;
     clv_traits traits;
     const char *traits_name;
     uint32_t constants;
@@ -84,6 +85,7 @@ static clv_status *run_way(
     clv_test_run run = {
         .call = &data->call,
         .variant = how->variant,
+        .setting = how->setting,
         .traits = how->traits,
         .constants = how->constants,
         .seed = how->seed,
@@ -187,6 +189,14 @@ static void try_device(
         if (weights != data->known) {
             how.constants = data->known;
             try_way(data, &how, false, reference, opts, total);
+        }
+        const uint32_t num_settings = clv_variant_num_settings(how.variant);
+        if (num_settings > 1) { /* another one in each case */
+            way other = how;
+            other.constants = weights;
+            other.setting = 1 + (uint32_t)(total->cases % (num_settings - 1));
+            other.traits_name = "with other tunables";
+            try_way(data, &other, false, reference, opts, total);
         }
         if (how.traits.is_cpu && how.variant->layouts != NULL && how.traits.simd_bytes != 32) {
             way narrow = how;

@@ -249,15 +249,10 @@ static clv_status *add_call_operands(session *s) {
 
 static clv_status *emit(session *s) {
     const clv_variant *variant = s->run->variant;
-    int32_t fallbacks[32];
-    if (variant->num_tunables > 32) {
-        return CLV_ERROR(INTERNAL, "variant '%s' has too many tunables", variant->name);
-    }
-    for (size_t i = 0; i < variant->num_tunables; i++) {
-        fallbacks[i] = variant->tunables[i].fallback;
-    }
+    const clv_way way = {.variant = variant, .setting = s->run->setting};
+    int32_t tunables[CLV_MAX_TUNABLES];
+    clv_way_tunables(&way, tunables);
     clv_emitter emitter = {s, take_launch, take_scratch, take_constant};
-    const int32_t *tunables = s->run->tunables != NULL ? s->run->tunables : fallbacks;
     return clv_variant_emit(variant, &s->shown, &s->run->traits, tunables, &emitter);
 }
 

@@ -25,7 +25,7 @@ typedef struct clv_test_run {
     const clv_call *call; /* every input with data; outputs' data unused */
     const clv_variant *variant;
     clv_traits traits;
-    const int32_t *tunables;   /* NULL: the fallbacks */
+    uint32_t setting;          /* of the variant's tunables */
     uint32_t constants;        /* bit i: input i's value is shown to emit() */
     uint64_t seed;             /* of offsets, ranges and their order */
     clv_mutable_view *outputs; /* [call->num_outputs], filled; data of clv_view_bytes each */

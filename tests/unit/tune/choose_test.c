@@ -54,15 +54,21 @@ static const clv_variant *variant_named(const char *name) {
     return NULL;
 }
 
-static clv_hash key_of(const rig *r, const char *name, const clv_device_info *device) {
+static clv_hash key_of_way(
+    const rig *r, const char *name, uint32_t setting, const clv_device_info *device) {
     clv_arena arena;
     clv_call call;
     clv_hash key;
     clv_arena_init(&arena, 0);
     assert_ok(clv_call_from_node(r->graph, &r->graph->nodes[0], &arena, &call));
-    assert_ok(clv_variant_key(clv_unit_key(device, 1), &call, variant_named(name), &traits, &key));
+    const clv_way way = {.variant = variant_named(name), .setting = setting};
+    assert_ok(clv_variant_key(clv_unit_key(device, 1), &call, &way, &traits, &key));
     clv_arena_deinit(&arena);
     return key;
+}
+
+static clv_hash key_of(const rig *r, const char *name, const clv_device_info *device) {
+    return key_of_way(r, name, 0, device);
 }
 
 static void put(rig *r, const char *name, double us) {
@@ -78,10 +84,10 @@ static void check_choice(const rig *r, const char *variant, const char *origin) 
     assert_string_equal(lowered.choices[0].variant->name, variant);
     assert_string_equal(lowered.choices[0].origin, origin);
     clv_lowered_deinit(&lowered);
-    const clv_variant **variants;
-    assert_ok(clv_lower_choose(r->graph, &traits, &r->times, &variants));
-    assert_string_equal(variants[0]->name, variant);
-    clv_free(variants);
+    clv_way *ways;
+    assert_ok(clv_lower_choose(r->graph, &traits, &r->times, &ways));
+    assert_string_equal(ways[0].variant->name, variant);
+    clv_free(ways);
 }
 
 static void the_fastest_that_was_measured(void **state) {
@@ -143,11 +149,37 @@ static void exact_units_run_exact_variants(void **state) {
     clv_traits exact = traits;
     exact.is_exact = true;
     for (int is_measured = 0; is_measured < 2; is_measured++) {
-        const clv_variant **variants;
-        assert_ok(clv_lower_choose(r.graph, &exact, is_measured ? &r.times : NULL, &variants));
-        assert_string_equal(variants[0]->name, "blocked");
-        clv_free(variants);
+        clv_way *ways;
+        assert_ok(clv_lower_choose(r.graph, &exact, is_measured ? &r.times : NULL, &ways));
+        assert_string_equal(ways[0].variant->name, "blocked");
+        clv_free(ways);
     }
+    close_rig(&r);
+}
+
+/* Tunables count as variants do; where they launch the same they have one key. */
+static void the_fastest_tunables(void **state) {
+    (void)state;
+    rig r;
+    open_rig(&r);
+    put(&r, "winograd", 100);
+    put(&r, "blocked", 99);
+    put(&r, "ref", 500);
+    const clv_hash usual = key_of(&r, "blocked", &info);
+    uint32_t other = 0;
+    for (uint32_t i = 1; i < clv_variant_num_settings(variant_named("blocked")); i++) {
+        other = key_of_way(&r, "blocked", i, &info).low != usual.low ? i : other;
+    }
+    assert_true(other > 0);
+    const clv_measured_cost cost = {.time_us = 50, .count = 5};
+    assert_ok(clv_cost_db_put(r.db, key_of_way(&r, "blocked", other, &info), &cost));
+    check_choice(&r, "blocked", "measured");
+    clv_way *ways;
+    assert_ok(clv_lower_choose(r.graph, &traits, &r.times, &ways));
+    assert_true(
+        key_of_way(&r, "blocked", ways[0].setting, &info).low ==
+        key_of_way(&r, "blocked", other, &info).low);
+    clv_free(ways);
     close_rig(&r);
 }
 
@@ -169,6 +201,7 @@ int main(void) {
         cmocka_unit_test(the_tables_choice_must_be_known),
         cmocka_unit_test(times_of_another_device_do_not_count),
         cmocka_unit_test(exact_units_run_exact_variants),
+        cmocka_unit_test(the_fastest_tunables),
         cmocka_unit_test(keys_tell_variants_and_devices_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
