@@ -283,11 +283,50 @@ static void file_run(sampler *s, bool is_disturbed) {
     s->has_last = false;
 }
 
+typedef struct ending {
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool has_ended;
+    clv_status *status;
+} ending;
+
+static void end(void *context, clv_status *status) {
+    ending *e = context;
+    pthread_mutex_lock(&e->lock);
+    e->status = status;
+    e->has_ended = true;
+    pthread_cond_signal(&e->ended);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* By the unit's own thread, which is bound to its processor: this one would run it anywhere, also
+ * where a neighbour then has to wait. */
+static clv_status *run_bound(sampler *s) {
+    ending e = {.has_ended = false};
+    pthread_mutex_init(&e.lock, NULL);
+    pthread_cond_init(&e.ended, NULL);
+    clv_executor_submit(s->replica.executor, s->request->inputs, s->outputs, end, &e);
+    pthread_mutex_lock(&e.lock);
+    while (!e.has_ended) {
+        pthread_cond_wait(&e.ended, &e.lock);
+    }
+    pthread_mutex_unlock(&e.lock);
+    pthread_cond_destroy(&e.ended);
+    pthread_mutex_destroy(&e.lock);
+    return e.status;
+}
+
+static clv_status *run_request(sampler *s) {
+    return s->request->setting.num_beside != 0
+               ? run_bound(s)
+               : clv_executor_run(s->replica.executor, s->request->inputs, s->outputs);
+}
+
 /* Lanes of cores are at it all the time, unless somebody else is. */
 static clv_status *run_once(sampler *s) {
     const clv_exec_unit *unit = s->request->unit;
     const double begin_us = clv_time_us(), used_us = process_us();
-    CLV_TRY(clv_executor_run(s->replica.executor, s->request->inputs, s->outputs));
+    CLV_TRY(run_request(s));
     const double passed_us = clv_time_us() - begin_us;
     const size_t num_units = 1 + (size_t)s->request->setting.num_beside;
     const double share =
@@ -309,7 +348,7 @@ static clv_status *run(sampler *s) {
     snprintf(what, sizeof what, "measuring %s", s->request->unit->name.text);
     clv_progress(what, 0, WARMUP_RUNS + LEAST_RUNS);
     for (uint32_t i = 0; i < WARMUP_RUNS; i++) {
-        CLV_TRY(clv_executor_run(s->replica.executor, s->request->inputs, s->outputs));
+        CLV_TRY(run_request(s));
         clv_progress(what, i + 1, WARMUP_RUNS + LEAST_RUNS);
     }
     clv_prepared_settle(&s->replica.prepared);

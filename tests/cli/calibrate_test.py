@@ -87,9 +87,9 @@ def operators_that_may_be_cut_are_measured_in_pieces():
         for args in [["--policy", "tensor", "--allow-idle"], ["--policy", "auto"], []]:
             assert plan(at("cache"), *args)["calibration"]["measured"] == 0, args
         cut = {op["node"]: op for op in first["ops"] if "split" in op}
-        for node, op in cut.items():  # where that pays: in halves, less than the whole
-            assert op["origin"] == "measured"
-            assert 0 < op["cost_us"] < costs(whole)[node] + 1, (node, op)
+        assert all(op["origin"] == "measured" and op["cost_us"] > 0 for op in cut.values())
+        # that pays in all; a single one may take longer where its operand lies in pieces anyway
+        assert sum(op["cost_us"] for op in cut.values()) <= sum(costs(whole)[node] for node in cut) + 1
 
 
 @test
