@@ -134,24 +134,24 @@ cJSON *cli_describe_tensor(const char *name, const cleave_tensor *tensor, const 
 
 double cli_now_ms(void); /* monotonic */
 
-/* As many requests as the session's depth, each with room for its outputs; they end in the order
- * they began. */
+/* As many requests as the session's depth, and those that have ended before an older one: whoever
+ * is fast is not kept waiting by whoever is slow. Each has room for its outputs; they are handed
+ * out in the order in which they began. */
 typedef struct cli_flight {
     cli_io *io;
-    size_t depth;
-    cleave_request **requests; /* [depth]; with a depth of 1 nothing is in flight for long */
-    cleave_binding **outputs;  /* [depth]; the first ones are io's */
-    double *start_ms;          /* [depth] */
+    size_t num_slots;
+    cleave_request **requests; /* [num_slots]; with a depth of 1 nothing is in flight for long */
+    cleave_binding **outputs;  /* [num_slots]; the first ones are io's */
+    double *start_ms, *end_ms; /* [num_slots]; end 0: not seen yet */
     size_t num_begun, num_ended;
-    double latency_ms; /* of a request that was not left in flight */
 } cli_flight;
 
 /* Exit codes, as for all below; cli_flight_close in any case. */
 int cli_flight_open(cli_io *io, cli_flight *flight);
 void cli_flight_close(cli_flight *flight); /* waits for what is in flight */
 bool cli_flight_is_full(const cli_flight *flight);
-int cli_flight_begin(cli_flight *flight);
-int cli_flight_end(cli_flight *flight, double *out_latency_ms); /* the oldest */
+int cli_flight_begin(cli_flight *flight); /* waits while as many are in flight as may be */
+int cli_flight_end(cli_flight *flight, double *out_start_ms, double *out_end_ms); /* the oldest */
 /* So many requests; the outputs of the last one are io's then. */
 int cli_flight_run(cli_io *io, long requests);
 

@@ -485,6 +485,8 @@ def bench():
     has(report, latency_ms=dict, throughput_per_s=NUMBER, load_ms=NUMBER, first_ms=NUMBER,
         memory_bytes=dict, units=list, requests=int, devices=list, ops=list)
     has(report["latency_ms"], min=NUMBER, median=NUMBER, mean=NUMBER, stddev=NUMBER, p90=NUMBER, p99=NUMBER)
+    has(report, throughput_per_s=NUMBER, steady_per_s=NUMBER)
+    assert report["steady_per_s"] >= report["throughput_per_s"] / 2 > 0
     latency = report["latency_ms"]
     assert latency["min"] <= latency["median"] <= latency["p90"] <= latency["p99"]
     assert report["requests"] == 7 and report["memory_bytes"]["cpu"] > 0
