@@ -84,6 +84,7 @@ typedef struct clv_launch {
     uint32_t params_bytes;
     uint64_t num_items;  /* below 2^31; 0: nothing to do, the launch is dropped */
     uint32_t local_size; /* work-items a group; 1 on CPUs */
+    uint32_t num_sums; /* vectors of sums that its inner loop adds to independently; 0: not said */
 } clv_launch;
 
 /* Weights in the form that a kernel wants them, made once when a session is made. */

@@ -217,6 +217,7 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
         .params = clv_arena_copy(&l->out->arena, launch->params, launch->params_bytes),
         .params_bytes = launch->params_bytes,
         .local_size = launch->local_size,
+        .num_sums = launch->num_sums,
     };
     if (step.entry == NULL || step.params == NULL) {
         return CLV_NO_ARENA("a kernel's arguments");

@@ -74,7 +74,7 @@ typedef struct clv_step {
     uint32_t program; /* of clv_lowered.programs */
     const char *entry;
     const void *params;
-    uint32_t params_bytes, local_size;
+    uint32_t params_bytes, local_size, num_sums; /* as of clv_launch */
     uint64_t first_item, num_items; /* of the items of what emit() launched: a long launch is cut
                                        into several steps */
 } clv_step;

@@ -529,6 +529,15 @@ static void add_pieces_of(clv_session *session, const clv_replica *replica, uint
             report->launches += choice->num_launches;
         }
     }
+    const clv_lowered *part = &replica->parts[memory];
+    for (size_t s = 0; s < part->num_steps; s++) {
+        const clv_step *step = &part->steps[s];
+        if (step->kind == CLV_STEP_LAUNCH && !step->is_reorder) {
+            clv_node_report *report = &session->node_reports[g->nodes[step->index].origin];
+            report->num_sums =
+                step->num_sums > report->num_sums ? step->num_sums : report->num_sums;
+        }
+    }
 }
 
 static void report_nodes(clv_session *session) {

@@ -57,7 +57,8 @@ typedef struct clv_node_report {
     const char *variant; /* NULL: it runs nothing */
     const char *reason;  /* of the variant, or why it runs nothing */
     uint32_t launches;
-    double time_us; /* mean over profiled requests, NAN without */
+    uint32_t num_sums; /* the most of a launch of its variant (clv_launch); 0: not known */
+    double time_us;    /* mean over profiled requests, NAN without */
 } clv_node_report;
 
 typedef struct clv_session_report {

@@ -352,6 +352,7 @@ clv_status *clv_conv_blocked_emit(
     clv_launch launch = {
         .source = &clv_source_conv_blocked,
         .entry = "conv_blocked",
+        .num_sums = (uint32_t)(t->positions * t->vectors),
         .options = options,
         .args = {{CLV_ARG_INPUT, 0}, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,

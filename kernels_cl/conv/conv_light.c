@@ -281,6 +281,7 @@ clv_status *clv_conv_planar_emit(
     const clv_launch launch = {
         .source = &clv_source_conv_light,
         .entry = "conv_planar",
+        .num_sums = (uint32_t)(positions * vectors),
         .options = options,
         .args = {in, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,

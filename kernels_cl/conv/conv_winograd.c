@@ -191,6 +191,7 @@ static clv_status *emit_band(
     const clv_launch output = {
         .source = &clv_source_conv_winograd,
         .entry = "winograd_output",
+        .num_sums = (uint32_t)(plan->tile->tiles * plan->tile->vectors),
         .options = options,
         .args = {args[0], args[1], args[2], args[3], {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,

@@ -226,6 +226,15 @@ static void set_store(const clv_call *call, matmul_params *p, clv_arg *c, clv_ar
                   store.high != INFINITY;
 }
 
+/* Of the tiles that most rows are in: matmul.cl takes 8 while it can, then 4, 2, 1. */
+static uint32_t tile_rows(int64_t m) {
+    uint32_t rows = MATMUL_ROWS;
+    while (rows > 1 && rows > m) {
+        rows /= 2;
+    }
+    return rows;
+}
+
 static clv_status *emit_ref(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
@@ -252,6 +261,7 @@ static clv_status *emit_ref(
     clv_launch launch = {
         .source = &clv_source_matmul,
         .entry = is_float ? "matmul" : "matmul_int",
+        .num_sums = is_float ? MATMUL_VECTORS * tile_rows(shape.m) : 0,
         .options = clv_only_options(traits, is_float ? 1 : 2, options),
         .args = {{CLV_ARG_INPUT, 0}, b, c, add, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,

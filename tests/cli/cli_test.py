@@ -495,6 +495,23 @@ def bench():
     assert "median" in run("bench", model("two"), "--seconds", "0.05").stdout
 
 
+@test
+def roofline():
+    with Folder() as at:
+        report = run_json("roofline", model("two"), "--devices", "core:0", "--requests", "2",
+                          "--html", at("page.html"))
+        text = open(at("page.html")).read()
+    has(report["units"][0], name=str, peak_gflops=NUMBER, bandwidth_gbs=NUMBER, levels_gbs=dict)
+    assert report["units"][0]["bandwidth_gbs"] > 0
+    assert [op["node"] for op in report["ops"]] == ["add", "mul"]
+    for op in report["ops"]:
+        has(op, op=str, variant=str, flops=NUMBER, bytes=NUMBER, intensity=NUMBER, time_us=NUMBER,
+            gflops=NUMBER, gbs=NUMBER, of_ceiling=NUMBER)
+        assert op["bound"] in ("compute", "L1", "L2", "L3", "memory", "launch")
+    assert text.startswith("<!doctype html>") and text.count("<svg") == 1
+    error("roofline", model("two"), "--html", "/no/such/folder/page.html", code=9, says="--html")
+
+
 def check_measured(measured, requests):
     """Where the time of every unit went adds up, and the path that it took is named."""
     assert measured["requests"] == requests and measured["requests_left_out"] == 0

@@ -323,6 +323,15 @@ CLEAVE_API cleave_status *cleave_session_call(
 /* What ran where: devices, units, memory, per-op times; counts since the last call of reset. */
 CLEAVE_API cleave_status *cleave_session_report(cleave_session *session, char **out_json);
 CLEAVE_API void cleave_session_reset(cleave_session *session);
+/* Measures what the session's units reach at best, which takes some seconds, and places every
+ * operator of the requests so far under that (docs/roofline.md). No request may be in flight.
+ *
+ * out_json  to be freed by cleave_free
+ * out_html  the same as a page with a picture; NULL: not wanted
+ * errors    USAGE: the session was made without `profile`, or has served nothing since it was
+ *           made; NO_MEMORY; DEVICE_FAILED; CANCELLED */
+CLEAVE_API cleave_status *cleave_session_roofline(
+    cleave_session *session, char **out_json, char **out_html);
 
 typedef struct cleave_verify_options {
     double rtol,
