@@ -194,7 +194,8 @@ static size_t account_lane(
     }
     account->busy_us += busy_us;
     account->transfer_us += any_us - busy_us;
-    account->hidden_us += fmax(0, moved_us - (any_us - busy_us));
+    const double hidden_us = moved_us - (any_us - busy_us), rounding_us = 1e-9 * covered_us;
+    account->hidden_us += hidden_us > rounding_us ? hidden_us : 0;
     account->idle_us += fmax(0, accounts->wall_us - covered_us);
     return i;
 }

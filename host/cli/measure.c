@@ -54,6 +54,12 @@ static void print_unit(const cJSON *unit, double wall_us) {
     print_share(cli_json_number(unit, "transfer_us", 0), wall_us, "transfers", "");
     cJSON_ArrayForEach(other, cli_json_array(unit, "waiting_for")) {
         const char *name = cli_json_string(other, "unit", "");
+        if (strcmp(name, cli_json_string(unit, "name", "")) == 0) { /* of several cores */
+            const double own_us =
+                cli_json_number(other, "data_us", 0) + cli_json_number(other, "buffer_us", 0);
+            print_share(own_us, wall_us, "waiting for one another", "");
+            continue;
+        }
         print_share(cli_json_number(other, "data_us", 0), wall_us, "waiting for data of ", name);
         print_share(
             cli_json_number(other, "buffer_us", 0), wall_us, "waiting for a free buffer, of ",

@@ -291,10 +291,18 @@ void clv_picture_get_facts(
     clv_picture_time(period->value, t->period_us);
     clv_picture_rate(other, t->throughput_per_s);
     clv_format(period->more, sizeof period->more, "%s requests a second", other);
+    if (picture->num_layers > 1) {
+        clv_picture_time(other, picture->layers[1].timeline->period_us);
+        clv_format(period->more, sizeof period->more, "measured %s", other);
+    }
     *latency = (clv_picture_fact){.what = "latency"};
     clv_picture_time(latency->value, t->latency_us);
     clv_picture_time(other, t->max_latency_us);
     clv_format(latency->more, sizeof latency->more, "%s at most", other);
+    if (picture->num_layers > 1) {
+        clv_picture_time(other, picture->layers[1].timeline->latency_us);
+        clv_format(latency->more, sizeof latency->more, "measured %s", other);
+    }
     *bound = (clv_picture_fact){.what = "lower bound"};
     clv_picture_time(bound->value, t->bounds.best_us);
     clv_picture_percent(other, t->distance);
@@ -327,6 +335,11 @@ void clv_picture_add_account(const clv_picture *picture, uint32_t unit, clv_text
     add_part(text, a->transfer_us, wall_us, "transfers", "");
     for (uint32_t v = 0; v < accounts->num_units; v++) {
         const size_t pair = (size_t)unit * accounts->num_units + v;
+        if (v == unit) { /* of a unit of several cores */
+            const double own_us = accounts->data_us[pair] + accounts->buffer_us[pair];
+            add_part(text, own_us, wall_us, "waiting for one another", "");
+            continue;
+        }
         add_part(text, accounts->data_us[pair], wall_us, "waiting for data of ", units[v].name);
         add_part(
             text, accounts->buffer_us[pair], wall_us, "waiting for a free buffer, of ",

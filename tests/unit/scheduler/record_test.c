@@ -333,6 +333,42 @@ static void it_adds_up(void **state) {
     }
 }
 
+/* The n-th allocation fails: said, and nothing is left. */
+static void out_of_memory(void **state) {
+    (void)state;
+    rig r;
+    set_up(&r, &pipe_record);
+    for (int what = 0; what < 3; what++) {
+        clv_status *status;
+        int64_t n = 0;
+        do {
+            clv_accounts *accounts = NULL;
+            clv_schedule *schedule = NULL;
+            clv_step_error *errors = NULL;
+            size_t count;
+            clv_memory_fail_at(n++);
+            if (what == 0) {
+                status = clv_accounts_create(&pipe_record, &accounts);
+            } else if (what == 1) {
+                status = clv_record_schedule(&pipe_record, r.costs, r.plan, NULL, &schedule);
+            } else {
+                status = clv_record_errors(&pipe_record, r.predicted, &errors, &count, NULL);
+            }
+            clv_memory_fail_at(-1);
+            if (status != NULL) {
+                assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+                assert_true(accounts == NULL && schedule == NULL);
+                clv_status_destroy(status);
+            }
+            clv_free(errors);
+            clv_schedule_destroy(schedule);
+            clv_accounts_destroy(accounts);
+        } while (status != NULL && n < 100);
+        assert_true(n > 4 && n < 100);
+    }
+    tear_down(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whose_it_waited_for),
@@ -342,6 +378,7 @@ int main(void) {
         cmocka_unit_test(transfers_beside_kernels),
         cmocka_unit_test(impossible_times),
         cmocka_unit_test(it_adds_up),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
