@@ -1,5 +1,6 @@
 /* Plans as JSON, docs/plans.md. What a file says of speed is for people; it is worked out anew when
  * the file is read. */
+#include "host/base/hash.h"
 #include "host/base/json.h"
 #include "host/base/memory.h"
 #include "host/base/name_map.h"
@@ -14,7 +15,9 @@
 
 static const char *const format_name = "cleave-plan-1";
 
-enum { MAX_WHERE = 64, MAX_GROUPS = 65536, MAX_DEPTH = 1 << 24 };
+enum { MAX_WHERE = 64, MAX_GROUPS = 65536, MAX_DEPTH = 1 << 24, MAX_PLACEMENTS = 1 << 26 };
+/* Operators of all replicas from which on those of replicas that are alike are written once. */
+enum { MANY_OPS = 4096 };
 
 /* --- writing --- */
 
@@ -128,35 +131,141 @@ static void write_op(
     clv_text_add(text, "}");
 }
 
+static uint32_t task_at(const clv_group *group, uint32_t i) {
+    return group->order != NULL ? group->order[i] : i;
+}
+
+/* Units of a group in the order in which its operators name them first. */
+typedef struct unit_list {
+    uint32_t *units, count;
+    uint32_t *index_of; /* [num_units]: in the list; else CLV_NO_INDEX */
+} unit_list;
+
+static void unit_list_deinit(unit_list *list) {
+    clv_free(list->units);
+    clv_free(list->index_of);
+}
+
+static bool unit_list_init(const clv_costs *costs, unit_list *list) {
+    uint32_t num_units = costs->machine->num_units;
+    *list = (unit_list){
+        .units = clv_alloc_zeroed(num_units, sizeof *list->units),
+        .index_of = clv_alloc_zeroed(num_units, sizeof *list->index_of)};
+    for (uint32_t i = 0; list->index_of != NULL && i < num_units; i++) {
+        list->index_of[i] = CLV_NO_INDEX;
+    }
+    return list->units != NULL && list->index_of != NULL;
+}
+
+static void list_units_of(const clv_costs *costs, const clv_group *group, unit_list *list) {
+    while (list->count > 0) {
+        list->index_of[list->units[--list->count]] = CLV_NO_INDEX;
+    }
+    for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
+        const clv_placement *p = &group->placements[task_at(group, i)];
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            uint32_t unit = group->pieces[p->first_piece + k].unit;
+            if (list->index_of[unit] == CLV_NO_INDEX) {
+                list->index_of[unit] = list->count;
+                list->units[list->count++] = unit;
+            }
+        }
+    }
+}
+
+/* Of the operators of a group with its units by their place in the list. */
+static clv_hash hash_ops(const clv_costs *costs, const clv_group *group, const unit_list *list) {
+    clv_hash hash = {0};
+    for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
+        uint32_t task = task_at(group, i);
+        const clv_placement *p = &group->placements[task];
+        int64_t words[] = {task, p->split, p->stage, p->num_pieces};
+        hash = clv_hash_combine(hash, clv_hash_bytes(words, sizeof words));
+        for (uint32_t k = 0; k < p->num_pieces; k++) {
+            const clv_piece *piece = &group->pieces[p->first_piece + k];
+            int64_t one[] = {list->index_of[piece->unit], piece->end};
+            hash = clv_hash_combine(hash, clv_hash_bytes(one, sizeof one));
+        }
+    }
+    return hash;
+}
+
+/* The first replica whose operators are on its units as this one's are on the listed ones. */
+static clv_status *find_like(
+    const clv_costs *costs, const clv_plan *plan, uint32_t g, unit_list *list, clv_name_map *known,
+    uint32_t *out_like) {
+    char name[33];
+    *out_like = g;
+    if ((uint64_t)plan->num_groups * costs->workload->num_tasks < MANY_OPS) {
+        return NULL;
+    }
+    list_units_of(costs, &plan->groups[g], list);
+    clv_hash_format(hash_ops(costs, &plan->groups[g], list), name);
+    const uint32_t *like = clv_name_map_find(known, name);
+    if (like != NULL) {
+        *out_like = *like;
+        return NULL;
+    }
+    return clv_name_map_set(known, name, g) ? NULL : NO_MEMORY_HERE();
+}
+
+/* out_like: [num_groups] */
+static clv_status *write_groups(
+    const clv_costs *costs, const clv_plan *plan, clv_text *text, uint32_t *out_like) {
+    clv_name_map known;
+    unit_list list;
+    clv_status *status = NULL;
+    clv_name_map_init(&known);
+    if (!unit_list_init(costs, &list)) {
+        status = NO_MEMORY_HERE();
+    }
+    for (uint32_t g = 0; status == NULL && g < plan->num_groups; g++) {
+        const clv_group *group = &plan->groups[g];
+        clv_text_add(text, "%s\n    {", g > 0 ? "," : "");
+        write_number(text, "share", group->share);
+        clv_text_add(
+            text, ", \"depth\": %u, \"stages\": %u, \"serial\": %s, \"ordered\": %s", group->depth,
+            group->num_stages, group->is_serial ? "true" : "false",
+            group->order != NULL ? "true" : "false");
+        status = find_like(costs, plan, g, &list, &known, &out_like[g]);
+        if (status == NULL && out_like[g] != g) {
+            clv_text_add(text, ", \"like\": %u, \"units\": [", out_like[g]);
+            for (uint32_t i = 0; i < list.count; i++) {
+                clv_text_add(text, "%s", i > 0 ? ", " : "");
+                clv_text_add_json(text, costs->machine->units[list.units[i]].name);
+            }
+            clv_text_add(text, "]");
+        }
+        clv_text_add(text, "}");
+    }
+    unit_list_deinit(&list);
+    clv_name_map_deinit(&known);
+    return status;
+}
+
 clv_status *clv_plan_format_json(const clv_costs *costs, const clv_plan *plan, char **out_json) {
     clv_text text;
     bool is_first = true;
+    uint32_t *like = clv_alloc_zeroed(plan->num_groups, sizeof *like);
     *out_json = NULL;
     clv_text_init(&text);
     write_head(costs, plan, &text);
     clv_text_add(&text, ",\n  \"replicas\": [");
-    for (uint32_t g = 0; g < plan->num_groups; g++) {
-        const clv_group *group = &plan->groups[g];
-        clv_text_add(&text, "%s\n    {", g > 0 ? "," : "");
-        write_number(&text, "share", group->share);
-        clv_text_add(
-            &text, ", \"depth\": %u, \"stages\": %u, \"serial\": %s, \"ordered\": %s}",
-            group->depth, group->num_stages, group->is_serial ? "true" : "false",
-            group->order != NULL ? "true" : "false");
-    }
+    clv_status *status = like != NULL ? write_groups(costs, plan, &text, like) : NO_MEMORY_HERE();
     clv_text_add(&text, "\n  ],\n  \"ops\": [\n");
-    for (uint32_t g = 0; g < plan->num_groups; g++) {
-        for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
+    for (uint32_t g = 0; status == NULL && g < plan->num_groups; g++) {
+        for (uint32_t i = 0; like[g] == g && i < costs->workload->num_tasks; i++) {
             clv_text_add(&text, "%s", is_first ? "" : ",\n");
-            write_op(
-                costs, plan, g, plan->groups[g].order != NULL ? plan->groups[g].order[i] : i,
-                &text);
+            write_op(costs, plan, g, task_at(&plan->groups[g], i), &text);
             is_first = false;
         }
     }
     clv_text_add(&text, "\n  ]\n}\n");
-    clv_status *status = clv_text_take(&text, out_json);
+    if (status == NULL) {
+        status = clv_text_take(&text, out_json);
+    }
     clv_text_deinit(&text);
+    clv_free(like);
     return status;
 }
 
@@ -169,6 +278,8 @@ typedef struct plan_reader {
     uint32_t *num_ops;         /* [num_groups] */
     bool *is_ordered;          /* [num_groups]: units keep to the order even where they need not */
     uint32_t *capacity_pieces; /* [num_groups] */
+    const cJSON **items;       /* [num_groups] */
+    unit_list list;            /* of the replica that the one at hand is like */
 } plan_reader;
 
 static clv_status *check_machine(const clv_costs *costs, const cJSON *root) {
@@ -254,22 +365,49 @@ static clv_status *read_flag(
     return NULL;
 }
 
+/* total: the replicas' depths. */
+static clv_status *check_depth(const cJSON *root, int64_t total) {
+    int64_t said;
+    if (total > MAX_DEPTH) {
+        return CLV_ERROR(
+            MALFORMED, "the replicas' depths add up to %lld, at most %d requests may be in flight",
+            (long long)total, (int)MAX_DEPTH);
+    }
+    if (clv_json_find(root, "depth") == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_json_get_int(root, "plan", "depth", 1, MAX_DEPTH, &said));
+    if (said != total) {
+        return CLV_ERROR(
+            MALFORMED, "depth is %lld, and the replicas' depths add up to %lld", (long long)said,
+            (long long)total);
+    }
+    return NULL;
+}
+
 static clv_status *read_groups(plan_reader *r, const cJSON *root) {
-    static const char *const keys[] = {"share", "depth", "stages", "serial", "ordered"};
+    static const char *const keys[] = {"share",   "depth", "stages", "serial",
+                                       "ordered", "like",  "units"};
     const cJSON *array, *item;
     clv_plan *plan = r->plan;
     size_t tasks = r->costs->workload->num_tasks;
-    int64_t total = 0, said;
+    int64_t total = 0;
     CLV_TRY(clv_json_get_array(root, "plan", "replicas", &array));
     size_t count = (size_t)cJSON_GetArraySize(array);
     if (count == 0 || count > MAX_GROUPS) {
         return CLV_ERROR(MALFORMED, "replicas: %zu, must be 1 to %d", count, (int)MAX_GROUPS);
     }
+    if (count * tasks > MAX_PLACEMENTS) {
+        return CLV_ERROR(
+            MALFORMED, "%zu replicas of %zu operators are more than a plan may have (%d in all)",
+            count, tasks, (int)MAX_PLACEMENTS);
+    }
     plan->groups = clv_arena_alloc(&plan->arena, count, sizeof *plan->groups);
+    r->items = clv_arena_alloc(&plan->arena, count, sizeof *r->items);
     r->is_ordered = clv_arena_alloc(&plan->arena, count, sizeof *r->is_ordered);
     r->num_ops = clv_arena_alloc(&plan->arena, count, sizeof *r->num_ops);
     r->capacity_pieces = clv_arena_alloc(&plan->arena, count, sizeof *r->capacity_pieces);
-    if (plan->groups == NULL || r->is_ordered == NULL || r->num_ops == NULL ||
+    if (plan->groups == NULL || r->items == NULL || r->is_ordered == NULL || r->num_ops == NULL ||
         r->capacity_pieces == NULL) {
         return NO_MEMORY_HERE();
     }
@@ -277,6 +415,7 @@ static clv_status *read_groups(plan_reader *r, const cJSON *root) {
         char where[MAX_WHERE];
         clv_group *group = &plan->groups[plan->num_groups];
         int64_t depth, stages;
+        r->items[plan->num_groups] = item;
         snprintf(where, sizeof where, "replicas[%u]", plan->num_groups++);
         CLV_TRY(clv_json_get_number(item, where, "share", 0, 1, &group->share));
         CLV_TRY(clv_json_get_int(item, where, "depth", 1, 1 << 20, &depth));
@@ -293,21 +432,7 @@ static clv_status *read_groups(plan_reader *r, const cJSON *root) {
             return NO_MEMORY_HERE();
         }
     }
-    if (total > MAX_DEPTH) {
-        return CLV_ERROR(
-            MALFORMED, "the replicas' depths add up to %lld, at most %d requests may be in flight",
-            (long long)total, (int)MAX_DEPTH);
-    }
-    if (clv_json_find(root, "depth") == NULL) {
-        return NULL;
-    }
-    CLV_TRY(clv_json_get_int(root, "plan", "depth", 1, MAX_DEPTH, &said));
-    if (said != total) {
-        return CLV_ERROR(
-            MALFORMED, "depth is %lld, and the replicas' depths add up to %lld", (long long)said,
-            (long long)total);
-    }
-    return NULL;
+    return check_depth(root, total);
 }
 
 static clv_status *find_unit(
@@ -417,6 +542,71 @@ static clv_status *read_op(plan_reader *r, const cJSON *item, uint32_t index) {
         &group->pieces[placement->first_piece]);
 }
 
+/* Places the operators of a replica as those of `from`, on `units` for those listed of it. */
+static clv_status *copy_group(
+    plan_reader *r, const clv_group *from, const uint32_t *units, const char *reason,
+    clv_group *group) {
+    uint32_t num_tasks = r->costs->workload->num_tasks;
+    group->num_pieces = from->num_pieces;
+    group->pieces = clv_arena_alloc(&r->plan->arena, from->num_pieces, sizeof *group->pieces);
+    if (group->pieces == NULL || reason == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t i = 0; i < num_tasks; i++) {
+        group->order[i] = task_at(from, i);
+        group->placements[i] = from->placements[i];
+        group->placements[i].reason = reason;
+    }
+    for (uint32_t k = 0; k < from->num_pieces; k++) {
+        group->pieces[k] = from->pieces[k];
+        group->pieces[k].unit = units[r->list.index_of[from->pieces[k].unit]];
+    }
+    return NULL;
+}
+
+/* A replica that says which earlier one it is like, and on which units. */
+static clv_status *read_like(plan_reader *r, uint32_t g) {
+    char where[MAX_WHERE];
+    const cJSON *names;
+    int64_t like;
+    uint32_t count = 0;
+    snprintf(where, sizeof where, "replicas[%u]", g);
+    if (g == 0) {
+        return CLV_ERROR(MALFORMED, "%s: there is no replica before it to be like", where);
+    }
+    CLV_TRY(clv_json_get_int(r->items[g], where, "like", 0, g - 1, &like));
+    CLV_TRY(clv_json_get_array(r->items[g], where, "units", &names));
+    if (r->num_ops[g] > 0 || clv_json_find(r->items[like], "like") != NULL) {
+        return CLV_ERROR(
+            MALFORMED, "%s: %s", where,
+            r->num_ops[g] > 0 ? "it is like another, and has operators of its own"
+                              : "the one that it is like is like another");
+    }
+    const clv_group *from = &r->plan->groups[like];
+    list_units_of(r->costs, from, &r->list);
+    uint32_t *units = clv_alloc_zeroed(r->list.count, sizeof *units);
+    clv_status *status = units != NULL ? NULL : NO_MEMORY_HERE();
+    for (const cJSON *name = names->child; status == NULL && name != NULL; name = name->next) {
+        if (!cJSON_IsString(name) || count == r->list.count) {
+            break;
+        }
+        status = find_unit(r, where, name->valuestring, &units[count++]);
+    }
+    if (status == NULL &&
+        (count < r->list.count || (uint32_t)cJSON_GetArraySize(names) != r->list.count)) {
+        status = CLV_ERROR(
+            MALFORMED, "%s: units must be %u names, as replica %lld is on so many", where,
+            r->list.count, (long long)like);
+    }
+    if (status == NULL) {
+        const char *reason =
+            clv_arena_printf(&r->plan->arena, "as in replica %lld", (long long)like);
+        status = copy_group(r, from, units, reason, &r->plan->groups[g]);
+    }
+    clv_free(units);
+    return status;
+}
+
 static clv_status *read_ops(plan_reader *r, const cJSON *root) {
     const clv_workload *workload = r->costs->workload;
     const cJSON *array, *item;
@@ -438,6 +628,9 @@ static clv_status *read_ops(plan_reader *r, const cJSON *root) {
     for (uint32_t g = 0; g < r->plan->num_groups; g++) {
         clv_group *group = &r->plan->groups[g];
         bool is_by_index = !r->is_ordered[g];
+        if (clv_json_find(r->items[g], "like") != NULL) {
+            CLV_TRY(read_like(r, g));
+        }
         for (uint32_t i = 0; i < workload->num_tasks; i++) {
             is_by_index = is_by_index && group->order[i] == i;
             if (group->placements[i].num_pieces == 0) {
@@ -480,6 +673,10 @@ clv_status *clv_plan_parse_json(
     clv_arena_init(&r.plan->arena, 0);
     clv_name_map_init(&r.tasks);
     clv_name_map_init(&r.units);
+    if (!unit_list_init(costs, &r.list)) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
     CLV_TRY_DONE(read_plan(&r, json, length));
     CLV_TRY_DONE(clv_plan_structure_verify(costs, r.plan));
     CLV_TRY_DONE(clv_plan_measure(costs, r.plan));
@@ -489,6 +686,7 @@ clv_status *clv_plan_parse_json(
 done:
     clv_name_map_deinit(&r.tasks);
     clv_name_map_deinit(&r.units);
+    unit_list_deinit(&r.list);
     clv_plan_destroy(r.plan);
     return status != NULL ? clv_status_prefix(status, "plan '%s'", what) : NULL;
 }

@@ -1,5 +1,6 @@
 /* The policies but pipeline, on problems whose best answers are known. */
 #include "host/base/memory.h"
+#include "host/base/text.h"
 #include "partition/plan.h"
 
 #include <math.h>
@@ -292,6 +293,61 @@ static void test_bad_files(void **state) {
     tear_down(&s);
 }
 
+/* Replicas that are alike are written once where there are many, and read as they were. */
+static void test_many_replicas(void **state) {
+    (void)state;
+    setting s;
+    char *first, *second;
+    clv_plan *read, *none;
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":3},{\"name\":\"b\",\"time_us\":4}],\"edges\":"
+        "[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1}]}",
+        "core*2100; y*2100 speed=0.5");
+    clv_plan *p = plan(&s, "data:2100/pipeline", CLV_THROUGHPUT);
+    assert_null(clv_plan_format_json(s.costs, p, &first));
+    int num_ops = 0;
+    for (const char *op = strstr(first, "\"node\""); op != NULL; op = strstr(op + 1, "\"node\"")) {
+        num_ops++;
+    }
+    assert_in_range(num_ops, 2, 8);
+    assert_null(clv_plan_parse_json(s.costs, "test", first, strlen(first), &read));
+    assert_int_equal(read->num_groups, 2100);
+    assert_true(fabs(read->period_us - p->period_us) < 1e-9 * p->period_us);
+    for (uint32_t g = 0; g < 2100; g++) {
+        for (uint32_t i = 0; i < 2; i++) {
+            const clv_placement *a = &p->groups[g].placements[i];
+            const clv_placement *b = &read->groups[g].placements[i];
+            assert_int_equal(a->stage, b->stage);
+            assert_int_equal(
+                p->groups[g].pieces[a->first_piece].unit,
+                read->groups[g].pieces[b->first_piece].unit);
+        }
+    }
+    read->method = p->method;
+    assert_null(clv_plan_format_json(s.costs, read, &second));
+    assert_string_equal(first, second);
+    static const char *const bad[] = {
+        "\"like\": 1, \"units\": [", "\"like\": 0, \"units\": [\"none\", ",
+        "\"like\": 0, \"units\": [7, ", "\"like\": 0, \"units\": [\"core:0\", "};
+    char *at = strstr(first, "\"like\": 0, \"units\": [");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        clv_text text;
+        clv_text_init(&text);
+        clv_text_add_bytes(&text, first, (size_t)(at - first));
+        clv_text_add(&text, "%s%s", bad[i], at + strlen("\"like\": 0, \"units\": ["));
+        clv_status *status = clv_plan_parse_json(s.costs, "test", text.data, text.length, &none);
+        assert_int_equal(clv_status_code(status), CLV_MALFORMED);
+        clv_status_destroy(status);
+        clv_text_deinit(&text);
+    }
+    clv_free(first);
+    clv_free(second);
+    clv_plan_destroy(read);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
 /* Work is by what a group touches, not by all there is: many equal units took minutes. */
 static void test_many_equal_units(void **state) {
     (void)state;
@@ -498,19 +554,14 @@ static void test_shares_are_for_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_equal_units),
-        cmocka_unit_test(test_heft),
-        cmocka_unit_test(test_serial),
-        cmocka_unit_test(test_data),
-        cmocka_unit_test(test_tensor),
-        cmocka_unit_test(test_tensor_ties),
-        cmocka_unit_test(test_bespoke),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_impossible),
-        cmocka_unit_test(test_what_fits_is_named),
-        cmocka_unit_test(test_shares_are_for_tensor),
+        cmocka_unit_test(test_many_equal_units), cmocka_unit_test(test_heft),
+        cmocka_unit_test(test_serial),           cmocka_unit_test(test_data),
+        cmocka_unit_test(test_tensor),           cmocka_unit_test(test_tensor_ties),
+        cmocka_unit_test(test_bespoke),          cmocka_unit_test(test_files),
+        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_impossible),       cmocka_unit_test(test_what_fits_is_named),
+        cmocka_unit_test(test_many_replicas),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_impossible),       cmocka_unit_test(test_shares_are_for_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
