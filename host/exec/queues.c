@@ -169,6 +169,11 @@ static bool is_last_of_queue(const clv_runner *runner, uint32_t step) {
     return p->item_of_step[step] == actor->num_items - 1;
 }
 
+/* What failed at a step, with its name; NULL for NULL. Takes `status`. */
+static clv_status *at_step(const clv_runner *runner, uint32_t step, clv_status *status) {
+    return status == NULL ? NULL : clv_status_prefix(status, "'%s'", step_at(runner, step)->name);
+}
+
 /* Whether somebody looks at its event. */
 static bool has_event(const clv_runner *runner, uint32_t step, const clv_slot *slot) {
     return item_of(runner, step)->is_awaited || is_last_of_queue(runner, step) ||
@@ -187,9 +192,7 @@ static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slo
         }
         clv_status *status =
             enqueue_step(runner, set, step, slot, is_watched ? &events[step] : NULL);
-        if (status != NULL) {
-            return clv_status_prefix(status, "'%s'", step_at(runner, step)->name);
-        }
+        CLV_TRY(at_step(runner, step, status));
         if (is_last_of_queue(runner, step)) {
             set->last[slot->number % executor->depth][role] = step;
         }
@@ -198,7 +201,7 @@ static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slo
         }
         /* also after a failure: who opens the step's gates must not wait for its end */
         clv_signal_set(&runner->progress, enqueued_count(set, slot->number, i + 1));
-        CLV_TRY(status);
+        CLV_TRY(at_step(runner, step, status));
     }
     return NULL;
 }
@@ -209,12 +212,14 @@ static clv_status *create_gates(clv_runner *runner, queue_set *set, const clv_sl
     const size_t first = at_request(runner, set, slot->number);
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         const uint32_t step = set->order[i];
+        clv_status *status = NULL;
         if (has_gate(runner, set, step)) {
-            CLV_TRY(device->vtable->gate_create(device, &set->gates[first + step]));
+            status = device->vtable->gate_create(device, &set->gates[first + step]);
         }
-        if (is_slow(runner, set, step, UPLOAD)) {
-            CLV_TRY(device->vtable->gate_create(device, &set->arrivals[first + step]));
+        if (status == NULL && is_slow(runner, set, step, UPLOAD)) {
+            status = device->vtable->gate_create(device, &set->arrivals[first + step]);
         }
+        CLV_TRY(at_step(runner, step, status));
     }
     return NULL;
 }
@@ -279,11 +284,11 @@ static clv_event *event_when_there(
 }
 
 /* A failure is that of the request; opening it again may work where the first time did not. */
-static void open_gate(clv_runner *runner, clv_slot *slot, clv_event *gate) {
+static void open_gate(clv_runner *runner, clv_slot *slot, uint32_t step, clv_event *gate) {
     const clv_device_vtable *v = gate != NULL ? gate->device->vtable : NULL;
     clv_status *status = v != NULL ? v->gate_open(gate) : NULL;
     if (status != NULL) {
-        clv_executor_fail(runner->executor, slot, status);
+        clv_executor_fail(runner->executor, slot, at_step(runner, step, status));
         clv_status *ignored = v->gate_open(gate);
         clv_status_destroy(ignored);
     }
@@ -329,11 +334,11 @@ static void bring_in(
     clv_event *event = event_when_there(runner, set, index, slot, step);
     await_own(runner, set, step, slot);
     const clv_link_time booked = clv_executor_book_link(runner->executor, step_at(runner, step));
-    open_gate(runner, slot, gate);
+    open_gate(runner, slot, step, gate);
     wait_and_ignore(event);
     clv_executor_sleep_until(runner->executor, booked.end_ns);
     note_link(runner, slot, step, booked);
-    open_gate(runner, slot, set->arrivals[at_request(runner, set, slot->number) + step]);
+    open_gate(runner, slot, step, set->arrivals[at_request(runner, set, slot->number) + step]);
 }
 
 static void run_carrier(clv_runner *runner, clv_slot *slot) {
@@ -349,7 +354,7 @@ static void run_carrier(clv_runner *runner, clv_slot *slot) {
         if (is_slow(runner, set, step, UPLOAD)) {
             bring_in(runner, set, i, slot, gate);
         } else {
-            open_gate(runner, slot, gate);
+            open_gate(runner, slot, step, gate);
         }
     }
 }
@@ -363,7 +368,8 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         const uint32_t step = set->order[i];
         clv_event_times times;
-        CLV_TRY(events[step]->device->vtable->event_times(events[step], &times));
+        clv_status *status = events[step]->device->vtable->event_times(events[step], &times);
+        CLV_TRY(at_step(runner, step, status));
         const size_t at = clv_executor_span(
             executor, program->actor_of_step[step], program->item_of_step[step], 0);
         clv_item_span *span = &slot->spans[at]; /* who keeps links writes the rest of it */
@@ -375,6 +381,26 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
         }
     }
     return NULL;
+}
+
+/* Who is to blame where a step ended with `status`, taken: a command that fails makes all behind it
+ * fail. The first step with an event that has failed; others before it may have none. */
+static clv_status *at_failed_step(
+    clv_runner *runner, queue_set *set, uint32_t step, const clv_slot *slot, clv_status *status) {
+    clv_event **events = events_of(runner, set, slot->number);
+    const uint32_t enqueued =
+        atomic_load(&set->enqueuer->progress.value) - enqueued_count(set, slot->number, 0);
+    for (uint32_t i = 0; i < set->num_steps && i < enqueued && set->order[i] != step; i++) {
+        clv_event *event = events[set->order[i]];
+        bool is_done = false;
+        clv_status *failure =
+            event != NULL ? event->device->vtable->event_poll(event, &is_done) : NULL;
+        if (failure != NULL) {
+            clv_status_destroy(status);
+            return at_step(runner, set->order[i], failure);
+        }
+    }
+    return at_step(runner, step, status);
 }
 
 /* Waits for a step and tells other units of it. */
@@ -401,8 +427,8 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
             note_link(runner, slot, step, booked);
         }
     }
-    if (status != NULL) {
-        clv_executor_fail(executor, slot, status); /* before others go on */
+    if (status != NULL) { /* before others go on */
+        clv_executor_fail(executor, slot, at_failed_step(runner, set, step, slot, status));
     }
     if (is_published) {
         const uint32_t item = program->item_of_step[step];
@@ -444,7 +470,11 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
     for (int role = 0; role < NUM_ROLES; role++) {
         if (last[role] != NO_STEP) {
             clv_event *event = events_of(runner, set, slot->number)[last[role]];
-            status = clv_status_join(status, wait_for_end(event));
+            clv_status *ended = wait_for_end(event);
+            if (ended != NULL) {
+                ended = at_failed_step(runner, set, last[role], slot, ended);
+            }
+            status = clv_status_join(status, ended);
         }
     }
     if (status == NULL && slot->spans != NULL && !clv_slot_has_failed(slot)) {

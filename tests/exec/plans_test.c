@@ -29,34 +29,18 @@ typedef struct unit_set {
     bool is_one_driver;
 } unit_set;
 
-/* "core:0", "core:1{link=2G}"; "threaded", "threaded#2": PoCL's first and second device with
- * queues; "other": the first device of another platform. False where one is not there. */
+/* Names as clv_rig_resolve takes them. False where one is not there. */
 static bool open_set(const char *const *names, unit_set *set) {
     memset(set, 0, sizeof *set);
     set->is_one_driver = true;
     for (; names[set->num_units] != NULL; set->num_units++) {
         const char *name = names[set->num_units];
         char text[96];
-        const bool is_other = strncmp(name, "other", 5) == 0;
-        int skip = strncmp(name, "threaded#2", 10) == 0 ? 1 : 0;
-        snprintf(text, sizeof text, "%s", name);
-        if (is_other || strncmp(name, "threaded", 8) == 0) {
-            const char *brace = strchr(name, '{');
-            text[0] = '\0';
-            for (size_t i = 0; i < rig.num_entries && text[0] == '\0'; i++) {
-                const clv_unit_entry *e = &rig.entries[i];
-                const bool fits = e->name.kind == CLV_UNIT_CL && e->usable &&
-                                  clv_rig_is_pocl(&rig, e) != is_other;
-                if (fits && skip-- == 0) {
-                    snprintf(text, sizeof text, "%s%s", e->name.text, brace != NULL ? brace : "");
-                }
-            }
-            if (text[0] == '\0') {
-                print_message("no unit '%s' is here: skipped\n", name);
-                return false;
-            }
+        if (!clv_rig_resolve(&rig, name, text, sizeof text)) {
+            print_message("no unit '%s' is here: skipped\n", name);
+            return false;
         }
-        set->is_one_driver = set->is_one_driver && !is_other;
+        set->is_one_driver = set->is_one_driver && strncmp(name, "other", 5) != 0;
         assert_ok(clv_rig_open(&rig, text, true, &set->units[set->num_units]));
     }
     return true;

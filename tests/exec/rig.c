@@ -64,6 +64,26 @@ clv_status *clv_rig_open(clv_rig *rig, const char *name, bool profiling, clv_exe
     return status;
 }
 
+bool clv_rig_resolve(const clv_rig *rig, const char *name, char *out_text, size_t capacity) {
+    const bool is_other = strncmp(name, "other", 5) == 0;
+    const char *brace = strchr(name, '{');
+    int skip = strncmp(name, "threaded#2", 10) == 0 ? 1 : 0;
+    if (!is_other && strncmp(name, "threaded", 8) != 0) {
+        snprintf(out_text, capacity, "%s", name);
+        return true;
+    }
+    for (size_t i = 0; i < rig->num_entries; i++) {
+        const clv_unit_entry *e = &rig->entries[i];
+        const bool fits =
+            e->name.kind == CLV_UNIT_CL && e->usable && clv_rig_is_pocl(rig, e) != is_other;
+        if (fits && skip-- == 0) {
+            snprintf(out_text, capacity, "%s%s", e->name.text, brace != NULL ? brace : "");
+            return true;
+        }
+    }
+    return false;
+}
+
 void clv_rig_close(clv_exec_unit *unit) {
     for (size_t i = 0; i < unit->num_devices; i++) {
         unit->devices[i]->vtable->destroy(unit->devices[i]);

@@ -19,6 +19,10 @@ void clv_rig_deinit(clv_rig *rig);
 /* Opens a unit by its name, limits included ("core:0{mem=1M}"). */
 clv_status *clv_rig_open(clv_rig *rig, const char *name, bool profiling, clv_exec_unit *out_unit)
     CLV_CHECKED;
+/* The unit that a name stands for: itself, "core:1{link=2G}"; or "threaded", "threaded#2", PoCL's
+ * first and second device with queues; or "other", the first device of another platform, limits
+ * after these too. False where there is none. */
+bool clv_rig_resolve(const clv_rig *rig, const char *name, char *out_text, size_t capacity);
 void clv_rig_close(clv_exec_unit *unit);
 bool clv_rig_is_pocl(const clv_rig *rig, const clv_unit_entry *entry);
 /* The name of the first unit of a kind, "" where there is none. */

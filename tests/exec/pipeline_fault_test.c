@@ -1,0 +1,299 @@
+/* OpenCL calls that fail in the middle of a pipeline over several units, with requests in flight:
+ * the n-th call of every function that runs use, a device that refuses to build, memory that runs
+ * out. Every request ends; one at least with an error that names
+ * unit, step and OpenCL error, and none that says it went well has wrong outputs. The session then
+ * runs as ever, and everything is released at its end. */
+#include "host/base/threads.h"
+#include "tests/exec/net.h"
+#include "tests/exec/rig.h"
+#include "tests/support/check.h"
+#include "tests/support/cl_shim.h"
+#include "tests/support/random_plan.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NUM_REQUESTS = 4, MAX_UNITS = 3, NUM_OUTPUTS = 8 };
+
+static clv_rig rig;
+static clv_graph *graph;
+static clv_view inputs[NUM_OUTPUTS];
+static clv_mutable_view wanted[NUM_OUTPUTS], outputs[NUM_REQUESTS][NUM_OUTPUTS];
+
+static const char *const sets[][MAX_UNITS + 1] = {
+    {"core:0", "core:1", "core:2"},
+    {"core:0", "threaded", "core:1"},
+    {"threaded", "threaded#2"},
+    {"threaded", "core:0{link=4G}"},
+    {"core:0", "threaded{link=2G,latency=5us}"},
+    {"core:0", "other", "threaded"},
+};
+
+typedef struct unit_set {
+    clv_exec_unit units[MAX_UNITS];
+    uint32_t num_units;
+    bool is_one_driver;
+} unit_set;
+
+static bool open_set(const char *const *names, unit_set *set) {
+    memset(set, 0, sizeof *set);
+    set->is_one_driver = true;
+    for (uint32_t i = 0; names[i] != NULL; i++) {
+        char text[96];
+        if (!clv_rig_resolve(&rig, names[i], text, sizeof text)) {
+            print_message("no unit '%s' is here: skipped\n", names[i]);
+            return false;
+        }
+        set->is_one_driver = set->is_one_driver && strcmp(names[i], "other") != 0;
+        assert_ok(clv_rig_open(&rig, text, true, &set->units[set->num_units++]));
+    }
+    return true;
+}
+
+static void close_set(unit_set *set) {
+    for (uint32_t i = 0; i < set->num_units; i++) {
+        clv_rig_close(&set->units[i]);
+    }
+}
+
+/* --- several requests at once ---------------------------------------------------------------- */
+
+typedef struct ending {
+    clv_signal *ended;
+    clv_status *status;
+} ending;
+
+static void on_done(void *context, clv_status *status) {
+    ending *e = context;
+    e->status = status;
+    clv_signal_add(e->ended, 1);
+}
+
+/* All requests; the first failure. Those that went well have what is wanted. */
+static clv_status *run_all(clv_session *session, const unit_set *set) {
+    clv_signal ended = {0};
+    ending endings[NUM_REQUESTS];
+    clv_status *first = NULL;
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        endings[i] = (ending){.ended = &ended};
+        for (size_t k = 0; k < graph->num_outputs; k++) {
+            const clv_mutable_view *o = &outputs[i][k];
+            memset(o->data, 0xee, clv_view_bytes(o->dtype, &o->shape));
+        }
+    }
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        assert_ok(clv_session_submit(
+            session, inputs, graph->num_inputs, outputs[i], graph->num_outputs, on_done,
+            &endings[i]));
+    }
+    clv_signal_wait(&ended, NUM_REQUESTS, 0);
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        for (size_t k = 0; endings[i].status == NULL && k < graph->num_outputs; k++) {
+            const clv_mutable_view *o = &outputs[i][k], *w = &wanted[k];
+            if (set->is_one_driver &&
+                memcmp(o->data, w->data, clv_view_bytes(o->dtype, &o->shape)) != 0) {
+                fail_msg("request %d went well and its output %zu is wrong", i, k);
+            }
+        }
+        if (first == NULL) {
+            first = endings[i].status;
+        } else {
+            clv_status_destroy(endings[i].status);
+        }
+    }
+    return first;
+}
+
+static bool names_unit(const char *text, const unit_set *set) {
+    for (uint32_t i = 0; i < set->num_units; i++) {
+        char name[32];
+        clv_device_unit_name(&set->units[i].devices[0]->info, name);
+        if (strstr(text, name) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A node or a graph's input or output, in quotes. */
+static bool names_step(const char *text) {
+    for (size_t i = 0; i < graph->num_tensors + graph->num_nodes; i++) {
+        char quoted[160];
+        const char *name = i < graph->num_tensors ? graph->tensors[i].name
+                                                  : graph->nodes[i - graph->num_tensors].name;
+        snprintf(quoted, sizeof quoted, "'%s'", name);
+        if (strstr(text, quoted) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static clv_status *make_session(const unit_set *set, clv_session **out_session) {
+    const clv_random_plan_options drawn = {
+        .seed = 7, .num_units = set->num_units, .depth = 3, .is_pipeline = true};
+    clv_plan *plan = NULL;
+    CLV_TRY(clv_random_plan(graph, &drawn, &plan));
+    const clv_session_options options = {.plan = plan, .profile = true};
+    clv_status *status =
+        clv_session_create(graph, set->units, set->num_units, &options, out_session);
+    clv_plan_destroy(plan);
+    return status;
+}
+
+/* --- faults while requests run --------------------------------------------------------------- */
+
+/* The n-th call for every n, until there are fewer; how many of them ended in errors. */
+static int fail_each(clv_session *session, const unit_set *set, clv_ocl_call call) {
+    int num_failed = 0;
+    for (int64_t n = 0;; n++) {
+        const clv_shim_fault fault = {.call = call, .at = n, .error = -5};
+        clv_shim_set_fault(&fault);
+        clv_status *status = run_all(session, set);
+        const bool has_happened = clv_shim_has_failed();
+        clv_shim_set_fault(NULL);
+        const char *text = clv_status_message(status);
+        if (status != NULL &&
+            (clv_status_code(status) != CLV_DEVICE_FAILED || !names_unit(text, set) ||
+             !names_step(text) || strstr(text, "CL_") == NULL)) {
+            fail_msg("%s %d: '%s'", clv_ocl_call_name(call), (int)n, text);
+        }
+        num_failed += status != NULL;
+        clv_status_destroy(status);
+        assert_ok(run_all(session, set));
+        if (!has_happened) {
+            return num_failed;
+        }
+    }
+}
+
+static void test_running(void **state) {
+    (void)state;
+    for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
+        unit_set set;
+        clv_session *session = NULL;
+        const int64_t before = clv_shim_num_objects();
+        if (open_set(sets[s], &set)) {
+            int num_launches = 0;
+            assert_ok(make_session(&set, &session));
+            assert_ok(run_all(session, &set));
+            for (int call = 0; call < CLV_OCL_NUM_CALLS; call++) {
+                const int num_failed = fail_each(session, &set, (clv_ocl_call)call);
+                num_launches += call == CLV_OCL_clEnqueueNDRangeKernel ? num_failed : 0;
+            }
+            assert_true(num_launches > NUM_REQUESTS);
+            clv_session_destroy(session);
+        }
+        close_set(&set);
+        assert_int_equal(clv_shim_num_objects(), before);
+    }
+}
+
+/* --- faults while a session is made ---------------------------------------------------------- */
+
+static void fail_making(clv_ocl_call call, cl_int error, clv_code code, const char *name) {
+    for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
+        unit_set set;
+        const int64_t before = clv_shim_num_objects();
+        const bool is_there = open_set(sets[s], &set);
+        bool has_happened = is_there;
+        for (int64_t n = 0; has_happened; n++) {
+            clv_session *session = NULL;
+            const clv_shim_fault fault = {.call = call, .at = n, .error = error, .stays = true};
+            clv_shim_set_fault(&fault);
+            clv_status *status = make_session(&set, &session);
+            has_happened = clv_shim_has_failed();
+            clv_shim_set_fault(NULL);
+            const char *text = clv_status_message(status);
+            if (has_happened != (status != NULL) ||
+                (status != NULL && (clv_status_code(status) != code || !names_unit(text, &set) ||
+                                    strstr(text, name) == NULL))) {
+                fail_msg("%s %d: '%s'", clv_ocl_call_name(call), (int)n, text);
+            }
+            assert_true(n > 0 || has_happened);
+            clv_status_destroy(status);
+            clv_session_destroy(session);
+        }
+        if (is_there) {
+            clv_session *session = NULL;
+            assert_ok(make_session(&set, &session));
+            assert_ok(run_all(session, &set));
+            clv_session_destroy(session);
+        }
+        close_set(&set);
+        assert_int_equal(clv_shim_num_objects(), before);
+    }
+}
+
+static void test_no_build(void **state) {
+    (void)state;
+    fail_making(
+        CLV_OCL_clBuildProgram, CL_BUILD_PROGRAM_FAILURE, CLV_DEVICE_FAILED,
+        "CL_BUILD_PROGRAM_FAILURE (-11)");
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    fail_making(
+        CLV_OCL_clCreateBuffer, CL_MEM_OBJECT_ALLOCATION_FAILURE, CLV_NO_MEMORY,
+        "CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)");
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+/* Operators that do not become one. */
+static clv_status *make_graph(void) {
+    clv_net net;
+    clv_net_init(&net, 4);
+    clv_tensor_id x = clv_net_input(&net, "x", CLV_FLOAT32, DIMS(6, 8));
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "w%d", i);
+        const clv_tensor_id w = clv_net_weight(&net, name, DIMS(8, 8));
+        snprintf(name, sizeof name, "matmul%d", i);
+        x = clv_net_node(&net, "MatMul", name, IDS(x, w), "");
+        snprintf(name, sizeof name, "softmax%d", i);
+        x = clv_net_node(&net, "Softmax", name, IDS(x), "axis=1");
+    }
+    clv_net_output(&net, x);
+    return clv_net_finish(&net, &graph);
+}
+
+static int create(void **state) {
+    (void)state;
+    clv_exec_unit core;
+    clv_session *session = NULL;
+    assert_ok(clv_rig_init(&rig, 3, 2));
+    assert_ok(make_graph());
+    assert_ok(clv_net_inputs(graph, 3, inputs));
+    assert_ok(clv_net_outputs(graph, wanted));
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        assert_ok(clv_net_outputs(graph, outputs[i]));
+    }
+    assert_ok(clv_rig_open(&rig, "core:0", false, &core));
+    assert_ok(clv_session_create(graph, &core, 1, NULL, &session));
+    assert_ok(clv_session_run(session, inputs, graph->num_inputs, wanted, graph->num_outputs));
+    clv_session_destroy(session);
+    clv_rig_close(&core);
+    return 0;
+}
+
+static int destroy(void **state) {
+    (void)state;
+    clv_net_free_inputs(graph, inputs);
+    clv_net_free_outputs(graph, wanted);
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        clv_net_free_outputs(graph, outputs[i]);
+    }
+    clv_graph_destroy(graph);
+    clv_rig_deinit(&rig);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_running),
+        cmocka_unit_test(test_no_build),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, create, destroy);
+}
