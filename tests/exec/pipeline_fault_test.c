@@ -2,7 +2,8 @@
  * the n-th call of every function that runs use, a device that refuses to build, memory that runs
  * out. Every request ends; one at least with an error that names
  * unit, step and OpenCL error, and none that says it went well has wrong outputs. The session then
- * runs as ever, and everything is released at its end. */
+ * runs as ever, and everything is released at its end. And what is called when all goes well: who
+ * enqueues never waits for a device, and queues wait for each other by events. */
 #include "host/base/threads.h"
 #include "tests/exec/net.h"
 #include "tests/exec/rig.h"
@@ -188,6 +189,76 @@ static void test_running(void **state) {
     }
 }
 
+/* --- which calls a run makes ----------------------------------------------------------------- */
+
+static bool is_enqueue(const clv_shim_record *record) {
+    return strncmp(clv_ocl_call_name(record->call), "clEnqueue", 9) == 0;
+}
+
+/* Who made an event: the record's index; `count` where nobody has. */
+static size_t maker_of(const clv_shim_record *records, size_t count, cl_event event) {
+    size_t at = count;
+    for (size_t i = 0; i < count; i++) { /* the last one before: drivers use handles again */
+        const bool is_gate = records[i].call == CLV_OCL_clCreateUserEvent;
+        if (event == records[i].event || (is_gate && event == records[i].object)) {
+            at = i;
+        }
+    }
+    return at;
+}
+
+/* Waits of commands for commands of other queues, and for gates. */
+typedef struct wait_counts {
+    int others, gates;
+} wait_counts;
+
+static wait_counts check_calls(const clv_shim_record *records, size_t count) {
+    wait_counts counts = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (!is_enqueue(&records[i])) {
+            continue;
+        }
+        assert_false(records[i].is_blocking);
+        for (size_t k = 0; k < count; k++) {
+            if (records[k].thread == records[i].thread && records[k].is_blocking) {
+                fail_msg("%s by a thread that enqueues", clv_ocl_call_name(records[k].call));
+            }
+        }
+        for (uint32_t w = 0; w < records[i].num_waits; w++) {
+            const size_t at = maker_of(records, i, records[i].waits[w]);
+            const bool is_known = at != i;
+            counts.gates += is_known && !is_enqueue(&records[at]);
+            counts.others +=
+                is_known && is_enqueue(&records[at]) && records[at].object != records[i].object;
+        }
+    }
+    return counts;
+}
+
+static void test_calls(void **state) {
+    (void)state;
+    for (size_t s = 1; s < 3; s++) {
+        unit_set set;
+        clv_session *session = NULL;
+        size_t count = 0;
+        const int64_t before = clv_shim_num_objects();
+        if (open_set(sets[s], &set)) {
+            assert_ok(make_session(&set, &session));
+            assert_ok(run_all(session, &set)); /* first launches on PoCL wait for the device */
+            assert_true(clv_shim_start(10000));
+            assert_ok(run_all(session, &set));
+            const clv_shim_record *records = clv_shim_stop(&count);
+            assert_non_null(records);
+            const wait_counts counts = check_calls(records, count);
+            assert_true(counts.others >= NUM_REQUESTS);
+            assert_true(counts.gates >= NUM_REQUESTS);
+            clv_session_destroy(session);
+        }
+        close_set(&set);
+        assert_int_equal(clv_shim_num_objects(), before);
+    }
+}
+
 /* --- faults while a session is made ---------------------------------------------------------- */
 
 static void fail_making(clv_ocl_call call, cl_int error, clv_code code, const char *name) {
@@ -291,6 +362,7 @@ static int destroy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls),
         cmocka_unit_test(test_running),
         cmocka_unit_test(test_no_build),
         cmocka_unit_test(test_no_memory),
