@@ -312,6 +312,7 @@ static clv_status *fill_report(cleave_session *s, cJSON *report) {
         cJSON_AddNumberToObject(report, "predicted_latency_ms", s->predicted.latency_us * 1e-3);
     }
     cJSON_AddNumberToObject(report, "steps", (double)exec->steps);
+    cJSON_AddNumberToObject(report, "kernels", (double)exec->kernels);
     cJSON_AddNumberToObject(report, "process_peak_bytes", (double)clv_peak_resident_bytes());
     add_units(report, s, exec);
     if (s->profile) {

@@ -617,6 +617,37 @@ static void report_unit(const clv_session *session, uint32_t unit, clv_unit_repo
     }
 }
 
+static bool is_same_kernel(
+    const clv_lowered *a, const clv_step *step_a, const clv_lowered *b, const clv_step *step_b) {
+    const clv_lowered_program *x = &a->programs[step_a->program];
+    const clv_lowered_program *y = &b->programs[step_b->program];
+    return step_a->local_size == step_b->local_size && x->source == y->source &&
+           strcmp(step_a->entry, step_b->entry) == 0 && strcmp(x->options, y->options) == 0;
+}
+
+/* Drivers compile each of them, and some keep few (PoCL 128). */
+static size_t count_kernels(const clv_session *session) {
+    enum { MOST = 1024 };
+    const clv_lowered *seen_in[MOST];
+    const clv_step *seen[MOST];
+    size_t count = 0;
+    for (size_t r = 0; r < session->num_replicas; r++) {
+        const clv_lowered *lowered = &session->replicas[r].joined.all;
+        for (size_t i = 0; i < lowered->num_steps; i++) {
+            const clv_step *step = &lowered->steps[i];
+            bool is_new = step->kind == CLV_STEP_LAUNCH;
+            for (size_t k = 0; k < count && is_new; k++) {
+                is_new = !is_same_kernel(lowered, step, seen_in[k], seen[k]);
+            }
+            if (is_new && count < MOST) {
+                seen_in[count] = lowered;
+                seen[count++] = step;
+            }
+        }
+    }
+    return count;
+}
+
 const clv_session_report *clv_session_report_get(clv_session *session) {
     pthread_mutex_lock(&session->lock);
     report_nodes(session);
@@ -630,6 +661,7 @@ const clv_session_report *clv_session_report_get(clv_session *session) {
         .num_nodes = session->graph->num_nodes,
         .requests = session->requests,
         .steps = session->replicas[0].joined.all.num_steps,
+        .kernels = count_kernels(session),
         .depth = clv_session_depth(session),
         .load_us = session->load_us,
         .first_us = session->first_us,

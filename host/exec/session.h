@@ -69,6 +69,7 @@ typedef struct clv_session_report {
     uint64_t requests; /* done */
     uint32_t depth;    /* requests in flight */
     size_t steps;      /* of a request: kernels, inputs, outputs */
+    size_t kernels;    /* distinct ones of all steps: of a program, at a local size */
     double load_us;    /* making the session */
     double first_us;   /* its first request: drivers compile then. NAN before */
 } clv_session_report;

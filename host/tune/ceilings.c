@@ -5,6 +5,7 @@
 #include "host/base/random.h"
 #include "host/base/threads.h"
 #include "kernels_cl/probe/probe_params.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -144,32 +145,34 @@ static clv_status *choose(prober *p, const char *entry) {
     return NULL;
 }
 
+static clv_status *least_of(prober *p, size_t count, int rounds, double *out_us) {
+    *out_us = INFINITY;
+    for (int i = 0; i < rounds; i++) {
+        double us;
+        CLV_TRY(run_together(p, count, &us));
+        *out_us = us < *out_us ? us : *out_us;
+    }
+    return NULL;
+}
+
 /* The least time of some rounds of one loop of the kernel, on `count` lanes with `bytes` each: so
- * many loops in a launch that a launch costs nothing beside them. */
+ * many loops in a launch that a launch costs nothing beside them, also where the rounds that said
+ * so were disturbed. */
 static clv_status *time_loop(prober *p, size_t count, uint64_t bytes, double *out_us) {
     const uint32_t most = 1u << 30;
-    uint32_t loops = 1;
     double us = 0;
-    for (;;) {
+    for (uint32_t loops = 1;; loops = loops < most / 8 ? loops * 8 : most) {
         CLV_TRY(set_params(p, bytes, loops, 0));
-        double again_us; /* one may have been disturbed */
-        CLV_TRY(run_together(p, count, &us));
-        CLV_TRY(run_together(p, count, &again_us));
-        us = again_us < us ? again_us : us;
-        if (us >= round_us || loops >= most) {
-            break;
+        CLV_TRY(least_of(p, count, 2, &us));
+        if (us < round_us && loops < most) {
+            continue;
         }
-        const double more = us > 0 ? 1.3 * round_us / us : 8;
-        loops = (uint32_t)((more < 8 ? more < 2 ? 2 : more : 8) * loops);
-        loops = loops < most ? loops : most;
+        CLV_TRY(least_of(p, count, ROUNDS, &us));
+        if (us >= round_us / 2 || loops == most) {
+            *out_us = us / loops;
+            return NULL;
+        }
     }
-    for (int i = 0; i < ROUNDS; i++) {
-        double again_us;
-        CLV_TRY(run_together(p, count, &again_us));
-        us = again_us < us ? again_us : us;
-    }
-    *out_us = us / loops;
-    return NULL;
 }
 
 /* --- what is measured ------------------------------------------------------------------------ */

@@ -491,6 +491,7 @@ def bench():
     assert latency["min"] <= latency["median"] <= latency["p90"] <= latency["p99"]
     assert report["requests"] == 7 and report["memory_bytes"]["cpu"] > 0
     has(report["units"][0], busy=NUMBER, idle=NUMBER)
+    assert 1 <= report["kernels"] <= 2, report["kernels"]
     assert [op["node"] for op in report["ops"]] == ["add", "mul"]
     assert "median" in run("bench", model("two"), "--seconds", "0.05").stdout
 

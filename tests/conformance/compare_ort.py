@@ -56,6 +56,10 @@ def run_ort(path, inputs):
     return dict(zip(names, session.run(names, inputs)))
 
 
+# Distinct compiled kernels of a network: PoCL slows down beyond 128 in a process.
+MOST_KERNELS = 64
+
+
 def run_cleave(args, path, inputs, names, folder):
     command = [args.cleave, "run", path, "--devices", args.devices, "--json"]
     command += ["--exact"] if args.exact else []
@@ -70,6 +74,8 @@ def run_cleave(args, path, inputs, names, folder):
     if done.returncode != 0:
         raise RuntimeError(f"exit {done.returncode}: {done.stderr.strip()}")
     report = json.loads(done.stdout)
+    if not 0 < report["kernels"] < MOST_KERNELS:
+        raise RuntimeError(f"{report['kernels']} distinct kernels, allowed are {MOST_KERNELS}")
     return {name: np.load(file) for name, file in files.items()}, report
 
 
