@@ -80,6 +80,35 @@ static clv_status *run_at_depth(
     return measure_memory(t, out_fits);
 }
 
+static double makespan_us(const cleave_timeline *t) {
+    return run_of(t)->makespan_us;
+}
+
+/* Requests that run ahead may take bandwidth of a memory, or a turn at a transfer, from those that
+ * are behind: where that costs more than it gains, the run has as many in flight as the plan. */
+static clv_status *try_planned_depth(cleave_timeline *t, const cleave_simulate_options *options) {
+    enum { MOST_STEPS = 200000 };
+    cleave_timeline planned = {
+        .plan = t->plan, .is_dynamic = t->is_dynamic, .dispatch_us = t->dispatch_us};
+    bool fits;
+    if (t->in_flight <= t->plan->plan->depth || t->schedule->num_steps > MOST_STEPS) {
+        return NULL;
+    }
+    clv_status *status = run_at_depth(&planned, options, CLV_DEPTH_OF_PLAN, &fits);
+    if (status == NULL && makespan_us(&planned) < makespan_us(t) * (1 - 1e-9)) {
+        cleave_timeline other = *t;
+        *t = planned;
+        planned = other;
+    }
+    drop_run(&planned);
+    clv_free(planned.memory_bytes);
+    if (!fits || clv_status_code(status) == CLV_UNSUPPORTED) { /* the one that was made does */
+        clv_status_destroy(status);
+        status = NULL;
+    }
+    return status;
+}
+
 static clv_status *simulate(cleave_timeline *t, const cleave_simulate_options *options) {
     const char *word = options->schedule != NULL ? options->schedule : "static";
     t->is_dynamic = strcmp(word, "dynamic") == 0;
@@ -94,11 +123,15 @@ static clv_status *simulate(cleave_timeline *t, const cleave_simulate_options *o
     bool fits;
     clv_status *status = run_at_depth(t, options, depth, &fits);
     bool is_stuck = clv_status_code(status) == CLV_UNSUPPORTED;
-    if ((!fits || is_stuck) && options->depth == 0) {
+    bool depth_is_free = fits && !is_stuck;
+    if (!depth_is_free && options->depth == 0) {
         clv_status_destroy(status); /* as many as memory and buffers allow: those of the plan */
         status = run_at_depth(t, options, CLV_DEPTH_OF_PLAN, &fits);
     }
     CLV_TRY(status);
+    if (options->depth == 0 && depth_is_free) {
+        CLV_TRY(try_planned_depth(t, options));
+    }
     CLV_TRY(clv_timeline_create(t->schedule, t->run, &t->timeline));
     return clv_critical_path_create(t->schedule, t->run, &t->path);
 }

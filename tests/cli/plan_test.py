@@ -524,6 +524,21 @@ def memory_limits_hold_in_simulations():
 
 
 @test
+def more_in_flight_is_not_slower():
+    with Folder() as at:
+        times, traffic, bytes = [39, 36, 35, 37, 24], [12096, 91, 16245, 21953, 7866], [37, 23, 8, 19]
+        tasks = [{"name": f"t{i}", "time_us": times[i], "traffic_bytes": traffic[i]} for i in range(5)]
+        edges = [{"from": f"t{i}", "to": f"t{i + 1}", "bytes": bytes[i]} for i in range(4)]
+        path = write_json(at("shared.tasks.json"), {"tasks": tasks, "edges": edges})
+        machine = "p*1 overlap=no; q*1; numa*1 bw=179M"
+        args = (path, "--machine", machine, "--policy", "pipeline")
+        depth = str(run_json("plan", *args)["depth"])
+        offered = run_json("simulate", *args, "--requests", "64")["makespan_us"]
+        planned = run_json("simulate", *args, "--requests", "64", "--depth", depth)["makespan_us"]
+        assert offered <= planned, (offered, planned)  # requests that run ahead take bandwidth
+
+
+@test
 def policies_are_listed():
     names = [row["name"] for row in run_json("list", "policies")["policies"]]
     assert names == ["single", "serial", "pipeline", "tensor", "data", "branch", "auto"]
