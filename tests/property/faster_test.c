@@ -1,6 +1,7 @@
 /* A faster unit or link never makes an exact policy's plan slower: random workloads on machines
  * whose memories are joined by random links, so that data goes several ways over several hops,
  * some with little memory. One link gets more bandwidth or less latency, or one unit more speed.
+ * And where memory is little, all policies that place tasks freely find room where a pipeline does.
  *
  *     TEST [SEED [NUM_CASES]]      a failure prints the case and its seed
  */
@@ -244,6 +245,20 @@ static void compare(const drawn *d, const scene *before, const scene *after, con
     }
 }
 
+/* What a pipeline's cut can hold, others that place tasks freely can. */
+static void check_room(const drawn *d, const scene *s) {
+    static const char *const policies[] = {"serial", "tensor", "branch"};
+    bool has_cut = isfinite(plan_us(d, s, "pipeline", CLV_THROUGHPUT));
+    for (int k = 0; has_cut && k < 3; k++) {
+        if (isinf(plan_us(d, s, policies[k], CLV_LATENCY))) {
+            printf(
+                "seed %llu, %s: a pipeline fits, but nothing else\n%s\n%s\n",
+                (unsigned long long)d->seed, policies[k], d->tasks.data, s->text.data);
+            exit(1);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 250;
@@ -252,6 +267,9 @@ int main(int argc, char **argv) {
         scene before, after;
         draw_case(seed + i, &d);
         open_scene(&d, &before);
+        if (d.has_limits) {
+            check_room(&d, &before);
+        }
         quicken(&d);
         open_scene(&d, &after);
         compare(&d, &before, &after, "single");
