@@ -60,6 +60,25 @@ static uint32_t host_simd_bytes(void) {
 #endif
 }
 
+/* What the device's code may use: PoCL compiles for a CPU that is in its devices' names, an older
+ * one than the host's where POCL_KERNELLIB_NAME says so. */
+static uint32_t simd_bytes_of(const clv_ocl_found *found) {
+    static const struct {
+        const char *cpu;
+        uint32_t bytes;
+    } known[] = {
+        {"-haswell-", 32},     {"-bdver1-", 32}, {"-ivybridge-", 32},
+        {"-sandybridge-", 32}, {"-penryn-", 16}, {"-core2-", 16},
+    };
+    const uint32_t host = host_simd_bytes();
+    for (size_t i = 0; i < sizeof known / sizeof known[0] && found->is_pocl; i++) {
+        if (strstr(found->info.name, known[i].cpu) != NULL && known[i].bytes < host) {
+            return known[i].bytes;
+        }
+    }
+    return host;
+}
+
 /* Names of PoCL's one-core device: "basic-..." until 4.0, "cpu-minimal-..." since. */
 static bool is_pocl_core(const clv_device_info *info) {
     return strncmp(info->name, "basic", 5) == 0 || strncmp(info->name, "cpu-minimal", 11) == 0;
@@ -130,7 +149,7 @@ static void describe(cl_platform_id platform, clv_hash environment, clv_ocl_foun
     info->has_fp64 = NUMBER64(id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
     info->has_fp16 = error == CL_SUCCESS && strstr(extensions, "cl_khr_fp16") != NULL;
     info->clock_ghz = NUMBER32(id, CL_DEVICE_MAX_CLOCK_FREQUENCY) * 1e-3;
-    info->simd_bytes = info->is_cpu ? host_simd_bytes() : 0;
+    info->simd_bytes = info->is_cpu ? simd_bytes_of(found) : 0;
     judge(info, id);
     if (found->is_pocl && info->is_cpu && !clv_ocl_finds_program("ld")) {
         say_unusable(

@@ -5,10 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t host_simd_bytes(void) {
+/* PoCL may have been told to compile for a processor that is older than this one. */
+static uint32_t simd_bytes(const char *device_name) {
 #if defined(__x86_64__)
+    if (strstr(device_name, "-haswell-") != NULL) {
+        return 32;
+    }
     return __builtin_cpu_supports("avx512f") ? 64 : __builtin_cpu_supports("avx2") ? 32 : 16;
 #else
+    (void)device_name;
     return 0;
 #endif
 }
@@ -36,7 +41,7 @@ static clv_status *fill_traits(clv_test_device *device) {
         .is_cpu = is_cpu,
         .has_fp64 = doubles != 0,
         .has_fp16 = strstr(extensions, "cl_khr_fp16") != NULL,
-        .simd_bytes = is_cpu ? host_simd_bytes() : 0,
+        .simd_bytes = is_cpu ? simd_bytes(device->name) : 0,
         .num_lanes = units,
         .cache_bytes = is_cpu ? 1 << 20 : 0,
         .local_bytes = local_bytes,

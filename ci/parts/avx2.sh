@@ -1,0 +1,10 @@
+# What runs kernels, once more with PoCL compiling for processors with AVX2 and no more.
+. "$(dirname "$0")/../lib.sh"
+fewer_cases
+build_preset release build
+rm -rf build/avx2
+mkdir -p build/avx2
+export POCL_KERNELLIB_NAME=avx2 POCL_CACHE_DIR=$PWD/build/avx2/pocl CLEAVE_CACHE_DIR=$PWD/build/avx2/cache
+build/cleave devices | tee build/avx2/devices.log
+grep -q -- '-haswell-' build/avx2/devices.log || die "PoCL does not compile for AVX2"
+run_ctest build --tests-regex '^(conformance_|exec_run|exec_plans)'
