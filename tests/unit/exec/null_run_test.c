@@ -618,10 +618,11 @@ static void test_cancel(void **state) {
 
 /* --- faults ---------------------------------------------------------------------------------- */
 
-/* Makes a session and runs two requests. */
+/* Makes a session, runs two requests, and looks at what it recorded of them. */
 static clv_status *whole_life(fixture *f, rig *r) {
     clv_session *session = NULL;
-    const clv_session_options options = {.profile = true};
+    clv_record *record = NULL;
+    const clv_session_options options = {.profile = true, .num_recorded = 2};
     CLV_TRY(clv_session_create(f->graph, &r->unit, 1, &options, &session));
     clv_status *status = run(f, session);
     if (status != NULL) { /* the session is as good as before */
@@ -632,6 +633,10 @@ static clv_status *whole_life(fixture *f, rig *r) {
         assert_null(again);
     }
     check_outputs(f, 0, r->unit.num_devices);
+    if (status == NULL) {
+        status = clv_session_record(session, &record);
+    }
+    clv_record_destroy(record);
     clv_session_destroy(session);
     return status;
 }
