@@ -50,6 +50,7 @@ static void build_next(
             clv_progress("compiling kernels", (double)num_done, (double)count);
         }
     }
+    atomic_store(&all->next, count); /* whoever was told to stop stops all */
 }
 
 void clv_ocl_build_ahead(clv_ocl_build_function build, void *context, size_t count) {
