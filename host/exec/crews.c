@@ -34,13 +34,24 @@ static void number_crews(const clv_joined *joined, const clv_exec_unit *units, c
     }
 }
 
+/* The faster ones before the others, else by unit. */
+static void insert_lane(clv_crew_lane *lanes, uint32_t count, clv_crew_lane lane) {
+    for (; count > 0 && lanes[count - 1].speed < lane.speed; count--) {
+        lanes[count] = lanes[count - 1];
+    }
+    lanes[count] = lane;
+}
+
 static void add_lanes(const clv_exec_unit *units, clv_crews *crews) {
     uint32_t count = 0;
     for (uint32_t c = 0; c < crews->num_crews; c++) {
         crews->first_lane[c] = count;
         for (uint32_t u = 0; u < crews->num_units; u++) {
             for (uint32_t i = 0; crews->crew_of_unit[u] == c && i < units[u].num_devices; i++) {
-                crews->lanes[count++] = (clv_crew_lane){.unit = u, .device = i};
+                insert_lane(
+                    &crews->lanes[crews->first_lane[c]], count - crews->first_lane[c],
+                    (clv_crew_lane){.unit = u, .device = i, .speed = units[u].name.limits.speed});
+                count++;
             }
         }
     }

@@ -10,12 +10,13 @@
 
 typedef struct clv_crew_lane {
     uint32_t unit, device; /* of the unit's devices */
+    double speed;          /* that is declared for the unit */
 } clv_crew_lane;
 
 typedef struct clv_crews {
     uint32_t *crew_of_unit; /* [num_units]; CLV_NO_INDEX: it has no steps */
     uint32_t *first_lane;   /* [num_crews + 1] */
-    clv_crew_lane *lanes;   /* by crew, then by unit */
+    clv_crew_lane *lanes;   /* by crew; in it the faster ones first, then by unit */
     uint32_t num_crews, num_units;
 } clv_crews;
 

@@ -45,7 +45,7 @@ static void do_work(clv_runner *lane, const clv_work *work) {
         clv_executor_fail(executor, slot, CLV_ERROR(CANCELLED, "interrupted"));
         return;
     }
-    clv_step_task_items(tasks, work->step, work->chunk, items);
+    clv_step_task_items(tasks, work->step, (uint32_t[2]){work->chunk, work->end_chunk}, items);
     if (step->kind != CLV_STEP_LAUNCH) {
         clv_lane_transfer(lane, step, slot, items, work->chunk == 0);
     } else {

@@ -19,7 +19,7 @@ typedef struct seat {
     char own_line[64];
     clv_signal news[2]; /* for the thread; for who sits in its place */
     /* guarded by the lock: */
-    bool is_idle, sits;
+    bool is_idle, sits, is_at_work;
     uint64_t request; /* that he waits for who sits there */
     char other_line[64];
 } seat;
@@ -37,9 +37,10 @@ struct clv_ready {
     uint32_t *initial_waits, *initial_chunks; /* [num_steps] */
     pthread_mutex_t lock;
     pool *pools;
-    seat *seats;       /* [num_lanes] */
-    slot_state *slots; /* [depth] */
-    uint32_t sitting;  /* lane that somebody sits in; CLV_NO_SLOT: none */
+    seat *seats;           /* [num_lanes] */
+    slot_state *slots;     /* [depth] */
+    uint32_t *num_at_work; /* [num_crews]: lanes */
+    uint32_t sitting;      /* lane that somebody sits in; CLV_NO_SLOT: none */
     _Atomic uint32_t num_busy;
 };
 
@@ -107,7 +108,8 @@ static bool end_work(clv_ready *ready, const clv_work *done, uint32_t *out_ended
     const clv_step_tasks *tasks = ready->tasks;
     slot_state *slot = &ready->slots[done->slot];
     const clv_step_task *task = &tasks->tasks[done->step];
-    if (--slot->chunks[done->step] != 0) {
+    slot->chunks[done->step] -= done->end_chunk - done->chunk;
+    if (slot->chunks[done->step] != 0) {
         return false;
     }
     for (uint32_t i = 0; i < task->num_next; i++) {
@@ -126,29 +128,6 @@ static bool end_work(clv_ready *ready, const clv_work *done, uint32_t *out_ended
     return true;
 }
 
-static bool take(clv_ready *ready, const clv_crew_lane *lane, uint32_t crew, clv_work *out_work) {
-    pool *shared = &ready->pools[crew];
-    pool *own = &ready->pools[ready->tasks->crews->num_crews + lane->unit];
-    if (shared->count == 0 && own->count == 0) {
-        return false;
-    }
-    pool *from = own->count == 0 ||
-                         (shared->count != 0 && comes_first(&shared->entries[0], &own->entries[0]))
-                     ? shared
-                     : own;
-    entry *first = &from->entries[0];
-    *out_work = (clv_work){
-        .request = first->request,
-        .slot = first->slot,
-        .step = first->step,
-        .chunk = first->next_chunk++,
-    };
-    if (first->next_chunk == ready->tasks->tasks[first->step].num_chunks) {
-        drop_first(from);
-    }
-    return true;
-}
-
 /* Parts of tasks in a pool, up to `most`. */
 static uint32_t count_parts(const clv_ready *ready, const pool *p, uint32_t most) {
     uint32_t count = 0;
@@ -157,6 +136,59 @@ static uint32_t count_parts(const clv_ready *ready, const pool *p, uint32_t most
         count += ready->tasks->tasks[e->step].num_chunks - e->next_chunk;
     }
     return count < most ? count : most;
+}
+
+/* Whether a lane does best to leave what there is to the faster ones of its crew: all of it is then
+ * done before the lane would be through with one part. They are taken to be half through with what
+ * they are at. The fastest lanes leave nothing. */
+static bool leaves_it(
+    const clv_ready *ready, const clv_crew_lane *lane, uint32_t crew, const pool *shared) {
+    const clv_crews *crews = ready->tasks->crews;
+    double speed = 0, parts = 0;
+    for (uint32_t i = crews->first_lane[crew]; i < crews->first_lane[crew + 1]; i++) {
+        if (crews->lanes[i].speed > lane->speed) {
+            speed += crews->lanes[i].speed;
+            parts += ready->seats[i].is_at_work ? 0.5 : 0;
+        }
+    }
+    const double enough = speed / lane->speed + 1;
+    const uint32_t most = enough < 1e6 ? (uint32_t)enough : 1000000;
+    return speed > 0 && (parts + count_parts(ready, shared, most)) / speed <= 1 / lane->speed;
+}
+
+/* Lanes that are not at work, but for the one that takes, have other things to take, or the task is
+ * shared with them. */
+static bool take(clv_ready *ready, const clv_crew_lane *lane, uint32_t crew, clv_work *out_work) {
+    pool *shared = &ready->pools[crew];
+    pool *own = &ready->pools[ready->tasks->crews->num_crews + lane->unit];
+    if (shared->count == 0 && own->count == 0) {
+        return false;
+    }
+    if (own->count == 0 && leaves_it(ready, lane, crew, shared)) {
+        return false;
+    }
+    pool *from = own->count == 0 ||
+                         (shared->count != 0 && comes_first(&shared->entries[0], &own->entries[0]))
+                     ? shared
+                     : own;
+    entry *first = &from->entries[0];
+    const uint32_t num_chunks = ready->tasks->tasks[first->step].num_chunks;
+    const uint32_t others = clv_crew_size(ready->tasks->crews, crew) - 1;
+    const uint32_t num_more = shared->count + own->count - 1;
+    const bool is_shared =
+        others > ready->num_at_work[crew] + num_more || (num_more == 0 && first->next_chunk != 0);
+    *out_work = (clv_work){
+        .request = first->request,
+        .slot = first->slot,
+        .step = first->step,
+        .chunk = first->next_chunk,
+        .end_chunk = is_shared ? first->next_chunk + 1 : num_chunks,
+    };
+    first->next_chunk = out_work->end_chunk;
+    if (first->next_chunk == num_chunks) {
+        drop_first(from);
+    }
+    return true;
 }
 
 /* Has as many idle lanes look as there is something for. */
@@ -204,10 +236,13 @@ bool clv_ready_next(
     *out_ended = CLV_NO_SLOT;
     pthread_mutex_lock(&ready->lock);
     const bool has_ended = done != NULL && end_work(ready, done, out_ended);
+    const uint32_t crew = crews->crew_of_unit[own->unit];
+    ready->num_at_work[crew] -= at->is_at_work ? 1 : 0;
     *out_ticket = atomic_load_explicit(&at->news[at->sits ? 1 : 0].value, memory_order_relaxed);
-    const bool has_work =
-        !is_through(ready, at) && take(ready, own, crews->crew_of_unit[own->unit], out_work);
+    const bool has_work = !is_through(ready, at) && take(ready, own, crew, out_work);
     at->is_idle = !has_work;
+    at->is_at_work = has_work;
+    ready->num_at_work[crew] += has_work ? 1 : 0;
     if (has_ended) {
         wake_idle(ready);
     }
@@ -263,10 +298,11 @@ static clv_status *create_parts(clv_ready *ready) {
     ready->initial_waits = clv_alloc_zeroed(num_steps + 1, sizeof(uint32_t));
     ready->initial_chunks = clv_alloc_zeroed(num_steps + 1, sizeof(uint32_t));
     ready->pools = clv_alloc_zeroed((size_t)tasks->num_pools + 1, sizeof *ready->pools);
+    ready->num_at_work = clv_alloc_zeroed((size_t)tasks->crews->num_crews + 1, sizeof(uint32_t));
     ready->seats = clv_alloc_zeroed((size_t)num_lanes + 1, sizeof *ready->seats);
     ready->slots = clv_alloc_zeroed(tasks->depth, sizeof *ready->slots);
     if (ready->initial_waits == NULL || ready->initial_chunks == NULL || ready->pools == NULL ||
-        ready->seats == NULL || ready->slots == NULL) {
+        ready->seats == NULL || ready->num_at_work == NULL || ready->slots == NULL) {
         return no_memory();
     }
     for (size_t s = 0; s < num_steps; s++) {
@@ -323,6 +359,7 @@ void clv_ready_destroy(clv_ready *ready) {
     clv_free(ready->initial_waits);
     clv_free(ready->initial_chunks);
     clv_free(ready->pools);
+    clv_free(ready->num_at_work);
     clv_free(ready->seats);
     clv_free(ready->slots);
     pthread_mutex_destroy(&ready->lock);

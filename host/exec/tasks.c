@@ -124,14 +124,14 @@ static void add_pools(clv_step_tasks *t, const clv_step_tasks_request *request) 
 }
 
 void clv_step_task_items(
-    const clv_step_tasks *tasks, uint32_t index, uint32_t chunk, uint64_t out_items[2]) {
+    const clv_step_tasks *tasks, uint32_t index, const uint32_t chunks[2], uint64_t out_items[2]) {
     const clv_step *step = &tasks->lowered->steps[index];
     const uint32_t count = tasks->tasks[index].num_chunks;
     const bool is_launch = step->kind == CLV_STEP_LAUNCH;
     const uint64_t things = num_things(step), all = is_launch ? step->num_items : step->bytes;
     for (uint32_t k = 0; k < 2; k++) {
         const uint64_t at =
-            clv_share(things, chunk + k, count) * (is_launch ? 1 : CLV_COPY_ITEM_BYTES);
+            clv_share(things, chunks[k], count) * (is_launch ? 1 : CLV_COPY_ITEM_BYTES);
         out_items[k] = (at < all ? at : all) + (is_launch ? step->first_item : 0);
     }
 }

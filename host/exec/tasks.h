@@ -46,9 +46,10 @@ clv_status *clv_step_tasks_create(const clv_step_tasks_request *request, clv_ste
     CLV_CHECKED;
 void clv_step_tasks_deinit(clv_step_tasks *tasks);
 
-/* Chunk `chunk` of a step: items [out_items[0], out_items[1]), or bytes of a transfer. */
+/* Chunks chunks[0] to chunks[1] - 1 of a step: items [out_items[0], out_items[1]), or bytes of a
+ * transfer. */
 void clv_step_task_items(
-    const clv_step_tasks *tasks, uint32_t step, uint32_t chunk, uint64_t out_items[2]);
+    const clv_step_tasks *tasks, uint32_t step, const uint32_t chunks[2], uint64_t out_items[2]);
 
 /* Proves that every two steps of a request that touch the same bytes, one of them writing, are in
  * the order that the list of steps has, by dependences alone; and that no two requests in flight

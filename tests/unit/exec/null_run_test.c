@@ -154,7 +154,7 @@ static void test_random_graphs(void **state) {
 
 enum { MAX_UNITS = 4, NUM_REQUESTS = 12 };
 
-/* A letter for each unit: a core (c), a gang of two (g), a device with queues (q), a core (f) or a
+/* A letter for each unit: a core (c), one at half the speed (h), a gang of two (g), a device with queues (q), a core (f) or a
  * device with queues (s) behind a link that takes some microseconds. */
 typedef struct plan_rig {
     rig rigs[MAX_UNITS];
@@ -169,6 +169,7 @@ static void open_plan_rig(plan_rig *r, const char *kinds, uint64_t seed) {
         open_rig(&r->rigs[i], has_queues ? 0 : kinds[i] == 'g' ? 2 : 1, seed + i);
         r->units[i] = r->rigs[i].unit;
         r->units[i].devices = r->rigs[i].devices;
+        r->units[i].name.limits.speed = kinds[i] == 'h' ? 0.5 : 1;
         if (kinds[i] == 'f' || kinds[i] == 's') {
             r->units[i].name.limits.latency_us = 2;
             r->units[i].name.limits.link_per_second = 2e8;
@@ -176,7 +177,7 @@ static void open_plan_rig(plan_rig *r, const char *kinds, uint64_t seed) {
     }
 }
 
-static const char *const all_kinds[] = {"q",   "cc",   "ccg", "cq",  "qc",   "qq",  "cf",   "ff",
+static const char *const all_kinds[] = {"q",   "hc",   "chg", "cq",  "qc",   "qq",  "cf",   "ff",
                                         "fcq", "cs",   "sf",  "cqq", "gqcf", "qqq", "ccqq", "sc",
                                         "ss",  "cffg", "qf",  "fq",  "cccc", "qgs"};
 enum { NUM_PLAN_KINDS = sizeof all_kinds / sizeof all_kinds[0] };
