@@ -15,6 +15,10 @@ static bool is_core(const clv_exec_unit *unit) {
     return unit->devices[0]->info.kind == CLV_DEVICE_CORE;
 }
 
+static uint32_t num_lanes_of(const clv_exec_unit *unit) {
+    return is_core(unit) ? (uint32_t)unit->num_devices : CLV_FEEDERS;
+}
+
 /* Units without steps are left out. A memory has cores, or one device with queues. */
 static void number_crews(const clv_joined *joined, const clv_exec_unit *units, clv_crews *crews) {
     for (uint32_t u = 0; u < crews->num_units; u++) {
@@ -47,11 +51,16 @@ static void add_lanes(const clv_exec_unit *units, clv_crews *crews) {
     for (uint32_t c = 0; c < crews->num_crews; c++) {
         crews->first_lane[c] = count;
         for (uint32_t u = 0; u < crews->num_units; u++) {
-            for (uint32_t i = 0; crews->crew_of_unit[u] == c && i < units[u].num_devices; i++) {
-                insert_lane(
-                    &crews->lanes[crews->first_lane[c]], count - crews->first_lane[c],
-                    (clv_crew_lane){.unit = u, .device = i, .speed = units[u].name.limits.speed});
-                count++;
+            const uint32_t num_lanes = crews->crew_of_unit[u] == c ? num_lanes_of(&units[u]) : 0;
+            for (uint32_t i = 0; i < num_lanes; i++) {
+                const clv_crew_lane lane = {
+                    .unit = u,
+                    .device = is_core(&units[u]) ? i : 0,
+                    .speed = units[u].name.limits.speed,
+                    .has_queues = !is_core(&units[u]),
+                };
+                const uint32_t first = crews->first_lane[c];
+                insert_lane(&crews->lanes[first], count++ - first, lane);
             }
         }
     }
@@ -63,7 +72,7 @@ clv_status *clv_crews_create(
     clv_crews *out_crews) {
     size_t num_lanes = 0;
     for (uint32_t u = 0; u < num_units; u++) {
-        num_lanes += units[u].num_devices;
+        num_lanes += num_lanes_of(&units[u]);
     }
     *out_crews = (clv_crews){
         .crew_of_unit = clv_alloc_zeroed((size_t)num_units + 1, sizeof(uint32_t)),

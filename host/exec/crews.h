@@ -8,9 +8,14 @@
 #include "host/exec/join.h"
 #include "host/exec/unit.h"
 
+/* Lanes of a device with queues: each feeds queues of its own and waits for what they are given, so
+ * that what one does goes on beside what another does. */
+enum { CLV_FEEDERS = 2 };
+
 typedef struct clv_crew_lane {
     uint32_t unit, device; /* of the unit's devices */
     double speed;          /* that is declared for the unit */
+    bool has_queues;
 } clv_crew_lane;
 
 typedef struct clv_crews {

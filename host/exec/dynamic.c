@@ -1,7 +1,9 @@
 /* Lanes that take what is ready, in no fixed order: a thread for each lane of a core, as in
- * lanes.c; but what a lane does next is for the ready queue to say. */
+ * lanes.c, and some for each device with queues; what a lane does next is for the ready queue to
+ * say. */
 #include "host/exec/executor_internal.h"
 
+#include "host/base/memory.h"
 #include <string.h>
 
 /* --- one piece of work ----------------------------------------------------------------------- */
@@ -21,6 +23,102 @@ static clv_status *launch(
     }
     return status == NULL ? NULL : clv_status_prefix(status, "node '%s'", step->name);
 }
+
+/* --- a device with queues -------------------------------------------------------------------- */
+
+enum { UPLOAD, COMPUTE, DOWNLOAD, NUM_QUEUES };
+
+static const clv_queue_role roles[NUM_QUEUES] = {
+    CLV_QUEUE_UPLOAD, CLV_QUEUE_COMPUTE, CLV_QUEUE_DOWNLOAD};
+
+/* Of one lane. */
+typedef struct queue_set {
+    clv_queue *queues[NUM_QUEUES];
+} queue_set;
+
+static uint32_t role_of(const clv_prepared *prepared, const clv_step *step) {
+    switch (step->kind) {
+    case CLV_STEP_LAUNCH:
+        return COMPUTE;
+    case CLV_STEP_INPUT:
+        return UPLOAD;
+    case CLV_STEP_OUTPUT:
+        return DOWNLOAD;
+    case CLV_STEP_MOVE:
+        break;
+    }
+    const clv_storage *to = &prepared->lowered->storages[step->operands[0].storage];
+    return to->memory == step->memory ? UPLOAD : DOWNLOAD;
+}
+
+static clv_status *enqueue_transfer(
+    clv_queue *queue, const clv_prepared *prepared, const clv_step *step, const clv_slot *slot,
+    clv_event **out_event) {
+    const clv_device_vtable *v = queue->device->vtable;
+    const bool comes_in = queue->role == CLV_QUEUE_UPLOAD;
+    const uint32_t own = step->kind == CLV_STEP_MOVE && !comes_in ? 1 : 0;
+    const clv_place place = clv_prepared_operand(prepared, &step->operands[own], slot->number);
+    char *far = NULL;
+    if (step->kind == CLV_STEP_MOVE) {
+        far = clv_prepared_operand(prepared, &step->operands[1 - own], slot->number).host;
+    }
+    if (comes_in) {
+        return v->enqueue_write(
+            queue, place.buffer, place.offset, (size_t)step->bytes,
+            far != NULL ? far : slot->inputs[step->index].data, NULL, 0, out_event);
+    }
+    return v->enqueue_read(
+        queue, place.buffer, place.offset, (size_t)step->bytes,
+        far != NULL ? far : slot->outputs[step->index].data, NULL, 0, out_event);
+}
+
+/* Enqueues a step and waits for it: what it needs is done, so nothing else is waited for; other
+ * lanes keep the device at work meanwhile. After a failure drivers may fail what comes next in the
+ * queue until that is finished. */
+static clv_status *feed(
+    clv_runner *lane, const clv_work *work, const clv_slot *slot, const clv_step *step) {
+    const clv_prepared *prepared = lane->executor->prepared;
+    const queue_set *set = lane->state;
+    clv_queue *queue = set->queues[role_of(prepared, step)];
+    const clv_device_vtable *v = queue->device->vtable;
+    clv_event *event = NULL;
+    clv_kernel *kernel = NULL;
+    clv_status *status = NULL;
+    if (step->kind != CLV_STEP_LAUNCH) {
+        CLV_TRY_DONE(enqueue_transfer(queue, prepared, step, slot, &event));
+    } else {
+        const uint64_t groups = (step->num_items + step->local_size - 1) / step->local_size;
+        CLV_TRY_DONE(clv_prepared_kernel(prepared, work->step, lane->lane, slot->number, &kernel));
+        CLV_TRY_DONE(v->enqueue_kernel(
+            queue, kernel, groups * step->local_size, step->local_size, NULL, 0, &event));
+    }
+    CLV_TRY_DONE(v->queue_flush(queue));
+    CLV_TRY_DONE(v->event_wait(event));
+done:
+    if (status != NULL) {
+        status = clv_status_join(status, v->queue_finish(queue));
+    }
+    v->event_release(event);
+    return status == NULL ? NULL : clv_status_prefix(status, "'%s'", step->name);
+}
+
+static clv_status *feed_step(
+    clv_runner *lane, const clv_work *work, const clv_slot *slot, const clv_step *step) {
+    clv_executor *executor = lane->executor;
+    const uint64_t begin_ns = clv_time_ns();
+    const uint64_t end_ns =
+        step->has_link ? clv_executor_book_link(executor, step).end_ns : begin_ns;
+    CLV_TRY(feed(lane, work, slot, step));
+    clv_executor_sleep_until(executor, end_ns);
+    if (step->kind != CLV_STEP_LAUNCH) {
+        lane->now.transfer_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
+        lane->now.bytes_in += step->kind == CLV_STEP_INPUT ? step->bytes : 0;
+        lane->now.bytes_out += step->kind == CLV_STEP_OUTPUT ? step->bytes : 0;
+    }
+    return NULL;
+}
+
+/* --- all kinds ------------------------------------------------------------------------------- */
 
 /* A lane may do several parts of a step: from the first one's begin to the last one's end. */
 static void add_span(
@@ -46,7 +144,14 @@ static void do_work(clv_runner *lane, const clv_work *work) {
         return;
     }
     clv_step_task_items(tasks, work->step, (uint32_t[2]){work->chunk, work->end_chunk}, items);
-    if (step->kind != CLV_STEP_LAUNCH) {
+    if (lane->feeds) {
+        clv_status *status = feed_step(lane, work, slot, step);
+        if (status != NULL) {
+            clv_executor_fail(executor, slot, status);
+            return;
+        }
+        lane->now.ops += tasks->tasks[work->step].is_op ? 1 : 0;
+    } else if (step->kind != CLV_STEP_LAUNCH) {
         clv_lane_transfer(lane, step, slot, items, work->chunk == 0);
     } else {
         clv_status *status = launch(lane, work, slot, items);
@@ -169,11 +274,39 @@ void clv_dynamic_work(clv_executor *executor) {
 
 /* --- making them ----------------------------------------------------------------------------- */
 
-static void deinit(clv_runner *lane) {
-    clv_queue *queue = lane->state;
+static void destroy_queue(clv_queue *queue) {
     if (queue != NULL) {
         queue->device->vtable->queue_destroy(queue);
     }
+}
+
+static void deinit(clv_runner *lane) {
+    if (!lane->feeds) {
+        destroy_queue(lane->state);
+        return;
+    }
+    queue_set *set = lane->state;
+    for (int i = 0; set != NULL && i < NUM_QUEUES; i++) {
+        destroy_queue(set->queues[i]);
+    }
+    clv_free(set);
+}
+
+static clv_status *create_queues(clv_runner *lane, clv_device *device) {
+    if (!lane->feeds) {
+        clv_queue *queue = NULL;
+        CLV_TRY(device->vtable->queue_create(device, CLV_QUEUE_COMPUTE, &queue));
+        lane->state = queue;
+        return NULL;
+    }
+    queue_set *set = lane->state = clv_alloc_zeroed(1, sizeof *set);
+    if (set == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for the queues of a device");
+    }
+    for (int i = 0; i < NUM_QUEUES; i++) {
+        CLV_TRY(device->vtable->queue_create(device, roles[i], &set->queues[i]));
+    }
+    return NULL;
 }
 
 clv_status *clv_dynamic_init(clv_executor *executor) {
@@ -187,11 +320,11 @@ clv_status *clv_dynamic_init(clv_executor *executor) {
             lane->lane = i - crews->first_lane[c];
             lane->has_stats = true;
             lane->deinit = deinit;
-            lane->processor =
-                executor->options.is_crowded ? -1 : clv_processor_at(device->info.index);
-            clv_queue *queue = NULL;
-            CLV_TRY(device->vtable->queue_create(device, CLV_QUEUE_COMPUTE, &queue));
-            lane->state = queue;
+            lane->feeds = crews->lanes[i].has_queues;
+            lane->processor = executor->options.is_crowded || lane->feeds
+                                  ? -1
+                                  : clv_processor_at(device->info.index);
+            CLV_TRY(create_queues(lane, device));
         }
     }
     return NULL;

@@ -5,8 +5,7 @@
  * in order. A caller that has to wait for its request anyway does the work of the first lane
  * itself, where nobody is at it.
  *
- * Where steps have no fixed order (options.tasks), every lane of a core takes what is ready: see
- * ready.h.
+ * Where steps have no fixed order (options.tasks), every lane takes what is ready: see ready.h.
  *
  * A request that fails goes on to its end without doing anything, so nobody waits for it in vain
  * and its neighbours in flight are not disturbed (but for those behind it in the queues of a

@@ -38,6 +38,7 @@ struct clv_runner {
     uint32_t unit, actor, lane;
     bool is_last;   /* a request waits for it to be through */
     bool has_stats; /* its times are the unit's */
+    bool feeds;     /* with tasks: a device with queues */
     bool is_idle;   /* it has nothing to do in any request, and no thread */
     void (*run)(clv_runner *runner, clv_slot *slot);
     void (*deinit)(clv_runner *runner); /* NULL: nothing to do */

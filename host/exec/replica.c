@@ -34,11 +34,6 @@ static clv_status *check_unit(const clv_replica_options *options, uint32_t unit)
             UNSUPPORTED, "%s: the speed of a device with queues cannot be limited yet",
             options->units[unit].name.text);
     }
-    if (options->is_dynamic && has_queues(&options->units[unit])) {
-        return CLV_ERROR(
-            UNSUPPORTED, "%s: devices with queues run static schedules only",
-            options->units[unit].name.text);
-    }
     return NULL;
 }
 

@@ -33,7 +33,7 @@ typedef struct clv_session_options {
      * memory allows (devices must be opened with profiling); 0: none. */
     uint32_t num_recorded;
     /* Steps run as they become ready, on any lane of those cores that share a memory, instead of
-     * in the plan's order; UNSUPPORTED for devices with queues. */
+     * in the plan's order. */
     bool is_dynamic;
     double
         chunk_us; /* then: pieces of a step for several lanes take so long at least; 0: default */

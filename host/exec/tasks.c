@@ -114,8 +114,9 @@ static void add_pools(clv_step_tasks *t, const clv_step_tasks_request *request) 
         clv_step_task *task = &t->tasks[s];
         const uint32_t crew = crews->crew_of_unit[step->unit];
         const bool is_bound = request->is_bound != NULL && request->is_bound[s];
-        const uint32_t num_lanes =
-            is_bound ? lanes_of_unit(crews, step->unit) : clv_crew_size(crews, crew);
+        const uint32_t num_lanes = crews->lanes[crews->first_lane[crew]].has_queues ? 1
+                                   : is_bound ? lanes_of_unit(crews, step->unit)
+                                              : clv_crew_size(crews, crew);
         task->pool = is_bound ? crews->num_crews + step->unit : crew;
         task->num_chunks = chunks_of(step, num_lanes, request->step_us[s], chunk_us);
         task->is_op = request->is_op == NULL || request->is_op[s];

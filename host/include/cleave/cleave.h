@@ -222,8 +222,8 @@ typedef struct cleave_binding {
 typedef struct cleave_options {
     const char
         *devices; /* "cpu", "core:0,core:1", "gpu:0{mem=2G}"; NULL: CLEAVE_DEVICES, else "cpu" */
-    const char *policy;      /* NULL: "single" for one unit */
-    const char *schedule;    /* "static" (default) or "dynamic": cores take what is ready */
+    const char *policy;   /* NULL: "single" for one unit */
+    const char *schedule; /* "static" (default) or "dynamic": whoever is free takes what is ready */
     const char *const *dims; /* "NAME=VALUE": sizes of named free dimensions */
     size_t num_dims;
     const char *const *shapes; /* "INPUT=1x3x224x224" */

@@ -154,8 +154,8 @@ static void test_random_graphs(void **state) {
 
 enum { MAX_UNITS = 4, NUM_REQUESTS = 12 };
 
-/* A letter for each unit: a core (c), one at half the speed (h), a gang of two (g), a device with queues (q), a core (f) or a
- * device with queues (s) behind a link that takes some microseconds. */
+/* A letter for each unit: a core (c), one at half the speed (h), a gang of two (g), a device with
+ * queues (q), a core (f) or a device with queues (s) behind a link that takes some microseconds. */
 typedef struct plan_rig {
     rig rigs[MAX_UNITS];
     clv_exec_unit units[MAX_UNITS];
@@ -248,14 +248,6 @@ static void check_burst(const fixture *f, const burst *b, uint64_t seed) {
 /* How a plan is run: 0 in its order, 1 as steps become ready, 2 those in many pieces. */
 enum { NUM_SCHEDULES = 3 };
 
-static int num_schedules(const plan_rig *r) {
-    int count = NUM_SCHEDULES;
-    for (uint32_t i = 0; i < r->num_units; i++) {
-        count = r->rigs[i].devices[0]->info.kind == CLV_DEVICE_CORE ? count : 1;
-    }
-    return count;
-}
-
 static clv_status *make_planned(
     const fixture *f, const plan_rig *r, uint64_t seed, int schedule, clv_session **out_session) {
     clv_plan *plan = NULL;
@@ -294,7 +286,7 @@ static void test_random_plans(void **state) {
         make_fixture(&f, &graph_options);
         open_plan_rig(&r, all_kinds[seed % NUM_PLAN_KINDS], seed);
         init_burst(&f, &b);
-        for (int schedule = 0; schedule < num_schedules(&r); schedule++) {
+        for (int schedule = 0; schedule < NUM_SCHEDULES; schedule++) {
             assert_ok(make_planned(&f, &r, seed, schedule, &session));
             assert_ok(run(&f, session));
             check_outputs(&f, seed, r.num_units);
@@ -326,7 +318,7 @@ static void test_plan_faults(void **state) {
         open_plan_rig(&r, all_kinds[seed % NUM_PLAN_KINDS], seed);
         init_burst(&f, &b);
         clv_device *device = r.rigs[seed % r.num_units].devices[0];
-        for (int schedule = 0; schedule < num_schedules(&r); schedule++) {
+        for (int schedule = 0; schedule < NUM_SCHEDULES; schedule++) {
             atomic_store(&b.num_good, 0);
             atomic_store(&b.num_failed, 0);
             assert_ok(make_planned(&f, &r, seed, schedule, &session));
