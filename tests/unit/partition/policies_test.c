@@ -560,8 +560,7 @@ int main(void) {
         cmocka_unit_test(test_bespoke),          cmocka_unit_test(test_files),
         cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_impossible),       cmocka_unit_test(test_what_fits_is_named),
-        cmocka_unit_test(test_many_replicas),    cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_impossible),       cmocka_unit_test(test_shares_are_for_tensor),
+        cmocka_unit_test(test_many_replicas),    cmocka_unit_test(test_shares_are_for_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
