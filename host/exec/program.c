@@ -183,9 +183,9 @@ static clv_status *wait_for_actor(waiter *w, uint32_t own, clv_item *item, uint3
             continue;
         }
         const clv_item *earlier = &actor->items[i];
-        if (!w->is_shared[earlier->step] || (own == other && earlier == item) ||
+        if (!w->is_shared[earlier->step] ||
             (own == other && is_own_business(actor, earlier, item))) {
-            continue;
+            continue; /* an item of several lanes waits for itself, of an earlier request, too */
         }
         const bool is_before = earlier->position < item->position;
         if (is_before && is_known(&w->known, other, i, 0)) {

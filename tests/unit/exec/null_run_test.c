@@ -179,7 +179,7 @@ static void open_plan_rig(plan_rig *r, const char *kinds, uint64_t seed) {
 
 static const char *const all_kinds[] = {"q",   "hc",   "chg", "cq",  "qc",   "qq",  "cf",   "ff",
                                         "fcq", "cs",   "sf",  "cqq", "gqcf", "qqq", "ccqq", "sc",
-                                        "ss",  "cffg", "qf",  "fq",  "cccc", "qgs"};
+                                        "ss",  "cffg", "qf",  "fq",  "cccc", "qgs", "gg",   "gcg"};
 enum { NUM_PLAN_KINDS = sizeof all_kinds / sizeof all_kinds[0] };
 
 static void close_plan_rig(plan_rig *r) {
