@@ -58,24 +58,26 @@ static void close_set(unit_set *set) {
 
 /* --- several requests at once ---------------------------------------------------------------- */
 
+/* Of all requests there ever were: it outlives those who still wake others by it. */
+static clv_signal ended;
+static uint32_t num_submitted;
+
 typedef struct ending {
-    clv_signal *ended;
     clv_status *status;
 } ending;
 
 static void on_done(void *context, clv_status *status) {
     ending *e = context;
     e->status = status;
-    clv_signal_add(e->ended, 1);
+    clv_signal_add(&ended, 1);
 }
 
 /* All requests; the first failure. Those that went well have what is wanted. */
 static clv_status *run_all(clv_session *session, const unit_set *set) {
-    clv_signal ended = {0};
     ending endings[NUM_REQUESTS];
     clv_status *first = NULL;
     for (int i = 0; i < NUM_REQUESTS; i++) {
-        endings[i] = (ending){.ended = &ended};
+        endings[i] = (ending){.status = NULL};
         for (size_t k = 0; k < graph->num_outputs; k++) {
             const clv_mutable_view *o = &outputs[i][k];
             memset(o->data, 0xee, clv_view_bytes(o->dtype, &o->shape));
@@ -86,7 +88,8 @@ static clv_status *run_all(clv_session *session, const unit_set *set) {
             session, inputs, graph->num_inputs, outputs[i], graph->num_outputs, on_done,
             &endings[i]));
     }
-    clv_signal_wait(&ended, NUM_REQUESTS, 0);
+    num_submitted += NUM_REQUESTS;
+    clv_signal_wait(&ended, num_submitted, 0);
     for (int i = 0; i < NUM_REQUESTS; i++) {
         for (size_t k = 0; endings[i].status == NULL && k < graph->num_outputs; k++) {
             const clv_mutable_view *o = &outputs[i][k], *w = &wanted[k];

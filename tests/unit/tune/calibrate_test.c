@@ -37,8 +37,10 @@ static clv_null_function find_counted(const char *entry) {
     static const clv_null_function counted[] = {counted_0, counted_1, counted_2};
     clv_null_function function = clv_hash_find(entry);
     for (size_t i = 0; function != NULL && i < 3; i++) {
-        if (real_function[i] == NULL || real_function[i] == function) {
+        if (real_function[i] == NULL) { /* while nothing runs yet */
             real_function[i] = function;
+        }
+        if (real_function[i] == function) {
             return counted[i];
         }
     }
