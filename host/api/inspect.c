@@ -94,18 +94,10 @@ static void add_free_dims(cJSON *report, const clv_graph *graph) {
 static clv_status *add_flops(cJSON *report, const clv_graph *graph) {
     double flops = 0, bytes = 0;
     for (size_t i = 0; i < graph->num_nodes; i++) {
-        clv_arena arena;
-        clv_call call;
         clv_cost cost;
-        clv_arena_init(&arena, 0);
-        clv_status *status = clv_call_from_node(graph, &graph->nodes[i], &arena, &call);
-        if (status == NULL) {
-            clv_call_cost(&call, &cost);
-            flops += cost.flops;
-            bytes += cost.read_bytes + cost.write_bytes;
-        }
-        clv_arena_deinit(&arena);
-        CLV_TRY(status);
+        CLV_TRY(clv_node_cost(graph, &graph->nodes[i], &cost));
+        flops += cost.flops;
+        bytes += cost.read_bytes + cost.write_bytes;
     }
     cJSON_AddNumberToObject(report, "flops", flops);
     cJSON_AddNumberToObject(report, "bytes", bytes);

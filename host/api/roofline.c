@@ -91,19 +91,11 @@ static double constant_bytes(const clv_graph *graph, const clv_node *node) {
 static clv_status *add_op(
     clv_roofline *r, const clv_graph *graph, const clv_node_report *node_report) {
     const clv_node *node = &graph->nodes[node_report->node];
-    clv_arena arena;
-    clv_call call;
-    clv_cost cost = {0};
+    clv_cost cost;
     if (node_report->variant == NULL || !(node_report->time_us > 0)) {
         return NULL; /* it runs nothing */
     }
-    clv_arena_init(&arena, 0);
-    clv_status *status = clv_call_from_node(graph, node, &arena, &call);
-    if (status == NULL) {
-        clv_call_cost(&call, &cost);
-    }
-    clv_arena_deinit(&arena);
-    CLV_TRY(status);
+    CLV_TRY(clv_node_cost(graph, node, &cost));
     const double bytes = cost.read_bytes + cost.write_bytes, constant = constant_bytes(graph, node);
     r->ops[r->num_ops++] = (clv_roofline_op){
         .node = node->name,

@@ -261,16 +261,8 @@ static void add_op_prediction(
 static clv_status *add_op(cJSON *ops, const cleave_session *s, const clv_node_report *node_report) {
     const clv_graph *graph = s->graph;
     const clv_node *node = &graph->nodes[node_report->node];
-    clv_arena arena;
-    clv_call call;
-    clv_cost cost = {0};
-    clv_arena_init(&arena, 0);
-    clv_status *status = clv_call_from_node(graph, node, &arena, &call);
-    if (status == NULL) {
-        clv_call_cost(&call, &cost);
-    }
-    clv_arena_deinit(&arena);
-    CLV_TRY(status);
+    clv_cost cost;
+    CLV_TRY(clv_node_cost(graph, node, &cost));
     cJSON *item = cJSON_CreateObject();
     cJSON_AddStringToObject(item, "node", node->name);
     cJSON_AddStringToObject(item, "op", node->op_type);

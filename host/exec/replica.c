@@ -242,20 +242,13 @@ static bool is_pinned(const clv_group *group, clv_node_id node) {
 /* About what a launch takes, from what its operator computes and moves: 16 Gflop/s and 8 GB/s, as a
  * core has them. It decides what comes first and what is cut, and nothing else. */
 static clv_status *guess_node_us(const clv_lowered *part, clv_node_id node, double *out_us) {
-    clv_arena arena;
-    clv_call call;
+    const uint32_t num_launches = part->choices[node].num_launches;
     clv_cost cost;
-    clv_arena_init(&arena, 0);
-    clv_status *status = clv_call_from_node(part->graph, &part->graph->nodes[node], &arena, &call);
     *out_us = 0;
-    if (status == NULL) {
-        const uint32_t num_launches = part->choices[node].num_launches;
-        clv_call_cost(&call, &cost);
-        *out_us = (cost.flops / 16e3 + (cost.read_bytes + cost.write_bytes) / 8e3) /
-                  (num_launches != 0 ? num_launches : 1);
-    }
-    clv_arena_deinit(&arena);
-    return status;
+    CLV_TRY(clv_node_cost(part->graph, &part->graph->nodes[node], &cost));
+    *out_us = (cost.flops / 16e3 + (cost.read_bytes + cost.write_bytes) / 8e3) /
+              (num_launches != 0 ? num_launches : 1);
+    return NULL;
 }
 
 typedef struct guesses {

@@ -51,3 +51,16 @@ void clv_call_cost(const clv_call *call, clv_cost *out_cost) {
         out_cost->weight_bytes += call->inputs[i].data != NULL ? bytes : 0;
     }
 }
+
+clv_status *clv_node_cost(const clv_graph *graph, const clv_node *node, clv_cost *out_cost) {
+    clv_arena arena;
+    clv_call call;
+    *out_cost = (clv_cost){.flops = 0};
+    clv_arena_init(&arena, 0);
+    clv_status *status = clv_call_from_node(graph, node, &arena, &call);
+    if (status == NULL) {
+        clv_call_cost(&call, out_cost);
+    }
+    clv_arena_deinit(&arena);
+    return status;
+}

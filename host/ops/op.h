@@ -166,6 +166,9 @@ clv_status *clv_infer_dtype(const clv_infer *infer, size_t index, uint32_t mask)
 void clv_cost_default(const clv_call *call, clv_cost *out_cost);
 /* def->cost or the default. */
 void clv_call_cost(const clv_call *call, clv_cost *out_cost);
+/* That of a node whose shapes are known. Errors: as clv_call_from_node. */
+clv_status *clv_node_cost(const clv_graph *graph, const clv_node *node, clv_cost *out_cost)
+    CLV_CHECKED;
 /* def->reference, and the epilogue on what it gives. */
 clv_status *clv_call_reference(const clv_call *call, const clv_mutable_view *outputs) CLV_CHECKED;
 /* def->splits, with what the epilogue's operands must be; an epilogue leaves no sums. Empty where
