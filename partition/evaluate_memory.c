@@ -304,10 +304,7 @@ clv_status *clv_evaluate_limits(const clv_evaluator *ev) {
 }
 
 bool clv_evaluate_fits(const clv_evaluator *ev) {
-    uint32_t unit, memory;
-    find_over(ev, &unit, &memory);
-    forget_memories(ev);
-    return unit == CLV_NO_INDEX && memory == CLV_NO_INDEX;
+    return clv_evaluate_excess(ev) <= 0;
 }
 
 double clv_evaluate_excess(const clv_evaluator *ev) {

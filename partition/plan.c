@@ -351,25 +351,24 @@ static clv_status *make_plan(
     return clv_plan_verify(costs, plan);
 }
 
-/* A plan by the same pins and other means; NULL where there is none. */
-static clv_plan *try_instead(const clv_costs *costs, const clv_plan_request *request) {
+static clv_status *create(
+    const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) {
+    clv_status *status = NULL;
     clv_evaluator *ev = NULL;
+    *out_plan = NULL;
     clv_plan *plan = clv_alloc_zeroed(1, sizeof *plan);
     if (plan == NULL) {
-        return NULL;
+        return NO_MEMORY_HERE();
     }
     clv_arena_init(&plan->arena, 0);
-    clv_status *status = clv_evaluator_create(costs, &ev);
-    if (status == NULL) {
-        status = make_plan(costs, request, ev, plan);
-    }
+    CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
+    CLV_TRY_DONE(make_plan(costs, request, ev, plan));
+    *out_plan = plan;
+    plan = NULL;
+done:
     clv_evaluator_destroy(ev);
-    if (status == NULL) {
-        return plan;
-    }
-    clv_status_destroy(status);
     clv_plan_destroy(plan);
-    return NULL;
+    return status;
 }
 
 /* Where memory does not hold what was asked for: what it would hold, as a user would ask for it. */
@@ -383,7 +382,8 @@ static clv_status *advise(
     other.depth = 0;
     other.tensor_shares = NULL;
     other.num_tensor_shares = 0;
-    clv_plan *found = try_instead(costs, &other);
+    clv_plan *found, *same;
+    clv_status_destroy(create(costs, &other, &found));
     if (found == NULL) {
         return clv_status_suffix(status, "; no other plan was found that fits");
     }
@@ -391,7 +391,7 @@ static clv_status *advise(
     other.depth = found->depth;
     other.objective = found->objective;
     other.has_objective = true;
-    clv_plan *same = try_instead(costs, &other);
+    clv_status_destroy(create(costs, &other, &same));
     status = clv_status_suffix(
         status, "; what fits: --policy %s --depth %u%s", found->policy, found->depth,
         same == NULL ? " --allow-idle" : "");
@@ -402,29 +402,16 @@ static clv_status *advise(
 
 clv_status *clv_plan_create(
     const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) {
-    clv_status *status = NULL;
-    clv_evaluator *ev = NULL;
     uint64_t failures = clv_memory_failures();
-    *out_plan = NULL;
-    clv_plan *plan = clv_alloc_zeroed(1, sizeof *plan);
-    if (plan == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    clv_arena_init(&plan->arena, 0);
-    CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
-    status = own_up(make_plan(costs, request, ev, plan), failures);
+    clv_status *status = own_up(create(costs, request, out_plan), failures);
     if (status != NULL) {
-        /* Not for want of the host's own memory. */
-        if (clv_status_code(status) == CLV_NO_MEMORY && clv_memory_failures() == failures) {
-            status = advise(status, costs, request);
-        }
-        goto done;
+        clv_plan_destroy(*out_plan);
+        *out_plan = NULL;
     }
-    *out_plan = plan;
-    plan = NULL;
-done:
-    clv_evaluator_destroy(ev);
-    clv_plan_destroy(plan);
+    /* Not for want of the host's own memory. */
+    if (clv_status_code(status) == CLV_NO_MEMORY && clv_memory_failures() == failures) {
+        status = advise(status, costs, request);
+    }
     return status;
 }
 
