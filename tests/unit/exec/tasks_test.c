@@ -111,10 +111,21 @@ static void test_every_dependence(void **state) {
     assert_true(num_refused > num_all / 2);
 }
 
-static void place_all(const clv_graph *graph, clv_placement *placements) {
+/* Whole operators, in pieces[num_pieces]: all of them in the first. */
+static clv_group place_all(
+    const clv_graph *graph, clv_placement *placements, clv_piece *pieces, uint32_t num_pieces,
+    uint32_t depth) {
     for (size_t i = 0; i < graph->num_nodes; i++) {
         placements[i] = (clv_placement){.num_pieces = 1, .split = -1};
     }
+    return (clv_group){
+        .placements = placements,
+        .pieces = pieces,
+        .num_pieces = num_pieces,
+        .num_stages = 1,
+        .share = 1,
+        .depth = depth,
+    };
 }
 
 /* A storage with one copy for two requests; and two whose copies are not as far apart. */
@@ -125,15 +136,7 @@ static void test_requests(void **state) {
     clv_piece piece = {.unit = 0};
     clv_replica replica;
     clv_graph *graph = make_graph(2);
-    place_all(graph, placements);
-    const clv_group group = {
-        .placements = placements,
-        .pieces = &piece,
-        .num_pieces = 1,
-        .num_stages = 1,
-        .share = 1,
-        .depth = 2,
-    };
+    const clv_group group = place_all(graph, placements, &piece, 1, 2);
     open_rig(&r, "c");
     make(graph, &r, &group, 2, &replica);
     clv_storage *written = NULL;
@@ -165,15 +168,7 @@ static void test_places(void **state) {
         clv_piece piece = {.unit = 0};
         clv_replica replica;
         clv_graph *graph = make_graph(seed);
-        place_all(graph, placements);
-        const clv_group group = {
-            .placements = placements,
-            .pieces = &piece,
-            .num_pieces = 1,
-            .num_stages = 1,
-            .share = 1,
-            .depth = 1,
-        };
+        const clv_group group = place_all(graph, placements, &piece, 1, 1);
         uint64_t sum = 0;
         open_rig(&r, "c");
         make(graph, &r, &group, 1, &replica);
@@ -207,19 +202,11 @@ static void test_pools(void **state) {
     clv_piece pieces[3] = {{.unit = 0}, {.unit = 1}, {.unit = 2}};
     clv_replica replica;
     clv_graph *graph = make_graph(7);
-    place_all(graph, placements);
+    const clv_group group = place_all(graph, placements, pieces, 3, 1);
     for (uint32_t i = 0; i < graph->num_nodes; i++) {
         placements[i].first_piece = i % 3;
         placements[i].reason = i % 2 == 0 ? CLV_PINNED_REASON "'a=b'" : "fastest here";
     }
-    const clv_group group = {
-        .placements = placements,
-        .pieces = pieces,
-        .num_pieces = 3,
-        .num_stages = 1,
-        .share = 1,
-        .depth = 1,
-    };
     open_rig(&r, "ccf");
     make(graph, &r, &group, 1, &replica);
     assert_int_equal(replica.crews.num_crews, 2);
