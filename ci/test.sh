@@ -13,27 +13,31 @@
 # In the environment of the parts: CLEAVE_TEST_FULL (1 with --full), CLEAVE_TEST_SAMPLE (N: about
 # one in N of a long set; 1: all) and CLEAVE_TEST_SEED. Parts that run tests which another part runs
 # in full give them CLEAVE_TEST_FEWER (tests/support/sample.h).
+#
+# Parts that share build/ run one after the other, and beside them, one after the other too, those
+# that have build folders of their own: no part keeps all cores at work by itself.
 . "$(dirname "$0")/lib.sh"
 
-# part NAME LEVEL DESCRIPTION; a `full` part runs with --full only, or when asked for by --only
+# part NAME LEVEL FOLDER DESCRIPTION; a `full` part runs with --full only, or when asked for by --only;
+# FOLDER: `build` where the part uses build/, `own` where it uses none but its own
 parts=()
-part() { parts+=("$1|$2|$3"); }
-part check     quick "formatting, layers, sizes, forbidden calls"
-part selftest  quick "the checkers find what they should"
-part tests     quick "release build, all tests"
-part clang     full  "clang, warnings are errors, all tests"
-part plain     full  "plain cmake, without presets or ninja"
-part asan      full  "address and undefined behaviour sanitizers"
-part tsan      full  "thread sanitizer"
-part avx2      full  "kernels compiled for AVX2 alone"
-part loaders   full  "Khronos' OpenCL loader beside ocl-icd"
-part platforms full  "kernels on Intel's CPU runtime and on Oclgrind"
-part golden    full  "plans and timelines of networks, as they were"
-part determinism full "plans and timelines the same from gcc and clang, -O0 and -O3"
-part files     full  "models and tensor files against the Python packages"
-part official  full  "the official ONNX operator tests"
-part ort       full  "networks against ONNX Runtime"
-part fuzz      full  "each fuzzer for a minute"
+part() { parts+=("$1|$2|$3|$4"); }
+part check     quick build "formatting, layers, sizes, forbidden calls"
+part selftest  quick build "the checkers find what they should"
+part tests     quick build "release build, all tests"
+part clang     full  own   "clang, warnings are errors, all tests"
+part plain     full  own   "plain cmake, without presets or ninja"
+part asan      full  own   "address and undefined behaviour sanitizers"
+part tsan      full  own   "thread sanitizer"
+part avx2      full  build "kernels compiled for AVX2 alone"
+part loaders   full  build "Khronos' OpenCL loader beside ocl-icd"
+part platforms full  build "kernels on Intel's CPU runtime and on Oclgrind"
+part golden    full  build "plans and timelines of networks, as they were"
+part determinism full  build "plans and timelines the same from gcc and clang, -O0 and -O3"
+part files     full  build "models and tensor files against the Python packages"
+part official  full  build "the official ONNX operator tests"
+part ort       full  build "networks against ONNX Runtime"
+part fuzz      full  own   "each fuzzer for a minute"
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' ci/test.sh | sed '/^Each part/,$d'; }
 
@@ -49,7 +53,7 @@ while [ $# -gt 0 ]; do
         ;;
     --list)
         for entry in "${parts[@]}"; do
-            IFS='|' read -r name level text <<<"$entry"
+            IFS='|' read -r name level folder text <<<"$entry"
             printf '%-12s %-6s %s\n' "$name" "$level" "$text"
         done
         exit 0
@@ -70,7 +74,7 @@ for name in "${only[@]}"; do
     printf '%s\n' "${parts[@]}" | grep "^$name|" >/dev/null || die "no part '$name'; --list prints them"
 done
 for entry in "${parts[@]}"; do
-    IFS='|' read -r name level text <<<"$entry"
+    IFS='|' read -r name level folder text <<<"$entry"
     if [ ${#only[@]} -gt 0 ]; then
         [[ " ${only[*]} " == *" $name "* ]] || continue
         [ "$level" = quick ] || needs_full=1
@@ -91,34 +95,63 @@ if [ "$needs_full" = 1 ]; then ci/setup.sh --full; else ci/setup.sh; fi
 mkdir -p build/ci
 echo "set-up: $((SECONDS - start)) s"
 
-passed=0 failed=0 table=()
-for entry in "${chosen[@]}"; do
-    IFS='|' read -r name level text <<<"$entry"
-    log=build/ci/$name.log
-    part_start=$SECONDS word=ok
+# run NAME: a part; leaves "ok|FAILED SECONDS PASSED FAILED" in build/ci/NAME.result.
+run() {
+    local name=$1 log=build/ci/$1.log word=ok begin=$SECONDS counts good bad
     bash "ci/parts/$name.sh" >"$log" 2>&1 </dev/null || word=FAILED
-    seconds=$((SECONDS - part_start))
     counts=$(grep -aE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || counts=
     if [ -z "$counts" ]; then
         if [ "$word" = ok ]; then counts="1 passed, 0 failed"; else counts="0 passed, 1 failed"; fi
     fi
-    read -r part_passed _ part_failed _ <<<"$counts"
+    read -r good _ bad _ <<<"$counts"
     # a part that failed counts as a failure, whatever it counted
-    if [ "$word" = FAILED ] && [ "$part_failed" = 0 ]; then part_failed=1; fi
-    if [ "$part_failed" != 0 ]; then word=FAILED; fi
-    passed=$((passed + part_passed)) failed=$((failed + part_failed))
-    line=$(printf '%-10s %-6s %5d s  %s' "$name" "$word" "$seconds" "$counts ($text)")
-    echo "$line"
-    table+=("$line")
-    if [ "$word" = FAILED ]; then
-        echo "---- the end of $log"
-        tail -n 80 "$log"
-        echo "----"
-    fi
+    if [ "$word" = FAILED ] && [ "$bad" = 0 ]; then bad=1; fi
+    if [ "$bad" != 0 ]; then word=FAILED; fi
+    echo "$word $((SECONDS - begin)) $good $bad" >"build/ci/$name.result"
+    # in one piece, as another part may end at the same time
+    {
+        describe "$name"
+        if [ "$word" = FAILED ]; then printf '%s\n' "---- the end of $log" "$(tail -n 80 "$log")" ----; fi
+    } >"build/ci/$name.said"
+    cat "build/ci/$name.said"
+}
+
+# describe NAME: the line of a part that has run.
+describe() {
+    local word seconds good bad
+    read -r word seconds good bad <"build/ci/$1.result"
+    printf '%-11s %-6s %5d s  %s\n' "$1" "$word" "$seconds" "$good passed, $bad failed (${text_of[$1]})"
+}
+
+# run_those FOLDER: the chosen parts with this folder, in turn.
+run_those() {
+    local wanted=$1 entry name level folder text
+    for entry in "${chosen[@]}"; do
+        IFS='|' read -r name level folder text <<<"$entry"
+        if [ "$folder" = "$wanted" ]; then run "$name"; fi
+    done
+}
+
+declare -A text_of
+for entry in "${chosen[@]}"; do
+    IFS='|' read -r name level folder text <<<"$entry"
+    text_of[$name]=$text
+    rm -f "build/ci/$name.result"
 done
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+run_those own &
+run_those build
+wait
 
 echo
-printf '%s\n' "${table[@]}"
+passed=0 failed=0
+for entry in "${chosen[@]}"; do
+    name=${entry%%|*}
+    [ -f "build/ci/$name.result" ] || die "the part $name did not end"
+    describe "$name"
+    read -r _ _ good bad <"build/ci/$name.result"
+    passed=$((passed + good)) failed=$((failed + bad))
+done
 echo "all parts: $((SECONDS - start)) s"
 echo
 echo "$passed passed, $failed failed"

@@ -18,7 +18,7 @@ target_compile_options(clv_settings INTERFACE
 target_link_libraries(clv_settings INTERFACE m)
 if(CLEAVE_SANITIZE)
   target_compile_options(clv_settings INTERFACE
-    -fsanitize=${CLEAVE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g)
+    -fsanitize=${CLEAVE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
   target_link_options(clv_settings INTERFACE -fsanitize=${CLEAVE_SANITIZE})
 endif()
 

@@ -11,7 +11,7 @@ seconds_for() {
     esac
 }
 cmake -S . -B build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLEAVE_WERROR=ON \
-    -DCLEAVE_FUZZERS=ON -DCLEAVE_SANITIZE=address,undefined
+    -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O1 -DNDEBUG" -DCLEAVE_FUZZERS=ON -DCLEAVE_SANITIZE=address,undefined
 cmake --build build-fuzz --parallel "$jobs" --target fuzzers
 mkdir -p build-fuzz/found
 
