@@ -3,7 +3,9 @@
  * What one unit alone touches needs one slot, however many requests are in flight: it works on one
  * at a time, in order; and shares memory with what else that unit alone touches, at other times.
  * What several units of one stage touch needs one slot too: they work on the same request, more or
- * less. What crosses stages has a slot for each request that may be between the first and the last
+ * less; and shares memory with what else is the stage's where what those units read and write, and
+ * the order of each, keeps them apart already (step_order.h): none waits for another for its memory
+ * alone. What crosses stages has a slot for each request that may be between the first and the last
  * of them, and memory of its own. Everything between one slot and the next stays ordered by what
  * steps read and write (program.h), so that none of this is a matter of correctness.
  *
@@ -15,12 +17,12 @@
 #include "host/base/memory.h"
 #include "host/exec/step_order.h"
 
-#define SHARED UINT32_MAX         /* of several units, in one stage */
-#define CROSSING (UINT32_MAX - 1) /* of several stages */
+#define SHARED (UINT32_C(1) << 31) /* of several units, in one stage: its number is added */
+#define CROSSING UINT32_MAX        /* of several stages */
 
 /* Who touches a storage. */
 typedef struct usage {
-    uint32_t unit;  /* the only one; or SHARED or CROSSING */
+    uint32_t unit;  /* the only one; or SHARED and more, or CROSSING */
     uint32_t maker; /* who touches it first */
     uint32_t first_stage, last_stage;
     bool is_used;
@@ -110,6 +112,8 @@ static void set_slots(
         u->unit = CROSSING;
         piece->first_step = 0;
         piece->last_step = last;
+    } else if (u->unit == SHARED && depth > 1 && u->first_stage != UINT32_MAX) {
+        u->unit += u->first_stage; /* stages are at different requests */
     }
     storage->stride = storage->kind == CLV_STORAGE_ERRORS ? clv_lowered_error_stride(out)
                                                           : clv_memory_align(piece->bytes);
@@ -121,21 +125,27 @@ static bool is_of(const clv_storage *s, const usage *u, clv_storage_kind kind, u
     return s->kind == kind && (kind == CLV_STORAGE_CONSTANT || u->unit == unit);
 }
 
-/* Where steps have no fixed order: one request's memory, which `depth` requests have side by side.
- */
-static clv_status *plan_any_order(
+/* Places share what steps keep apart: by what they read and write, and where steps have a fixed
+ * order by that of each unit. Where they have none, this is one request's memory, which `depth`
+ * requests have side by side. */
+static clv_status *plan_by_steps(
     const clv_lowered *out, const clv_lower_options *options, const uint32_t *storages,
     clv_memory_piece *pieces, size_t count, clv_memory_plan *plan) {
+    const clv_step_turns turns = !options->any_order  ? CLV_TURNS_UNITS
+                                 : options->is_serial ? CLV_TURNS_ALL
+                                                      : CLV_TURNS_NONE;
+    const uint64_t most = options->max_block_bytes / (options->any_order ? depth_of(options) : 1);
     clv_step_order steps;
     uint64_t *before = NULL;
-    CLV_TRY(clv_step_order_create(out, options->is_serial, &steps));
+    CLV_TRY(clv_step_order_create(out, turns, &steps));
     clv_status *status =
         options->keep_all ? NULL : clv_step_order_storages(&steps, out, storages, count, &before);
     clv_step_order_deinit(&steps);
-    if (status == NULL) {
+    if (status == NULL && before == NULL && !options->any_order) { /* too many to be told apart */
+        status = clv_memory_plan_create(pieces, count, most, plan);
+    } else if (status == NULL) {
         const clv_memory_order order = {.before = before, .words = count / 64 + 1};
-        status = clv_memory_plan_create_unordered(
-            pieces, count, &order, options->max_block_bytes / depth_of(options), plan);
+        status = clv_memory_plan_create_unordered(pieces, count, &order, most, plan);
     }
     clv_free(before);
     return status;
@@ -161,14 +171,16 @@ static clv_status *plan_some(
             storages[count++] = (uint32_t)i;
         }
     }
-    if (any_order) {
-        CLV_TRY_DONE(plan_any_order(out, options, storages, pieces, count, &plan));
+    if (any_order || (kind == CLV_STORAGE_VALUE && unit >= SHARED && unit != CROSSING)) {
+        CLV_TRY_DONE(plan_by_steps(out, options, storages, pieces, count, &plan));
     } else {
         CLV_TRY_DONE(clv_memory_plan_create(pieces, count, options->max_block_bytes, &plan));
-#ifdef CLEAVE_VERIFY
-        CLV_TRY_DONE(clv_memory_plan_verify(pieces, count, &plan));
-#endif
     }
+#ifdef CLEAVE_VERIFY
+    if (!any_order) {
+        CLV_TRY_DONE(clv_memory_plan_verify(pieces, count, &plan));
+    }
+#endif
     for (size_t i = 0; i < count; i++) {
         clv_storage *s = &out->storages[storages[i]];
         s->piece.block = pieces[i].block + (uint32_t)whole->num_blocks;
@@ -234,6 +246,18 @@ static clv_status *plan_class(
     return NULL;
 }
 
+/* Those that have memory of several units. */
+static uint32_t count_stages(const clv_lowered *out, const usage *usages) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < out->num_storages; i++) {
+        const uint32_t unit = usages[i].unit;
+        if (unit >= SHARED && unit != CROSSING && unit - SHARED >= count) {
+            count = unit - SHARED + 1;
+        }
+    }
+    return count;
+}
+
 static clv_status *plan_all(
     clv_lowered *out, const clv_lower_options *options, const usage *usages) {
     for (size_t i = 0; i < out->num_steps; i++) {
@@ -249,7 +273,9 @@ static clv_status *plan_all(
     for (uint32_t unit = 0; unit < out->num_units; unit++) {
         CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, unit));
     }
-    CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, SHARED));
+    for (uint32_t stage = 0; stage < count_stages(out, usages); stage++) {
+        CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, SHARED + stage));
+    }
     CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, CROSSING));
     CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_CONSTANT, 0));
     out->unit_bytes[last].errors = clv_lowered_error_bytes(out);

@@ -27,6 +27,7 @@ typedef struct builder {
     touch *touches;
     uint32_t *last;   /* [num_storages]: touch; NOTHING: none */
     uint32_t *marked; /* [num_steps]: by which step + 1 it is waited for already */
+    uint32_t *latest; /* [num_units]: its step so far + 1; 0: none */
     uint32_t num_touches;
     size_t num_before;
 } builder;
@@ -70,16 +71,22 @@ static clv_status *add_touch(builder *b, uint32_t step, const clv_operand *o) {
     return NULL;
 }
 
-static clv_status *build(builder *b, bool is_serial) {
+/* Whose turn it was before. */
+static clv_status *add_turn(builder *b, clv_step_turns turns, uint32_t step) {
+    const uint32_t unit = turns == CLV_TURNS_UNITS ? b->lowered->steps[step].unit : 0;
+    const uint32_t earlier = turns == CLV_TURNS_NONE ? 0 : b->latest[unit];
+    b->latest[unit] = step + 1;
+    return earlier == 0 ? NULL : add_before(b, step, earlier - 1);
+}
+
+static clv_status *build(builder *b, clv_step_turns turns) {
     const clv_lowered *lowered = b->lowered;
     for (size_t i = 0; i < lowered->num_storages; i++) {
         b->last[i] = NOTHING;
     }
     for (uint32_t s = 0; s < lowered->num_steps; s++) {
         CLV_TRY(clv_cancel_check());
-        if (is_serial && s > 0) {
-            CLV_TRY(add_before(b, s, s - 1));
-        }
+        CLV_TRY(add_turn(b, turns, s));
         for (uint32_t k = 0; k < lowered->steps[s].num_operands; k++) {
             if (counts(lowered, &lowered->steps[s].operands[k])) {
                 CLV_TRY(add_touch(b, s, &lowered->steps[s].operands[k]));
@@ -91,10 +98,12 @@ static clv_status *build(builder *b, bool is_serial) {
 }
 
 clv_status *clv_step_order_create(
-    const clv_lowered *lowered, bool is_serial, clv_step_order *out_order) {
-    size_t num_operands = 0;
+    const clv_lowered *lowered, clv_step_turns turns, clv_step_order *out_order) {
+    size_t num_operands = 0, num_units = 0;
     for (size_t i = 0; i < lowered->num_steps; i++) {
+        const uint32_t unit = lowered->steps[i].unit;
         num_operands += lowered->steps[i].num_operands;
+        num_units = unit >= num_units ? (size_t)unit + 1 : num_units;
     }
     *out_order = (clv_step_order){
         .first = clv_alloc_zeroed(lowered->num_steps + 1, sizeof(uint32_t)),
@@ -106,14 +115,15 @@ clv_status *clv_step_order_create(
         .touches = clv_alloc_zeroed(num_operands + 1, sizeof *b.touches),
         .last = clv_alloc_zeroed(lowered->num_storages + 1, sizeof *b.last),
         .marked = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *b.marked),
+        .latest = clv_alloc_zeroed(num_units + 1, sizeof *b.latest),
     };
-    clv_status *status =
-        out_order->first != NULL && b.touches != NULL && b.last != NULL && b.marked != NULL
-            ? build(&b, is_serial)
-            : no_memory();
+    const bool has_memory = out_order->first != NULL && b.touches != NULL && b.last != NULL &&
+                            b.marked != NULL && b.latest != NULL;
+    clv_status *status = has_memory ? build(&b, turns) : no_memory();
     clv_free(b.touches);
     clv_free(b.last);
     clv_free(b.marked);
+    clv_free(b.latest);
     if (status != NULL) {
         clv_step_order_deinit(out_order);
     }

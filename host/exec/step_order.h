@@ -13,14 +13,21 @@ typedef struct clv_step_order {
     size_t num_steps, capacity_before;
 } clv_step_order;
 
-/* is_serial  each step after the one before it too. NO_MEMORY. */
+/* What comes after what beside that. */
+typedef enum clv_step_turns {
+    CLV_TURNS_NONE,  /* nothing */
+    CLV_TURNS_UNITS, /* each step after its unit's one before it in the list */
+    CLV_TURNS_ALL,   /* each step after the one before it in the list */
+} clv_step_turns;
+
+/* NO_MEMORY. */
 clv_status *clv_step_order_create(
-    const clv_lowered *lowered, bool is_serial, clv_step_order *out_order) CLV_CHECKED;
+    const clv_lowered *lowered, clv_step_turns turns, clv_step_order *out_order) CLV_CHECKED;
 void clv_step_order_deinit(clv_step_order *order);
 
 /* For planning memory: of `count` storages (by index into lowered->storages), which are done with
  * before which. *out_before is what clv_memory_order needs; free with clv_free. NULL where there
- * are so many steps that it would take too much: then nothing counts as before anything. */
+ * are so many steps that it would take too much. */
 clv_status *clv_step_order_storages(
     const clv_step_order *order, const clv_lowered *lowered, const uint32_t *storages, size_t count,
     uint64_t **out_before) CLV_CHECKED;

@@ -157,7 +157,8 @@ clv_status *clv_step_tasks_create(
         status = no_memory();
         goto done;
     }
-    CLV_TRY_DONE(clv_step_order_create(lowered, request->is_serial, &order));
+    CLV_TRY_DONE(clv_step_order_create(
+        lowered, request->is_serial ? CLV_TURNS_ALL : CLV_TURNS_NONE, &order));
     CLV_TRY_DONE(add_dependences(out_tasks, &order));
     add_pools(out_tasks, request);
     CLV_TRY_DONE(add_priorities(out_tasks, request->step_us));

@@ -2,6 +2,7 @@
  * one with a wait left out is refused, and both steps are named. No device is used. */
 #include "host/base/memory.h"
 #include "host/exec/replica.h"
+#include "host/exec/step_order.h"
 #include "tests/support/check.h"
 #include "tests/support/hash_op.h"
 #include "tests/support/random_plan.h"
@@ -258,11 +259,91 @@ static void test_every_wait(void **state) {
     assert_true(num_refused > num_waits / 2);
 }
 
+/* reach[later * num_steps + earlier]: whether one comes after the other by what they read and
+ * write, and by the order that each unit has anyway. */
+static bool *make_reach(const clv_lowered *lowered) {
+    const size_t n = lowered->num_steps;
+    bool *reach = clv_alloc_zeroed(n * n + 1, sizeof *reach);
+    clv_step_order order;
+    assert_non_null(reach);
+    assert_ok(clv_step_order_create(lowered, CLV_TURNS_UNITS, &order));
+    for (size_t s = 0; s < n; s++) {
+        for (uint32_t i = order.first[s]; i < order.first[s + 1]; i++) {
+            for (size_t k = 0; k < n; k++) {
+                reach[s * n + k] |= reach[order.before[i] * n + k];
+            }
+            reach[s * n + order.before[i]] = true;
+        }
+    }
+    clv_step_order_deinit(&order);
+    return reach;
+}
+
+static void count_waits(
+    const clv_step_program *p, const bool *reach, uint32_t *num_waits, uint32_t *num_others) {
+    const size_t n = p->lowered->num_steps;
+    for (uint32_t a = 0; a < p->num_actors; a++) {
+        for (uint32_t i = 0; i < p->actors[a].num_items; i++) {
+            const clv_item *item = &p->actors[a].items[i];
+            for (uint32_t k = 0; k < item->num_waits; k++) {
+                const clv_item_wait *wait = &p->waits[item->first_wait + k];
+                const uint32_t other = p->actors[wait->actor].items[wait->item].step;
+                *num_waits += wait->lag == 0 ? 1 : 0;
+                *num_others += wait->lag == 0 && !reach[item->step * n + other] ? 1 : 0;
+            }
+        }
+    }
+}
+
+/* Storages that lie in one place used to be told apart by the list of steps alone: a piece on one
+ * core then waited for one on another, which it had nothing to do with, to get its memory. */
+static void test_waits_for_memory(void **state) {
+    static const char *const kinds[] = {"cc", "ccc"};
+    uint32_t num_waits = 0, num_others = 0, num_shared = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        rig r;
+        clv_graph *graph = NULL;
+        clv_plan *plan = NULL;
+        clv_replica replica;
+        clv_step_program program;
+        const clv_hash_graph_options options = {
+            .seed = seed, .num_nodes = 14, .max_bytes = 100, .max_items = 4};
+        assert_ok(clv_hash_graph_create(&options, &graph));
+        open_rig(&r, kinds[seed % 2]);
+        const clv_random_plan_options drawn = {
+            .seed = seed, .num_units = r.num_units, .depth = 1, .split_share = 0.6};
+        assert_ok(clv_random_plan(graph, &drawn, &plan));
+        make(graph, &r, &plan->groups[0], 1, &replica, &program);
+        const clv_lowered *all = &replica.joined.all;
+        bool *reach = make_reach(all);
+        count_waits(&program, reach, &num_waits, &num_others);
+        uint64_t sum = 0;
+        for (size_t i = 0; i < all->num_storages; i++) {
+            const clv_storage *s = &all->storages[i];
+            sum += s->kind == CLV_STORAGE_VALUE ? clv_memory_align(s->piece.bytes) : 0;
+        }
+        num_shared += all->values.total_bytes < sum ? 1 : 0;
+        clv_free(reach);
+        clv_step_program_deinit(&program);
+        clv_replica_deinit(&replica);
+        clv_plan_destroy(plan);
+        close_rig(&r);
+        clv_graph_destroy(graph);
+    }
+    print_message(
+        "%u waits, %u for memory alone; %u of 40 share memory\n", num_waits, num_others,
+        num_shared);
+    assert_true(num_waits > 100 && num_shared >= 20);
+    assert_int_equal(num_others, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_straight),
         cmocka_unit_test(test_staged),
         cmocka_unit_test(test_every_wait),
+        cmocka_unit_test(test_waits_for_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
