@@ -1,12 +1,14 @@
 /* BatchNormalization behind a convolution becomes part of it: with k = scale / sqrt(variance +
  * epsilon), the weights of an output channel are multiplied by its k, and its bias becomes (bias -
- * mean) * k + B. In double, rounded once.
+ * mean) * k + B. Elsewhere (behind a concatenation, say) it becomes x * k + (B - mean * k), which
+ * joins with elementwise neighbours. In double, rounded once.
  *
  * This pass is about these operators alone, so it knows them by name, and the params of one. */
 #include "host/base/memory.h"
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
+#include "host/passes/program.h"
 #include "host/passes/rewrite.h"
 #include "kernels_cl/norm/norm.h"
 
@@ -17,7 +19,7 @@ clv_status *clv_pass_fold_batchnorm(clv_graph *graph) CLV_CHECKED;
 
 enum { SCALE = 1, OFFSET = 2, MEAN = 3, VARIANCE = 4 };
 
-/* A convolution and the normalisation of its output. */
+/* A normalisation and the convolution whose output it takes, if any. */
 typedef struct match {
     clv_node_id conv, norm;
     int64_t num_channels;
@@ -71,11 +73,25 @@ static bool has_finite_factors(const clv_graph *graph, const match *m) {
     return true;
 }
 
-static bool find_match(const clv_graph *graph, const clv_uses *uses, clv_node_id norm, match *m) {
+/* A normalisation by constants. */
+static bool find_norm(const clv_graph *graph, clv_node_id norm, match *m) {
     const clv_node *node = &graph->nodes[norm];
     if (node->removed || strcmp(node->op->name, "BatchNormalization") != 0) {
         return false;
     }
+    const clv_shape *shape = &graph->tensors[node->inputs[0]].shape;
+    const clv_batch_norm_params *params = node->params;
+    *m = (match){
+        .conv = CLV_NO_ID,
+        .norm = norm,
+        .num_channels = shape->rank > 1 ? shape->dims[1] : 1,
+        .epsilon = (double)params->epsilon};
+    return m->num_channels > 0 && has_norm_constants(graph, m) && has_finite_factors(graph, m);
+}
+
+/* Completes the match by the convolution. */
+static bool find_conv(const clv_graph *graph, const clv_uses *uses, match *m) {
+    const clv_node *node = &graph->nodes[m->norm];
     clv_tensor_id input = node->inputs[0];
     clv_node_id producer = graph->tensors[input].producer;
     if (producer == CLV_NO_ID || !is_used_once(uses, input)) {
@@ -86,18 +102,12 @@ static bool find_match(const clv_graph *graph, const clv_uses *uses, clv_node_id
     if (conv->removed || (!is_transposed && strcmp(conv->op->name, "Conv") != 0)) {
         return false;
     }
-    *m = (match){
-        .conv = producer,
-        .norm = norm,
-        .num_channels = graph->tensors[input].shape.dims[1],
-        .weights = constant_input(graph, conv, 1),
-        .bias = constant_input(graph, conv, 2),
-        .is_transposed = is_transposed};
-    const clv_batch_norm_params *params = node->params;
-    m->epsilon = (double)params->epsilon;
+    m->conv = producer;
+    m->weights = constant_input(graph, conv, 1);
+    m->bias = constant_input(graph, conv, 2);
+    m->is_transposed = is_transposed;
     bool has_bias = conv->num_inputs > 2 && conv->inputs[2] != CLV_NO_ID;
-    return m->num_channels > 0 && m->weights != NULL && (!has_bias || m->bias != NULL) &&
-           has_norm_constants(graph, m) && has_finite_factors(graph, m);
+    return m->weights != NULL && (!has_bias || m->bias != NULL);
 }
 
 static void fill_weights(const clv_graph *graph, const match *m, float *out) {
@@ -118,6 +128,13 @@ static void fill_weights(const clv_graph *graph, const match *m, float *out) {
     }
 }
 
+static void fill_factors(const clv_graph *graph, const match *m, float *out) {
+    for (int64_t i = 0; i < m->num_channels; i++) {
+        out[i] = (float)factor_of(graph, m, i);
+    }
+}
+
+/* Without a convolution: of one whose bias is 0. */
 static void fill_bias(const clv_graph *graph, const match *m, float *out) {
     const clv_node *norm = &graph->nodes[m->norm];
     for (int64_t i = 0; i < m->num_channels; i++) {
@@ -174,6 +191,42 @@ static clv_status *fold(clv_graph *graph, const match *m) {
     return NULL;
 }
 
+/* The normalisation becomes an elementwise expression with a factor and a sum for each channel. */
+static clv_status *spell_out(clv_graph *graph, const match *m) {
+    const clv_node *before = &graph->nodes[m->norm];
+    int32_t rank = graph->tensors[before->inputs[0]].shape.rank;
+    clv_shape shape = {.rank = rank > 1 ? rank - 1 : 1, .dims = {m->num_channels}};
+    for (int32_t i = 1; i < shape.rank; i++) {
+        shape.dims[i] = 1;
+    }
+    clv_tensor_id factors, offsets;
+    CLV_TRY(add_filled(
+        graph, m, graph->tensors[before->inputs[SCALE]].name, &shape, fill_factors, &factors));
+    CLV_TRY(add_filled(
+        graph, m, graph->tensors[before->inputs[OFFSET]].name, &shape, fill_bias, &offsets));
+    clv_ew_expr expr = {.domain = CLV_EW_FLOAT};
+    clv_ew_add(&expr, EW_FLOAT_ADD, clv_ew_add(&expr, EW_FLOAT_MUL, 0, 1, 0), 2, 0);
+    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 3, sizeof *inputs);
+    clv_node *node = &graph->nodes[m->norm];
+    node->params = clv_arena_copy(&graph->arena, &expr, sizeof expr);
+    node->op_type = clv_program_text_of(&expr, &graph->arena);
+    node->op_type =
+        node->op_type != NULL ? clv_arena_printf(&graph->arena, "[%s]", node->op_type) : NULL;
+    if (inputs == NULL || node->params == NULL || node->op_type == NULL) {
+        return CLV_NO_ARENA("a normalisation");
+    }
+    inputs[0] = node->inputs[0];
+    inputs[1] = factors;
+    inputs[2] = offsets;
+    node->op = clv_op_find("", "Add");
+    node->inputs = inputs;
+    node->num_inputs = 3;
+    node->num_outputs = 1;
+    node->attrs = NULL;
+    node->num_attrs = 0;
+    return NULL;
+}
+
 clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
     clv_uses uses;
     clv_status *status = NULL;
@@ -184,14 +237,18 @@ clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
      * are not asked about. */
     for (clv_node_id id = 0; status == NULL && id < graph->num_nodes; id++) {
         match found;
-        if (!find_match(graph, &uses, id, &found)) {
+        if (!find_norm(graph, id, &found)) {
             continue;
         }
         /* Convolutions may share their weights, normalised ones do not. */
-        double bytes = (double)clv_view_bytes(CLV_FLOAT32, &found.weights->shape);
-        if (bytes <= budget.bytes) {
+        bool has_conv = find_conv(graph, &uses, &found);
+        double bytes = has_conv ? (double)clv_view_bytes(CLV_FLOAT32, &found.weights->shape) : 0;
+        if (has_conv && bytes <= budget.bytes) {
             budget.bytes -= bytes;
             status = fold(graph, &found);
+        } else {
+            found.bias = NULL;
+            status = spell_out(graph, &found);
         }
     }
     clv_uses_deinit(&uses);
