@@ -20,6 +20,9 @@ typedef struct tile {
 static const tile wide_tiles[] = {{28, 1}, {14, 2}, {9, 3}, {7, 3}, {6, 4}, {3, 6}, {1, 8}};
 static const tile narrow_tiles[] = {{12, 1}, {6, 2}, {4, 3}, {1, 8}};
 
+/* Padding at most: what a layout's gap can be. */
+enum { MOST_GAP = UINT8_MAX };
+
 /* Values of the tunables, in order. */
 enum { TILE };
 static const int32_t tile_values[] = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -55,9 +58,13 @@ bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
     const clv_window *w = &op->window;
     const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
     bool is_in_bounds = true;
-    for (int a = Y; a <= X; a++) {
-        is_in_bounds =
-            is_in_bounds && w->pad_begin[a] >= 0 && w->pad_begin[a] <= 16 && w->pad_end[a] <= 16;
+    clv_layout_extents in_extents;
+    clv_layout_extents_of(&call->inputs[0].shape, &layout, &in_extents);
+    for (int a = Y; a <= X; a++) { /* gaps are memory, too */
+        const int64_t extent = a == Y ? in_extents.height : in_extents.width;
+        const int64_t most = extent / 2 < MOST_GAP - 16 ? 16 + extent / 2 : MOST_GAP;
+        is_in_bounds = is_in_bounds && w->pad_begin[a] >= 0 && w->pad_begin[a] <= most &&
+                       w->pad_end[a] <= most;
     }
     int64_t in = call->inputs[0].shape.dims[1], out = call->outputs[0].shape.dims[1];
     return traits->is_cpu && !op->is_transposed && w->rank <= 2 && is_in_bounds &&
@@ -123,6 +130,14 @@ static void make_plan(const clv_call *call, blocked_plan *plan) {
     plan->lines = plan->is_linear ? 1 : plan->out.height;
     plan->line =
         plan->is_linear ? (plan->out.height - 1) * plan->pitch + plan->out.width : plan->out.width;
+}
+
+/* Channels of a group's last block of inputs that a kernel goes through: an even number. All of
+ * them with the tile that is all rows: compiled for fewer, it came out at half the speed. */
+static int64_t last_in_of(const clv_call *call, const blocked_plan *plan, const tile *t) {
+    const int64_t rest = call->inputs[0].shape.dims[1] - (plan->group_in - 1) * plan->block;
+    const bool is_all = plan->groups > 1 || (t->vectors == 1 && t->positions > 1);
+    return is_all ? plan->block : (rest + 1) / 2 * 2;
 }
 
 /* A block of outputs of a group. args: vectors of output channels of a block of weights. */
@@ -251,7 +266,7 @@ static uint64_t num_items_of(const blocked_plan *plan, const conv_blocked_params
 
 /* Time of the lane that has most to do: each takes as many items. */
 static double estimate_us(
-    const blocked_plan *plan, const clv_traits *traits, const tile *t,
+    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, const tile *t,
     const conv_blocked_params *p) {
     const clv_ceilings lane = clv_ceilings_of(traits);
     const int64_t lanes = largest(traits->num_lanes, 1);
@@ -266,8 +281,9 @@ static double estimate_us(
     const double sums =
         (double)largest(largest(t->positions * t->vectors, t->positions + t->vectors), 8);
     const double row_us = fmax(sums / lane.vectors_per_us, weights / lane.own_cache_bytes_per_us);
-    const double rows =
-        (double)(plan->group_in * plan->block) * (double)(p->kernel_y * p->kernel_x);
+    const double channels =
+        (double)((plan->group_in - 1) * plan->block + last_in_of(call, plan, t));
+    const double rows = channels * (double)(p->kernel_y * p->kernel_x);
     /* weights that do not stay come from the cache behind it once a band, or once an item */
     const double bytes = (double)p->weight_block * sizeof(float);
     const bool waits = bytes > (double)lane.cache_bytes / 4;
@@ -293,7 +309,7 @@ static double deal_tiles(
         p->run = (clv_u32)run;
         choose_bands(call, plan, traits, p);
         p->chunk = waits && p->run > 1 ? (clv_u32)largest(cache / 8 / input_bytes, 1) : p->group_in;
-        const double us = estimate_us(plan, traits, t, p);
+        const double us = estimate_us(call, plan, traits, t, p);
         if (us < least) {
             least = us;
             best = *p;
@@ -314,14 +330,20 @@ static const tile *choose_tile(
     double least = INFINITY;
     const bool is_wanted = wanted > 0 && (size_t)wanted <= count;
     const size_t first = is_wanted ? (size_t)wanted - 1 : 0;
+    blocked_plan by_rows = *plan; /* wide gaps are more than what a row's last tile leaves idle */
+    by_rows.is_linear = false;
+    by_rows.lines = plan->out.height;
+    by_rows.line = plan->out.width;
     for (size_t i = first; i < (is_wanted ? first + 1 : count); i++) {
-        conv_blocked_params p;
-        fill_params(call, plan, &tiles[i], &p);
-        const double us = deal_tiles(call, plan, traits, &tiles[i], &p);
-        if (us < least) {
-            least = us;
-            best = &tiles[i];
-            *out_params = p;
+        for (int mode = 0; mode < (plan->is_linear && !plan->is_flat ? 2 : 1); mode++) {
+            conv_blocked_params p;
+            fill_params(call, mode == 0 ? plan : &by_rows, &tiles[i], &p);
+            const double us = deal_tiles(call, plan, traits, &tiles[i], &p);
+            if (us < least) {
+                least = us;
+                best = &tiles[i];
+                *out_params = p;
+            }
         }
     }
     return best;
@@ -349,6 +371,11 @@ clv_status *clv_conv_blocked_emit(
         options, sizeof options, "-DCLV_WIDTH=%d -DCONV_R=%d -DCONV_V=%d -DCONV_S=%d",
         (int)plan.block, (int)t->positions, (int)t->vectors,
         clv_conv_window(call)->stride[X] == 2 ? 2 : 1);
+    const int64_t last_in = last_in_of(call, &plan, t);
+    if (last_in < plan.block) {
+        const size_t length = strlen(options);
+        snprintf(options + length, sizeof options - length, " -DCONV_LAST=%d", (int)last_in);
+    }
     clv_launch launch = {
         .source = &clv_source_conv_blocked,
         .entry = "conv_blocked",

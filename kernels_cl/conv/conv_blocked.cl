@@ -25,6 +25,10 @@
 #define CONV_V 2
 #define CONV_S 1
 #endif
+/* Channels of a group's last block of inputs, as far as they are not all there: an even number. */
+#ifndef CONV_LAST
+#define CONV_LAST B
+#endif
 
 /* What does not change over a tile. */
 typedef struct conv_tile_place {
@@ -115,25 +119,40 @@ static void conv_resume(clv_fv *sums, const float *saved) {
     }
 }
 
+/* Input channel i of a block, at one tap. */
+static void conv_channel(clv_fv *sums, const global float *x, const global float *w, int i) {
+    clv_fv weight[CONV_V];
+#pragma unroll
+    for (int v = 0; v < CONV_V; v++) {
+        weight[v] = CLV_FV_LOAD(w + (i * CONV_V + v) * B);
+    }
+#pragma unroll
+    for (int r = 0; r < CONV_R; r++) {
+        clv_fv value = (clv_fv)(x[r * (CONV_S * B) + i]);
+#pragma unroll
+        for (int v = 0; v < CONV_V; v++) {
+            sums[r * CONV_V + v] = fma(value, weight[v], sums[r * CONV_V + v]);
+        }
+    }
+}
+
 /* One tap of one block of input channels. */
 static void conv_tap(clv_fv *sums, const global float *x, const global float *w) {
 #pragma unroll 2
     for (int i = 0; i < B; i++) {
-        clv_fv weight[CONV_V];
-#pragma unroll
-        for (int v = 0; v < CONV_V; v++) {
-            weight[v] = CLV_FV_LOAD(w + (i * CONV_V + v) * B);
-        }
-#pragma unroll
-        for (int r = 0; r < CONV_R; r++) {
-            clv_fv value = (clv_fv)(x[r * (CONV_S * B) + i]);
-#pragma unroll
-            for (int v = 0; v < CONV_V; v++) {
-                sums[r * CONV_V + v] = fma(value, weight[v], sums[r * CONV_V + v]);
-            }
-        }
+        conv_channel(sums, x, w, i);
     }
 }
+
+#if CONV_LAST < B
+/* One tap of a group's last block, which has fewer. */
+static void conv_last_tap(clv_fv *sums, const global float *x, const global float *w) {
+#pragma unroll 2
+    for (int i = 0; i < CONV_LAST; i++) {
+        conv_channel(sums, x, w, i);
+    }
+}
+#endif
 
 /* Claims what a tile will be stored to. */
 static void conv_claim(const conv_tile_place *at, const conv_blocked_params *p) {
@@ -217,6 +236,7 @@ CLV_TILE kernel void conv_blocked(
     float waiting[CONV_BLOCKED_RUN * SUMS * B] __attribute__((aligned(64)));
     for (uint c0 = 0; c0 < p.group_in; c0 += p.chunk) {
         uint c1 = min(c0 + p.chunk, p.group_in);
+        uint full = CONV_LAST < B && c1 == p.group_in ? c1 - 1 : c1;
         for (uint tile = first; tile < end; tile++) {
             float *saved = waiting + (p.chunk < p.group_in ? tile - first : 0) * (SUMS * B);
             uint line = tile / p.tiles, q = tile % p.tiles * CONV_R;
@@ -232,13 +252,20 @@ CLV_TILE kernel void conv_blocked(
             if (c0 != 0) {
                 conv_resume(sums, saved);
             }
-            for (uint c = c0; c < c1; c++, x += p.in.plane) {
+            for (uint c = c0; c < full; c++, x += p.in.plane) {
                 for (uint ky = 0; ky < p.kernel_y; ky++) {
                     for (uint kx = 0; kx < p.kernel_x; kx++, w += B * B * CONV_V) {
                         conv_tap(sums, x + ky * p.tap_row + kx * p.tap_x, w);
                     }
                 }
             }
+#if CONV_LAST < B
+            for (uint ky = 0; full < c1 && ky < p.kernel_y; ky++) {
+                for (uint kx = 0; kx < p.kernel_x; kx++, w += B * B * CONV_V) {
+                    conv_last_tap(sums, x + ky * p.tap_row + kx * p.tap_x, w);
+                }
+            }
+#endif
             if (c1 < p.group_in) {
                 conv_save(sums, saved);
             } else {

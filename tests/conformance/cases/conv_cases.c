@@ -18,9 +18,6 @@ static const clv_case cases[] = {
     {.op = "Conv", .inputs = "f32[1,5,9,33] f32[13,5,3,3]", .attrs = "pads=[1,1,1,1]"},
     {.op = "Conv", .inputs = "f32[1,4,20,70] f32[7,4,5,5] f32[7]", .attrs = "pads=[2,2,2,2]"},
     {.op = "Conv", .inputs = "f32[1,2,40,40] f32[3,2,3,3]"},
-    /* one row: it is cut by columns */
-    {.op = "Conv", .inputs = "f32[1,3,1,40] f32[8,3,1,5] f32[8]", .attrs = "pads=[0,2,0,2]"},
-    {.op = "Conv", .inputs = "f32[1,3,1,40] f32[8,3,3,3]", .attrs = "pads=[1,1,1,1]"},
     {.op = "Conv", .inputs = "f32[2,8,5,5] f32[9,8,3,3] f32[9]", .attrs = "pads=[1,1,1,1]"},
     /* one tap: no copy of the input where a plane fills a tile */
     {.op = "Conv", .inputs = "f32[2,19,7,7] f32[12,19,1,1] f32[12]"},
@@ -98,6 +95,15 @@ static const clv_case cases[] = {
     /* one and three spatial axes */
     {.op = "Conv", .inputs = "f32[2,3,50] f32[5,3,4] f32[5]", .attrs = "strides=[3] pads=[2,1]"},
     {.op = "Conv", .inputs = "f32[1,8,100] f32[9,8,9]", .attrs = "dilations=[2] pads=[8,8]"},
+    /* padding that is much of the map; input channels that end within a block */
+    {.op = "Conv",
+     .inputs = "f32[1,19,33,9] f32[20,19,3,3] f32[20]",
+     .attrs = "dilations=[18,18] pads=[18,18,18,18]"},
+    {.op = "Conv",
+     .inputs = "f32[2,24,400] f32[33,24,3]",
+     .attrs = "dilations=[128] pads=[128,128]"},
+    {.op = "Conv", .inputs = "f32[1,21,30,31] f32[40,21,5,5]", .attrs = "pads=[2,2,2,2]"},
+    {.op = "Conv", .inputs = "f32[1,25,20,60] f32[16,25,1,1]"},
     {.op = "Conv",
      .inputs = "f32[1,3,6,7,8] f32[5,3,3,2,3] f32[5]",
      .attrs = "strides=[2,1,2] pads=[1,0,1,1,1,1]"},
