@@ -34,13 +34,19 @@ static bool is_measured(
     return placement->split >= 0 && from->split == usual;
 }
 
+/* Estimates have it in them already, but not those of what takes no time. */
+static bool is_counted_apart(const clv_costs *costs, uint32_t task, uint32_t unit) {
+    return clv_costs_origin(costs, task, unit) == CLV_ORIGIN_MEASURED ||
+           clv_costs_time_us(costs, task, unit) == 0;
+}
+
 double clv_gather_us(
     const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
     const clv_piece *piece, const clv_placement *producer) {
     const clv_task *t = &costs->workload->tasks[task];
     const clv_task_tensor *tensor = &costs->workload->tensors[t->inputs[input]];
     if (tensor->producer == CLV_NO_TASK || (placement->split < 0 && producer->split < 0) ||
-        clv_costs_origin(costs, task, piece->unit) != CLV_ORIGIN_MEASURED) {
+        !is_counted_apart(costs, task, piece->unit)) {
         return 0;
     }
     const clv_task *maker = &costs->workload->tasks[tensor->producer];

@@ -39,23 +39,6 @@ static void copy_part(
     }
 }
 
-/* Every axis but the one that the pieces are joined along, cut alike in all inputs. */
-static clv_status *join_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
-    const clv_move_op *op = call->params;
-    for (int axis = 0; axis < call->inputs[0].shape.rank; axis++) {
-        clv_split *split = NULL;
-        if (axis != op->axis && call->outputs[0].dtype != CLV_DTYPE_NONE) {
-            CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
-        }
-        /* Split: input 1 stays whole; it holds sizes along another axis */
-        for (size_t i = 1; split != NULL && op->kind == CLV_MOVE_CONCAT && i < call->num_inputs;
-             i++) {
-            split->inputs[i] = split->inputs[0];
-        }
-    }
-    return NULL;
-}
-
 /* --- Concat --- */
 
 static clv_status *concat_infer(clv_infer *infer) {
@@ -106,6 +89,36 @@ static clv_status *concat_reference(const clv_call *call, const clv_mutable_view
     return NULL;
 }
 
+/* Positions [begin, end) of the axis that inputs are joined along are some of each of them, or
+ * none. */
+static void need_parts(const clv_call *call, int axis, clv_split *split) {
+    int64_t start = 0;
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        split->inputs[i].before = start;
+        split->inputs[i].after = -start;
+        start += call->inputs[i].shape.dims[axis];
+    }
+}
+
+static clv_status *concat_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
+    const clv_move_op *op = call->params;
+    const clv_shape *out = &call->outputs[0].shape;
+    for (int axis = 0; axis < out->rank; axis++) {
+        clv_split *split = NULL;
+        CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
+        for (size_t i = 1; split != NULL && i < call->num_inputs; i++) {
+            split->inputs[i] = split->inputs[0];
+        }
+        if (split != NULL && axis == op->axis) {
+            need_parts(call, axis, split);
+        }
+        if (split != NULL && axis == 1 && out->rank > 2) {
+            split->grain = clv_split_channel_grain(out->dims[1]);
+        }
+    }
+    return NULL;
+}
+
 static bool concat_is_identity(const clv_call *call) {
     return call->num_inputs == 1;
 }
@@ -132,7 +145,7 @@ const clv_op_def clv_op_def_Concat = {
     .is_identity = concat_is_identity,
     .reference = concat_reference,
     .cost = clv_cost_move,
-    .splits = join_splits,
+    .splits = concat_splits,
     .places_run = concat_places_run,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,
@@ -236,6 +249,18 @@ static clv_status *split_reference(const clv_call *call, const clv_mutable_view 
     return NULL;
 }
 
+/* Every axis but the one that is taken apart: input 1 stays whole, it holds sizes along that. */
+static clv_status *split_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
+    const clv_move_op *op = call->params;
+    for (int axis = 0; axis < call->inputs[0].shape.rank; axis++) {
+        clv_split *split = NULL;
+        if (axis != op->axis && call->outputs[0].dtype != CLV_DTYPE_NONE) {
+            CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
+        }
+    }
+    return NULL;
+}
+
 static bool split_is_identity(const clv_call *call) {
     return call->num_outputs == 1;
 }
@@ -260,7 +285,7 @@ const clv_op_def clv_op_def_Split = {
     .is_identity = split_is_identity,
     .reference = split_reference,
     .cost = clv_cost_move,
-    .splits = join_splits,
+    .splits = split_splits,
     .takes_run = split_takes_run,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,

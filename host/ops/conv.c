@@ -207,12 +207,12 @@ static int64_t floor_divide(int64_t a, int64_t b) {
  * ceil((o + pad - reach + 1) / stride) .. floor((o + pad) / stride). The end of the last piece may
  * be no multiple. */
 static void transposed_need(const clv_window *window, clv_split *split) {
-    int axis = clv_window_entry(window, 2);
+    int axis = clv_window_entry(window, split->axis);
     int64_t stride = window->stride[axis], pad = window->pad_begin[axis];
     split->grain = stride;
     split->inputs[0] = (clv_split_input){
         .need = CLV_NEED_SLICE,
-        .axis = 2,
+        .axis = split->axis,
         .num = 1,
         .den = stride,
         .before = floor_divide(clv_window_reach(window, axis) - 1 - pad, stride),
@@ -222,16 +222,18 @@ static void transposed_need(const clv_window *window, clv_split *split) {
 
 static clv_status *split_rows(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
     const clv_conv_params *params = call->params;
-    int64_t rows = call->outputs[0].shape.dims[2];
+    const int axis = clv_window_outer_axis(&call->outputs[0].shape);
+    const int64_t rows = call->outputs[0].shape.dims[axis];
     if (rows < 2) {
         return NULL;
     }
     clv_split *split = NULL;
-    CLV_TRY(clv_split_add(out_list, arena, call, "rows", CLV_JOIN_PLACE, 2, rows, &split));
+    CLV_TRY(clv_split_add(
+        out_list, arena, call, axis == 2 ? "rows" : "columns", CLV_JOIN_PLACE, axis, rows, &split));
     if (params->is_transposed) {
         transposed_need(&params->window, split);
     } else {
-        clv_window_need(&params->window, 2, &split->inputs[0]);
+        clv_window_need(&params->window, axis, &split->inputs[0]);
         const clv_window *w = &params->window;
         enum { TILE = 4 }; /* rows of Winograd's tiles, which pieces share with the whole */
         if (w->rank == 2 && w->kernel[1] == 3 && w->kernel[2] == 3 && rows > TILE &&
@@ -279,18 +281,19 @@ static clv_status *conv_splits(const clv_call *call, clv_arena *arena, clv_split
 static void conv_cut(
     const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params) {
     clv_conv_params *piece = params;
-    int64_t rows = call->inputs[0].shape.dims[2];
+    const int cut_axis = split->axis < 2 ? 2 : split->axis;
+    const int64_t rows = call->inputs[0].shape.dims[cut_axis];
     if (split->join == CLV_JOIN_SUM) {
         piece->skip_bias = piece->skip_bias || begin > 0;
     } else if (split->axis == 1 && piece->groups > 1) {
         piece->groups = (end - begin) / split->grain;
-    } else if (split->axis == 2 && piece->is_transposed) {
-        int axis = clv_window_entry(&piece->window, 2);
+    } else if (split->axis >= 2 && piece->is_transposed) {
+        int axis = clv_window_entry(&piece->window, cut_axis);
         int64_t from, to;
         clv_split_slice(&split->inputs[0], begin, end, rows, &from, &to);
         piece->window.pad_begin[axis] += begin - piece->window.stride[axis] * from;
-    } else if (split->axis == 2) {
-        clv_window_cut(&piece->window, 2, rows, begin, end);
+    } else if (split->axis >= 2) {
+        clv_window_cut(&piece->window, cut_axis, rows, begin, end);
     }
 }
 

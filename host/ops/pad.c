@@ -203,15 +203,33 @@ static clv_status *pad_reference(const clv_call *call, const clv_mutable_view *o
     return NULL;
 }
 
+/* A border of one value may be cut too: position i is position i - before of the input. */
 static clv_status *pad_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
     const clv_move_op *op = call->params;
     for (int axis = 0; axis < call->outputs[0].shape.rank; axis++) {
-        clv_split *split;
-        if (op->before[axis] == 0 && op->after[axis] == 0) {
+        clv_split *split = NULL;
+        const bool is_padded = op->before[axis] != 0 || op->after[axis] != 0;
+        if (!is_padded || op->mode == CLV_PAD_CONSTANT) {
             CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
+        }
+        if (split != NULL && is_padded) {
+            split->inputs[0].before = op->before[axis];
+            split->inputs[0].after = -op->before[axis];
         }
     }
     return NULL;
+}
+
+/* The border that a piece has itself. */
+static void pad_cut(
+    const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params) {
+    clv_move_op *piece = params;
+    const int axis = split->axis;
+    int64_t from, to;
+    clv_split_slice(&split->inputs[0], begin, end, call->inputs[0].shape.dims[axis], &from, &to);
+    const int64_t before = piece->before[axis] - begin;
+    piece->before[axis] = before < 0 ? 0 : before < end - begin ? before : end - begin;
+    piece->after[axis] = end - begin - piece->before[axis] - (to - from);
 }
 
 static bool pad_is_identity(const clv_call *call) {
@@ -238,6 +256,7 @@ const clv_op_def clv_op_def_CenterCropPad = {
     .reference = pad_reference,
     .cost = clv_cost_move,
     .splits = pad_splits,
+    .cut = pad_cut,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,
 };
@@ -256,6 +275,7 @@ const clv_op_def clv_op_def_Pad = {
     .reference = pad_reference,
     .cost = clv_cost_move,
     .splits = pad_splits,
+    .cut = pad_cut,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,
 };

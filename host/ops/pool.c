@@ -137,14 +137,18 @@ static clv_status *pool_splits(const clv_call *call, clv_arena *arena, clv_split
     }
     CLV_TRY(add_split(call, arena, out_list, "batch", 0));
     CLV_TRY(add_split(call, arena, out_list, "channels", 1));
-    return params->is_global ? NULL : add_split(call, arena, out_list, "rows", 2);
+    const int axis = clv_window_outer_axis(&call->outputs[0].shape);
+    return params->is_global
+               ? NULL
+               : add_split(call, arena, out_list, axis == 2 ? "rows" : "columns", axis);
 }
 
 static void pool_cut(
     const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params) {
     clv_pool_params *piece = params;
-    if (split->axis == 2) {
-        clv_window_cut(&piece->window, 2, call->inputs[0].shape.dims[2], begin, end);
+    if (split->axis >= 2) {
+        clv_window_cut(
+            &piece->window, split->axis, call->inputs[0].shape.dims[split->axis], begin, end);
     }
 }
 

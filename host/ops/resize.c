@@ -431,8 +431,8 @@ static int64_t greatest_divisor(int64_t a, int64_t b) {
     return a;
 }
 
-/* Piece [begin, end) of an axis starts at input position begin * in / out; how far its windows
- * reach beyond that on either side is read off the windows themselves. */
+/* Piece [begin, end) of an axis starts at input position begin * num / den, rounded down; how far
+ * windows reach beyond that on either side is read off the windows themselves. */
 static clv_status *measure_halo(
     const clv_resize_op *op, int axis, clv_arena *arena, clv_split *split) {
     clv_split_input *need = &split->inputs[0];
@@ -441,11 +441,11 @@ static clv_status *measure_halo(
     if (weights == NULL) {
         return CLV_NO_ARENA("the weights of a resize");
     }
+    need->before = need->after = INT64_MIN;
     for (int64_t i = 0; i < op->axes[axis].out; i++) {
         const clv_resize_window window = clv_resize_window_at(op, axis, i, weights);
-        const int64_t begin = i / split->grain, end = begin + 1;
-        const int64_t before = begin * need->num - window.first;
-        const int64_t after = window.first + window.count - end * need->num;
+        const int64_t before = i * need->num / need->den - window.first;
+        const int64_t after = window.first + window.count - (i + 1) * need->num / need->den;
         need->before = before > need->before ? before : need->before;
         need->after = after > need->after ? after : need->after;
     }
@@ -456,17 +456,14 @@ static clv_status *resize_splits(const clv_call *call, clv_arena *arena, clv_spl
     const clv_resize_op *op = call->params;
     for (int axis = 0; axis < op->rank; axis++) {
         const clv_resize_axis *a = &op->axes[axis];
-        const int64_t divisor = greatest_divisor(a->in, a->out);
-        clv_split *split;
-        if (clv_resize_keeps(op, axis)) {
+        clv_split *split = NULL;
+        if (clv_resize_keeps(op, axis) || call->outputs[0].shape.dims[axis] == a->out) {
             CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
-        } else if (
-            a->out > 1 && divisor > 1 && op->coordinates != CLV_RESIZE_TF_CROP_AND_RESIZE &&
-            call->outputs[0].shape.dims[axis] == a->out) {
-            CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
-            split->grain = a->out / divisor;
+        }
+        if (split != NULL && !clv_resize_keeps(op, axis) && a->in > 0) {
+            const int64_t divisor = greatest_divisor(a->in, a->out);
             split->inputs[0].num = a->in / divisor;
-            split->inputs[0].den = split->grain;
+            split->inputs[0].den = a->out / divisor;
             CLV_TRY(measure_halo(op, axis, arena, split));
         }
     }

@@ -134,14 +134,33 @@ static bool is_whole_axis(const clv_call *call, int axis) {
            op->starts[axis] == 0 && op->steps[axis] == 1;
 }
 
+/* Along an axis that is walked forwards, positions begin .. end - 1 are those from start + begin *
+ * step to start + (end - 1) * step of the input. */
 static clv_status *slice_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
+    const clv_move_op *op = call->params;
     for (int axis = 0; axis < call->outputs[0].shape.rank; axis++) {
-        clv_split *split;
-        if (is_whole_axis(call, axis)) {
+        const int64_t start = op->starts[axis], step = op->steps[axis];
+        clv_split *split = NULL;
+        if (step > 0) {
             CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
+        }
+        if (split != NULL && !is_whole_axis(call, axis)) {
+            split->inputs[0].num = step;
+            split->inputs[0].before = -start;
+            split->inputs[0].after = start - step + 1;
         }
     }
     return NULL;
+}
+
+/* What a piece has of the input starts with its first position. */
+static void slice_cut(
+    const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params) {
+    clv_move_op *piece = params;
+    (void)call;
+    (void)begin;
+    (void)end;
+    piece->starts[split->axis] = 0;
 }
 
 static bool slice_is_identity(const clv_call *call) {
@@ -187,6 +206,7 @@ const clv_op_def clv_op_def_Slice = {
     .reference = slice_reference,
     .cost = clv_cost_move,
     .splits = slice_splits,
+    .cut = slice_cut,
     .takes_run = slice_takes_run,
     .params_bytes = sizeof(clv_move_op),
     .kernels = &clv_kernels_move,

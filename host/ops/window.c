@@ -174,6 +174,15 @@ clv_status *clv_window_slide(
     return NULL;
 }
 
+int clv_window_outer_axis(const clv_shape *out_shape) {
+    for (int axis = 2; axis < out_shape->rank; axis++) {
+        if (out_shape->dims[axis] > 1) {
+            return axis;
+        }
+    }
+    return 2;
+}
+
 void clv_window_need(const clv_window *window, int tensor_axis, clv_split_input *out_need) {
     int axis = clv_window_entry(window, tensor_axis);
     *out_need = (clv_split_input){

@@ -32,6 +32,10 @@ int64_t clv_window_reach(const clv_window *window, int axis);
 /* The entry (0..2) of spatial axis `axis` (2 .. rank-1 of the tensor). */
 int clv_window_entry(const clv_window *window, int tensor_axis);
 
+/* The spatial axis that windows' outputs are cut along: the first one with more than one position,
+ * as its pieces are the longest runs of memory; 2 where there is none. */
+int clv_window_outer_axis(const clv_shape *out_shape);
+
 /* The split of output rows (`tensor_axis`, >= 2) for a window that moves over input 0: need of
  * input 0, and what the params of piece [begin, end) become. */
 void clv_window_need(const clv_window *window, int tensor_axis, clv_split_input *out_need);

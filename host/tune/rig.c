@@ -20,8 +20,8 @@ static clv_status *place_node(
     clv_split_list list = {0};
     clv_arena_init(&arena, 0);
     clv_status *status = clv_call_from_node(graph, node, &arena, &call);
-    if (status == NULL && !clv_call_is_in_place(&call)) { /* as plans do */
-        status = clv_call_splits(&call, &arena, &list);
+    if (status == NULL) { /* as plans do */
+        status = clv_call_useful_splits(&call, &arena, &list);
     }
     if (status == NULL && list.num_splits >= cut) {
         const clv_split *split = &list.splits[cut - 1];

@@ -32,6 +32,23 @@ bool clv_call_is_in_place(const clv_call *call) {
     return call->epilogue == NULL && (takes || places);
 }
 
+/* What lies in its place already may be cut where that keeps readers' pieces as they are; a cut
+ * along an axis whose pieces are runs of it gives nothing that the whole has not. */
+static bool is_useless(const clv_call *call, const clv_split *split) {
+    return split->join == CLV_JOIN_PLACE && clv_call_is_in_place(call) &&
+           clv_shape_product(&call->outputs[0].shape, 0, split->axis) == 1;
+}
+
+clv_status *clv_call_useful_splits(
+    const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
+    CLV_TRY(clv_call_splits(call, arena, out_list));
+    for (size_t i = 0; i < out_list->num_splits; i++) {
+        clv_split *split = &out_list->splits[i];
+        split->grain = is_useless(call, split) ? split->extent : split->grain;
+    }
+    return NULL;
+}
+
 static const clv_task_time no_time[] = {
     {.where = "*", .time_us = 0, .origin = CLV_ORIGIN_GIVEN},
 };
@@ -185,7 +202,7 @@ static clv_status *add_splits(
         return NULL;
     }
     clv_arena_init(&scratch, 0);
-    CLV_TRY_DONE(clv_call_splits(call, &scratch, &list));
+    CLV_TRY_DONE(clv_call_useful_splits(call, &scratch, &list));
     clv_task_split *splits = clv_arena_alloc(&m->workload->arena, list.num_splits, sizeof *splits);
     if (splits == NULL) {
         status = NO_MEMORY_HERE();
@@ -265,7 +282,7 @@ static clv_status *fill_task(maker *m, const clv_node *node, clv_arena *scratch,
         task->traffic_bytes = cost.read_bytes + cost.write_bytes;
         task->weight_bytes = (uint64_t)cost.weight_bytes;
     }
-    return clv_call_is_in_place(&call) ? NULL : add_splits(m, node, &call, task);
+    return add_splits(m, node, &call, task);
 }
 
 static clv_status *add_tasks(maker *m) {

@@ -4,7 +4,7 @@
 #define CLV_WORKLOAD_FROM_GRAPH_H
 
 #include "host/ir/graph.h"
-#include "kernels_cl/kernel.h"
+#include "host/ops/op.h"
 #include "partition/workload.h"
 
 /* One task for each node, in the graph's order and under its name; operators that move no data
@@ -17,7 +17,11 @@ clv_status *clv_workload_from_graph(const clv_graph *graph, clv_workload **out_w
     CLV_CHECKED;
 
 /* Slices and concatenations of runs of elements: whoever makes them writes in place, whoever reads
- * them reads there. They take no time and are never cut. */
+ * them reads there. They take no time. */
 bool clv_call_is_in_place(const clv_call *call);
+
+/* clv_call_splits, with a grain of all positions where cutting gives nothing. */
+clv_status *clv_call_useful_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list)
+    CLV_CHECKED;
 
 #endif

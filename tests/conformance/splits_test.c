@@ -46,7 +46,62 @@ static void splits_are_exact(void **state) {
     assert_int_equal(num_failures, 0);
 }
 
+/* Which axes can be cut, bit i: axis i. Movers of data cut by fewer put together what others had
+ * cut, on one unit. */
+static const struct {
+    clv_case source;
+    uint32_t axes;
+} wanted_axes[] = {
+    {{"Concat", "f32[2,32,4,5] f32[2,16,4,5]", "axis=1"}, 0xf},
+    {{"Concat", "i64[3,3] i64[3,2] i64[3,4]", "axis=-1"}, 0x3},
+    {{"Slice", "f32[5,6,7] i64[2]{1,2} i64[2]{5,6} i64[2]{0,2} i64[2]{1,2}"}, 0x7},
+    {{"Pad", "f32[2,3,4] i64[6]{0,1,2,0,3,1}"}, 0x7},
+    {{"CenterCropPad", "f32[4,9] i64[2]{7,5}"}, 0x3},
+    {{"Resize", "f32[1,2,7,9] - f32[4]{1,1,2.2857143,0.5555556}", "mode=linear"}, 0xe},
+    {{"MaxPool", "f32[1,4,1,20]", "kernel_shape=[1,3] strides=[1,2]"}, 0xa},
+    {{"AveragePool", "f32[2,4,9,9]", "kernel_shape=[3,3] pads=[1,1,1,1]"}, 0x7},
+    {{"Conv", "f32[1,3,1,20] f32[4,3,1,5]", "pads=[0,2,0,2]"}, 0xa},
+    {{"ConvTranspose", "f32[1,3,1,20] f32[3,4,1,4]", "strides=[1,2]"}, 0xa},
+};
+
+static clv_status *find_axes(
+    const clv_case *source, clv_random *random, uint32_t *out_axes, size_t *num_splits) {
+    clv_case_data data;
+    clv_split_list list = {0};
+    clv_status *status = NULL;
+    *out_axes = 0;
+    CLV_TRY_DONE(clv_case_init(source, 7, &data));
+    CLV_TRY_DONE(clv_case_infer(&data));
+    CLV_TRY_DONE(clv_call_splits(&data.call, &data.arena, &list));
+    for (size_t i = 0; i < list.num_splits; i++) {
+        *out_axes |= list.splits[i].axis >= 0 ? 1u << list.splits[i].axis : 0;
+    }
+done:
+    clv_case_deinit(&data);
+    return status != NULL ? status : try_case(source, random, num_splits);
+}
+
+static void movers_are_cut_by_all_axes(void **state) {
+    (void)state;
+    clv_random random;
+    clv_random_init(&random, 5);
+    for (size_t i = 0; i < sizeof wanted_axes / sizeof *wanted_axes; i++) {
+        const clv_case *source = &wanted_axes[i].source;
+        uint32_t axes = 0;
+        size_t num_splits = 0;
+        clv_status *status = find_axes(source, &random, &axes, &num_splits);
+        if (status != NULL || axes != wanted_axes[i].axes) {
+            fail_msg(
+                "%s '%s': axes %x are cut, not %x: %s", source->op, source->inputs, axes,
+                wanted_axes[i].axes, status != NULL ? clv_status_message(status) : "");
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(splits_are_exact)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(splits_are_exact),
+        cmocka_unit_test(movers_are_cut_by_all_axes),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,9 @@ static const clv_case cases[] = {
     {.op = "Conv", .inputs = "f32[1,5,9,33] f32[13,5,3,3]", .attrs = "pads=[1,1,1,1]"},
     {.op = "Conv", .inputs = "f32[1,4,20,70] f32[7,4,5,5] f32[7]", .attrs = "pads=[2,2,2,2]"},
     {.op = "Conv", .inputs = "f32[1,2,40,40] f32[3,2,3,3]"},
+    /* one row: it is cut by columns */
+    {.op = "Conv", .inputs = "f32[1,3,1,40] f32[8,3,1,5] f32[8]", .attrs = "pads=[0,2,0,2]"},
+    {.op = "Conv", .inputs = "f32[1,3,1,40] f32[8,3,3,3]", .attrs = "pads=[1,1,1,1]"},
     {.op = "Conv", .inputs = "f32[2,8,5,5] f32[9,8,3,3] f32[9]", .attrs = "pads=[1,1,1,1]"},
     /* one tap: no copy of the input where a plane fills a tile */
     {.op = "Conv", .inputs = "f32[2,19,7,7] f32[12,19,1,1] f32[12]"},
