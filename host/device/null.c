@@ -11,7 +11,6 @@ enum { MAX_ARGS = 16, MAX_WAITS = 16 };
 
 /* One lock for the queues and events of all null devices: simple, and fast enough for tests. */
 static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t context_changed = PTHREAD_COND_INITIALIZER;
 
 typedef struct null_device {
     clv_device base;
@@ -44,6 +43,7 @@ typedef enum event_state { EVENT_PENDING, EVENT_DONE, EVENT_FAILED } event_state
 
 typedef struct null_event {
     clv_event base;
+    pthread_cond_t ended;
     int num_users; /* with the context locked, as all of this */
     event_state state;
     clv_event_times times;
@@ -73,6 +73,7 @@ typedef struct null_queue {
     bool has_thread, quit, busy;
     bool failed; /* a command failed: so do those behind it, until the queue is finished */
     pthread_t thread;
+    pthread_cond_t changed; /* there is a command, or none any more */
     command *first, **last;
     clv_random random;
 } null_queue;
@@ -254,11 +255,22 @@ static clv_status *kernel_set_bytes(
 
 /* --- commands -------------------------------------------------------------------------------- */
 
+static null_event *new_event(clv_device *device, int num_users) {
+    null_event *event = new_object(device, sizeof *event);
+    if (event != NULL) {
+        event->base.device = device;
+        event->num_users = num_users;
+        pthread_cond_init(&event->ended, NULL);
+    }
+    return event;
+}
+
 static void release_event(null_event *event) {
     pthread_mutex_lock(&context_lock);
     bool last = --event->num_users == 0;
     pthread_mutex_unlock(&context_lock);
     if (last) {
+        pthread_cond_destroy(&event->ended);
         free_object(event->base.device, event);
     }
 }
@@ -306,7 +318,7 @@ static bool process(null_queue *queue, command *now) {
     bool good = !queue->failed;
     for (uint32_t i = 0; i < now->num_waits; i++) {
         while (now->waits[i]->state == EVENT_PENDING) {
-            pthread_cond_wait(&context_changed, &context_lock);
+            pthread_cond_wait(&now->waits[i]->ended, &context_lock);
         }
         good = good && now->waits[i]->state == EVENT_DONE;
     }
@@ -318,9 +330,9 @@ static bool process(null_queue *queue, command *now) {
         now->event->times.started_ns = begin_ns;
         now->event->times.ended_ns = clv_time_ns();
         now->event->state = good ? EVENT_DONE : EVENT_FAILED;
+        pthread_cond_broadcast(&now->event->ended);
     }
     queue->failed = queue->has_thread && !good;
-    pthread_cond_broadcast(&context_changed);
     pthread_mutex_unlock(&context_lock);
     return good;
 }
@@ -331,9 +343,11 @@ static void *queue_thread(void *argument) {
     for (;;) {
         pthread_mutex_lock(&context_lock);
         queue->busy = false;
-        pthread_cond_broadcast(&context_changed);
+        if (queue->first == NULL) {
+            pthread_cond_broadcast(&queue->changed); /* for who finishes it */
+        }
         while (queue->first == NULL && !queue->quit) {
-            pthread_cond_wait(&context_changed, &context_lock);
+            pthread_cond_wait(&queue->changed, &context_lock);
         }
         command *now = queue->first;
         if (now == NULL) {
@@ -365,11 +379,13 @@ static clv_status *queue_create(clv_device *device, clv_queue_role role, clv_que
     }
     queue->base = (clv_queue){.device = device, .role = role};
     queue->last = &queue->first;
+    pthread_cond_init(&queue->changed, NULL);
     clv_random_init(&queue->random, of(device)->options.shuffle_seed + (uint64_t)role);
     if (device->info.kind != CLV_DEVICE_CORE) {
         clv_status *status =
             clv_thread_create(&queue->thread, queue_thread, queue, -1, "clv-null-queue");
         if (status != NULL) {
+            pthread_cond_destroy(&queue->changed);
             free_object(device, queue);
             return status;
         }
@@ -387,10 +403,11 @@ static void queue_destroy(clv_queue *base) {
     if (queue->has_thread) {
         pthread_mutex_lock(&context_lock);
         queue->quit = true; /* when its commands are done */
-        pthread_cond_broadcast(&context_changed);
+        pthread_cond_broadcast(&queue->changed);
         pthread_mutex_unlock(&context_lock);
         pthread_join(queue->thread, NULL);
     }
+    pthread_cond_destroy(&queue->changed);
     free_object(base->device, queue);
 }
 
@@ -405,13 +422,11 @@ static clv_status *submit(
         return CLV_ERROR(DEVICE_FAILED, "a command that waits for %u events", num_waits);
     }
     if (out_event != NULL) {
-        null_event *event = new_object(device, sizeof *event);
+        null_event *event = new_event(device, 2); /* the caller and the command */
         if (event == NULL) {
             free_command(now);
             return no_memory("an event");
         }
-        event->base.device = device;
-        event->num_users = 2; /* the caller and the command */
         event->times.queued_ns = event->times.submitted_ns = clv_time_ns();
         now->event = event;
         *out_event = &event->base;
@@ -430,7 +445,7 @@ static clv_status *submit(
     }
     *queue->last = now;
     queue->last = &now->next;
-    pthread_cond_broadcast(&context_changed);
+    pthread_cond_broadcast(&queue->changed);
     pthread_mutex_unlock(&context_lock);
     return NULL;
 }
@@ -542,7 +557,7 @@ static clv_status *queue_finish(clv_queue *base) {
     clv_status *status = may_fail(base->device, "queue_finish");
     pthread_mutex_lock(&context_lock);
     while (queue->first != NULL || queue->busy) {
-        pthread_cond_wait(&context_changed, &context_lock);
+        pthread_cond_wait(&queue->changed, &context_lock);
     }
     queue->failed = false;
     pthread_mutex_unlock(&context_lock);
@@ -554,12 +569,10 @@ static clv_status *queue_finish(clv_queue *base) {
 static clv_status *gate_create(clv_device *device, clv_event **out_gate) {
     *out_gate = NULL;
     CLV_TRY(may_fail(device, "gate_create"));
-    null_event *event = new_object(device, sizeof *event);
+    null_event *event = new_event(device, 1);
     if (event == NULL) {
         return no_memory("an event");
     }
-    event->base.device = device;
-    event->num_users = 1;
     *out_gate = &event->base;
     return NULL;
 }
@@ -568,7 +581,7 @@ static clv_status *gate_open(clv_event *gate) {
     CLV_TRY(may_fail(gate->device, "gate_open"));
     pthread_mutex_lock(&context_lock);
     ((null_event *)gate)->state = EVENT_DONE;
-    pthread_cond_broadcast(&context_changed);
+    pthread_cond_broadcast(&((null_event *)gate)->ended);
     pthread_mutex_unlock(&context_lock);
     return NULL;
 }
@@ -578,7 +591,7 @@ static clv_status *read_event(clv_event *base, bool wait, event_state *out_state
     CLV_TRY(may_fail(base->device, wait ? "event_wait" : "event_poll"));
     pthread_mutex_lock(&context_lock);
     while (wait && event->state == EVENT_PENDING) {
-        pthread_cond_wait(&context_changed, &context_lock);
+        pthread_cond_wait(&event->ended, &context_lock);
     }
     *out_state = event->state;
     pthread_mutex_unlock(&context_lock);
