@@ -295,7 +295,10 @@ static clv_status *measure(cleave_session *session, cleave_timeline **out_timeli
 cleave_status *cleave_session_timeline(cleave_session *session, cleave_timeline **out_timeline) {
     *out_timeline = NULL;
     pthread_mutex_lock(&session->lock);
-    clv_status *status = measure(session, out_timeline);
+    clv_status *status = clv_recovery_settle(session);
+    if (status == NULL) {
+        status = measure(session, out_timeline);
+    }
     pthread_mutex_unlock(&session->lock);
     return public_status(status);
 }

@@ -244,12 +244,26 @@ static bool may_cut(const cleave_options *options, const cleave_plan *plan) {
            (strstr(policy, "auto") != NULL || strstr(policy, "tensor") != NULL);
 }
 
-static clv_status *make_from_model(
-    cleave_model *model, const cleave_options *options, cleave_plan *plan) {
-    CLV_TRY(load_machine(options, plan));
-    CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &plan->graph));
+/* What is planned for: one of them. */
+typedef struct subject {
+    cleave_model *model;
+    const clv_graph *graph; /* after all passes */
+    const char *tasks;      /* a file */
+} subject;
+
+static clv_status *find_graph(const subject *of, const cleave_options *options, cleave_plan *plan) {
+    if (of->graph != NULL) {
+        return clv_graph_copy(of->graph, &plan->graph);
+    }
+    CLV_TRY(clv_model_bind(of->model, options, CLV_BIND_VALUES, &plan->graph));
     bool is_apart = plan->pattern->pattern_count > 0 || options->times != NULL;
-    CLV_TRY(is_apart ? clv_passes_run_apart(plan->graph) : clv_passes_run(plan->graph, NULL, NULL));
+    return is_apart ? clv_passes_run_apart(plan->graph) : clv_passes_run(plan->graph, NULL, NULL);
+}
+
+static clv_status *make_from_graph(
+    const subject *of, const cleave_options *options, cleave_plan *plan) {
+    CLV_TRY(load_machine(options, plan));
+    CLV_TRY(find_graph(of, options, plan));
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
     if (is_measured(options, plan)) {
         CLV_TRY(clv_calibrate_workload(
@@ -271,7 +285,7 @@ static clv_status *make_from_tasks(
 }
 
 static clv_status *create(
-    cleave_model *model, const char *path, const cleave_options *options, cleave_plan **out_plan) {
+    const subject *of, const cleave_options *options, cleave_plan **out_plan) {
     static const cleave_options defaults;
     *out_plan = NULL;
     cleave_plan *plan = clv_alloc_zeroed(1, sizeof *plan);
@@ -279,8 +293,8 @@ static clv_status *create(
         return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
     }
     options = options != NULL ? options : &defaults;
-    clv_status *status =
-        path == NULL ? make_from_model(model, options, plan) : make_from_tasks(path, options, plan);
+    clv_status *status = of->tasks == NULL ? make_from_graph(of, options, plan)
+                                           : make_from_tasks(of->tasks, options, plan);
     if (status != NULL) {
         cleave_plan_destroy(plan);
         return status;
@@ -291,12 +305,17 @@ static clv_status *create(
 
 cleave_status *cleave_plan_create(
     cleave_model *model, const cleave_options *options, cleave_plan **out_plan) {
-    return public_status(create(model, NULL, options, out_plan));
+    return public_status(create(&(subject){.model = model}, options, out_plan));
 }
 
 cleave_status *cleave_plan_create_from_tasks(
     const char *path, const cleave_options *options, cleave_plan **out_plan) {
-    return public_status(create(NULL, path, options, out_plan));
+    return public_status(create(&(subject){.tasks = path}, options, out_plan));
+}
+
+clv_status *clv_plan_create_for_graph(
+    const clv_graph *graph, const cleave_options *options, cleave_plan **out_plan) {
+    return create(&(subject){.graph = graph}, options, out_plan);
 }
 
 void cleave_plan_destroy(cleave_plan *plan) {

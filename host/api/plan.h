@@ -22,6 +22,11 @@ struct cleave_plan {
     clv_calibration calibration;
 };
 
+/* The plan of a graph that all passes have run on, for the devices that the options name: what
+ * cleave_plan_create gives for the model that it was made of. The graph is copied. */
+clv_status *clv_plan_create_for_graph(
+    const clv_graph *graph, const cleave_options *options, cleave_plan **out_plan) CLV_CHECKED;
+
 /* What options say of a plan, in the form that planners take. */
 typedef struct clv_plan_words {
     clv_arena arena;

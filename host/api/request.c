@@ -125,6 +125,7 @@ struct cleave_request {
     cleave_done done; /* NULL: nobody is called */
     void *context;
     clv_completion completion; /* of the call */
+    clv_failed failed;         /* while it waits to be run again */
     pthread_mutex_t lock;      /* guards what follows */
     pthread_cond_t ended;
     bool has_ended;
@@ -169,6 +170,8 @@ static clv_status *fill_request(
     return order_outputs(session, outputs, num_outputs, request->outputs, request->spare);
 }
 
+static void begin_again(clv_failed *failed, clv_status *lost);
+
 static clv_status *make_request(
     cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
     const cleave_binding *outputs, size_t num_outputs, cleave_request **out_request) {
@@ -179,6 +182,7 @@ static clv_status *make_request(
     }
     request->session = session;
     request->num_holders = 1;
+    request->failed.again = begin_again;
     pthread_mutex_init(&request->lock, NULL);
     pthread_cond_init(&request->ended, NULL);
     clv_status *status = fill_request(session, inputs, num_inputs, outputs, num_outputs, request);
@@ -207,31 +211,7 @@ static void count_end(cleave_session *session, const clv_status *status) {
     pthread_mutex_unlock(&session->lock);
 }
 
-static clv_status *run_request(
-    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
-    const cleave_binding *outputs, size_t num_outputs) {
-    cleave_request *request;
-    CLV_TRY(make_request(session, inputs, num_inputs, outputs, num_outputs, &request));
-    count_begin(session);
-    clv_status *status = clv_session_run(
-        session->session, request->inputs, session->graph->num_inputs, request->outputs,
-        session->graph->num_outputs);
-    count_end(session, status);
-    free_request(request);
-    return status;
-}
-
-cleave_status *cleave_session_run(
-    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
-    const cleave_binding *outputs, size_t num_outputs) {
-    return public_status(run_request(session, inputs, num_inputs, outputs, num_outputs));
-}
-
-/* --- several in flight --- */
-
-uint32_t cleave_session_depth(const cleave_session *session) {
-    return clv_session_depth(session->session);
-}
+/* --- the end of one --- */
 
 static void call_user(clv_completion *completion) {
     cleave_request *request =
@@ -244,10 +224,7 @@ static void call_user(clv_completion *completion) {
     done(context, public_status(status));
 }
 
-/* By whichever thread was last at it: one that runs requests, or a caller that does such a one's
- * work. It must not wait. */
-static void end_request(void *context, clv_status *status) {
-    cleave_request *request = context;
+static void finish(cleave_request *request, clv_status *status) {
     count_end(request->session, status);
     if (request->done != NULL) {
         request->status = status;
@@ -263,11 +240,90 @@ static void end_request(void *context, clv_status *status) {
     let_go(request);
 }
 
-static clv_status *submit(cleave_session *session, cleave_request *request) {
-    count_begin(session);
+/* By whichever thread was last at it: one that runs requests, or a caller that does such a one's
+ * work. It must not wait. */
+static void end_request(void *context, clv_status *status) {
+    cleave_request *request = context;
+    if (!clv_recovery_leave(request->session, &status, &request->failed)) {
+        finish(request, status);
+    }
+}
+
+static clv_status *begin(cleave_session *session, cleave_request *request) {
+    CLV_TRY(clv_recovery_enter(session));
     clv_status *status = clv_session_submit(
         session->session, request->inputs, session->graph->num_inputs, request->outputs,
         session->graph->num_outputs, end_request, request);
+    if (status != NULL && clv_recovery_leave(session, &status, &request->failed)) {
+        return NULL;
+    }
+    return status;
+}
+
+static void begin_again(clv_failed *failed, clv_status *lost) {
+    cleave_request *request = (cleave_request *)((char *)failed - offsetof(cleave_request, failed));
+    clv_status *status = lost != NULL ? lost : begin(request->session, request);
+    if (status != NULL) {
+        finish(request, status);
+    }
+}
+
+/* --- one that is waited for --- */
+
+static clv_status *wait_for_end(cleave_request *request) {
+    pthread_mutex_lock(&request->lock);
+    while (!request->has_ended) {
+        pthread_cond_wait(&request->ended, &request->lock);
+    }
+    clv_status *status = request->status;
+    request->status = NULL;
+    pthread_mutex_unlock(&request->lock);
+    let_go(request);
+    return status;
+}
+
+static clv_status *run_request(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_binding *outputs, size_t num_outputs) {
+    cleave_request *request;
+    CLV_TRY(make_request(session, inputs, num_inputs, outputs, num_outputs, &request));
+    count_begin(session);
+    clv_status *status = clv_recovery_enter(session);
+    if (status == NULL) {
+        request->num_holders = 2;
+        status = clv_session_run(
+            session->session, request->inputs, session->graph->num_inputs, request->outputs,
+            session->graph->num_outputs);
+        if (clv_recovery_leave(session, &status, &request->failed)) {
+            return wait_for_end(request);
+        }
+    }
+    count_end(session, status);
+    free_request(request);
+    return status;
+}
+
+cleave_status *cleave_session_run(
+    cleave_session *session, const cleave_binding *inputs, size_t num_inputs,
+    const cleave_binding *outputs, size_t num_outputs) {
+    return public_status(run_request(session, inputs, num_inputs, outputs, num_outputs));
+}
+
+/* --- several in flight --- */
+
+uint32_t cleave_session_depth(const cleave_session *session) {
+    cleave_session *s = (cleave_session *)session; /* its lock is no part of what it says */
+    pthread_mutex_lock(&s->lock);
+    clv_status *lost = clv_recovery_settle(s);
+    const uint32_t depth = lost == NULL ? clv_session_depth(s->session) : 1;
+    pthread_mutex_unlock(&s->lock);
+    clv_status_destroy(lost);
+    return depth;
+}
+
+static clv_status *submit(cleave_session *session, cleave_request *request) {
+    count_begin(session);
+    clv_status *status = begin(session, request);
     if (status != NULL) {
         count_end(session, status);
     }
@@ -323,13 +379,5 @@ bool cleave_request_is_done(cleave_request *request) {
 }
 
 cleave_status *cleave_request_wait(cleave_request *request) {
-    pthread_mutex_lock(&request->lock);
-    while (!request->has_ended) {
-        pthread_cond_wait(&request->ended, &request->lock);
-    }
-    clv_status *status = request->status;
-    request->status = NULL;
-    pthread_mutex_unlock(&request->lock);
-    let_go(request);
-    return public_status(status);
+    return public_status(wait_for_end(request));
 }

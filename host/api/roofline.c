@@ -234,11 +234,14 @@ cleave_status *cleave_session_roofline(cleave_session *session, char **out_json,
     if (out_html != NULL) {
         *out_html = NULL;
     }
-    snprintf(
-        title, sizeof title, "Roofline of %.160s on %.64s",
-        session->graph->name != NULL ? session->graph->name : "a model", session->devices);
     pthread_mutex_lock(&session->lock);
-    clv_status *status = make(session, &r, out_json, out_html);
+    clv_status *status = clv_recovery_settle(session);
+    if (status == NULL) {
+        snprintf(
+            title, sizeof title, "Roofline of %.160s on %.64s",
+            session->graph->name != NULL ? session->graph->name : "a model", session->devices);
+        status = make(session, &r, out_json, out_html);
+    }
     pthread_mutex_unlock(&session->lock);
     clv_free(r.units);
     clv_free(r.ops);

@@ -24,7 +24,7 @@ static bool wants_plan(const cleave_options *options, size_t num_units) {
 /* Makes the plan that the options ask for, where it is not plain what it is: everything on the one
  * unit. */
 static clv_status *make_plan(
-    cleave_model *model, const cleave_options *options, cleave_session *s, cleave_plan **out_plan) {
+    const cleave_options *options, cleave_session *s, cleave_plan **out_plan) {
     cleave_plan *plan = NULL;
     *out_plan = NULL;
     if (options->machine != NULL || options->times != NULL) {
@@ -32,8 +32,7 @@ static clv_status *make_plan(
             USAGE, "a session runs on devices: --machine and --times are for plan and simulate");
     }
     if (wants_plan(options, s->units.num_units)) {
-        clv_status *failure = (clv_status *)cleave_plan_create(model, options, &plan);
-        CLV_TRY(failure);
+        CLV_TRY(clv_plan_create_for_graph(s->graph, options, &plan));
         if (plan->workload->num_tasks != s->graph->num_nodes ||
             plan->machine->num_units != s->units.num_units) {
             clv_status *status = CLV_ERROR(
@@ -94,7 +93,7 @@ static clv_status *make_infos(
     return NULL;
 }
 
-static clv_status *keep_words(const cleave_options *options, cleave_session *s) {
+static clv_status *keep_words(cleave_session *s) {
     clv_text names;
     clv_text_init(&names);
     for (size_t i = 0; i < s->units.num_units; i++) {
@@ -103,9 +102,8 @@ static clv_status *keep_words(const cleave_options *options, cleave_session *s) 
     clv_status *status = clv_text_take(&names, &s->devices);
     clv_text_deinit(&names);
     CLV_TRY(status);
-    s->schedule = clv_strdup(options->schedule != NULL ? options->schedule : "static");
     s->base = clv_alloc_zeroed(s->units.num_units + 1, sizeof *s->base);
-    if (s->schedule == NULL || s->base == NULL) {
+    if (s->base == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
     return NULL;
@@ -142,18 +140,27 @@ static clv_status *make_session(
     CLV_TRY(check_schedule(options));
     s->keep_tensors = options->keep_tensors;
     s->profile = options->profile;
+    s->schedule = clv_strdup(options->schedule != NULL ? options->schedule : "static");
+    if (s->schedule == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    }
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &s->graph));
     CLV_TRY(clv_passes_run(s->graph, NULL, NULL));
     s->plan_us = clv_time_us() - start_us;
-    CLV_TRY(
-        clv_open_units_init(options->devices, options->profile || options->record > 0, &s->units));
-    clv_open_units_set_exact(&s->units, options->exact);
-    CLV_TRY(keep_words(options, s));
+    CLV_TRY(clv_session_set_up(options, s));
     const clv_graph *graph = s->graph;
     CLV_TRY(make_infos(graph, graph->inputs, graph->num_inputs, &s->inputs));
     CLV_TRY(make_infos(graph, graph->outputs, graph->num_outputs, &s->outputs));
+    return clv_recovery_init(s, options);
+}
+
+clv_status *clv_session_set_up(const cleave_options *options, cleave_session *s) {
+    CLV_TRY(
+        clv_open_units_init(options->devices, options->profile || options->record > 0, &s->units));
+    clv_open_units_set_exact(&s->units, options->exact);
+    CLV_TRY(keep_words(s));
     cleave_plan *plan;
-    CLV_TRY(make_plan(model, options, s, &plan));
+    CLV_TRY(make_plan(options, s, &plan));
     clv_status *status = make_exec_session(options, plan, s);
     if (status == NULL && plan != NULL) {
         status = keep_prediction(plan, &s->predicted);
@@ -164,6 +171,22 @@ static clv_status *make_session(
         cleave_plan_destroy(plan);
     }
     return status;
+}
+
+void clv_session_tear_down(cleave_session *s) {
+    clv_session_destroy(s->session);
+    cleave_plan_destroy(s->plan);
+    clv_open_units_deinit(&s->units);
+    clv_free(s->devices);
+    clv_free(s->policy);
+    clv_free(s->base);
+    clv_free(s->predicted.node_us);
+    clv_free(s->predicted.origins);
+    s->session = NULL;
+    s->plan = NULL;
+    s->devices = s->policy = NULL;
+    s->base = NULL;
+    s->predicted = (clv_prediction){.period_us = 0};
 }
 
 cleave_status *cleave_session_create(
@@ -190,18 +213,12 @@ void cleave_session_destroy(cleave_session *session) {
         return;
     }
     clv_completions_deinit(&session->completions); /* the last calls may begin requests */
-    clv_session_destroy(session->session);
-    cleave_plan_destroy(session->plan);
-    clv_open_units_deinit(&session->units);
+    clv_recovery_deinit(session);
+    clv_session_tear_down(session);
     clv_graph_destroy(session->graph);
     clv_free(session->inputs);
     clv_free(session->outputs);
-    clv_free(session->devices);
-    clv_free(session->policy);
     clv_free(session->schedule);
-    clv_free(session->base);
-    clv_free(session->predicted.node_us);
-    clv_free(session->predicted.origins);
     pthread_mutex_destroy(&session->lock);
     clv_free(session);
 }
@@ -307,6 +324,9 @@ static clv_status *fill_report(cleave_session *s, cJSON *report) {
     cJSON_AddNumberToObject(report, "kernels", (double)exec->kernels);
     cJSON_AddNumberToObject(report, "process_peak_bytes", (double)clv_peak_resident_bytes());
     add_units(report, s, exec);
+    if (cJSON_GetArraySize(s->recovery.failures) > 0) {
+        cJSON_AddItemToObject(report, "failures", cJSON_Duplicate(s->recovery.failures, true));
+    }
     if (s->profile) {
         cJSON *ops = cJSON_AddArrayToObject(report, "ops");
         for (size_t i = 0; i < exec->num_nodes; i++) {
@@ -320,7 +340,10 @@ cleave_status *cleave_session_report(cleave_session *session, char **out_json) {
     *out_json = NULL;
     cJSON *report = cJSON_CreateObject();
     pthread_mutex_lock(&session->lock);
-    clv_status *status = fill_report(session, report);
+    clv_status *status = clv_recovery_settle(session);
+    if (status == NULL) {
+        status = fill_report(session, report);
+    }
     pthread_mutex_unlock(&session->lock);
     if (status != NULL) {
         cJSON_Delete(report);
@@ -331,12 +354,16 @@ cleave_status *cleave_session_report(cleave_session *session, char **out_json) {
 
 void cleave_session_reset(cleave_session *session) {
     pthread_mutex_lock(&session->lock);
-    const clv_session_report *exec = clv_session_report_get(session->session);
-    memcpy(session->base, exec->units, exec->num_units * sizeof *session->base);
-    clv_session_reset_times(session->session);
-    if (session->num_in_flight == 0) { /* a clock that cannot be read then fails the timeline */
-        clv_status_destroy(clv_session_begin_record(session->session));
+    clv_status *lost = clv_recovery_settle(session);
+    if (lost == NULL) {
+        const clv_session_report *exec = clv_session_report_get(session->session);
+        memcpy(session->base, exec->units, exec->num_units * sizeof *session->base);
+        clv_session_reset_times(session->session);
+        if (session->num_in_flight == 0) { /* a clock that cannot be read fails the timeline */
+            clv_status_destroy(clv_session_begin_record(session->session));
+        }
     }
+    clv_status_destroy(lost);
     session->num_requests = 0;
     session->wall_us = 0;
     session->busy_since_us = clv_time_us();

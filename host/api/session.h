@@ -4,6 +4,7 @@
 
 #include "host/api/completion.h"
 #include "host/api/internal.h"
+#include "host/api/recover.h"
 #include "host/api/units.h"
 #include "host/exec/session.h"
 
@@ -16,8 +17,9 @@ typedef struct clv_prediction {
 
 struct cleave_session {
     clv_graph *graph; /* after all passes */
+    clv_recovery recovery;
     clv_open_units units;
-    clv_session *session;
+    clv_session *session; /* NULL: no unit is left */
     cleave_tensor_info *inputs, *outputs;
     char *devices, *policy, *schedule; /* as reported */
     bool keep_tensors, profile;
@@ -31,6 +33,11 @@ struct cleave_session {
     double wall_us, busy_since_us; /* time with a request in flight; since when there is one */
     clv_unit_report *base;         /* [num_units]: what units had done at the last reset */
 };
+
+/* Opens the units that the options name, plans, and makes what runs requests: units to base.
+ * clv_session_tear_down is its opposite, also after a failure. */
+clv_status *clv_session_set_up(const cleave_options *options, cleave_session *s) CLV_CHECKED;
+void clv_session_tear_down(cleave_session *s);
 
 /* The caller's inputs in the graph's order. USAGE names one that is missing, twice, or does not
  * fit. Free with clv_free. */

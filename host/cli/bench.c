@@ -420,6 +420,7 @@ static void print_single(const cJSON *report) {
     printf(
         "start-up  load %.1f ms, first run %.1f ms\n", cli_json_number(report, "load_ms", 0),
         cli_json_number(report, "first_ms", 0));
+    cli_print_failures(report);
     const cJSON *memory = cli_json_array(report, "memory_bytes");
     cJSON_ArrayForEach(unit, cli_json_array(report, "units")) {
         char size[32];

@@ -130,6 +130,9 @@ const char *cli_split_name(
  * NULL. */
 cJSON *cli_describe_tensor(const char *name, const cleave_tensor *tensor, const char *file);
 
+/* A line for each unit that failed and was left out, of a report that may be printed. */
+void cli_print_failures(const cJSON *report);
+
 /* --- flight.c: several requests in flight --- */
 
 double cli_now_ms(void); /* monotonic */

@@ -123,6 +123,7 @@ static void print_text(const cJSON *report) {
         }
         printf("\n");
     }
+    cli_print_failures(report);
     double requests = cli_json_number(report, "requests", 1);
     printf(
         "%.0f request%s in %.2f ms\n", requests, requests == 1 ? "" : "s",

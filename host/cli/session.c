@@ -54,6 +54,7 @@ static int read_plan_options(const cli_args *args, cleave_options *options) {
     options->pins = args->flags[FLAG_PIN].values;
     options->num_pins = args->flags[FLAG_PIN].count;
     options->tensor_split = cli_value(args, FLAG_TENSOR_SPLIT, NULL);
+    options->on_failure = cli_value(args, FLAG_ON_FAILURE, NULL);
     options->allow_idle = cli_given(args, FLAG_ALLOW_IDLE);
     options->plan = cli_value(args, FLAG_PLAN, NULL);
     options->no_calibrate = cli_given(args, FLAG_NO_CALIBRATE);
@@ -305,6 +306,19 @@ void cli_io_free(cli_io *io) {
     cleave_session_destroy(io->session);
     cleave_model_destroy(io->model);
     *io = (cli_io){0};
+}
+
+void cli_print_failures(const cJSON *report) {
+    const cJSON *failure;
+    cJSON_ArrayForEach(failure, cli_json_array(report, "failures")) {
+        const cJSON *plan = cli_json_array(failure, "plan");
+        const double requests = cli_json_number(failure, "requests", 0);
+        printf(
+            "left out  %s: %s; %.0f request%s run again on %s, policy %s\n",
+            cli_json_string(failure, "unit", ""), cli_json_string(failure, "error", ""), requests,
+            requests == 1 ? "" : "s", cli_json_string(plan, "devices", ""),
+            cli_json_string(plan, "policy", ""));
+    }
 }
 
 cJSON *cli_describe_tensor(const char *name, const cleave_tensor *tensor, const char *file) {

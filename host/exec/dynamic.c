@@ -140,14 +140,14 @@ static void do_work(clv_runner *lane, const clv_work *work) {
         return;
     }
     if (clv_executor_is_cancelled(executor)) {
-        clv_executor_fail(executor, slot, CLV_ERROR(CANCELLED, "interrupted"));
+        clv_runner_fail(lane, slot, CLV_ERROR(CANCELLED, "interrupted"));
         return;
     }
     clv_step_task_items(tasks, work->step, (uint32_t[2]){work->chunk, work->end_chunk}, items);
     if (lane->feeds) {
         clv_status *status = feed_step(lane, work, slot, step);
         if (status != NULL) {
-            clv_executor_fail(executor, slot, status);
+            clv_runner_fail(lane, slot, status);
             return;
         }
         lane->now.ops += tasks->tasks[work->step].is_op ? 1 : 0;
@@ -156,7 +156,7 @@ static void do_work(clv_runner *lane, const clv_work *work) {
     } else {
         clv_status *status = launch(lane, work, slot, items);
         if (status != NULL) {
-            clv_executor_fail(executor, slot, status);
+            clv_runner_fail(lane, slot, status);
             return;
         }
         if (speed != 1) {

@@ -11,7 +11,12 @@ static clv_status *no_memory(void) {
 
 /* --- for runners ----------------------------------------------------------------------------- */
 
-void clv_executor_fail(clv_executor *executor, clv_slot *slot, clv_status *status) {
+void clv_runner_fail(const clv_runner *runner, clv_slot *slot, clv_status *status) {
+    clv_executor *executor = runner->executor;
+    atomic_bool *failed_units = executor->options.failed_units;
+    if (failed_units != NULL && clv_status_code(status) == CLV_DEVICE_FAILED) {
+        atomic_store(&failed_units[runner->unit], true);
+    }
     pthread_mutex_lock(&executor->lock);
     slot->status = clv_status_join(slot->status, status);
     pthread_mutex_unlock(&executor->lock);

@@ -48,6 +48,7 @@ typedef struct clv_executor_options {
     const atomic_bool *cancel;      /* NULL: cannot be interrupted */
     bool has_spans;                 /* times of every item are wanted */
     uint32_t num_recorded;          /* of how many requests they are kept; 0: none */
+    atomic_bool *failed_units;      /* [num_units]: set of whom a request failed at; NULL: none */
     bool is_crowded;                /* more lanes than processors: nobody spins for long */
     /* Called when all is done, before anybody is told, by whoever was last; takes `status`, returns
      * what the request ends with. spans: of clv_executor_span. */

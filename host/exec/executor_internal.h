@@ -96,8 +96,9 @@ struct clv_executor {
     atomic_bool quit;
 };
 
-/* The request ends with `status` too, which is taken; no step of it does anything from now on. */
-void clv_executor_fail(clv_executor *executor, clv_slot *slot, clv_status *status);
+/* The request ends with `status` too, which is taken; no step of it does anything from now on. The
+ * runner's unit is to blame where a device failed. */
+void clv_runner_fail(const clv_runner *runner, clv_slot *slot, clv_status *status);
 /* A runner that is_last is through with a request. */
 void clv_executor_leave(clv_executor *executor, clv_slot *slot);
 /* Waits, and counts the time. */

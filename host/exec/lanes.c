@@ -88,7 +88,7 @@ static void do_item(clv_runner *lane, const clv_item *item, uint32_t index, clv_
     } else {
         clv_status *status = launch(lane, item, slot);
         if (status != NULL) {
-            clv_executor_fail(executor, slot, status);
+            clv_runner_fail(lane, slot, status);
             return;
         }
         if (speed != 1) {
@@ -112,7 +112,7 @@ static void run(clv_runner *lane, clv_slot *slot) {
         clv_runner_await(lane, item, slot, false);
         if (!clv_slot_has_failed(slot)) {
             if (clv_executor_is_cancelled(executor)) {
-                clv_executor_fail(executor, slot, CLV_ERROR(CANCELLED, "interrupted"));
+                clv_runner_fail(lane, slot, CLV_ERROR(CANCELLED, "interrupted"));
             } else {
                 do_item(lane, item, i, slot);
             }

@@ -267,7 +267,7 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
         status = enqueue_all(runner, set, slot);
     }
     if (status != NULL) {
-        clv_executor_fail(runner->executor, slot, status);
+        clv_runner_fail(runner, slot, status);
         finish_queues(set);
     }
     clv_signal_set(&runner->progress, all);
@@ -288,7 +288,7 @@ static void open_gate(clv_runner *runner, clv_slot *slot, uint32_t step, clv_eve
     const clv_device_vtable *v = gate != NULL ? gate->device->vtable : NULL;
     clv_status *status = v != NULL ? v->gate_open(gate) : NULL;
     if (status != NULL) {
-        clv_executor_fail(runner->executor, slot, at_step(runner, step, status));
+        clv_runner_fail(runner, slot, at_step(runner, step, status));
         clv_status *ignored = v->gate_open(gate);
         clv_status_destroy(ignored);
     }
@@ -428,7 +428,7 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
         }
     }
     if (status != NULL) { /* before others go on */
-        clv_executor_fail(executor, slot, at_failed_step(runner, set, step, slot, status));
+        clv_runner_fail(runner, slot, at_failed_step(runner, set, step, slot, status));
     }
     if (is_published) {
         const uint32_t item = program->item_of_step[step];
@@ -481,7 +481,7 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
         status = read_spans(runner, set, slot);
     }
     if (status != NULL) {
-        clv_executor_fail(executor, slot, status);
+        clv_runner_fail(runner, slot, status);
         atomic_store(&set->needs_finish, true);
         return;
     }

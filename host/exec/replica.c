@@ -365,6 +365,7 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
         .num_inputs = options->graph->num_inputs,
         .num_outputs = options->graph->num_outputs,
         .cancel = options->cancel,
+        .failed_units = options->failed_units,
         .has_spans = options->has_spans,
         .num_recorded = num_recorded_of(r, options),
         .is_crowded = options->is_crowded,
@@ -380,6 +381,7 @@ static void begin(clv_replica *replica, const clv_replica_options *options) {
         .depth = options->depth,
         .share = options->group->share,
         .owner = options->owner,
+        .failed_units = options->failed_units,
     };
     pthread_mutex_init(&replica->words_lock, NULL);
 }
@@ -463,10 +465,24 @@ static clv_status *check_memory_errors(clv_replica *replica, uint32_t memory, ui
     return status;
 }
 
+/* Memory that takes calls of a driver is a device's own. */
+static void blame_unit(const clv_replica *replica, uint32_t memory) {
+    for (uint32_t u = 0; replica->failed_units != NULL && u < replica->prepared.num_units; u++) {
+        if (replica->joined.memory_of_unit[u] == memory) {
+            atomic_store(&replica->failed_units[u], true);
+            return;
+        }
+    }
+}
+
 clv_status *clv_replica_check_errors(clv_replica *replica, uint64_t request) {
     clv_status *status = NULL;
     for (uint32_t m = 0; m < replica->pieces.num_memories; m++) {
-        status = clv_status_join(status, check_memory_errors(replica, m, request));
+        clv_status *failure = check_memory_errors(replica, m, request);
+        if (clv_status_code(failure) == CLV_DEVICE_FAILED) {
+            blame_unit(replica, m);
+        }
+        status = clv_status_join(status, failure);
     }
     return status;
 }

@@ -29,6 +29,7 @@ typedef struct clv_replica {
     bool is_settled;             /* the driver may keep what it compiled */
     uint64_t ended, last_number; /* requests that went well, and the last of them */
     void *owner;
+    atomic_bool *failed_units;
     pthread_mutex_t words_lock;
     clv_queue **words_queues; /* [pieces.num_memories]: that error words are read by; guarded by the
                                  lock. NULL: not yet */
@@ -45,6 +46,7 @@ typedef struct clv_replica_options {
     bool is_dynamic;       /* steps run as they become ready, on any lane that can do them, */
     double chunk_us;       /* in pieces that take so long at least; 0: CLV_CHUNK_US */
     const atomic_bool *cancel;
+    atomic_bool *failed_units; /* [num_units]: set of whom a request failed at; NULL: none */
     /* That variants are chosen by; of which unit is filled in. NULL: none. */
     const clv_known_times *times;
     /* [graph->num_nodes]: variants to be taken where they fit, whatever is known; NULL: none. */

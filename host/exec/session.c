@@ -13,6 +13,7 @@ struct clv_session {
     clv_session_options options;
     clv_exec_unit *units; /* copies; their devices are borrowed */
     uint32_t num_units;
+    atomic_bool *failed_units; /* [num_units] */
     clv_replica *replicas;
     size_t num_replicas;
     const void **output_data; /* [num_outputs]: known beforehand; else NULL */
@@ -183,6 +184,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .is_dynamic = session->options.is_dynamic,
             .chunk_us = session->options.chunk_us,
             .cancel = session->options.cancel,
+            .failed_units = session->failed_units,
             .times = session->options.times,
             .finish = finish,
             .owner = session,
@@ -280,8 +282,11 @@ static clv_status *make(clv_session *session, const clv_exec_unit *units) {
     session->node_us = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_us);
     session->node_reports = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_reports);
     session->unit_reports = clv_alloc_zeroed(session->num_units, sizeof *session->unit_reports);
-    if (session->units == NULL || session->output_data == NULL || session->node_us == NULL ||
-        session->node_reports == NULL || session->unit_reports == NULL) {
+    session->failed_units =
+        clv_alloc_zeroed((size_t)session->num_units + 1, sizeof *session->failed_units);
+    if (session->units == NULL || session->failed_units == NULL || session->output_data == NULL ||
+        session->node_us == NULL || session->node_reports == NULL ||
+        session->unit_reports == NULL) {
         return no_memory();
     }
     memcpy(session->units, units, session->num_units * sizeof *units);
@@ -338,6 +343,7 @@ void clv_session_destroy(clv_session *session) {
     pthread_cond_destroy(&session->has_room);
     clv_free(session->replicas);
     clv_free(session->units);
+    clv_free(session->failed_units);
     clv_free(session->output_data);
     clv_free(session->node_us);
     clv_free(session->node_reports);
@@ -444,6 +450,10 @@ clv_status *clv_session_submit(
     CLV_TRY(check_operands(session->graph, inputs, num_inputs, outputs, num_outputs));
     clv_executor_submit(deal(session)->executor, inputs, outputs, done, context);
     return NULL;
+}
+
+bool clv_session_unit_failed(const clv_session *session, size_t unit) {
+    return unit < session->num_units && atomic_load(&session->failed_units[unit]);
 }
 
 uint32_t clv_session_depth(const clv_session *session) {

@@ -120,6 +120,33 @@ static bool read_name(const char *word, clv_unit_name *out_name) {
     return *at == '\0';
 }
 
+/* A limit in the braces behind a name. */
+static void write_limit(clv_text *text, size_t begin, const char *word, double value) {
+    clv_text_add(text, "%c%s=%.17g", text->length == begin ? '{' : ',', word, value);
+}
+
+void clv_unit_name_write(const clv_unit_name *name, clv_text *text) {
+    const clv_unit_limits *limits = &name->limits;
+    clv_text_add(text, "%s", name->text);
+    const size_t begin = text->length;
+    if (limits->speed != 1) {
+        write_limit(text, begin, "speed", limits->speed);
+    }
+    if (limits->memory_bytes != UINT64_MAX) {
+        write_limit(text, begin, "mem", (double)limits->memory_bytes);
+    }
+    if (!isinf(limits->link_per_second)) {
+        write_limit(text, begin, "link", limits->link_per_second);
+    }
+    if (limits->latency_us != 0) {
+        write_limit(text, begin, "latency", limits->latency_us);
+        clv_text_add(text, "us");
+    }
+    if (text->length != begin) {
+        clv_text_add(text, "}");
+    }
+}
+
 /* --- limits ---------------------------------------------------------------------------------- */
 
 static clv_status *read_limit(const char *unit, char *word, clv_unit_limits *limits) {

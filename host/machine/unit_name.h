@@ -6,6 +6,7 @@
 #define CLV_MACHINE_UNIT_NAME_H
 
 #include "host/base/status.h"
+#include "host/base/text.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,9 @@ const char *clv_unit_kind_name(clv_unit_kind kind); /* "cpu" */
 void clv_unit_name_init(clv_unit_name *name, clv_unit_kind kind, int platform, int index);
 /* Whether anything is limited. */
 bool clv_unit_limits_any(const clv_unit_limits *limits);
+
+/* Adds the name with its limits, as clv_unit_list_parse reads it. */
+void clv_unit_name_write(const clv_unit_name *name, clv_text *text);
 
 /* Reads `list` ("core:0,core:1{mem=1G}", "all") against the units there are.
  *

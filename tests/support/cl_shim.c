@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* guarded by it */
@@ -97,7 +98,11 @@ static cl_int fault_of(clv_ocl_call call) {
         error = fails ? the_fault.error : CL_SUCCESS;
         num_calls++;
     }
+    const bool hangs = error != CL_SUCCESS && the_fault.hangs;
     pthread_mutex_unlock(&lock);
+    while (hangs) {
+        pause();
+    }
     return error;
 }
 
@@ -338,4 +343,10 @@ FORWARDS(
     (cl_event event, cl_profiling_info name, size_t size, void *value, size_t *out_size), event,
     event, name, size, value, out_size)
 
-FORWARDS(clSetUserEventStatus, (cl_event event, cl_int state), event, event, state)
+cl_int clSetUserEventStatus(cl_event event, cl_int state) {
+    clv_shim_record record = command(CLV_OCL_clSetUserEventStatus, event, 0, NULL);
+    if (record.error == CL_SUCCESS || the_fault.passes) {
+        record.error = NEXT(clSetUserEventStatus)(event, record.error < 0 ? record.error : state);
+    }
+    return keep_command(&record, NULL);
+}

@@ -1,6 +1,6 @@
 /* Stands between cleave and the OpenCL library of a test: every call is recorded, and any can be
  * made to fail. A program that links this defines OpenCL's functions itself; each goes on to the
- * library's.
+ * library's. cl_preload.c is the same for programs that cannot be linked anew.
  */
 #ifndef CLV_TESTS_SUPPORT_CL_SHIM_H
 #define CLV_TESTS_SUPPORT_CL_SHIM_H
@@ -26,12 +26,13 @@ typedef struct clv_shim_record {
 } clv_shim_record;
 
 /* The `at`-th call of a function from now on (from 0), and with `stays` all after it, gives `error`
- * and does nothing. */
+ * and does nothing. With `hangs` it never returns; with `passes`, of clSetUserEventStatus, it goes on
+ * to the library with `error` for the event's status. */
 typedef struct clv_shim_fault {
     clv_ocl_call call;
     int64_t at;
     cl_int error;
-    bool stays;
+    bool stays, hangs, passes;
 } clv_shim_fault;
 
 /* While no other thread is inside OpenCL; NULL: none. Whether the last one happened is

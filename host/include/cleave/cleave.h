@@ -252,6 +252,12 @@ typedef struct cleave_options {
     const char *machine; /* FILE.json, or one line of text (docs/machines.md), instead of devices */
     const char *times;   /* FILE.json: node or type to microseconds (docs/tasks.md) */
     /* For sessions only. */
+    /* "stop" (default): a request that a device fails at ends with DEVICE_FAILED. "replan": the
+     * session leaves out the unit, for as long as it lives, plans anew for those that are left, and
+     * runs the requests that failed again, whose outputs may have been written to by then; the log
+     * says so as a warning, and so do reports ("failures"). Requests fail only where no unit is
+     * left. */
+    const char *on_failure;
     bool profile;      /* time every step (bench --per-op); costs some speed */
     bool keep_tensors; /* every tensor keeps memory of its own, so that verify can compare each */
     /* Requests, the last ones, whose steps are recorded for cleave_session_timeline, as far as some

@@ -1,0 +1,58 @@
+/* What a session does when a unit fails, where it was made with on_failure "replan": it goes on with
+ * the units that are left, by a new plan, and runs again the requests that failed.
+ *
+ * A thread of its own waits until no request is at work any more (those of others end as well as
+ * they can), makes units, plan and executor anew, and begins the failed requests again. Whoever
+ * comes meanwhile waits.
+ */
+#ifndef CLV_API_RECOVER_H
+#define CLV_API_RECOVER_H
+
+#include "cleave/cleave.h"
+#include "host/base/arena.h"
+#include "host/base/json.h"
+#include "host/base/status.h"
+#include <pthread.h>
+
+/* Part of a request. */
+typedef struct clv_failed {
+    struct clv_failed *next;
+    clv_status *status; /* that it failed with */
+    /* Begins it again; or ends it with `lost`, taken, where that is not NULL. */
+    void (*again)(struct clv_failed *failed, clv_status *lost);
+} clv_failed;
+
+/* All zero: failures are left to who made the request. The session's lock guards what follows
+ * `changed`. */
+typedef struct clv_recovery {
+    bool is_wanted;
+    clv_arena arena;
+    cleave_options options; /* what plans are made by; words in the arena */
+    pthread_t thread;
+    pthread_cond_t changed;
+    bool has_thread, quits;
+    bool is_replanning;
+    uint64_t num_running; /* requests that are at work, or about to be */
+    clv_failed *first, **end;
+    clv_status *lost;        /* not NULL: there is nothing left to run on */
+    cJSON *failures;         /* for reports */
+    cleave_plan **old_plans; /* timelines may be of them */
+    size_t num_old_plans;
+} clv_recovery;
+
+/* NO_MEMORY; USAGE: on_failure is neither "stop" nor "replan". */
+clv_status *clv_recovery_init(cleave_session *session, const cleave_options *options) CLV_CHECKED;
+/* When no request is in flight any more. */
+void clv_recovery_deinit(cleave_session *session);
+
+/* Before a request goes to who runs it: waits while that is made anew. DEVICE_FAILED: there is
+ * nothing left; leave() is not called then. */
+clv_status *clv_recovery_enter(cleave_session *session) CLV_CHECKED;
+/* After it, with what it ended with. True: the request is taken, with *status, and is run again;
+ * its function is called once that begins. */
+bool clv_recovery_leave(cleave_session *session, clv_status **status, clv_failed *failed);
+/* With the lock, before looking at what runs requests: waits while it is made anew. DEVICE_FAILED:
+ * there is nothing any more. */
+clv_status *clv_recovery_settle(cleave_session *session) CLV_CHECKED;
+
+#endif
