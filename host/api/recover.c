@@ -18,7 +18,8 @@ static bool has_failed_unit(const cleave_session *s) {
     return false;
 }
 
-/* Names of the units that failed, or of those that did not; NULL without memory. */
+/* Names of the units that failed, or of those that did not, with their limits; NULL without
+ * memory. */
 static char *list_units(const cleave_session *s, bool has_failed, size_t *out_count) {
     clv_text text;
     char *list = NULL;
@@ -27,7 +28,11 @@ static char *list_units(const cleave_session *s, bool has_failed, size_t *out_co
     for (size_t i = 0; i < s->units.num_units; i++) {
         if (clv_session_unit_failed(s->session, i) == has_failed) {
             clv_text_add(&text, "%s", (*out_count)++ > 0 ? "," : "");
-            clv_unit_name_write(&s->units.names[i], &text);
+            if (has_failed) {
+                clv_text_add(&text, "%s", s->units.names[i].text);
+            } else {
+                clv_unit_name_write(&s->units.names[i], &text);
+            }
         }
     }
     clv_status_destroy(clv_text_take(&text, &list));

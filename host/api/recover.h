@@ -1,5 +1,5 @@
-/* What a session does when a unit fails, where it was made with on_failure "replan": it goes on with
- * the units that are left, by a new plan, and runs again the requests that failed.
+/* What a session does when a unit fails, where it was made with on_failure "replan": it goes on
+ * with the units that are left, by a new plan, and runs again the requests that failed.
  *
  * A thread of its own waits until no request is at work any more (those of others end as well as
  * they can), makes units, plan and executor anew, and begins the failed requests again. Whoever
@@ -11,8 +11,7 @@
 #include "cleave/cleave.h"
 #include "host/base/arena.h"
 #include "host/base/json.h"
-#include "host/base/status.h"
-#include <pthread.h>
+#include "host/base/threads.h"
 
 /* Part of a request. */
 typedef struct clv_failed {

@@ -81,15 +81,22 @@ const char *clv_cl_error_name(cl_int error) {
     return "an unknown error";
 }
 
-clv_status *clv_cl_failed_at(
-    const char *file, int line, const clv_device_info *info, clv_ocl_call call, cl_int error) {
-    bool memory = error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_HOST_MEMORY ||
-                  error == CL_INVALID_BUFFER_SIZE;
+clv_status *clv_cl_failed_with(
+    clv_code code, const char *file, int line, const clv_device_info *info, clv_ocl_call call,
+    cl_int error) {
     char unit[32] = "OpenCL";
     if (info != NULL) {
         clv_device_unit_name(info, unit);
     }
     return clv_status_create(
-        memory ? CLV_NO_MEMORY : CLV_DEVICE_FAILED, file, line, "%s: %s failed: %s (%d)", unit,
-        clv_ocl_call_name(call), clv_cl_error_name(error), (int)error);
+        code, file, line, "%s: %s failed: %s (%d)", unit, clv_ocl_call_name(call),
+        clv_cl_error_name(error), (int)error);
+}
+
+clv_status *clv_cl_failed_at(
+    const char *file, int line, const clv_device_info *info, clv_ocl_call call, cl_int error) {
+    bool memory = error == CL_MEM_OBJECT_ALLOCATION_FAILURE || error == CL_OUT_OF_HOST_MEMORY ||
+                  error == CL_INVALID_BUFFER_SIZE;
+    return clv_cl_failed_with(
+        memory ? CLV_NO_MEMORY : CLV_DEVICE_FAILED, file, line, info, call, error);
 }

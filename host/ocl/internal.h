@@ -40,8 +40,11 @@
 
 const char *clv_cl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES", "an unknown error" */
 
-/* DEVICE_FAILED, or NO_MEMORY for errors that mean just that: "gpu:0: clFinish failed:
- * CL_OUT_OF_RESOURCES (-5)". */
+/* "gpu:0: clFinish failed: CL_OUT_OF_RESOURCES (-5)". */
+clv_status *clv_cl_failed_with(
+    clv_code code, const char *file, int line, const clv_device_info *info, clv_ocl_call call,
+    cl_int error) CLV_CHECKED;
+/* With DEVICE_FAILED, or NO_MEMORY for errors that mean just that. */
 clv_status *clv_cl_failed_at(
     const char *file, int line, const clv_device_info *info, clv_ocl_call call,
     cl_int error) CLV_CHECKED;

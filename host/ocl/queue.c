@@ -70,12 +70,14 @@ static clv_status *begin(
     return NULL;
 }
 
-/* Hands the event over, or reports that the call failed. */
+/* Hands the event over, or reports that the call failed. Memory that a device lacks for a command,
+ * once everything has been allocated, is a failure of the device. */
 static clv_status *end(
     command *done, clv_queue *queue, clv_ocl_call call, cl_int error, clv_event **out_event) {
     if (error != CL_SUCCESS) {
         clv_free(done->event);
-        return clv_cl_failed_at(__FILE__, __LINE__, &queue->device->info, call, error);
+        return clv_cl_failed_with(
+            CLV_DEVICE_FAILED, __FILE__, __LINE__, &queue->device->info, call, error);
     }
     if (out_event != NULL) {
         *out_event = &done->event->base;

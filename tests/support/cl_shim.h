@@ -26,8 +26,8 @@ typedef struct clv_shim_record {
 } clv_shim_record;
 
 /* The `at`-th call of a function from now on (from 0), and with `stays` all after it, gives `error`
- * and does nothing. With `hangs` it never returns; with `passes`, of clSetUserEventStatus, it goes on
- * to the library with `error` for the event's status. */
+ * and does nothing. With `hangs` it never returns; with `passes`, of clSetUserEventStatus, it goes
+ * on to the library with `error` for the event's status. */
 typedef struct clv_shim_fault {
     clv_ocl_call call;
     int64_t at;

@@ -175,11 +175,38 @@ static void test_allocation_failures(void **state) {
     }
 }
 
+/* What is written is read as it was. */
+static void test_writing(void **state) {
+    (void)state;
+    static const char *const lists[] = {
+        "core:0", "gpu:0{mem=1G}", "core:1{speed=0.3,link=1.7G}", "cl:1.0{latency=0.1us}",
+        "core:1{speed=0.5,mem=256M,link=2G,latency=20us}"};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        clv_unit_name *before = NULL, *after = NULL;
+        size_t count = 0;
+        clv_text text;
+        clv_text_init(&text);
+        assert_ok(parse(lists[i], &before, &count));
+        clv_unit_name_write(&before[0], &text);
+        assert_ok(parse(text.data, &after, &count));
+        assert_int_equal(count, 1);
+        assert_string_equal(before[0].text, after[0].text);
+        assert_memory_equal(&before[0].limits, &after[0].limits, sizeof after[0].limits);
+        clv_text_deinit(&text);
+        clv_free(before);
+        clv_free(after);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists),  cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_odd_texts),
-        cmocka_unit_test(test_none),   cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_writing),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_odd_texts),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, make_entries, NULL);
 }

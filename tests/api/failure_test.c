@@ -1,0 +1,280 @@
+/* Devices that fail under requests in flight, as programs that use the library see it: several
+ * threads that submit, call back and wait on a pipeline over several units, also of devices with
+ * queues. Without on_failure the requests at fault end with DEVICE_FAILED and no other does; with
+ * "replan" none does, as long as a unit is left. Argument: the folder tests/data. */
+#include "cleave/cleave.h"
+#include "tests/support/cl_shim.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+    NUM_THREADS = 3,
+    NUM_REQUESTS = 6,
+    SIDE = 8,
+    NUM_IN = 3 * SIDE * SIDE,
+    NUM_OUT = 9 * NUM_IN
+};
+
+static const char *data_folder;
+static char threaded[2][32]; /* names of PoCL's devices with queues */
+static float input[NUM_IN], wanted[NUM_OUT];
+
+static void assert_ok(cleave_status *status) {
+    if (status != NULL) {
+        print_error("%s\n%s", cleave_status_message(status), cleave_status_trail(status));
+        fail();
+    }
+}
+
+static cleave_session *open_session(
+    const char *devices, const char *schedule, const char *on_failure) {
+    static const char *const dims[] = {"H=8", "W=8"};
+    char path[1024];
+    cleave_model *model = NULL;
+    cleave_session *session = NULL;
+    snprintf(path, sizeof path, "%s/../../models/espcn_x3.onnx", data_folder);
+    assert_ok(cleave_model_load(path, &model));
+    const cleave_options options = {
+        .devices = devices,
+        .policy = strchr(devices, ',') != NULL ? "pipeline" : "single",
+        .schedule = schedule,
+        .on_failure = on_failure,
+        .dims = dims,
+        .num_dims = 2,
+        .no_calibrate = true,
+    };
+    assert_ok(cleave_session_create(model, &options, &session));
+    cleave_model_destroy(model);
+    return session;
+}
+
+/* --- many requests --------------------------------------------------------------------------- */
+
+typedef struct request {
+    float output[NUM_OUT];
+    cleave_status *status;
+    atomic_bool is_called;
+} request;
+
+typedef struct caller {
+    cleave_session *session;
+    pthread_t thread;
+    int index;
+    request requests[NUM_REQUESTS];
+} caller;
+
+static cleave_binding binding_of(const char *name, int64_t side, float *data) {
+    return (cleave_binding){
+        name, {.dtype = CLEAVE_FLOAT32, .rank = 4, .dims = {1, 3, side, side}, .data = data}};
+}
+
+static void on_done(void *context, cleave_status *status) {
+    request *r = context;
+    r->status = status;
+    atomic_store(&r->is_called, true);
+}
+
+/* Each thread in its own way: waits for every request, has several in flight, is called. */
+static void *make_requests(void *argument) {
+    caller *c = argument;
+    cleave_request *in_flight[NUM_REQUESTS] = {NULL};
+    const cleave_binding in = binding_of("input", SIDE, input);
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        request *r = &c->requests[i];
+        const cleave_binding out = binding_of("output", 3 * SIDE, r->output);
+        if (c->index == 0) {
+            r->status = cleave_session_run(c->session, &in, 1, &out, 1);
+        } else if (c->index == 1) {
+            r->status = cleave_session_submit(c->session, &in, 1, &out, 1, &in_flight[i]);
+        } else {
+            cleave_status *status = cleave_session_call(c->session, &in, 1, &out, 1, on_done, r);
+            if (status != NULL) {
+                on_done(r, status);
+            }
+        }
+    }
+    for (int i = 0; i < NUM_REQUESTS; i++) {
+        if (in_flight[i] != NULL) {
+            c->requests[i].status = cleave_request_wait(in_flight[i]);
+        }
+    }
+    return NULL;
+}
+
+/* Requests that failed, of all threads; outputs of the others are right. The session is gone. */
+static int run_all(cleave_session *session) {
+    caller *callers = calloc(NUM_THREADS, sizeof *callers);
+    int num_failed = 0;
+    assert_non_null(callers);
+    for (int i = 0; i < NUM_THREADS; i++) {
+        callers[i].session = session;
+        callers[i].index = i;
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, make_requests, &callers[i]), 0);
+    }
+    for (int i = 0; i < NUM_THREADS; i++) {
+        pthread_join(callers[i].thread, NULL);
+    }
+    cleave_session_destroy(session); /* with calls still to come */
+    for (int i = 0; i < NUM_THREADS; i++) {
+        for (int k = 0; k < NUM_REQUESTS; k++) {
+            request *r = &callers[i].requests[k];
+            assert_true(i != 2 || atomic_load(&r->is_called));
+            if (r->status == NULL) {
+                assert_memory_equal(r->output, wanted, sizeof wanted);
+            } else {
+                assert_int_equal(cleave_status_code(r->status), CLEAVE_DEVICE_FAILED);
+                assert_non_null(strstr(cleave_status_message(r->status), "CL_OUT_OF_RESOURCES"));
+                num_failed++;
+            }
+            cleave_status_destroy(r->status);
+        }
+    }
+    free(callers);
+    return num_failed;
+}
+
+/* --- faults ---------------------------------------------------------------------------------- */
+
+static const char *const schedules[] = {"static", "dynamic"};
+
+static void make_list(char *list, size_t capacity, int kind) {
+    if (kind == 0) {
+        snprintf(list, capacity, "core:0,core:1,core:2");
+    } else if (kind == 1) {
+        snprintf(list, capacity, "%s,core:0", threaded[0]);
+    } else {
+        snprintf(list, capacity, "%s,%s", threaded[0], threaded[1]);
+    }
+}
+
+static const clv_ocl_call calls[] = {
+    CLV_OCL_clEnqueueNDRangeKernel, CLV_OCL_clEnqueueReadBuffer, CLV_OCL_clWaitForEvents};
+enum { NUM_CALLS = sizeof calls / sizeof calls[0] };
+
+/* A fault in a session of each kind; how many requests ended with it. */
+static int fail_call(int kind, int schedule, const char *on_failure, clv_shim_fault fault) {
+    char list[128];
+    make_list(list, sizeof list, kind);
+    cleave_session *session = open_session(list, schedules[schedule], on_failure);
+    clv_shim_set_fault(&fault);
+    const int num_failed = run_all(session);
+    const bool has_happened = clv_shim_has_failed();
+    clv_shim_set_fault(NULL);
+    return has_happened ? num_failed : -1;
+}
+
+static void test_neighbours(void **state) {
+    (void)state;
+    const int64_t before = clv_shim_num_objects();
+    for (int kind = 0; kind < 3; kind++) {
+        for (int i = 0; i < NUM_CALLS; i++) {
+            const clv_shim_fault fault = {.call = calls[i], .at = 9, .error = -5};
+            const int num_failed = fail_call(kind, (kind + i) % 2, NULL, fault);
+            if (kind == 0) { /* no queue, so nobody is behind a failed command */
+                assert_true(num_failed == (i == 0 ? 1 : -1));
+            } else {
+                assert_true(num_failed < NUM_THREADS * NUM_REQUESTS);
+            }
+            assert_int_equal(clv_shim_num_objects(), before);
+        }
+    }
+}
+
+static void test_replan(void **state) {
+    (void)state;
+    const int64_t before = clv_shim_num_objects();
+    for (int kind = 0; kind < 3; kind++) {
+        for (int i = 0; i < 2 * NUM_CALLS; i++) {
+            const clv_shim_fault fault = {.call = calls[i / 2], .at = i % 2 * 11, .error = -5};
+            assert_true(fail_call(kind, (kind + i) % 2, "replan", fault) <= 0);
+            assert_int_equal(clv_shim_num_objects(), before);
+        }
+    }
+}
+
+/* Every launch fails: unit after unit is left out, then all requests end. */
+static void test_nothing_left(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        const clv_shim_fault fault = {
+            .call = CLV_OCL_clEnqueueNDRangeKernel, .at = 5, .error = -5, .stays = true};
+        const int num_failed = fail_call(kind, kind % 2, "replan", fault);
+        assert_true(num_failed > 0);
+    }
+}
+
+/* After it, a report says what is left, and the session goes on. */
+static void test_report(void **state) {
+    (void)state;
+    cleave_session *session = open_session("core:0,core:1", "static", "replan");
+    const cleave_binding in = binding_of("input", SIDE, input);
+    char *report = NULL;
+    const clv_shim_fault fault = {.call = CLV_OCL_clEnqueueNDRangeKernel, .at = 2, .error = -5};
+    clv_shim_set_fault(&fault);
+    assert_ok(cleave_session_run(session, &in, 1, NULL, 0));
+    assert_true(clv_shim_has_failed());
+    clv_shim_set_fault(NULL);
+    assert_ok(cleave_session_report(session, &report));
+    assert_non_null(strstr(report, "\"failures\""));
+    cleave_free(report);
+    assert_int_equal(cleave_session_depth(session), 1);
+    cleave_session_reset(session);
+    assert_ok(cleave_session_run(session, &in, 1, NULL, 0));
+    cleave_session_destroy(session);
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+/* PoCL's threaded devices, as the report names them. */
+static void find_threaded(void) {
+    char *report = NULL;
+    assert_ok(cleave_devices_report(&report));
+    int count = 0;
+    for (const char *at = report; (at = strstr(at, "\"cl:")) != NULL && count < 2; at++) {
+        const char *end = strchr(at + 1, '"'), *rest = end != NULL ? strstr(end, "pthread") : NULL;
+        const char *next = end != NULL ? strstr(end, "\"name\"") : NULL;
+        if (rest != NULL && (next == NULL || rest < next)) {
+            snprintf(threaded[count++], sizeof threaded[0], "%.*s", (int)(end - at - 1), at + 1);
+        }
+    }
+    cleave_free(report);
+    assert_int_equal(count, 2);
+}
+
+static int create(void **state) {
+    (void)state;
+    setenv("CLEAVE_CORES", "3", 1);
+    setenv("CLEAVE_POCL_THREADED", "2", 1);
+    find_threaded();
+    for (int i = 0; i < NUM_IN; i++) {
+        input[i] = (float)(i % 7) / 7;
+    }
+    cleave_session *session = open_session("core:0", "static", NULL);
+    const cleave_binding in = binding_of("input", SIDE, input);
+    const cleave_binding out = binding_of("output", 3 * SIDE, wanted);
+    assert_ok(cleave_session_run(session, &in, 1, &out, 1));
+    cleave_session_destroy(session);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_replan),
+        cmocka_unit_test(test_nothing_left),
+        cmocka_unit_test(test_report),
+    };
+    if (argc != 2) {
+        return 2;
+    }
+    data_folder = argv[1];
+    return cmocka_run_group_tests(tests, create, NULL);
+}
