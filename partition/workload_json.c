@@ -74,6 +74,32 @@ static clv_status *read_time(
     return out_time->where != NULL ? NULL : NO_MEMORY_HERE();
 }
 
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Each unit or kind once; there may be many. */
+static clv_status *check_names(const cJSON *times, const char *where) {
+    size_t count = 0;
+    const cJSON *time;
+    clv_status *status = NULL;
+    const char **names = clv_alloc_zeroed((size_t)cJSON_GetArraySize(times) + 1, sizeof *names);
+    if (names == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    cJSON_ArrayForEach(time, times) {
+        names[count++] = time->string;
+    }
+    qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 1; i < count && status == NULL; i++) {
+        if (strcmp(names[i - 1], names[i]) == 0) {
+            status = CLV_ERROR(MALFORMED, "%s.time_us: '%s' stands there twice", where, names[i]);
+        }
+    }
+    clv_free(names);
+    return status;
+}
+
 static clv_status *read_times(reader *r, const cJSON *item, const char *where, clv_task *task) {
     const cJSON *times = clv_json_find(item, "time_us"), *time;
     if (times == NULL) {
@@ -93,7 +119,7 @@ static clv_status *read_times(reader *r, const cJSON *item, const char *where, c
     cJSON_ArrayForEach(time, times) {
         CLV_TRY(read_time(r, where, time->string, time, &list[task->num_times++]));
     }
-    return NULL;
+    return check_names(times, where);
 }
 
 static clv_status *read_dims(
@@ -415,8 +441,14 @@ static clv_status *read_split_inputs(
     for (uint32_t i = 0; i < task->num_inputs; i++) {
         inputs[i] = (clv_task_split_input){.num = 1, .den = 1};
     }
+    if (map != NULL && !cJSON_IsObject(map)) {
+        return CLV_ERROR(MALFORMED, "%s.inputs: must be an object", where);
+    }
     cJSON_ArrayForEach(item, map) {
         bool is_known = false;
+        if (cJSON_GetObjectItemCaseSensitive(map, item->string) != item) {
+            return CLV_ERROR(MALFORMED, "%s.inputs: '%s' stands there twice", where, item->string);
+        }
         for (uint32_t i = 0; i < task->num_inputs; i++) {
             const clv_task_tensor *tensor = &r->workload->tensors[task->inputs[i]];
             if (strcmp(r->workload->tasks[tensor->producer].name, item->string) == 0) {
@@ -429,6 +461,28 @@ static clv_status *read_split_inputs(
                 MALFORMED, "%s.inputs: no edge leads from '%s' to '%s'", where, item->string,
                 task->name);
         }
+    }
+    return NULL;
+}
+
+/* A cut of the output has as many positions as the output, where its dimensions are given. */
+static clv_status *check_extent(
+    const reader *r, const clv_task *task, const clv_task_split *split, const char *where) {
+    const clv_task_tensor *output = &r->workload->tensors[task->outputs[0]];
+    if (split->axis < 0 || output->num_dims == 0) {
+        return NULL;
+    }
+    if (split->axis >= output->num_dims) {
+        return CLV_ERROR(
+            MALFORMED, "%s.axis is %d, the output_dims of task '%s' have %d", where, split->axis,
+            task->name, output->num_dims);
+    }
+    if (split->extent != output->dims[split->axis]) {
+        return CLV_ERROR(
+            MALFORMED,
+            "%s.extent is %lld, output_dims[%d] of task '%s' is %lld: they must be equal", where,
+            (long long)split->extent, split->axis, task->name,
+            (long long)output->dims[split->axis]);
     }
     return NULL;
 }
@@ -455,7 +509,12 @@ static clv_status *read_split(
     CLV_TRY(clv_json_get_int(item, where, "extent", 1, INT32_MAX, &split->extent));
     CLV_TRY(get_int(item, where, "grain", 1, 1, &split->grain));
     CLV_TRY(get_number(item, where, "fixed_share", 0, &split->fixed_share));
-    split->splits_weights = cJSON_IsTrue(clv_json_find(item, "splits_weights"));
+    const cJSON *splits_weights = clv_json_find(item, "splits_weights");
+    if (splits_weights != NULL && !cJSON_IsBool(splits_weights)) {
+        return CLV_ERROR(MALFORMED, "%s.splits_weights: must be true or false", where);
+    }
+    split->splits_weights = cJSON_IsTrue(splits_weights);
+    CLV_TRY(check_extent(r, task, split, where));
     clv_task_split_input *inputs =
         clv_arena_alloc(&r->workload->arena, task->num_inputs + 1, sizeof *inputs);
     if (inputs == NULL || split->name == NULL) {
@@ -540,6 +599,9 @@ static clv_status *read_colocation(reader *r, const cJSON *root) {
     }
     cJSON_ArrayForEach(group, groups) {
         const uint32_t *first = NULL;
+        if (!cJSON_IsArray(group)) {
+            return CLV_ERROR(MALFORMED, "colocate[%u]: must be an array of tasks' names", index);
+        }
         cJSON_ArrayForEach(item, group) {
             const uint32_t *task =
                 cJSON_IsString(item) ? clv_name_map_find(&r->names, item->valuestring) : NULL;

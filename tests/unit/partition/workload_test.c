@@ -164,6 +164,22 @@ static void test_refused(void **state) {
         {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,"
          "\"inputs\":{\"q\":{\"need\":\"whole\"}}}]}]}",
          "no edge leads from 'q'"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"output_dims\":[4,8],\"splits\":[{\"name\":"
+         "\"s\",\"axis\":1,\"extent\":4}]}]}",
+         "tasks[0].splits[0].extent is 4, output_dims[1] of task 'a' is 8"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"output_dims\":[4],\"splits\":[{\"name\":"
+         "\"s\",\"axis\":1,\"extent\":4}]}]}",
+         "tasks[0].splits[0].axis is 1, the output_dims of task 'a' have 1"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,"
+         "\"splits_weights\":1}]}]}",
+         "splits_weights: must be true or false"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,"
+         "\"inputs\":[]}]}]}",
+         "inputs: must be an object"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"x\":1,\"y\":1,\"x\":2}}]}",
+         "time_us: 'x' stands there twice"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1}],\"colocate\":[\"a\"]}",
+         "colocate[0]: must be an array"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         clv_workload *workload = NULL;
