@@ -126,11 +126,15 @@ bool clv_parse_time_us(const char *word, double *out_us) {
     static const struct {
         const char *suffix;
         double us;
-    } units[] = {{"", 1e6}, {"s", 1e6}, {"ms", 1e3}, {"us", 1}};
+    } units[] = {{"s", 1e6}, {"ms", 1e3}, {"us", 1}};
     double value;
     const char *end;
     if (!parse_decimal(word, &value, &end) || value < 0) {
         return false;
+    }
+    if (*end == '\0' && value == 0) {
+        *out_us = 0;
+        return true;
     }
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(end, units[i].suffix) == 0 && isfinite(value * units[i].us)) {

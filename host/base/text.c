@@ -145,14 +145,27 @@ void clv_text_add_utf8(clv_text *text, const char *string) {
     }
 }
 
+/* Bytes of the character at `text` where a terminal may have it, else 0: controls and no UTF-8. */
+static size_t shown_length(const char *text) {
+    unsigned char byte = (unsigned char)*text;
+    bool is_c1 = byte == 0xc2 && (unsigned char)text[1] < 0xa0;
+    return byte >= 0x20 && byte != 0x7f && !is_c1 ? clv_utf8_length(text) : 0;
+}
+
 void clv_text_add_name(clv_text *text, const char *name) {
     while (*name != '\0') {
-        size_t length = clv_utf8_length(name);
-        unsigned char byte = (unsigned char)*name;
-        bool is_c1 = byte == 0xc2 && (unsigned char)name[1] < 0xa0;
-        bool is_plain = length != 0 && byte >= 0x20 && byte != 0x7f && !is_c1;
-        clv_text_add_bytes(text, is_plain ? name : "?", is_plain ? length : 1);
+        size_t length = clv_utf8_length(name), shown = shown_length(name);
+        clv_text_add_bytes(text, shown != 0 ? name : "?", shown != 0 ? shown : 1);
         name += length != 0 ? length : 1;
+    }
+}
+
+void clv_show_character(const char *text, char out[CLV_SHOWN_CHARACTER]) {
+    size_t length = shown_length(text);
+    memcpy(out, text, length);
+    out[length] = '\0';
+    if (length == 0) {
+        clv_format(out, CLV_SHOWN_CHARACTER, "\\x%02x", (unsigned)(unsigned char)*text);
     }
 }
 

@@ -37,13 +37,18 @@ bool clv_parse_double(const char *word, double *out_value);
 bool clv_parse_size(const char *word, uint64_t *out_bytes);
 /* "25G", "200M", "30T", "1e9": per second, suffixes K M G T count in 1000s. Positive. */
 bool clv_parse_rate(const char *word, double *out_per_second);
-/* "10us", "1.5ms", "2s": in microseconds; a bare number is seconds. Not negative. */
+/* "10us", "1.5ms", "2s": in microseconds; only 0 needs no unit. Not negative. */
 bool clv_parse_time_us(const char *word, double *out_us);
 /* snprintf with a decimal point whatever the program's locale; what does not fit is cut off. */
 void clv_format(char *buffer, size_t capacity, const char *format, ...) CLV_PRINTF(3, 4);
 /* "256.0 MiB", "1.2 GFLOP": for people. */
 void clv_format_bytes(char *buffer, size_t capacity, double bytes);
 void clv_format_count(char *buffer, size_t capacity, double count);
+
+enum { CLV_SHOWN_CHARACTER = 8 };
+/* The character at `text` (not its end) for a message: UTF-8 whole; control codes and bytes that
+ * are no UTF-8 as \x and two digits. */
+void clv_show_character(const char *text, char out[CLV_SHOWN_CHARACTER]);
 
 /* The name nearest to `word` by edit distance where it is near enough to suggest, else NULL. */
 const char *clv_nearest(const char *word, const char *const *names, size_t num_names);

@@ -2,18 +2,20 @@
  *
  *     machine  = item { ";" item }
  *     item     = unit | group | memory | hub | link | bespoke
- *     unit     = KIND [ "*" COUNT ] { param }             peak= bw= mem= speed= launch= overlap=
- * buffers= group    = KIND [ "*" COUNT ] "(" machine ")"       names become KIND:I/NAME memory   =
- * ( "host" | "numa" "*" COUNT ) { param }  bw= mem= hub      = "hub" NAME { param } a memory
- * without units: a switch link     = "link" PATTERN PATTERN { param }         bw= latency=
- * duplex=full|half bespoke  = "bespoke:" ( "type" | "node" ) [ "*" COUNT ] [ "{" param { "," param
- * } "}" ]
+ *     unit     = KIND [ "*" COUNT ] { param }         peak bw mem speed launch overlap buffers
+ *     group    = KIND [ "*" COUNT ] "(" machine ")"   names become KIND:I/NAME
+ *     memory   = ( "host" | "numa" "*" COUNT ) { param }   bw mem
+ *     hub      = "hub" NAME { param }                 a memory without units: a switch
+ *     link     = "link" PATTERN PATTERN { param }     bw latency duplex
+ *     bespoke  = "bespoke:" ( "type" | "node" ) [ "*" COUNT ] [ "{" param { "," param } "}" ]
+ *     param    = NAME "=" VALUE                       each once; a time has a unit, but for 0
  *
  * Units called `core` or `cpu` sit in host memory; a `gpu`, and any unit that a link names, has a
  * memory of its own.
  */
 #include "host/base/text.h"
 #include "host/base/memory.h"
+#include "host/base/name_map.h"
 #include "host/machine/builder.h"
 
 #include <ctype.h>
@@ -26,7 +28,10 @@ enum { MAX_DEPTH = 8, MAX_WORD = 256 };
 typedef struct parser {
     const char *text;
     size_t at;
+    size_t word_at; /* where the last word began */
+    size_t item_at; /* and the item at hand */
     clv_machine_builder builder;
+    clv_name_map units, memories; /* names so far */
 } parser;
 
 /* A group being read: what links and units in it refer to. */
@@ -95,21 +100,34 @@ static bool is_word_char(char c) {
     return isalnum((unsigned char)c) || strchr("_.:-/", c) != NULL;
 }
 
+/* "'x'" for the character at `position`, "the end" where the text ends there. */
+static const char *shown(const parser *p, size_t position, char buffer[CLV_SHOWN_CHARACTER + 2]) {
+    char character[CLV_SHOWN_CHARACTER];
+    if (p->text[position] == '\0') {
+        return "the end";
+    }
+    clv_show_character(p->text + position, character);
+    clv_format(buffer, CLV_SHOWN_CHARACTER + 2, "'%s'", character);
+    return buffer;
+}
+
 /* A word of letters, digits and "_.:-/", with `extra` characters allowed too; MALFORMED if there is
  * none. */
 static clv_status *take_word(parser *p, const char *extra, const char *what, char word[MAX_WORD]) {
     skip_spaces(p);
     size_t begin = p->at, length;
+    p->word_at = begin;
     while (p->text[p->at] != '\0' &&
            (is_word_char(p->text[p->at]) || strchr(extra, p->text[p->at]) != NULL)) {
         p->at++;
     }
     length = p->at - begin;
     if (length == 0) {
+        char buffer[CLV_SHOWN_CHARACTER + 2];
         if (p->text[begin] == '\0') {
             return FAIL_AT(begin, "the text ends where %s was expected", what);
         }
-        return FAIL_AT(begin, "'%c' where %s was expected", p->text[begin], what);
+        return FAIL_AT(begin, "%s where %s was expected", shown(p, begin, buffer), what);
     }
     if (length >= MAX_WORD) {
         return FAIL_AT(begin, "a word of more than %d characters", MAX_WORD - 1);
@@ -125,11 +143,10 @@ static clv_status *take_count(parser *p, uint32_t *out_count) {
     if (!take_char(p, '*')) {
         return NULL;
     }
-    size_t begin = p->at;
     CLV_TRY(take_word(p, "", "a count", word));
     int64_t count;
     if (!clv_parse_int64(word, &count) || count < 1 || count > CLV_MAX_UNITS) {
-        return FAIL_AT(begin, "'%s' is not a count from 1 to %d", word, CLV_MAX_UNITS);
+        return FAIL_AT(p->word_at, "'%s' is not a count from 1 to %d", word, CLV_MAX_UNITS);
     }
     *out_count = (uint32_t)count;
     return NULL;
@@ -183,35 +200,54 @@ static bool set_param(params *values, param_id id, const char *value) {
     }
 }
 
-static clv_status *take_param(parser *p, unsigned allowed, params *values) {
-    char name[MAX_WORD], value[MAX_WORD];
-    skip_spaces(p);
-    size_t begin = p->at;
-    CLV_TRY(take_word(p, "", "a parameter", name));
-    int id = 0;
-    while (id < NUM_PARAMS && strcmp(param_names[id], name) != 0) {
-        id++;
+/* The last word as a parameter's name: one of those allowed, not given before. */
+static clv_status *find_param(
+    const parser *p, unsigned allowed, const params *values, const char *name, int *out_id) {
+    const char *known[NUM_PARAMS];
+    size_t count = 0;
+    *out_id = 0;
+    while (*out_id < NUM_PARAMS && strcmp(param_names[*out_id], name) != 0) {
+        ++*out_id;
     }
-    if (id == NUM_PARAMS || (allowed >> id & 1) == 0) {
-        const char *known[NUM_PARAMS];
-        size_t count = 0;
-        for (int i = 0; i < NUM_PARAMS; i++) {
-            if (allowed >> i & 1) {
-                known[count++] = param_names[i];
-            }
+    if (*out_id < NUM_PARAMS && (allowed >> *out_id & 1) != 0) {
+        return (values->given >> *out_id & 1) == 0
+                   ? NULL
+                   : FAIL_AT(p->word_at, "'%s' stands there twice", name);
+    }
+    for (int i = 0; i < NUM_PARAMS; i++) {
+        if (allowed >> i & 1) {
+            known[count++] = param_names[i];
         }
-        const char *nearest = clv_nearest(name, known, count);
-        return FAIL_AT(
-            begin, "no parameter '%s' here%s%s%s", name, nearest != NULL ? "; did you mean '" : "",
-            nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
     }
+    const char *nearest = clv_nearest(name, known, count);
+    return FAIL_AT(
+        p->word_at, "no parameter '%s' here%s%s%s", name, nearest != NULL ? "; did you mean '" : "",
+        nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+}
+
+static clv_status *take_param(parser *p, unsigned allowed, params *values) {
+    static const char *const needed[NUM_PARAMS] = {
+        [PARAM_PEAK] = "a rate above 0 such as 200G",
+        [PARAM_BW] = "a rate above 0 such as 25G, or inf",
+        [PARAM_MEM] = "a size such as 8G",
+        [PARAM_SPEED] = "a number above 0",
+        [PARAM_LAUNCH] = "a time such as 2us",
+        [PARAM_OVERLAP] = "yes or no",
+        [PARAM_BUFFERS] = "a count from 1 to 1000000, or inf",
+        [PARAM_LATENCY] = "a time such as 10us",
+        [PARAM_DUPLEX] = "full or half"};
+    char name[MAX_WORD], value[MAX_WORD];
+    int id;
+    CLV_TRY(take_word(p, "", "a parameter", name));
+    CLV_TRY(find_param(p, allowed, values, name, &id));
     if (!take_char(p, '=')) {
-        return FAIL_AT(p->at, "'=' expected after '%s'", name);
+        char buffer[CLV_SHOWN_CHARACTER + 2];
+        return FAIL_AT(p->at, "%s where '=' was expected", shown(p, p->at, buffer));
     }
-    size_t value_at = p->at;
     CLV_TRY(take_word(p, "+", "a value", value));
     if (!set_param(values, (param_id)id, value)) {
-        return FAIL_AT(value_at, "'%s' is no value for '%s'", value, name);
+        return FAIL_AT(
+            p->word_at, "'%s' is no value for '%s', which is %s", value, name, needed[id]);
     }
     values->given |= 1u << id;
     return NULL;
@@ -236,11 +272,22 @@ static const char *join_name(parser *p, const scope *in, const char *kind, int64
                      : clv_arena_printf(arena, "%s%s:%lld", in->prefix, kind, (long long)index);
 }
 
+/* Once in `names`. */
+static clv_status *add_name(
+    const parser *p, clv_name_map *names, const char *what, const char *name) {
+    if (name == NULL) {
+        return CLV_NO_ARENA("a name");
+    }
+    if (clv_name_map_find(names, name) != NULL) {
+        return FAIL_AT(p->item_at, "a second %s named '%s'", what, name);
+    }
+    return clv_name_map_set(names, name, 0) ? NULL
+                                            : CLV_ERROR(NO_MEMORY, "out of host memory for names");
+}
+
 static clv_status *add_memory(
     parser *p, const char *name, const params *values, uint32_t *out_index) {
-    if (name == NULL) {
-        return CLV_NO_ARENA("a memory's name");
-    }
+    CLV_TRY(add_name(p, &p->memories, "memory", name));
     clv_memory memory = clv_memory_default(name);
     if (values != NULL) {
         memory.bandwidth = values->bandwidth;
@@ -269,9 +316,7 @@ static clv_status *add_units(
     bool has_own_memory = strcmp(kind, "gpu") == 0;
     for (uint32_t i = 0; i < count; i++) {
         const char *name = join_name(p, in, kind, is_numbered ? (int64_t)first + i : -1);
-        if (name == NULL) {
-            return CLV_NO_ARENA("a unit's name");
-        }
+        CLV_TRY(add_name(p, &p->units, "unit", name));
         clv_unit unit = clv_unit_default(name, kind);
         unit.peak_flops = values->peak;
         unit.bandwidth = values->bandwidth;
@@ -289,7 +334,11 @@ static clv_status *add_units(
             p->builder.machine->memories[unit.memory].capacity_bytes = values->mem;
             p->builder.machine->memories[unit.memory].bandwidth = values->bandwidth;
         }
-        CLV_TRY(clv_machine_add_unit(&p->builder, &unit, &index));
+        clv_status *status = clv_machine_add_unit(&p->builder, &unit, &index);
+        if (clv_status_code(status) == CLV_MALFORMED) {
+            return fail_at(p, p->item_at, status);
+        }
+        CLV_TRY(status);
     }
     return NULL;
 }
@@ -456,9 +505,10 @@ done:
 static clv_status *parse_link(parser *p, const scope *in) {
     char left[MAX_WORD], right[MAX_WORD];
     params values;
-    size_t begin = p->at;
     CLV_TRY(take_word(p, "*", "a unit or memory", left));
+    size_t left_at = p->word_at;
     CLV_TRY(take_word(p, "*", "a unit or memory", right));
+    size_t right_at = p->word_at;
     CLV_TRY(take_params(p, LINK_PARAMS, &values));
     CLV_TRY(part_units(p, in, left));
     CLV_TRY(part_units(p, in, right));
@@ -468,12 +518,12 @@ static clv_status *parse_link(parser *p, const scope *in) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for links");
     }
     size_t num_left, num_right;
-    clv_status *status = mark_memories(p, in, left, begin, marks, &num_left);
+    clv_status *status = mark_memories(p, in, left, left_at, marks, &num_left);
     if (status == NULL) {
-        status = mark_memories(p, in, right, begin, marks + count, &num_right);
+        status = mark_memories(p, in, right, right_at, marks + count, &num_right);
     }
     if (status == NULL) {
-        status = add_pairs(p, marks, marks + count, begin, &values);
+        status = add_pairs(p, marks, marks + count, right_at, &values);
     }
     clv_free(marks);
     return status;
@@ -483,9 +533,9 @@ static clv_status *parse_machine(parser *p, scope *in, int depth);
 
 static clv_status *parse_group(
     parser *p, const scope *in, const char *kind, uint32_t count, int depth) {
-    size_t begin = p->at;
+    size_t begin = p->at, item_at = p->item_at;
     if (depth >= MAX_DEPTH) {
-        return FAIL_AT(begin, "groups nested deeper than %d", MAX_DEPTH);
+        return FAIL_AT(item_at, "groups nested deeper than %d", MAX_DEPTH);
     }
     for (uint32_t i = 0; i < count; i++) {
         scope inner = {
@@ -493,13 +543,15 @@ static clv_status *parse_group(
             .first_memory = p->builder.machine->num_memories};
         int length = snprintf(inner.prefix, MAX_WORD, "%s%s:%u/", in->prefix, kind, i);
         if (length >= MAX_WORD) {
-            return FAIL_AT(begin, "group names longer than %d characters", MAX_WORD - 1);
+            return FAIL_AT(item_at, "group names longer than %d characters", MAX_WORD - 1);
         }
         p->at = begin;
+        p->item_at = item_at;
         CLV_TRY(add_memory(p, join_name(p, &inner, "host", -1), NULL, &inner.host));
         CLV_TRY(parse_machine(p, &inner, depth + 1));
         if (!take_char(p, ')')) {
-            return FAIL_AT(p->at, "')' expected");
+            char buffer[CLV_SHOWN_CHARACTER + 2];
+            return FAIL_AT(p->at, "%s where ')' was expected", shown(p, p->at, buffer));
         }
     }
     return NULL;
@@ -509,8 +561,12 @@ static clv_status *parse_host(parser *p, const scope *in) {
     params values;
     CLV_TRY(take_params(p, MEMORY_PARAMS, &values));
     clv_memory *memory = &p->builder.machine->memories[in->host];
-    memory->bandwidth = values.bandwidth;
-    memory->capacity_bytes = values.mem;
+    if (values.given & 1u << PARAM_BW) {
+        memory->bandwidth = values.bandwidth;
+    }
+    if (values.given & 1u << PARAM_MEM) {
+        memory->capacity_bytes = values.mem;
+    }
     return NULL;
 }
 
@@ -528,6 +584,7 @@ static clv_status *parse_item(parser *p, scope *in, int depth) {
     uint32_t count;
     params values;
     CLV_TRY(take_word(p, "", "a unit, a group or a link", word));
+    p->item_at = p->word_at;
     if (strcmp(word, "link") == 0) {
         return parse_link(p, in);
     }
@@ -537,8 +594,12 @@ static clv_status *parse_item(parser *p, scope *in, int depth) {
     if (strcmp(word, "hub") == 0) {
         return parse_hub(p, in);
     }
+    if (strncmp(word, "bespoke:", 8) == 0) {
+        return FAIL_AT(
+            p->word_at, "'%s': a bespoke machine has no other units, and stands first", word);
+    }
     if (strchr(word, '/') != NULL || strchr(word, ':') != NULL) {
-        return FAIL_AT(p->at - strlen(word), "'%s': a kind has no ':' or '/'", word);
+        return FAIL_AT(p->word_at, "'%s': a kind has no ':' or '/'", word);
     }
     skip_spaces(p);
     bool is_counted = p->text[p->at] == '*';
@@ -569,6 +630,42 @@ static clv_status *parse_machine(parser *p, scope *in, int depth) {
     }
 }
 
+/* What follows a bespoke machine's units: links between all of them; a later one replaces an
+ * earlier. */
+static clv_status *parse_bespoke_links(parser *p, uint32_t host) {
+    uint32_t other = CLV_NO_INDEX;
+    while (take_char(p, ';')) {
+        char word[MAX_WORD];
+        params values;
+        skip_spaces(p);
+        if (p->text[p->at] == '\0') {
+            return NULL; /* a trailing ';' is fine */
+        }
+        CLV_TRY(take_word(p, "*", "'link * *'", word));
+        if (strcmp(word, "link") != 0) {
+            return FAIL_AT(
+                p->word_at,
+                "'%s' after a bespoke machine, whose units come from the model: only 'link * *' "
+                "and its parameters may follow",
+                word);
+        }
+        for (int end = 0; end < 2; end++) {
+            CLV_TRY(take_word(p, "*", "'*'", word));
+            if (strcmp(word, "*") != 0) {
+                return FAIL_AT(
+                    p->word_at, "'%s': links of a bespoke machine join all units, '*' and '*'",
+                    word);
+            }
+        }
+        CLV_TRY(take_params(p, LINK_PARAMS, &values));
+        if (other == CLV_NO_INDEX) {
+            CLV_TRY(add_memory(p, "far", NULL, &other));
+        }
+        CLV_TRY(add_pair(p, host, other, &values));
+    }
+    return NULL;
+}
+
 /* bespoke:type*2{buffers=2,peak=10G}; link * * bw=10G */
 static clv_status *parse_bespoke(parser *p) {
     char word[MAX_WORD];
@@ -579,14 +676,15 @@ static clv_status *parse_bespoke(parser *p) {
         .mem = CLV_UNLIMITED,
         .overlaps = true,
         .slots = 1};
-    size_t begin = p->at;
     CLV_TRY(take_word(p, "", "'bespoke:type' or 'bespoke:node'", word));
+    p->item_at = p->word_at;
     if (strcmp(word, "bespoke:type") == 0) {
         machine->bespoke = CLV_BESPOKE_TYPE;
     } else if (strcmp(word, "bespoke:node") == 0) {
         machine->bespoke = CLV_BESPOKE_NODE;
     } else {
-        return FAIL_AT(begin, "'%s': a bespoke machine is 'bespoke:type' or 'bespoke:node'", word);
+        return FAIL_AT(
+            p->word_at, "'%s': a bespoke machine is 'bespoke:type' or 'bespoke:node'", word);
     }
     CLV_TRY(take_count(p, &machine->pattern_count));
     if (take_char(p, '{')) {
@@ -594,28 +692,14 @@ static clv_status *parse_bespoke(parser *p) {
             CLV_TRY(take_param(p, UNIT_PARAMS, &values));
         } while (take_char(p, ','));
         if (!take_char(p, '}')) {
-            return FAIL_AT(p->at, "'}' expected");
+            char buffer[CLV_SHOWN_CHARACTER + 2];
+            return FAIL_AT(p->at, "%s where '}' was expected", shown(p, p->at, buffer));
         }
     }
     scope in = {.prefix = ""};
     CLV_TRY(add_memory(p, "host", NULL, &in.host));
     CLV_TRY(add_units(p, &in, "unit", 1, false, &values));
-    if (take_char(p, ';')) {
-        char left[MAX_WORD], right[MAX_WORD];
-        params link_values;
-        uint32_t other;
-        begin = p->at;
-        CLV_TRY(take_word(p, "", "'link'", word));
-        CLV_TRY(take_word(p, "*", "'*'", left));
-        CLV_TRY(take_word(p, "*", "'*'", right));
-        if (strcmp(word, "link") != 0 || strcmp(left, "*") != 0 || strcmp(right, "*") != 0) {
-            return FAIL_AT(begin, "after a bespoke machine only 'link * * ...' is understood");
-        }
-        CLV_TRY(take_params(p, LINK_PARAMS, &link_values));
-        CLV_TRY(add_memory(p, "far", NULL, &other));
-        CLV_TRY(add_pair(p, in.host, other, &link_values));
-    }
-    return NULL;
+    return parse_bespoke_links(p, in.host);
 }
 
 clv_status *clv_machine_parse_text(const char *text, clv_machine **out_machine) {
@@ -627,6 +711,8 @@ clv_status *clv_machine_parse_text(const char *text, clv_machine **out_machine) 
     const char *rest = strlen(text + p->at) < sizeof name ? "" : "...";
     clv_format(name, sizeof name, "%.*s%s", (int)sizeof name - 4, text + p->at, rest);
     CLV_TRY(clv_machine_builder_init(&p->builder, name));
+    clv_name_map_init(&p->units);
+    clv_name_map_init(&p->memories);
     if (strncmp(text + p->at, "bespoke:", 8) == 0) {
         CLV_TRY_DONE(parse_bespoke(p));
     } else {
@@ -636,10 +722,13 @@ clv_status *clv_machine_parse_text(const char *text, clv_machine **out_machine) 
     }
     skip_spaces(p);
     if (text[p->at] != '\0') {
-        CLV_TRY_DONE(FAIL_AT(p->at, "'%c' was not expected here", text[p->at]));
+        char buffer[CLV_SHOWN_CHARACTER + 2];
+        CLV_TRY_DONE(FAIL_AT(p->at, "%s was not expected here", shown(p, p->at, buffer)));
     }
     CLV_TRY_DONE(clv_machine_builder_take(&p->builder, out_machine));
 done:
+    clv_name_map_deinit(&p->units);
+    clv_name_map_deinit(&p->memories);
     clv_machine_builder_deinit(&p->builder);
     return status;
 }

@@ -149,13 +149,22 @@ void clv_unit_name_write(const clv_unit_name *name, clv_text *text) {
 
 /* --- limits ---------------------------------------------------------------------------------- */
 
-static clv_status *read_limit(const char *unit, char *word, clv_unit_limits *limits) {
+/* `given`: bits of the limits read so far. */
+static clv_status *read_limit(
+    const char *unit, char *word, unsigned *given, clv_unit_limits *limits) {
     static const char *const keys[] = {"speed", "mem", "link", "latency"};
     char *value = strchr(word, '=');
     if (value == NULL) {
         return CLV_ERROR(USAGE, "limits of '%s': '%s' is not of the form NAME=VALUE", unit, word);
     }
     *value++ = '\0';
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        unsigned bit = strcmp(word, keys[i]) == 0 ? 1u << i : 0;
+        if (*given & bit) {
+            return CLV_ERROR(USAGE, "limits of '%s': %s stands there twice", unit, word);
+        }
+        *given |= bit;
+    }
     bool good;
     if (strcmp(word, "speed") == 0) {
         good = clv_parse_double(value, &limits->speed) && limits->speed > 0 && limits->speed <= 1;
@@ -186,6 +195,7 @@ static clv_status *read_limit(const char *unit, char *word, clv_unit_limits *lim
 /* Between the braces. */
 static clv_status *read_limits(
     const char *unit, const char *begin, const char *end, clv_unit_limits *limits) {
+    unsigned given = 0;
     for (bool is_more = begin < end; is_more;) { /* an empty word is no limit */
         const char *comma = memchr(begin, ',', (size_t)(end - begin));
         const char *stop = comma != NULL ? comma : end;
@@ -193,7 +203,7 @@ static clv_status *read_limits(
         if (!copy_word(begin, stop, word)) {
             return CLV_ERROR(USAGE, "limits of '%s': a value is too long", unit);
         }
-        CLV_TRY(read_limit(unit, word, limits));
+        CLV_TRY(read_limit(unit, word, &given, limits));
         is_more = comma != NULL;
         begin = comma != NULL ? comma + 1 : end;
     }

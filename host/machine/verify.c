@@ -23,7 +23,7 @@ static clv_status *check_name(clv_name_map *names, const char *what, const char 
         return CLV_ERROR(MALFORMED, "a %s has no name", what);
     }
     if (clv_name_map_find(names, name) != NULL) {
-        return CLV_ERROR(MALFORMED, "two %ss are named '%s'", what, name);
+        return CLV_ERROR(MALFORMED, "a second %s named '%s'", what, name);
     }
     if (!clv_name_map_set(names, name, 0)) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for names");

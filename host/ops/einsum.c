@@ -1,5 +1,6 @@
 /* Einsum. https://onnx.ai/onnx/operators/onnx__Einsum.html */
 #include "kernels_cl/einsum/einsum.h"
+#include "host/base/text.h"
 #include "host/ops/einsum_reference.h"
 #include <string.h>
 
@@ -48,7 +49,9 @@ static clv_status *read_term(const char **text, term *out_term) {
             continue;
         }
         if (!is_letter(*c)) {
-            return CLV_ERROR(MALFORMED, "equation has the character '%c'", *c);
+            char shown[CLV_SHOWN_CHARACTER];
+            clv_show_character(c, shown);
+            return CLV_ERROR(MALFORMED, "equation has the character '%s'", shown);
         }
         if (out_term->num_letters == CLV_MAX_RANK) {
             return CLV_ERROR(

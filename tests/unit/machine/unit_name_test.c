@@ -107,6 +107,8 @@ static void test_errors(void **state) {
         {"core:0{speed=0.5}}", "braces", CLV_USAGE},
         {"core:0{speed=0.5}x", "braces", CLV_USAGE},
         {"core:0{speed}", "NAME=VALUE", CLV_USAGE},
+        {"core:0{speed=1,mem=1G,speed=1}", "'core:0': speed stands there twice", CLV_USAGE},
+        {"core:0{latency=20}", "latency is '20', needed is a time such as 20us", CLV_USAGE},
         {"core:0{speed=0}", "speed is '0', needed is a number above 0", CLV_USAGE},
         {"core:0{speed=2}", "speed is '2'", CLV_USAGE},
         {"core:0{speed=nan}", "speed is 'nan'", CLV_USAGE},
