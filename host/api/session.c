@@ -126,6 +126,16 @@ static clv_status *make_exec_session(
         .depth = options->depth,
         .times = db != NULL ? &times : NULL,
         .num_recorded = options->record,
+        .node_us = s->predicted.node_us,
+        .watch =
+            {
+                .factor = options->step_factor < 0    ? 0
+                          : options->step_factor == 0 ? CLV_WATCH_FACTOR
+                                                      : options->step_factor,
+                .timeout_us = options->step_timeout_s > 0 ? options->step_timeout_s * 1e6 : 0,
+                .on_stuck = options->on_stuck,
+                .context = options->stuck_context,
+            },
         .is_dynamic = options->schedule != NULL && strcmp(options->schedule, "dynamic") == 0,
     };
     clv_status *status = clv_session_create(
@@ -161,9 +171,9 @@ clv_status *clv_session_set_up(const cleave_options *options, cleave_session *s)
     CLV_TRY(keep_words(s));
     cleave_plan *plan;
     CLV_TRY(make_plan(options, s, &plan));
-    clv_status *status = make_exec_session(options, plan, s);
-    if (status == NULL && plan != NULL) {
-        status = keep_prediction(plan, &s->predicted);
+    clv_status *status = plan != NULL ? keep_prediction(plan, &s->predicted) : NULL;
+    if (status == NULL) {
+        status = make_exec_session(options, plan, s);
     }
     if (options->record > 0) {
         s->plan = plan;

@@ -43,6 +43,16 @@ static int parse_channels(
     return 0;
 }
 
+/* The step is still at work, and may be for ever: nothing can be waited for, nor freed. */
+static void on_stuck(void *context, const char *message) {
+    const int code = cleave_code_exit(CLEAVE_DEVICE_FAILED);
+    (void)context;
+    cli_hold_errors(false);
+    cli_error(code, "%s", message);
+    fflush(stdout);
+    _exit(code);
+}
+
 static int read_plan_options(const cli_args *args, cleave_options *options) {
     long depth;
     if (!cli_count(args, FLAG_DEPTH, 0, 1, &depth)) {
@@ -54,6 +64,14 @@ static int read_plan_options(const cli_args *args, cleave_options *options) {
     options->pins = args->flags[FLAG_PIN].values;
     options->num_pins = args->flags[FLAG_PIN].count;
     options->tensor_split = cli_value(args, FLAG_TENSOR_SPLIT, NULL);
+    double factor, timeout_s;
+    if (!cli_number(args, FLAG_STEP_FACTOR, 1000, 0, &factor) ||
+        !cli_number(args, FLAG_STEP_TIMEOUT, 0, 0, &timeout_s)) {
+        return 2;
+    }
+    options->step_factor = factor > 0 ? factor : -1;
+    options->step_timeout_s = timeout_s;
+    options->on_stuck = on_stuck;
     options->on_failure = cli_value(args, FLAG_ON_FAILURE, NULL);
     options->allow_idle = cli_given(args, FLAG_ALLOW_IDLE);
     options->plan = cli_value(args, FLAG_PLAN, NULL);

@@ -143,6 +143,7 @@ static void do_work(clv_runner *lane, const clv_work *work) {
         clv_runner_fail(lane, slot, CLV_ERROR(CANCELLED, "interrupted"));
         return;
     }
+    clv_runner_at(lane, slot, work->step, CLV_AT_RUNS);
     clv_step_task_items(tasks, work->step, (uint32_t[2]){work->chunk, work->end_chunk}, items);
     if (lane->feeds) {
         clv_status *status = feed_step(lane, work, slot, step);
@@ -202,6 +203,7 @@ static uint32_t work_off(clv_runner *lane) {
             return ticket;
         }
         do_work(lane, &works[i]);
+        clv_runner_check_late(lane, &executor->slots[works[i].slot]);
         count(lane);
         done = &works[i];
     }

@@ -23,6 +23,21 @@ void clv_runner_fail(const clv_runner *runner, clv_slot *slot, clv_status *statu
     atomic_store_explicit(&slot->has_failed, true, memory_order_relaxed);
 }
 
+void clv_runner_check_late(clv_runner *runner, clv_slot *slot) {
+    const uint64_t late = atomic_exchange_explicit(&runner->late, 0, memory_order_relaxed);
+    atomic_store_explicit(&runner->at, 0, memory_order_relaxed);
+    if (late != 0 && (uint32_t)(late >> 32) == (uint32_t)slot->number) {
+        const clv_executor *executor = runner->executor;
+        clv_runner_fail(
+            runner, slot,
+            CLV_ERROR(
+                DEVICE_FAILED, "'%s': %s: it took longer than %.3g s",
+                executor->prepared->lowered->steps[clv_at_step(late)].name,
+                executor->prepared->units[runner->unit].name.text,
+                executor->options.watch.timeout_us * 1e-6));
+    }
+}
+
 bool clv_executor_is_cancelled(const clv_executor *executor) {
     const atomic_bool *cancel = executor->options.cancel;
     return cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed);
@@ -141,6 +156,7 @@ static void drain(clv_runner *runner, uint64_t end) {
         const double begin_us = clv_time_us();
         runner->now = (clv_unit_stats){0};
         runner->run(runner, slot);
+        clv_runner_check_late(runner, slot);
         runner->now.busy_us = clv_time_us() - begin_us - runner->now.waited_us;
         pthread_mutex_lock(&runner->stats_lock);
         add_stats(&runner->stats, &runner->now, 1);
@@ -213,6 +229,7 @@ static uint64_t submit(
         memcpy(slot->outputs, s->outputs, options->num_outputs * sizeof *s->outputs);
     }
     clv_executor_record_submit(executor, slot);
+    clv_watchdog_begin(executor->watchdog);
     atomic_store(&executor->submitted, number + 1);
     pthread_mutex_unlock(&executor->lock);
     if (executor->ready != NULL) {
@@ -418,6 +435,18 @@ static clv_status *init_runners(clv_executor *executor) {
     return NULL;
 }
 
+/* For messages. */
+static void number_runners(clv_executor *executor) {
+    for (uint32_t i = 0; i < executor->num_runners; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (executor->runners[k].unit == executor->runners[i].unit) {
+                executor->runners[i].index_of_unit++;
+                executor->runners[k].has_siblings = true;
+            }
+        }
+    }
+}
+
 static clv_status *start(clv_executor *executor) {
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         executor->runners[i].executor = executor;
@@ -427,6 +456,10 @@ static clv_status *start(clv_executor *executor) {
         pthread_mutex_init(&executor->runners[i].stats_lock, NULL);
     }
     CLV_TRY(init_runners(executor));
+    number_runners(executor);
+    if (executor->options.watch.factor > 0 || executor->options.watch.timeout_us > 0) {
+        CLV_TRY(clv_watchdog_create(executor, &executor->options.watch, &executor->watchdog));
+    }
     void *(*const thread)(void *) = executor->ready != NULL ? clv_dynamic_thread : runner_thread;
     for (uint32_t i = 0; i < executor->num_runners; i++) {
         clv_runner *runner = &executor->runners[i];
@@ -492,6 +525,7 @@ void clv_executor_destroy(clv_executor *executor) {
         return;
     }
     wait_until_idle(executor);
+    clv_watchdog_destroy(executor->watchdog);
     atomic_store(&executor->quit, true);
     for (uint32_t i = 0; executor->runners != NULL && i < executor->num_runners; i++) {
         clv_runner *runner = &executor->runners[i];

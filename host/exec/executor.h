@@ -18,6 +18,7 @@
 #include "host/exec/prepare.h"
 #include "host/exec/program.h"
 #include "host/exec/tasks.h"
+#include "host/exec/watchdog.h"
 #include <stdatomic.h>
 
 typedef struct clv_executor clv_executor;
@@ -48,6 +49,8 @@ typedef struct clv_executor_options {
     const atomic_bool *cancel;      /* NULL: cannot be interrupted */
     bool has_spans;                 /* times of every item are wanted */
     uint32_t num_recorded;          /* of how many requests they are kept; 0: none */
+    clv_watch_options watch;        /* all 0: nobody looks after steps */
+    const double *step_us;          /* [num_steps]: expected of each, 0: not known; NULL likewise */
     atomic_bool *failed_units;      /* [num_units]: set of whom a request failed at; NULL: none */
     bool is_crowded;                /* more lanes than processors: nobody spins for long */
     /* Called when all is done, before anybody is told, by whoever was last; takes `status`, returns

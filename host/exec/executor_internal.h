@@ -5,6 +5,7 @@
 #include "host/base/threads.h"
 #include "host/exec/executor.h"
 #include "host/exec/ready.h"
+#include "host/exec/watchdog.h"
 
 /* How long one spins before it sleeps: a sleeper takes some 50 us to wake. Within a request a
  * neighbour is seldom later than that; between requests a core must not burn for long. */
@@ -48,8 +49,14 @@ struct clv_runner {
     pthread_mutex_t seat; /* held by whoever runs it */
     pthread_t thread;
     bool has_thread;
-    uint64_t next;      /* request; guarded by the seat */
-    clv_unit_stats now; /* of the request at hand; guarded by the seat */
+    uint64_t next;          /* request; guarded by the seat */
+    clv_unit_stats now;     /* of the request at hand; guarded by the seat */
+    _Atomic uint64_t at;    /* clv_at, for the watchdog */
+    _Atomic uint64_t late;  /* where it was when it took too long; 0: it never did */
+    uint32_t index_of_unit; /* among the unit's runners */
+    bool has_siblings;
+    clv_runner *carrier; /* of who waits for a device with queues: who opens its gates */
+    double expected_us;  /* then: of all steps of the device, of all requests in flight */
     pthread_mutex_t stats_lock;
     clv_unit_stats stats; /* of all before it; guarded by its lock */
     clv_signal wanted;    /* low bits of requests that it was told of */
@@ -89,6 +96,7 @@ struct clv_executor {
     clv_device_clock *clocks; /* [num_actors]; of the first queue of a device */
     uint32_t depth;
     clv_ready *ready; /* with tasks; else NULL */
+    clv_watchdog *watchdog;
     uint64_t step_spin_ns, idle_spin_ns;
     pthread_mutex_t lock;
     pthread_cond_t freed;
@@ -99,6 +107,8 @@ struct clv_executor {
 /* The request ends with `status` too, which is taken; no step of it does anything from now on. The
  * runner's unit is to blame where a device failed. */
 void clv_runner_fail(const clv_runner *runner, clv_slot *slot, clv_status *status);
+/* What a runner has done took longer than it may: the request fails. */
+void clv_runner_check_late(clv_runner *runner, clv_slot *slot);
 /* A runner that is_last is through with a request. */
 void clv_executor_leave(clv_executor *executor, clv_slot *slot);
 /* Waits, and counts the time. */
@@ -117,6 +127,10 @@ void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns);
 /* Counter of a request in which an actor has done its items before `item`. */
 static inline uint32_t clv_actor_count(const clv_actor *actor, uint64_t number, uint32_t item) {
     return (uint32_t)(number * ((uint64_t)actor->num_items + 1) + item);
+}
+static inline void clv_runner_at(
+    clv_runner *runner, const clv_slot *slot, uint32_t step, unsigned state) {
+    atomic_store_explicit(&runner->at, clv_at(slot->number, step, state), memory_order_relaxed);
 }
 static inline bool clv_slot_has_failed(const clv_slot *slot) {
     return atomic_load_explicit(&slot->has_failed, memory_order_relaxed);

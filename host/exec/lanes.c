@@ -109,7 +109,11 @@ static void run(clv_runner *lane, clv_slot *slot) {
     const clv_actor *actor = &executor->program->actors[lane->actor];
     for (uint32_t i = 0; i < actor->num_items; i++) {
         const clv_item *item = &actor->items[i];
-        clv_runner_await(lane, item, slot, false);
+        if (item->num_waits != 0) {
+            clv_runner_at(lane, slot, item->step, CLV_AT_WAITS);
+            clv_runner_await(lane, item, slot, false);
+        }
+        clv_runner_at(lane, slot, item->step, CLV_AT_RUNS);
         if (!clv_slot_has_failed(slot)) {
             if (clv_executor_is_cancelled(executor)) {
                 clv_runner_fail(lane, slot, CLV_ERROR(CANCELLED, "interrupted"));

@@ -187,6 +187,7 @@ static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slo
         const uint32_t step = set->order[i], role = role_of(runner, set, step);
         const bool is_watched = has_event(runner, step, slot);
         clv_queue *queue = set->queues[role];
+        clv_runner_at(runner, slot, step, CLV_AT_RUNS);
         if (clv_executor_is_cancelled(executor)) {
             return CLV_ERROR(CANCELLED, "interrupted");
         }
@@ -350,7 +351,9 @@ static void run_carrier(clv_runner *runner, clv_slot *slot) {
         if (!has_gate(runner, set, step)) {
             continue;
         }
+        clv_runner_at(runner, slot, step, CLV_AT_WAITS);
         clv_runner_await(runner, item_of(runner, step), slot, true);
+        clv_runner_at(runner, slot, step, CLV_AT_NOTHING);
         if (is_slow(runner, set, step, UPLOAD)) {
             bring_in(runner, set, i, slot, gate);
         } else {
@@ -421,11 +424,13 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
         booked = clv_executor_book_link(executor, step_at(runner, step));
     }
     if (event != NULL) {
+        clv_runner_at(runner, slot, step, CLV_AT_RUNS);
         status = event->device->vtable->event_wait(event);
         clv_executor_sleep_until(executor, booked.end_ns);
         if (leaves_slowly) {
             note_link(runner, slot, step, booked);
         }
+        clv_runner_at(runner, slot, step, CLV_AT_NOTHING);
     }
     if (status != NULL) { /* before others go on */
         clv_runner_fail(runner, slot, at_failed_step(runner, set, step, slot, status));
@@ -470,6 +475,7 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
     for (int role = 0; role < NUM_ROLES; role++) {
         if (last[role] != NO_STEP) {
             clv_event *event = events_of(runner, set, slot->number)[last[role]];
+            clv_runner_at(runner, slot, last[role], CLV_AT_RUNS);
             clv_status *ended = wait_for_end(event);
             if (ended != NULL) {
                 ended = at_failed_step(runner, set, last[role], slot, ended);
@@ -569,6 +575,11 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         has_gates = has_gates || has_gate(&runners[0], set, set->order[i]);
     }
+    const double *step_us = executor->options.step_us;
+    for (uint32_t i = 0; step_us != NULL && i < set->num_steps && set->order[i] != NO_STEP; i++) {
+        runners[1].expected_us += step_us[set->order[i]] * executor->depth;
+    }
+    runners[1].carrier = &runners[2];
     runners[2].is_idle = !has_gates;
     runners[2].is_last = has_gates;
     return NULL;

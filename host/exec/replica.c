@@ -342,6 +342,28 @@ static uint32_t num_recorded_of(const clv_replica *r, const clv_replica_options 
     return options->num_recorded < most ? options->num_recorded : (uint32_t)most;
 }
 
+/* What the watchdog expects of steps: all of its operator for each launch, and what a declared link
+ * takes. */
+static clv_status *expect_times(clv_replica *r, const clv_replica_options *options) {
+    const clv_lowered *all = &r->joined.all;
+    r->step_us = clv_alloc_zeroed(all->num_steps + 1, sizeof *r->step_us);
+    if (r->step_us == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    }
+    for (size_t i = 0; i < all->num_steps; i++) {
+        const clv_step *step = &all->steps[i];
+        if (step->has_link) {
+            const clv_unit_limits *limits = &options->units[step->link_unit].name.limits;
+            r->step_us[i] =
+                limits->latency_us + (double)step->bytes / limits->link_per_second * 1e6;
+        } else if (step->kind == CLV_STEP_LAUNCH && options->node_us != NULL) {
+            const clv_piece_node *node = &r->pieces.memories[step->memory].nodes[step->index];
+            r->step_us[i] = options->node_us[node->origin];
+        }
+    }
+    return NULL;
+}
+
 static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     CLV_TRY(lower_pieces(r, options));
     r->words_queues = clv_alloc_zeroed(r->pieces.num_memories + 1, sizeof *r->words_queues);
@@ -358,6 +380,7 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
     if (!options->is_dynamic) {
         CLV_TRY(make_program(r, options));
     }
+    CLV_TRY(expect_times(r, options));
     const clv_executor_options executor_options = {
         .prepared = &r->prepared,
         .program = &r->program,
@@ -366,6 +389,8 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
         .num_outputs = options->graph->num_outputs,
         .cancel = options->cancel,
         .failed_units = options->failed_units,
+        .watch = options->watch,
+        .step_us = r->step_us,
         .has_spans = options->has_spans,
         .num_recorded = num_recorded_of(r, options),
         .is_crowded = options->is_crowded,
@@ -423,6 +448,7 @@ void clv_replica_deinit(clv_replica *replica) {
         clv_lowered_deinit(&replica->parts[m]);
     }
     clv_free(replica->parts);
+    clv_free(replica->step_us);
     clv_pieces_deinit(&replica->pieces);
     *replica = (clv_replica){.graph = NULL};
 }

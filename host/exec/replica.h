@@ -30,6 +30,7 @@ typedef struct clv_replica {
     uint64_t ended, last_number; /* requests that went well, and the last of them */
     void *owner;
     atomic_bool *failed_units;
+    double *step_us; /* [steps]: expected of each */
     pthread_mutex_t words_lock;
     clv_queue **words_queues; /* [pieces.num_memories]: that error words are read by; guarded by the
                                  lock. NULL: not yet */
@@ -47,6 +48,8 @@ typedef struct clv_replica_options {
     double chunk_us;       /* in pieces that take so long at least; 0: CLV_CHUNK_US */
     const atomic_bool *cancel;
     atomic_bool *failed_units; /* [num_units]: set of whom a request failed at; NULL: none */
+    clv_watch_options watch;
+    const double *node_us; /* [graph->num_nodes]: expected of each; NULL: not known */
     /* That variants are chosen by; of which unit is filled in. NULL: none. */
     const clv_known_times *times;
     /* [graph->num_nodes]: variants to be taken where they fit, whatever is known; NULL: none. */

@@ -185,6 +185,8 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .chunk_us = session->options.chunk_us,
             .cancel = session->options.cancel,
             .failed_units = session->failed_units,
+            .watch = session->options.watch,
+            .node_us = session->options.node_us,
             .times = session->options.times,
             .finish = finish,
             .owner = session,
@@ -320,6 +322,7 @@ clv_status *clv_session_create(
     clv_status *status = make(session, units);
     session->options.plan = NULL; /* are not needed any more */
     session->options.times = NULL;
+    session->options.node_us = NULL;
     if (status != NULL) {
         clv_session_destroy(session);
         return status;

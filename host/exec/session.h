@@ -35,6 +35,9 @@ typedef struct clv_session_options {
     /* Steps run as they become ready, on any lane of those cores that share a memory, instead of
      * in the plan's order. */
     bool is_dynamic;
+    clv_watch_options watch; /* all 0: nobody looks after steps */
+    const double *node_us;   /* expected of each node; used while the session is made. NULL: not
+                                known */
     double
         chunk_us; /* then: pieces of a step for several lanes take so long at least; 0: default */
 } clv_session_options;

@@ -99,5 +99,21 @@ def runs_end_when_nothing_is_left():
     error("run", *MODEL, *PIPELINE, "--input", "random", "--on-failure", "hope", code=2, says=["stop or replan"])
 
 
+@test
+def steps_that_hang_end_the_program():
+    args = ["run", *MODEL, "--input", "random", "--requests", "9", "--step-timeout", "0.3", "--json"]
+    queued = threaded()
+    for devices, schedule, call in (("core:0,core:1", "static", "clEnqueueNDRangeKernel:20"), ("cpu", "static", "clEnqueueNDRangeKernel:9"),
+                                    ("core:0,core:1", "dynamic", "clEnqueueNDRangeKernel:20"), (f"{queued},core:0", "static", "clWaitForEvents:20")):
+        policy = "pipeline" if "," in devices else "single"
+        done = error(*args, "--devices", devices, "--policy", policy, "--schedule", schedule, code=7, says=["has not ended after", "of request"],
+                     env=env(call + ":hangs"))
+        for unit in devices.split(","):
+            assert f"; {unit}" in done.stderr, done.stderr
+        assert done.stdout == "", done.stdout
+    for flag in ("--step-timeout", "--step-factor"):
+        error(*args, flag, "-1", code=2, says=[flag])
+
+
 if __name__ == "__main__":
     sys.exit(cli_test.main())
