@@ -261,10 +261,10 @@ typedef struct cleave_options {
     /* A step that takes so many times as long as expected, and 30 s at least, is reported to the
      * log, once, with what every unit is at and waits for; 0: 1000; negative: never. */
     double step_factor;
-    /* The longest that a step may take, in seconds; 0: for ever. A kernel cannot be stopped: when it
-     * takes longer, `on_stuck` is called (NULL: it is logged as an error), once for a session and
-     * by a thread of it, which may end the process (by _exit: the step is still at work) and must
-     * not wait for the session. Should the step end after all, its request fails. */
+    /* The longest that a step may take, in seconds; 0: for ever. A kernel cannot be stopped: when
+     * it takes longer, `on_stuck` is called (NULL: it is logged as an error), once for a session
+     * and by a thread of it, which may end the process (by _exit: the step is still at work) and
+     * must not wait for the session. Should the step end after all, its request fails. */
     double step_timeout_s;
     void (*on_stuck)(void *context, const char *message);
     void *stuck_context;
