@@ -332,6 +332,17 @@ static const clv_variant variants[] = {
         .emit = clv_conv_blocked_emit,
     },
     {
+        .name = "transposed",
+        .summary = "CPUs, channels in blocks: as `blocked`, once for each phase of the stride",
+        .tunables = clv_conv_blocked_tunables,
+        .num_tunables = CONV_BLOCKED_TUNABLES,
+        .work_share = 0.9f,
+        .fits = clv_conv_transposed_fits,
+        .takes_epilogue = clv_conv_takes_epilogue,
+        .layouts = clv_conv_blocked_layouts,
+        .emit = clv_conv_blocked_emit,
+    },
+    {
         .name = "depthwise",
         .summary = "CPUs, channels in blocks: one input channel for each output channel",
         .work_share = 0.4f,

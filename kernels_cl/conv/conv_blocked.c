@@ -1,5 +1,5 @@
 /* The variant `blocked` of Conv: conv_blocked.cl tells how it works. */
-#include "kernels_cl/conv/conv_blocked.h"
+#include "kernels_cl/conv/conv_blocked_plan.h"
 
 #include "kernels_cl/blocked/blocked.h"
 #include "kernels_cl/ceilings.h"
@@ -10,8 +10,6 @@
 #include <string.h>
 
 extern const clv_kernel_source clv_source_conv_blocked;
-
-enum { Y = 1, X = 2 }; /* axes of a window */
 
 /* Register tiles: positions by vectors of output channels; entries of conv_blocked.cl. */
 typedef struct tile {
@@ -44,108 +42,88 @@ static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-/* Groups narrower than a block, as many of them in one as fit: a block of outputs then reads one
- * block of inputs, through weights that are zero between groups. */
-static bool groups_share_blocks(const clv_call *call, int64_t block) {
-    int64_t groups = groups_of(call);
-    int64_t in = call->inputs[0].shape.dims[1] / groups;
-    int64_t out = call->outputs[0].shape.dims[1] / groups;
-    return groups > 1 && in == out && in > 1 && block % in == 0;
+/* What a convolution, transposed or not, must be. */
+static bool fits(const clv_call *call, const clv_traits *traits) {
+    const clv_conv_params *op = call->params;
+    const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
+    const int64_t in = call->inputs[0].shape.dims[1], out = call->outputs[0].shape.dims[1];
+    if (!traits->is_cpu || op->window.rank > 2 || call->inputs[1].data == NULL ||
+        (clv_call_has_input(call, 2) && call->inputs[2].data == NULL) ||
+        !clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) ||
+        !clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout) ||
+        !clv_conv_store_fits(call, traits)) {
+        return false;
+    }
+    clv_layout_extents extents;
+    clv_layout_extents_of(&call->inputs[0].shape, &layout, &extents);
+    for (int a = CONV_Y; a <= CONV_X; a++) { /* gaps are memory, too */
+        const int64_t extent = a == CONV_Y ? extents.height : extents.width;
+        const int64_t most = extent / 2 < MOST_GAP - 16 ? 16 + extent / 2 : MOST_GAP;
+        int64_t begin, end;
+        clv_conv_blocked_pads(call, a, &begin, &end);
+        if (begin < 0 || begin > most || end > most) {
+            return false;
+        }
+    }
+    return (!op->is_transposed && clv_conv_groups_share_blocks(call, layout.block)) ||
+           (op->groups == 1 && in >= layout.block / 2) ||
+           (in / op->groups % layout.block == 0 && out / op->groups % layout.block == 0);
 }
 
 bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
     const clv_conv_params *op = call->params;
+    return !op->is_transposed && op->window.stride[CONV_X] <= 2 && fits(call, traits);
+}
+
+bool clv_conv_transposed_fits(const clv_call *call, const clv_traits *traits) {
+    const clv_conv_params *op = call->params;
     const clv_window *w = &op->window;
-    const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
-    bool is_in_bounds = true;
-    clv_layout_extents in_extents;
-    clv_layout_extents_of(&call->inputs[0].shape, &layout, &in_extents);
-    for (int a = Y; a <= X; a++) { /* gaps are memory, too */
-        const int64_t extent = a == Y ? in_extents.height : in_extents.width;
-        const int64_t most = extent / 2 < MOST_GAP - 16 ? 16 + extent / 2 : MOST_GAP;
-        is_in_bounds = is_in_bounds && w->pad_begin[a] >= 0 && w->pad_begin[a] <= most &&
-                       w->pad_end[a] <= most;
+    bool has_taps = true; /* in every phase, of which there are few */
+    for (int a = CONV_Y; a <= CONV_X; a++) {
+        has_taps = has_taps && w->dilation[a] == 1 && w->kernel[a] >= w->stride[a] &&
+                   w->stride[a] <= 4 && w->pad_begin[a] >= 0;
     }
-    int64_t in = call->inputs[0].shape.dims[1], out = call->outputs[0].shape.dims[1];
-    return traits->is_cpu && !op->is_transposed && w->rank <= 2 && is_in_bounds &&
-           w->stride[X] <= 2 && call->inputs[1].data != NULL &&
-           (!clv_call_has_input(call, 2) || call->inputs[2].data != NULL) &&
-           (groups_share_blocks(call, layout.block) ||
-            (op->groups == 1 && in >= layout.block / 2) ||
-            (in / op->groups % layout.block == 0 && out / op->groups % layout.block == 0)) &&
-           clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
-           clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout) &&
-           clv_conv_store_fits(call, traits);
+    return op->is_transposed && has_taps && fits(call, traits);
 }
 
 void clv_conv_blocked_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
-    const clv_window *w = clv_conv_window(call);
+    int64_t begin[CONV_AXES], end[CONV_AXES];
+    for (int a = CONV_Y; a <= CONV_X; a++) {
+        clv_conv_blocked_pads(call, a, &begin[a], &end[a]);
+    }
     inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
-    inputs[0].gap_y = (uint8_t)largest(w->pad_begin[Y], largest(w->pad_end[Y], 0));
-    inputs[0].gap_x = (uint8_t)largest(w->pad_begin[X], largest(w->pad_end[X], 0));
+    inputs[0].gap_y = (uint8_t)largest(begin[CONV_Y], largest(end[CONV_Y], 0));
+    inputs[0].gap_x = (uint8_t)largest(begin[CONV_X], largest(end[CONV_X], 0));
     clv_conv_store_layouts(call, traits, inputs);
-}
-
-/* Everything about the operands that the choice of a tile and the params need. */
-typedef struct blocked_plan {
-    clv_layout_extents in, out;
-    int64_t block, groups, group_in, group_out; /* channels of a block; blocks of a group */
-    int64_t pitch, line, lines;
-    bool is_linear, is_flat; /* flat: rows of both follow one another, one long row */
-} blocked_plan;
-
-static void flatten(clv_layout_extents *e) {
-    e->width *= e->height;
-    e->height = 1;
-    e->row = e->plane;
-}
-
-static void make_plan(const clv_call *call, blocked_plan *plan) {
-    const clv_window *w = clv_conv_window(call);
-    const clv_view *in = &call->inputs[0], *out = &call->outputs[0];
-    *plan = (blocked_plan){.block = in->layout.block, .groups = groups_of(call)};
-    clv_layout_extents_of(&in->shape, &in->layout, &plan->in);
-    clv_layout_extents_of(&out->shape, &out->layout, &plan->out);
-    if (groups_share_blocks(call, plan->block)) {
-        plan->groups = plan->in.planes;
-    }
-    plan->group_in = plan->in.planes / plan->groups;
-    plan->group_out = plan->out.planes / plan->groups;
-    bool is_point = w->kernel[Y] == 1 && w->kernel[X] == 1 && w->stride[Y] == 1 &&
-                    w->stride[X] == 1 && plan->in.height == plan->out.height &&
-                    plan->in.width == plan->out.width;
-    plan->is_flat = is_point;
-    for (size_t i = 0; i < call->num_inputs; i++) { /* the map that is added as well */
-        const clv_layout *layout = &call->inputs[i].layout;
-        plan->is_flat = plan->is_flat && layout->gap_y == 0 && layout->gap_x == 0;
-    }
-    plan->is_flat = plan->is_flat && out->layout.gap_y == 0 && out->layout.gap_x == 0;
-    if (plan->is_flat) {
-        flatten(&plan->in);
-        flatten(&plan->out);
-    }
-    plan->pitch = plan->in.row / plan->block;
-    plan->is_linear = w->stride[Y] == 1 && w->stride[X] == 1 && plan->out.width <= plan->pitch;
-    plan->lines = plan->is_linear ? 1 : plan->out.height;
-    plan->line =
-        plan->is_linear ? (plan->out.height - 1) * plan->pitch + plan->out.width : plan->out.width;
 }
 
 /* Channels of a group's last block of inputs that a kernel goes through: an even number. All of
  * them with the tile that is all rows: compiled for fewer, it came out at half the speed. */
-static int64_t last_in_of(const clv_call *call, const blocked_plan *plan, const tile *t) {
+static int64_t last_in_of(const clv_call *call, const clv_conv_blocked_plan *plan, const tile *t) {
     const int64_t rest = call->inputs[0].shape.dims[1] - (plan->group_in - 1) * plan->block;
     const bool is_all = plan->groups > 1 || (t->vectors == 1 && t->positions > 1);
     return is_all ? plan->block : (rest + 1) / 2 * 2;
 }
 
-/* A block of outputs of a group. args: vectors of output channels of a block of weights. */
+/* Where the weight from channel `in` of its group to channel `out` of all lies, at one tap. */
+static int64_t weight_at(const clv_call *call, int64_t in, int64_t out, int64_t tap) {
+    const clv_conv_params *op = call->params;
+    const int64_t taps = op->window.kernel[CONV_Y] * op->window.kernel[CONV_X];
+    const int64_t group_in = call->inputs[0].shape.dims[1] / op->groups;
+    const int64_t group_out = call->outputs[0].shape.dims[1] / op->groups;
+    const int64_t row = op->is_transposed
+                            ? (out / group_out * group_in + in) * group_out + out % group_out
+                            : out * group_in + in;
+    return row * taps + tap;
+}
+
+/* A block of outputs of a group. args: vectors of output channels of a block of weights, phase. */
 static void fill_block(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
-    blocked_plan plan;
-    make_plan(call, &plan);
-    const clv_window *w = clv_conv_window(call);
-    int64_t vectors = args[0], block = plan.block, taps = w->kernel[Y] * w->kernel[X];
+    clv_conv_blocked_plan plan;
+    clv_conv_blocked_plan_of(call, args[1], &plan);
+    int64_t vectors = args[0], block = plan.block;
+    const int64_t across = plan.kernel[CONV_X], taps = plan.kernel[CONV_Y] * across;
     int64_t out_channels = call->outputs[0].shape.dims[1];
     int64_t in_channels = call->inputs[0].shape.dims[1];
     int64_t group_out = out_channels / groups_of(call), group_in = in_channels / groups_of(call);
@@ -155,7 +133,10 @@ static void fill_block(const clv_call *call, const int64_t args[8], int64_t part
     float *to = out_part;
     for (int64_t c = 0; c < plan.group_in * block * taps; c++) {
         /* blocks of inputs, then taps, then channels of the block */
-        int64_t tap = c / block % taps;
+        const int64_t t = c / block % taps;
+        const int64_t y = clv_conv_phase_tap(call, &plan, CONV_Y, t / across);
+        const int64_t x = clv_conv_phase_tap(call, &plan, CONV_X, t % across);
+        const int64_t tap = y * clv_conv_window(call)->kernel[CONV_X] + x;
         int64_t in = g * plan.group_in * block + c / (block * taps) * block + c % block;
         for (int64_t j = 0; j < width; j++, to++) {
             int64_t out = g * plan.group_out * block + k + j;
@@ -163,7 +144,7 @@ static void fill_block(const clv_call *call, const int64_t args[8], int64_t part
                             in < in_channels && out / group_out == in / group_in;
             *to = 0;
             if (is_there) {
-                int64_t at = (out * group_in + in % group_in) * taps + tap;
+                const int64_t at = weight_at(call, in % group_in, out, tap);
                 memcpy(to, from + (size_t)at * sizeof *to, sizeof *to);
             }
         }
@@ -171,15 +152,14 @@ static void fill_block(const clv_call *call, const int64_t args[8], int64_t part
 }
 
 static clv_status *emit_weights(
-    const clv_call *call, const blocked_plan *plan, int64_t vectors, const clv_emitter *emitter,
+    const clv_conv_blocked_plan *plan, int64_t phase, int64_t vectors, const clv_emitter *emitter,
     clv_arg *out_weights) {
-    const clv_window *w = clv_conv_window(call);
     int64_t blocks = (plan->group_out + vectors - 1) / vectors;
     int64_t elements = plan->groups * blocks * vectors * plan->block * plan->group_in *
-                       plan->block * w->kernel[Y] * w->kernel[X];
+                       plan->block * plan->kernel[CONV_Y] * plan->kernel[CONV_X];
     const clv_packing packing = {
         .bytes = (size_t)elements * sizeof(float),
-        .args = {vectors},
+        .args = {vectors, phase},
         .fill_part = fill_block,
         .num_parts = plan->groups * blocks,
     };
@@ -188,11 +168,12 @@ static clv_status *emit_weights(
 }
 
 static void fill_params(
-    const clv_call *call, const blocked_plan *plan, const tile *t, conv_blocked_params *p) {
-    const clv_window *w = clv_conv_window(call);
+    const clv_call *call, const clv_conv_blocked_plan *plan, const tile *t,
+    conv_blocked_params *p) {
     int64_t tiles = (plan->line + t->positions - 1) / t->positions;
     int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
-    int64_t weight_input = t->vectors * plan->block * plan->block * w->kernel[Y] * w->kernel[X];
+    int64_t weight_input =
+        t->vectors * plan->block * plan->block * plan->kernel[CONV_Y] * plan->kernel[CONV_X];
     int64_t weight_block = weight_input * plan->group_in;
     *p = (conv_blocked_params){
         .weight_group = (clv_u64)(blocks * weight_block),
@@ -201,18 +182,25 @@ static void fill_params(
         .group_in = (clv_u32)plan->group_in,
         .group_out = (clv_u32)plan->group_out,
         .groups = (clv_u32)plan->groups,
-        .kernel_y = (clv_u32)w->kernel[Y],
-        .kernel_x = (clv_u32)w->kernel[X],
-        .tap_row = (clv_u32)(w->dilation[Y] * plan->in.row),
-        .tap_x = (clv_u32)(w->dilation[X] * plan->block),
-        .lead_taps = (clv_u32)(w->pad_begin[Y] * plan->in.row + w->pad_begin[X] * plan->block),
-        .stride_row = (clv_u32)(w->stride[Y] * plan->in.row),
+        .kernel_y = (clv_u32)plan->kernel[CONV_Y],
+        .kernel_x = (clv_u32)plan->kernel[CONV_X],
+        .tap_row = (clv_u32)(plan->dilation[CONV_Y] * plan->in.row),
+        .tap_x = (clv_u32)(plan->dilation[CONV_X] * plan->block),
+        .lead_taps = (clv_i32)(plan->pad[CONV_Y] * plan->in.row + plan->pad[CONV_X] * plan->block),
+        .stride_row = (clv_u32)(plan->stride[CONV_Y] * plan->in.row),
         .line = (clv_u32)plan->line,
         .lines = (clv_u32)plan->lines,
         .tiles = (clv_u32)tiles,
         .blocks = (clv_u32)blocks,
         .is_linear = plan->is_linear,
         .pitch = (clv_u32)plan->pitch,
+        .rows = (clv_u32)plan->rows,
+        .columns = (clv_u32)plan->columns,
+        .step_y = (clv_u32)plan->step[CONV_Y],
+        .first_y = (clv_u32)plan->first[CONV_Y],
+        .first_x = (clv_u32)plan->first[CONV_X],
+        .ends_rows =
+            plan->first[CONV_X] + (plan->columns - 1) * plan->step[CONV_X] == plan->out.width - 1,
     };
     clv_blocked_from_extents(&plan->in, call->inputs[0].layout.gap_y, &p->in);
     clv_blocked_from_extents(&plan->out, call->outputs[0].layout.gap_y, &p->out);
@@ -227,11 +215,11 @@ static const double item_us = 0.025;
 enum { MOST_RUN = 64 };
 
 /* Bytes of a group's input that are read: strides may leave rows and positions out. */
-static int64_t input_bytes_of(const clv_call *call, const blocked_plan *plan) {
-    const clv_window *w = clv_conv_window(call);
+static int64_t input_bytes_of(const clv_conv_blocked_plan *plan) {
     int64_t bytes = plan->in.plane * plan->group_in * (int64_t)sizeof(float);
-    for (int a = Y; a <= X; a++) {
-        bytes = w->kernel[a] < w->stride[a] ? bytes * w->kernel[a] / w->stride[a] : bytes;
+    for (int a = CONV_Y; a <= CONV_X; a++) {
+        const int64_t kernel = plan->kernel[a], stride = plan->stride[a];
+        bytes = kernel < stride ? bytes * kernel / stride : bytes;
     }
     return bytes;
 }
@@ -240,10 +228,9 @@ static int64_t input_bytes_of(const clv_call *call, const blocked_plan *plan) {
  * own cache: all of the map where it fits and is not shared by its rows, and else as few as are the
  * same for each lane, since each band reads all of the weights. */
 static void choose_bands(
-    const clv_call *call, const blocked_plan *plan, const clv_traits *traits,
-    conv_blocked_params *p) {
+    const clv_conv_blocked_plan *plan, const clv_traits *traits, conv_blocked_params *p) {
     const int64_t tiles = (int64_t)p->tiles * p->lines;
-    const int64_t bytes = input_bytes_of(call, plan), lanes = largest(traits->num_lanes, 1);
+    const int64_t bytes = input_bytes_of(plan), lanes = largest(traits->num_lanes, 1);
     const int64_t cache = clv_ceilings_of(traits).cache_bytes;
     const double weights = (double)p->weight_group * sizeof(float);
     const double moved = (double)(plan->in.image + plan->out.image) * sizeof(float);
@@ -260,14 +247,14 @@ static void choose_bands(
     p->bands = (clv_u32)((tiles + p->band * p->run - 1) / (p->band * p->run));
 }
 
-static uint64_t num_items_of(const blocked_plan *plan, const conv_blocked_params *p) {
+static uint64_t num_items_of(const clv_conv_blocked_plan *plan, const conv_blocked_params *p) {
     return (uint64_t)plan->in.images * p->groups * p->bands * p->blocks * p->band;
 }
 
 /* Time of the lane that has most to do: each takes as many items. */
 static double estimate_us(
-    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, const tile *t,
-    const conv_blocked_params *p) {
+    const clv_call *call, const clv_conv_blocked_plan *plan, const clv_traits *traits,
+    const tile *t, const conv_blocked_params *p) {
     const clv_ceilings lane = clv_ceilings_of(traits);
     const int64_t lanes = largest(traits->num_lanes, 1);
     const int64_t items = ((int64_t)num_items_of(plan, p) + lanes - 1) / lanes;
@@ -295,8 +282,8 @@ static double estimate_us(
 
 /* How many tiles an item does: sums of those that go through a part of the weights wait. */
 static double deal_tiles(
-    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, const tile *t,
-    conv_blocked_params *p) {
+    const clv_call *call, const clv_conv_blocked_plan *plan, const clv_traits *traits,
+    const tile *t, conv_blocked_params *p) {
     const int64_t tiles = (int64_t)p->tiles * p->lines;
     const int64_t cache = clv_ceilings_of(traits).cache_bytes;
     const int64_t input_bytes = (int64_t)p->weight_input * (int64_t)sizeof(float);
@@ -307,7 +294,7 @@ static double deal_tiles(
     for (int64_t run = 1; run == 1 || (run <= most && run <= tiles);
          run += run < 8 ? 1 : run / 8 * 2) {
         p->run = (clv_u32)run;
-        choose_bands(call, plan, traits, p);
+        choose_bands(plan, traits, p);
         p->chunk = waits && p->run > 1 ? (clv_u32)largest(cache / 8 / input_bytes, 1) : p->group_in;
         const double us = estimate_us(call, plan, traits, t, p);
         if (us < least) {
@@ -322,18 +309,19 @@ static double deal_tiles(
 /* The tile that takes the least time by its shape, or the one that is wanted (from 1 on), and how
  * its tiles are dealt. */
 static const tile *choose_tile(
-    const clv_call *call, const blocked_plan *plan, const clv_traits *traits, int32_t wanted,
-    conv_blocked_params *out_params) {
+    const clv_call *call, const clv_conv_blocked_plan *plan, const clv_traits *traits,
+    int32_t wanted, conv_blocked_params *out_params) {
     const tile *tiles = plan->block == 16 ? wide_tiles : narrow_tiles, *best = NULL;
     size_t count = plan->block == 16 ? sizeof wide_tiles / sizeof *wide_tiles
                                      : sizeof narrow_tiles / sizeof *narrow_tiles;
     double least = INFINITY;
     const bool is_wanted = wanted > 0 && (size_t)wanted <= count;
     const size_t first = is_wanted ? (size_t)wanted - 1 : 0;
-    blocked_plan by_rows = *plan; /* wide gaps are more than what a row's last tile leaves idle */
+    clv_conv_blocked_plan by_rows =
+        *plan; /* wide gaps are more than what a row's last tile leaves idle */
     by_rows.is_linear = false;
-    by_rows.lines = plan->out.height;
-    by_rows.line = plan->out.width;
+    by_rows.lines = plan->rows;
+    by_rows.line = plan->columns;
     for (size_t i = first; i < (is_wanted ? first + 1 : count); i++) {
         for (int mode = 0; mode < (plan->is_linear && !plan->is_flat ? 2 : 1); mode++) {
             conv_blocked_params p;
@@ -349,15 +337,15 @@ static const tile *choose_tile(
     return best;
 }
 
-clv_status *clv_conv_blocked_emit(
-    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+static clv_status *emit_phase(
+    const clv_call *call, int64_t phase, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
-    blocked_plan plan;
-    make_plan(call, &plan);
+    clv_conv_blocked_plan plan;
+    clv_conv_blocked_plan_of(call, phase, &plan);
     conv_blocked_params p;
     const tile *t = choose_tile(call, &plan, traits, tunables[TILE], &p);
     clv_arg weights, bias;
-    CLV_TRY(emit_weights(call, &plan, t->vectors, emitter, &weights));
+    CLV_TRY(emit_weights(&plan, phase, t->vectors, emitter, &weights));
     CLV_TRY(clv_conv_emit_bias(call, plan.out.planes * plan.block, emitter, &bias));
     p.has_bias = bias.kind != CLV_ARG_NONE;
     const clv_conv_store store = clv_conv_store_of(call, &p.out);
@@ -366,15 +354,19 @@ clv_status *clv_conv_blocked_emit(
     p.low = store.low;
     p.high = store.high;
     p.act = store.act;
-    char options[96];
+    char options[112];
     snprintf(
         options, sizeof options, "-DCLV_WIDTH=%d -DCONV_R=%d -DCONV_V=%d -DCONV_S=%d",
-        (int)plan.block, (int)t->positions, (int)t->vectors,
-        clv_conv_window(call)->stride[X] == 2 ? 2 : 1);
+        (int)plan.block, (int)t->positions, (int)t->vectors, plan.stride[CONV_X] == 2 ? 2 : 1);
     const int64_t last_in = last_in_of(call, &plan, t);
     if (last_in < plan.block) {
         const size_t length = strlen(options);
         snprintf(options + length, sizeof options - length, " -DCONV_LAST=%d", (int)last_in);
+    }
+    if (plan.step[CONV_X] > 1) {
+        const size_t length = strlen(options);
+        snprintf(
+            options + length, sizeof options - length, " -DCONV_OUT=%d", (int)plan.step[CONV_X]);
     }
     clv_launch launch = {
         .source = &clv_source_conv_blocked,
@@ -389,4 +381,13 @@ clv_status *clv_conv_blocked_emit(
         .local_size = 1,
     };
     return emitter->launch(emitter->context, &launch);
+}
+
+clv_status *clv_conv_blocked_emit(
+    const clv_call *call, const clv_traits *traits, const int32_t *tunables,
+    const clv_emitter *emitter) {
+    for (int64_t phase = 0; phase < clv_conv_num_phases(call); phase++) {
+        CLV_TRY(emit_phase(call, phase, traits, tunables, emitter));
+    }
+    return NULL;
 }

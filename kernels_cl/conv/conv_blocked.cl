@@ -29,10 +29,15 @@
 #ifndef CONV_LAST
 #define CONV_LAST B
 #endif
+/* Outputs along a row: every CONV_OUT-th. */
+#ifndef CONV_OUT
+#define CONV_OUT 1
+#endif
+#define STEP (CONV_OUT * B)
 
 /* What does not change over a tile. */
 typedef struct conv_tile_place {
-    global float *out;       /* plane of its first output block, row 0 */
+    global float *out;       /* plane of its first output block, the first position */
     const global float *add; /* likewise */
     uint y, x;               /* its first position; linear mode: x may lie in a gap */
     uint count;              /* positions of it that are in its line */
@@ -45,20 +50,24 @@ static void conv_store_slow(
     const float *values, uint num_vectors, const conv_tile_place *at,
     const conv_blocked_params *p) {
     uint y = at->y, x = at->x;
-    for (uint r = 0; r < at->count && y < p->out.height; r++) {
-        if (x < p->out.width) {
+    for (uint r = 0; r < at->count && y < p->rows; r++) {
+        if (x < p->columns) {
             for (uint v = 0; v < at->planes; v++) {
                 clv_fv value = *(const clv_fv *)(values + (r * num_vectors + v) * B);
-                global float *row = at->out + (ulong)v * p->out.plane + y * p->out.row;
+                global float *row =
+                    at->out + (ulong)v * p->out.plane + (ulong)(y * p->step_y) * p->out.row;
                 if (p->has_add) {
-                    value +=
-                        CLV_FV_LOAD(at->add + (ulong)v * p->add.plane + y * p->add.row + x * B);
+                    value += CLV_FV_LOAD(
+                        at->add + (ulong)v * p->add.plane + (ulong)(y * p->step_y) * p->add.row +
+                        x * STEP);
                 }
                 value = value < p->low ? (clv_fv)(p->low) : value;
                 value = value > p->high ? (clv_fv)(p->high) : value;
-                CLV_FV_STORE(row + x * B, value);
-                if (x + 1 == p->out.width) {
-                    clv_put_zeros(row, y, at->is_first_plane && v == 0, &p->out);
+                CLV_FV_STORE(row + x * STEP, value);
+                if (p->ends_rows && x + 1 == p->columns) {
+                    clv_put_zeros(
+                        row - p->first_x * B, p->first_y + y * p->step_y,
+                        at->is_first_plane && v == 0, &p->out);
                 }
             }
         }
@@ -73,14 +82,22 @@ static void conv_store_slow(
 /* The activation, on a tile that was stored. */
 static void conv_activate(const conv_tile_place *at, const conv_blocked_params *p) {
     uint y = at->y, x = at->x;
-    for (uint left = at->count; left > 0 && y < p->out.height;) {
+    for (uint left = at->count; left > 0 && y < p->rows;) {
         uint pitch = p->is_linear ? p->pitch : x + left;
         uint here = min(left, pitch - x);
-        for (uint v = 0; v < at->planes && x < p->out.width; v++) {
-            clv_activate_row(
-                at->out + (ulong)v * p->out.plane + y * p->out.row + x * B,
-                at->add + (ulong)v * p->add.plane + y * p->add.row + x * B,
-                min(here, p->out.width - x), &p->act);
+        for (uint v = 0; v < at->planes && x < p->columns; v++) {
+            global float *to =
+                at->out + (ulong)v * p->out.plane + (ulong)(y * p->step_y) * p->out.row + x * STEP;
+            const global float *add =
+                at->add + (ulong)v * p->add.plane + (ulong)(y * p->step_y) * p->add.row + x * STEP;
+            const uint count = min(here, p->columns - x);
+#if CONV_OUT == 1
+            clv_activate_row(to, add, count, &p->act);
+#else
+            for (uint i = 0; i < count; i++) {
+                clv_activate_row(to + i * STEP, add + i * STEP, 1, &p->act);
+            }
+#endif
         }
         left -= here;
         x = 0;
@@ -156,11 +173,11 @@ static void conv_last_tap(clv_fv *sums, const global float *x, const global floa
 
 /* Claims what a tile will be stored to. */
 static void conv_claim(const conv_tile_place *at, const conv_blocked_params *p) {
-    const global float *to = at->out + at->y * p->out.row + at->x * B;
+    const global float *to = at->out + at->y * p->step_y * p->out.row + at->x * STEP;
     for (uint v = 0; v < at->planes; v++, to += p->out.plane) {
 #pragma unroll
         for (int r = 0; r < CONV_R; r++) {
-            CLV_CLAIM(to + r * B);
+            CLV_CLAIM(to + r * STEP);
         }
     }
 }
@@ -169,13 +186,14 @@ static void conv_claim(const conv_tile_place *at, const conv_blocked_params *p) 
 static void conv_store(clv_fv *sums, const conv_tile_place *at, const conv_blocked_params *p) {
 #pragma unroll
     for (int v = 0; v < CONV_V; v++) {
-        global float *to = at->out + (ulong)v * p->out.plane + at->y * p->out.row + at->x * B;
+        global float *to =
+            at->out + (ulong)v * p->out.plane + at->y * p->step_y * p->out.row + at->x * STEP;
         const global float *from =
-            at->add + (ulong)v * p->add.plane + at->y * p->add.row + at->x * B;
+            at->add + (ulong)v * p->add.plane + at->y * p->step_y * p->add.row + at->x * STEP;
         if (p->has_add) {
 #pragma unroll
             for (int r = 0; r < CONV_R; r++) {
-                sums[r * CONV_V + v] += CLV_FV_LOAD(from + r * B);
+                sums[r * CONV_V + v] += CLV_FV_LOAD(from + r * STEP);
             }
         }
 #pragma unroll
@@ -183,7 +201,7 @@ static void conv_store(clv_fv *sums, const conv_tile_place *at, const conv_block
             clv_fv value = sums[r * CONV_V + v];
             value = value < p->low ? (clv_fv)(p->low) : value;
             value = value > p->high ? (clv_fv)(p->high) : value;
-            CLV_FV_STORE(to + r * B, value);
+            CLV_FV_STORE(to + r * STEP, value);
         }
     }
 }
@@ -191,7 +209,7 @@ static void conv_store(clv_fv *sums, const conv_tile_place *at, const conv_block
 /* Brings a tile's sums to where they go; `saved` is its memory. */
 static void conv_finish(
     clv_fv *sums, float *saved, const conv_tile_place *at, const conv_blocked_params *p) {
-    if (at->x + CONV_R >= p->out.width || at->planes != CONV_V || at->count != CONV_R) {
+    if (at->x + CONV_R >= p->columns || at->planes != CONV_V || at->count != CONV_R) {
         conv_save(sums, saved);
         conv_store_slow(saved, CONV_V, at, p);
     } else {
@@ -225,9 +243,9 @@ CLV_TILE kernel void conv_blocked(
     at.planes = min((uint)CONV_V, p.group_out - block * CONV_V);
     at.is_first_plane = image == 0 && plane == 0;
     at.out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +
-             (ulong)plane * p.out.plane;
+             (ulong)plane * p.out.plane + p.first_y * p.out.row + p.first_x * B;
     at.add = CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +
-             (ulong)plane * p.add.plane;
+             (ulong)plane * p.add.plane + p.first_y * p.add.row + p.first_x * B;
     in = CLV_AT(float, in, range.offset[0]) + p.in.lead + image * p.in.image +
          (ulong)group * p.group_in * p.in.plane;
     const global float *w_chunk =

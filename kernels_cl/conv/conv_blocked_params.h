@@ -14,7 +14,7 @@ typedef struct conv_blocked_params {
     clv_u32 groups;
     clv_u32 kernel_y, kernel_x;
     clv_u32 tap_row, tap_x; /* elements from one tap to the next */
-    clv_u32 lead_taps;      /* elements from an output position to its first tap, backwards */
+    clv_i32 lead_taps;      /* elements from an output position to its first tap, backwards */
     clv_u32 stride_row;     /* elements of input between the rows of the output: row mode */
     clv_u32 line;           /* positions that one line of tiles has: row mode the row, else all */
     clv_u32 lines;          /* row mode: rows of the output; else 1 */
@@ -26,7 +26,11 @@ typedef struct conv_blocked_params {
     clv_u32 bands,
         blocks; /* bands of an image; blocks of V vectors of output channels of a group */
     clv_u32 is_linear;
-    clv_u32 pitch; /* linear mode: positions of a row with its gap, of the input */
+    clv_u32 pitch;            /* linear mode: positions of a row with its gap, of the input */
+    clv_u32 rows, columns;    /* positions that are computed; `out` tells of all that there are */
+    clv_u32 step_y;           /* rows of the output from one to the next; columns: CONV_OUT */
+    clv_u32 first_y, first_x; /* the first of them in the output */
+    clv_u32 ends_rows;        /* the last column of the output is among them */
     clv_u32 has_bias, has_add;
     clv_f32 low, high; /* clamp; -inf, inf */
     clv_act act;       /* where there is one, has_add and the clamp are not used */
