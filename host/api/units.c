@@ -60,6 +60,7 @@ static clv_status *open_unit(
     clv_open_units *units) {
     clv_exec_unit *unit = &units->units[units->num_units];
     *unit = (clv_exec_unit){.name = *name, .devices = units->devices + units->num_devices};
+    profiling = profiling || name->limits.speed != 1; /* how long to pause is read off kernels */
     for (size_t i = 0; i < table->num_infos; i++) {
         if (clv_unit_has_device(name, table->infos[i])) {
             CLV_TRY(clv_ocl_open(ocl, i, profiling, &units->devices[units->num_devices]));

@@ -73,10 +73,11 @@ static clv_status *enqueue_transfer(
 }
 
 /* Enqueues a step and waits for it: what it needs is done, so nothing else is waited for; other
- * lanes keep the device at work meanwhile. After a failure drivers may fail what comes next in the
- * queue until that is finished. */
+ * lanes keep the device at work meanwhile. out_times: NULL where not wanted. After a failure
+ * drivers may fail what comes next in the queue until that is finished. */
 static clv_status *feed(
-    clv_runner *lane, const clv_work *work, const clv_slot *slot, const clv_step *step) {
+    clv_runner *lane, const clv_work *work, const clv_slot *slot, const clv_step *step,
+    clv_event_times *out_times) {
     const clv_prepared *prepared = lane->executor->prepared;
     const queue_set *set = lane->state;
     clv_queue *queue = set->queues[role_of(prepared, step)];
@@ -94,6 +95,9 @@ static clv_status *feed(
     }
     CLV_TRY_DONE(v->queue_flush(queue));
     CLV_TRY_DONE(v->event_wait(event));
+    if (out_times != NULL) {
+        CLV_TRY_DONE(v->event_times(event, out_times));
+    }
 done:
     if (status != NULL) {
         status = clv_status_join(status, v->queue_finish(queue));
@@ -102,13 +106,35 @@ done:
     return status == NULL ? NULL : clv_status_prefix(status, "'%s'", step->name);
 }
 
+/* A kernel on a device that is declared slow: by what the device says that it took. */
+static clv_status *feed_slowly(
+    clv_runner *lane, const clv_work *work, const clv_slot *slot, const clv_step *step,
+    double speed) {
+    pthread_mutex_t *lock = &lane->executor->paces[lane->unit].kernel_lock;
+    const double most_ns = 1e18; /* thirty years */
+    clv_event_times times;
+    pthread_mutex_lock(lock);
+    clv_status *status = feed(lane, work, slot, step, &times);
+    if (status == NULL && times.ended_ns > times.started_ns) {
+        const double pause_ns = (double)(times.ended_ns - times.started_ns) * (1 / speed - 1);
+        clv_executor_sleep_until(
+            lane->executor, clv_time_ns() + (uint64_t)(pause_ns < most_ns ? pause_ns : most_ns));
+    }
+    pthread_mutex_unlock(lock);
+    return status;
+}
+
 static clv_status *feed_step(
-    clv_runner *lane, const clv_work *work, const clv_slot *slot, const clv_step *step) {
+    clv_runner *lane, const clv_work *work, const clv_slot *slot, const clv_step *step,
+    double speed) {
     clv_executor *executor = lane->executor;
+    if (step->kind == CLV_STEP_LAUNCH && speed != 1) {
+        return feed_slowly(lane, work, slot, step, speed);
+    }
     const uint64_t begin_ns = clv_time_ns();
     const uint64_t end_ns =
         step->has_link ? clv_executor_book_link(executor, step).end_ns : begin_ns;
-    CLV_TRY(feed(lane, work, slot, step));
+    CLV_TRY(feed(lane, work, slot, step, NULL));
     clv_executor_sleep_until(executor, end_ns);
     if (step->kind != CLV_STEP_LAUNCH) {
         lane->now.transfer_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
@@ -146,7 +172,7 @@ static void do_work(clv_runner *lane, const clv_work *work) {
     clv_runner_at(lane, slot, work->step, CLV_AT_RUNS);
     clv_step_task_items(tasks, work->step, (uint32_t[2]){work->chunk, work->end_chunk}, items);
     if (lane->feeds) {
-        clv_status *status = feed_step(lane, work, slot, step);
+        clv_status *status = feed_step(lane, work, slot, step, speed);
         if (status != NULL) {
             clv_runner_fail(lane, slot, status);
             return;

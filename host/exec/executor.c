@@ -81,18 +81,18 @@ void clv_runner_await(
 }
 
 clv_link_time clv_executor_book_link(clv_executor *executor, const clv_step *step) {
-    clv_link_clock *link = &executor->links[step->link_unit];
+    clv_pace *link = &executor->paces[step->link_unit];
     const clv_unit_limits *limits = &executor->prepared->units[step->link_unit].name.limits;
     const double ns =
         limits->latency_us * 1e3 + (double)step->bytes / limits->link_per_second * 1e9;
     const double most = 1e18; /* thirty years */
-    pthread_mutex_lock(&link->lock);
+    pthread_mutex_lock(&link->link_lock);
     uint64_t *free_ns = &link->free_ns[step->leaves ? 1 : 0];
     const uint64_t now = clv_time_ns();
     const uint64_t begin_ns = *free_ns > now ? *free_ns : now;
     *free_ns = begin_ns + (uint64_t)(ns < most ? ns : most);
     const clv_link_time booked = {begin_ns, *free_ns};
-    pthread_mutex_unlock(&link->lock);
+    pthread_mutex_unlock(&link->link_lock);
     return booked;
 }
 
@@ -354,13 +354,14 @@ static clv_status *create_slots(clv_executor *executor) {
     return clv_executor_record_init(executor, num_spans);
 }
 
-static clv_status *create_links(clv_executor *executor) {
+static clv_status *create_paces(clv_executor *executor) {
     const uint32_t num_units = executor->prepared->num_units;
-    executor->links = clv_alloc_zeroed((size_t)num_units + 1, sizeof *executor->links);
-    for (uint32_t i = 0; executor->links != NULL && i < num_units; i++) {
-        pthread_mutex_init(&executor->links[i].lock, NULL);
+    executor->paces = clv_alloc_zeroed((size_t)num_units + 1, sizeof *executor->paces);
+    for (uint32_t i = 0; executor->paces != NULL && i < num_units; i++) {
+        pthread_mutex_init(&executor->paces[i].link_lock, NULL);
+        pthread_mutex_init(&executor->paces[i].kernel_lock, NULL);
     }
-    return executor->links != NULL ? NULL : no_memory();
+    return executor->paces != NULL ? NULL : no_memory();
 }
 
 static clv_status *count_runners(clv_executor *executor) {
@@ -488,7 +489,7 @@ clv_status *clv_executor_create(const clv_executor_options *options, clv_executo
     executor->depth = options->program->depth;
     executor->step_spin_ns = options->is_crowded ? CLV_CROWDED_SPIN_NS : CLV_STEP_SPIN_NS;
     executor->idle_spin_ns = options->is_crowded ? 0 : CLV_IDLE_SPIN_NS;
-    clv_status *status = create_links(executor);
+    clv_status *status = create_paces(executor);
     if (status == NULL && options->tasks != NULL) {
         status = clv_ready_create(options->tasks, &executor->ready);
     }
@@ -554,13 +555,14 @@ void clv_executor_destroy(clv_executor *executor) {
         }
     }
     clv_executor_record_deinit(executor);
-    for (uint32_t i = 0; executor->links != NULL && i < executor->prepared->num_units; i++) {
-        pthread_mutex_destroy(&executor->links[i].lock);
+    for (uint32_t i = 0; executor->paces != NULL && i < executor->prepared->num_units; i++) {
+        pthread_mutex_destroy(&executor->paces[i].link_lock);
+        pthread_mutex_destroy(&executor->paces[i].kernel_lock);
     }
     clv_ready_destroy(executor->ready);
     clv_free(executor->slots);
     clv_free(executor->published);
-    clv_free(executor->links);
+    clv_free(executor->paces);
     clv_free(executor->runners);
     clv_free(executor->first_runner);
     clv_free(executor->first_span);

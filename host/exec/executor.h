@@ -1,9 +1,9 @@
 /* Runs the program of a group of units, request after request, up to `depth` of them at once.
  *
- * Every lane of a core has a thread, every device with queues has three: one enqueues, one waits
- * for what was enqueued, one for what other units must have done first. Each goes through requests
- * in order. A caller that has to wait for its request anyway does the work of the first lane
- * itself, where nobody is at it.
+ * Every lane of a core has a thread, every device with queues has up to four: one enqueues, one
+ * waits for what was enqueued, one for what other units must have done first, one makes time pass
+ * where the device is declared slow. Each goes through requests in order. A caller that has to wait
+ * for its request anyway does the work of the first lane itself, where nobody is at it.
  *
  * Where steps have no fixed order (options.tasks), every lane takes what is ready: see ready.h.
  *
@@ -28,7 +28,7 @@ typedef struct clv_executor clv_executor;
 typedef struct clv_item_span {
     uint64_t begin_ns, end_ns;
     /* Of queues: when the device was told of it; and on the host's clock, when the link that is
-     * declared began with it and was through (0: there is none). */
+     * declared, or the device that is declared slow, began with it and was through (0: neither). */
     uint64_t queued_ns, link_ns, through_ns;
 } clv_item_span;
 

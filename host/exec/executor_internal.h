@@ -72,11 +72,12 @@ typedef struct clv_published {
     char other_line[64];
 } clv_published;
 
-/* When a link that is declared is free again, in each direction. */
-typedef struct clv_link_clock {
-    pthread_mutex_t lock;
+/* What is declared of a unit: when its link is free again, in each direction; and in dynamic runs,
+ * a slow device's kernel, of which there is one at a time. */
+typedef struct clv_pace {
+    pthread_mutex_t link_lock, kernel_lock;
     uint64_t free_ns[2];
-} clv_link_clock;
+} clv_pace;
 
 struct clv_executor {
     clv_executor_options options;
@@ -89,7 +90,7 @@ struct clv_executor {
     size_t *first_span;     /* [num_actors + 1]; with tasks [num_steps + 1] */
     clv_slot *slots;        /* [depth] */
     clv_published *published;       /* [num_actors]; used of queues */
-    clv_link_clock *links;          /* [num_units] */
+    clv_pace *paces;                /* [num_units] */
     clv_recorded_request *recorded; /* [num_recorded]: request r is at r mod num_recorded */
     uint32_t num_recorded;
     uint64_t first_recorded;  /* number of a request; guarded by the lock */
@@ -157,7 +158,7 @@ bool clv_dynamic_sit(clv_executor *executor, uint64_t number);
 void clv_dynamic_work(clv_executor *executor);
 /* queues.c: a device with queues: CLV_QUEUE_RUNNERS runners, for all three actors from `actor` on.
  */
-enum { CLV_QUEUE_RUNNERS = 3 };
+enum { CLV_QUEUE_RUNNERS = 4 };
 clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *runners)
     CLV_CHECKED;
 /* Compares the device's clock with the host's. While nothing runs. */

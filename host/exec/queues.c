@@ -1,12 +1,15 @@
 /* A device with queues: kernels, uploads and downloads go to an in-order queue each as soon as a
  * request is there; events order what one queue needs of another, also across requests.
  *
- * Three threads: one enqueues and never waits for the device; another waits for requests to end,
+ * Four threads: one enqueues and never waits for the device; another waits for requests to end,
  * and tells other units what they wait for; the third waits for other units. A command that needs
  * what another unit does waits for a *gate*, an event that the third thread ends.
  *
  * A link that is declared slow is kept by the host: what comes in over it counts as there once the
- * link would be through, which is a gate too; what leaves over it is told of no sooner. */
+ * link would be through, which is a gate too; what leaves over it is told of no sooner.
+ *
+ * So is a device that is declared slow, by the fourth thread: what a kernel makes is there once the
+ * slow device would have made it, and the next kernel waits for that. */
 #include "host/exec/executor_internal.h"
 
 #include "host/base/memory.h"
@@ -14,7 +17,9 @@
 enum {
     NUM_ROLES = 3,
     FLUSH_EVERY = 32, /* launches that a driver may hold back before it starts on them */
-    MAX_WAITS = 32,
+    MAX_WAITS = 64,
+    PAUSE_NS = 200000, /* least pause of a slow device: a gate's opening is felt some 50 us later */
+    HOP_NS = 100000,   /* a kernel that begins so late after a pause was kept by its gate alone */
     NO_STEP = UINT32_MAX,
 };
 
@@ -29,12 +34,21 @@ typedef struct queue_set {
     uint32_t *order;      /* steps of the device */
     clv_event **events;   /* [ring][num_steps]; NULL for those without */
     clv_event **gates;    /* likewise: what a command waits for besides */
-    clv_event **arrivals; /* likewise: what those wait for who need what came in over a slow link */
+    clv_event **arrivals; /* likewise: what those wait for too who need what came in over a slow
+                             link, or what a slow device made */
     uint32_t (*last)[NUM_ROLES]; /* [depth]: the last step that each queue was given */
     clv_signal gated;            /* low bits of the number of requests whose gates are there */
     atomic_bool needs_finish;    /* a command failed: drivers may fail those behind it until then */
     clv_runner *enqueuer;
     clv_buffer *word; /* that the clock is read by; NULL: it never was */
+    double speed;     /* 1: as fast as it is; else: */
+    clv_runner *pacer;
+    _Atomic uint32_t *took_ns; /* [num_steps]: kernels, when last run; 0: not known */
+    clv_event *pause;          /* the enqueuer's: what the next launch waits for; or NULL, */
+    uint64_t pause_request;    /* and of which request it is */
+    uint64_t free_ns;          /* the pacer's: when the slow device is through with all before; */
+    uint64_t seen_ns; /* and its clock: the host's is offset_ns ahead of it, as seen then */
+    int64_t offset_ns;
 } queue_set;
 
 /* Requests whose events are kept: threads that are at a request look at events of up to depth - 1
@@ -69,6 +83,10 @@ static bool is_slow(const clv_runner *runner, const queue_set *set, uint32_t ste
 }
 
 enum { UPLOAD = 0, DOWNLOAD = 2 };
+
+static bool is_paced(const clv_runner *runner, const queue_set *set, uint32_t step) {
+    return set->speed != 1 && step_at(runner, step)->kind == CLV_STEP_LAUNCH;
+}
 
 static bool has_gate(const clv_runner *runner, const queue_set *set, uint32_t step) {
     return item_of(runner, step)->is_gated || is_slow(runner, set, step, UPLOAD);
@@ -108,14 +126,17 @@ static clv_status *find_waits(
     const clv_step_program *program = runner->executor->program;
     const clv_item *item = item_of(runner, step);
     list->count = 0;
+    if (is_paced(runner, set, step)) {
+        CLV_TRY(add_wait(list, set->pause));
+    }
     for (uint32_t i = 0; i < item->num_waits; i++) {
         const clv_item_wait *wait = &program->waits[item->first_wait + i];
         const clv_actor *actor = &program->actors[wait->actor];
         if (wait->lag <= slot->number && actor->unit == runner->unit) {
             const size_t at =
                 at_request(runner, set, slot->number - wait->lag) + actor->items[wait->item].step;
-            CLV_TRY(
-                add_wait(list, set->arrivals[at] != NULL ? set->arrivals[at] : set->events[at]));
+            CLV_TRY(add_wait(list, set->events[at]));
+            CLV_TRY(add_wait(list, set->arrivals[at]));
         }
     }
     return add_wait(list, set->gates[at_request(runner, set, slot->number) + step]);
@@ -175,9 +196,19 @@ static clv_status *at_step(const clv_runner *runner, uint32_t step, clv_status *
 }
 
 /* Whether somebody looks at its event. */
-static bool has_event(const clv_runner *runner, uint32_t step, const clv_slot *slot) {
+static bool has_event(
+    const clv_runner *runner, const queue_set *set, uint32_t step, const clv_slot *slot) {
     return item_of(runner, step)->is_awaited || is_last_of_queue(runner, step) ||
-           step_at(runner, step)->has_link || slot->spans != NULL;
+           step_at(runner, step)->has_link || slot->spans != NULL || is_paced(runner, set, step);
+}
+
+/* What the next launch waits for, once this one is enqueued. */
+static void note_pause(
+    const clv_runner *runner, queue_set *set, uint32_t step, const clv_slot *slot) {
+    if (is_paced(runner, set, step)) {
+        set->pause = set->arrivals[at_request(runner, set, slot->number) + step];
+        set->pause_request = slot->number;
+    }
 }
 
 static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slot *slot) {
@@ -185,7 +216,7 @@ static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slo
     clv_event **events = events_of(runner, set, slot->number);
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         const uint32_t step = set->order[i], role = role_of(runner, set, step);
-        const bool is_watched = has_event(runner, step, slot);
+        const bool is_watched = has_event(runner, set, step, slot);
         clv_queue *queue = set->queues[role];
         clv_runner_at(runner, slot, step, CLV_AT_RUNS);
         if (clv_executor_is_cancelled(executor)) {
@@ -194,6 +225,7 @@ static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slo
         clv_status *status =
             enqueue_step(runner, set, step, slot, is_watched ? &events[step] : NULL);
         CLV_TRY(at_step(runner, step, status));
+        note_pause(runner, set, step, slot);
         if (is_last_of_queue(runner, step)) {
             set->last[slot->number % executor->depth][role] = step;
         }
@@ -207,17 +239,32 @@ static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slo
     return NULL;
 }
 
+/* Whether a slow device pauses after a launch: where it has been quick for long enough (`quick_ns`,
+ * updated) to be worth a gate, where that is not known, and where others see what it made. */
+static bool needs_pause(
+    const clv_runner *runner, const queue_set *set, uint32_t step, double *quick_ns) {
+    const uint32_t took_ns = atomic_load_explicit(&set->took_ns[step], memory_order_relaxed);
+    *quick_ns += took_ns;
+    const bool needs = took_ns == 0 || *quick_ns * (1 / set->speed - 1) >= PAUSE_NS ||
+                       item_of(runner, step)->is_awaited || is_last_of_queue(runner, step);
+    *quick_ns = needs ? 0 : *quick_ns;
+    return needs;
+}
+
 /* The gates of a request; they are opened whatever becomes of it. */
 static clv_status *create_gates(clv_runner *runner, queue_set *set, const clv_slot *slot) {
     clv_device *device = set->queues[0]->device;
     const size_t first = at_request(runner, set, slot->number);
+    double quick_ns = 0;
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         const uint32_t step = set->order[i];
         clv_status *status = NULL;
         if (has_gate(runner, set, step)) {
             status = device->vtable->gate_create(device, &set->gates[first + step]);
         }
-        if (status == NULL && is_slow(runner, set, step, UPLOAD)) {
+        const bool pauses =
+            is_paced(runner, set, step) && needs_pause(runner, set, step, &quick_ns);
+        if (status == NULL && (pauses || is_slow(runner, set, step, UPLOAD))) {
             status = device->vtable->gate_create(device, &set->arrivals[first + step]);
         }
         CLV_TRY(at_step(runner, step, status));
@@ -256,6 +303,9 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     queue_set *set = runner->state;
     const uint32_t all = all_enqueued(set, slot->number);
     release_events(runner, set, slot->number); /* of a request that is long gone */
+    if (set->pause_request + ring_of(runner) <= slot->number) {
+        set->pause = NULL;
+    }
     for (int role = 0; role < NUM_ROLES; role++) {
         set->last[slot->number % runner->executor->depth][role] = NO_STEP;
     }
@@ -316,7 +366,7 @@ static void await_own(
     clv_status_destroy(status); /* who enqueues it is told as well */
 }
 
-/* For the record: when a slow link was at it. */
+/* For the record: when a slow link, or a slow device, was at it. */
 static void note_link(
     const clv_runner *runner, const clv_slot *slot, uint32_t step, clv_link_time booked) {
     const clv_step_program *program = runner->executor->program;
@@ -360,6 +410,88 @@ static void run_carrier(clv_runner *runner, clv_slot *slot) {
             open_gate(runner, slot, step, gate);
         }
     }
+}
+
+/* --- a slow device --------------------------------------------------------------------------- */
+
+/* The least that the host was ever ahead of a command's end when it heard of it; clocks may run
+ * apart by some 20 in a million. */
+static void compare_clocks(queue_set *set, uint64_t ended_ns) {
+    const uint64_t now_ns = clv_time_ns();
+    const int64_t offset_ns = (int64_t)(now_ns - ended_ns);
+    const int64_t known_ns = set->offset_ns + (int64_t)((now_ns - set->seen_ns) / 50000);
+    set->offset_ns = set->seen_ns != 0 && known_ns < offset_ns ? known_ns : offset_ns;
+    set->seen_ns = now_ns;
+}
+
+/* When the slow device would have begun with a kernel and been through. */
+static clv_status *stretch(
+    clv_runner *runner, queue_set *set, clv_slot *slot, uint32_t step, const clv_event *event) {
+    const double most_ns = 1e18; /* thirty years */
+    clv_event_times times;
+    CLV_TRY(event->device->vtable->event_times((clv_event *)event, &times));
+    const uint64_t took_ns =
+        times.ended_ns > times.started_ns ? times.ended_ns - times.started_ns : 1;
+    const uint64_t began_ns = times.started_ns + (uint64_t)set->offset_ns;
+    const bool waited = began_ns > set->free_ns + HOP_NS;
+    const double slow_ns = (double)took_ns / set->speed;
+    clv_link_time at = {waited ? began_ns : set->free_ns, 0};
+    at.end_ns = at.begin_ns + (uint64_t)(slow_ns < most_ns ? slow_ns : most_ns);
+    at.end_ns = at.end_ns > began_ns + took_ns ? at.end_ns : began_ns + took_ns;
+    set->free_ns = at.end_ns;
+    atomic_store_explicit(
+        &set->took_ns[step], took_ns < UINT32_MAX ? (uint32_t)took_ns : UINT32_MAX,
+        memory_order_relaxed);
+    note_link(runner, slot, step, at);
+    return NULL;
+}
+
+/* Kernels order[first] to order[last] have ended, or failed, which others are told. */
+static clv_status *stretch_all(
+    clv_runner *runner, queue_set *set, clv_slot *slot, uint32_t first, uint32_t last) {
+    clv_event **events = events_of(runner, set, slot->number);
+    clv_event *event = events[set->order[last]];
+    clv_event_times times;
+    clv_status *status = event->device->vtable->event_wait(event);
+    if (status != NULL || clv_slot_has_failed(slot)) {
+        clv_status_destroy(status);
+        return NULL;
+    }
+    status = event->device->vtable->event_times(event, &times);
+    CLV_TRY(at_step(runner, set->order[last], status));
+    compare_clocks(set, times.ended_ns);
+    for (uint32_t i = first; i <= last; i++) {
+        const uint32_t step = set->order[i];
+        if (is_paced(runner, set, step)) {
+            CLV_TRY(at_step(runner, step, stretch(runner, set, slot, step, events[step])));
+        }
+    }
+    return NULL;
+}
+
+/* Opens what waits for a slow device's kernels when that would be through with them. */
+static void run_pacer(clv_runner *runner, clv_slot *slot) {
+    queue_set *set = runner->state;
+    uint32_t first = 0;
+    clv_runner_wait(runner, &set->gated, (uint32_t)slot->number + 1);
+    for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
+        const uint32_t step = set->order[i];
+        clv_event *pause = set->arrivals[at_request(runner, set, slot->number) + step];
+        if (!is_paced(runner, set, step) || pause == NULL) {
+            continue;
+        }
+        if (event_when_there(runner, set, i, slot, step) != NULL) {
+            clv_status *status = stretch_all(runner, set, slot, first, i);
+            if (status != NULL) {
+                clv_runner_fail(runner, slot, status);
+            }
+            clv_executor_sleep_until(runner->executor, set->free_ns);
+        }
+        open_gate(runner, slot, step, pause);
+        clv_signal_set(&runner->progress, enqueued_count(set, slot->number, i + 1));
+        first = i + 1;
+    }
+    clv_signal_set(&runner->progress, all_enqueued(set, slot->number));
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
@@ -431,6 +563,10 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
             note_link(runner, slot, step, booked);
         }
         clv_runner_at(runner, slot, step, CLV_AT_NOTHING);
+    }
+    if (is_paced(runner, set, step)) {
+        clv_runner_wait(
+            runner, &set->pacer->progress, enqueued_count(set, slot->number, index + 1));
     }
     if (status != NULL) { /* before others go on */
         clv_runner_fail(runner, slot, at_failed_step(runner, set, step, slot, status));
@@ -520,6 +656,7 @@ static void deinit(clv_runner *enqueuer) {
     clv_free(set->arrivals);
     clv_free(set->order);
     clv_free(set->last);
+    clv_free(set->took_ns);
     clv_free(set);
 }
 
@@ -533,8 +670,10 @@ static clv_status *make(clv_executor *executor, queue_set *set, uint32_t unit) {
     set->arrivals = clv_alloc_zeroed(count_events, sizeof(clv_event *));
     set->order = clv_alloc_zeroed((size_t)set->num_steps + 1, sizeof *set->order);
     set->last = clv_alloc_zeroed(executor->depth, sizeof *set->last);
+    set->took_ns = clv_alloc_zeroed((size_t)set->num_steps + 1, sizeof *set->took_ns);
+    set->speed = executor->prepared->units[unit].name.limits.speed;
     if (set->events == NULL || set->gates == NULL || set->arrivals == NULL || set->order == NULL ||
-        set->last == NULL) {
+        set->last == NULL || set->took_ns == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
     uint32_t count = 0;
@@ -558,8 +697,9 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     }
     set->first_actor = actor;
     set->enqueuer = &runners[0];
+    set->pacer = &runners[3];
     static void (*const runs[CLV_QUEUE_RUNNERS])(clv_runner *, clv_slot *) = {
-        run_enqueuer, run_waiter, run_carrier};
+        run_enqueuer, run_waiter, run_carrier, run_pacer};
     for (int i = 0; i < CLV_QUEUE_RUNNERS; i++) {
         runners[i].unit = a->unit;
         runners[i].spin_ns = executor->options.is_crowded ? CLV_CROWDED_SPIN_NS : CLV_QUEUE_SPIN_NS;
@@ -571,9 +711,10 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     }
     runners[0].deinit = deinit;
     CLV_TRY(make(executor, set, a->unit));
-    bool has_gates = false;
+    bool has_gates = false, has_pauses = false;
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         has_gates = has_gates || has_gate(&runners[0], set, set->order[i]);
+        has_pauses = has_pauses || is_paced(&runners[0], set, set->order[i]);
     }
     const double *step_us = executor->options.step_us;
     for (uint32_t i = 0; step_us != NULL && i < set->num_steps && set->order[i] != NO_STEP; i++) {
@@ -582,6 +723,8 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     runners[1].carrier = &runners[2];
     runners[2].is_idle = !has_gates;
     runners[2].is_last = has_gates;
+    runners[3].is_idle = !has_pauses;
+    runners[3].is_last = has_pauses;
     return NULL;
 }
 

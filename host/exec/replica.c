@@ -29,11 +29,6 @@ static clv_status *check_unit(const clv_replica_options *options, uint32_t unit)
         return CLV_ERROR(
             MALFORMED, "the plan names unit %u, there are %u", unit, options->num_units);
     }
-    if (has_queues(&options->units[unit]) && options->units[unit].name.limits.speed != 1) {
-        return CLV_ERROR(
-            UNSUPPORTED, "%s: the speed of a device with queues cannot be limited yet",
-            options->units[unit].name.text);
-    }
     return NULL;
 }
 
@@ -524,9 +519,12 @@ static void add_piece_times(
         const size_t first = clv_executor_step_spans(replica->executor, (uint32_t)i, &count);
         for (uint32_t k = 0; k < count; k++) {
             const clv_item_span *span = &spans[first + k];
+            const bool is_slowed = span->through_ns != 0;
+            const uint64_t from_ns = is_slowed ? span->link_ns : span->begin_ns;
+            const uint64_t to_ns = is_slowed ? span->through_ns : span->end_ns;
             if (span->end_ns != 0) {
-                begin = span->begin_ns < begin ? span->begin_ns : begin;
-                end = span->end_ns > end ? span->end_ns : end;
+                begin = from_ns < begin ? from_ns : begin;
+                end = to_ns > end ? to_ns : end;
             }
         }
         if (step->kind == CLV_STEP_LAUNCH && step->memory == memory && end > begin) {

@@ -25,7 +25,7 @@ static const char *const sets[][MAX_UNITS + 1] = {
     {"core:0", "threaded", "core:1"},
     {"threaded", "threaded#2"},
     {"threaded", "core:0{link=4G}"},
-    {"core:0", "threaded{link=2G,latency=5us}"},
+    {"core:0", "threaded{speed=0.5,link=2G,latency=5us}"},
     {"core:0", "other", "threaded"},
 };
 

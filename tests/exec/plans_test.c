@@ -175,6 +175,7 @@ static const char *const sets[][MAX_UNITS + 1] = {
     {"core:0", "core:1{link=2G,latency=20us}"},
     {"core:2{link=4G}", "core:0{link=2G,latency=5us}", "threaded"},
     {"core:0", "threaded{link=1G,latency=30us}", "threaded#2"},
+    {"core:0", "threaded{speed=0.5}", "threaded#2{speed=0.8,link=4G}"},
     {"core:0", "other"},
     {"threaded", "other", "core:1"},
 };

@@ -155,7 +155,8 @@ static void test_random_graphs(void **state) {
 enum { MAX_UNITS = 4, NUM_REQUESTS = 12 };
 
 /* A letter for each unit: a core (c), one at half the speed (h), a gang of two (g), a device with
- * queues (q), a core (f) or a device with queues (s) behind a link that takes some microseconds. */
+ * queues (q), one at half the speed (p), a core (f) or a device with queues (s) behind a link that
+ * takes some microseconds. */
 typedef struct plan_rig {
     rig rigs[MAX_UNITS];
     clv_exec_unit units[MAX_UNITS];
@@ -165,11 +166,11 @@ typedef struct plan_rig {
 static void open_plan_rig(plan_rig *r, const char *kinds, uint64_t seed) {
     r->num_units = (uint32_t)strlen(kinds);
     for (uint32_t i = 0; i < r->num_units; i++) {
-        const bool has_queues = kinds[i] == 'q' || kinds[i] == 's';
+        const bool has_queues = strchr("qps", kinds[i]) != NULL;
         open_rig(&r->rigs[i], has_queues ? 0 : kinds[i] == 'g' ? 2 : 1, seed + i);
         r->units[i] = r->rigs[i].unit;
         r->units[i].devices = r->rigs[i].devices;
-        r->units[i].name.limits.speed = kinds[i] == 'h' ? 0.5 : 1;
+        r->units[i].name.limits.speed = strchr("hp", kinds[i]) != NULL ? 0.5 : 1;
         if (kinds[i] == 'f' || kinds[i] == 's') {
             r->units[i].name.limits.latency_us = 2;
             r->units[i].name.limits.link_per_second = 2e8;
@@ -178,8 +179,8 @@ static void open_plan_rig(plan_rig *r, const char *kinds, uint64_t seed) {
 }
 
 static const char *const all_kinds[] = {"q",   "hc",   "chg", "cq",  "qc",   "qq",  "cf",   "ff",
-                                        "fcq", "cs",   "sf",  "cqq", "gqcf", "qqq", "ccqq", "sc",
-                                        "ss",  "cffg", "qf",  "fq",  "cccc", "qgs", "gg",   "gcg"};
+                                        "fcq", "cs",   "sf",  "cpq", "gqcf", "qpp", "ccqq", "sc",
+                                        "ss",  "cffg", "pf",  "fq",  "cccc", "pgs", "gg",   "gcg"};
 enum { NUM_PLAN_KINDS = sizeof all_kinds / sizeof all_kinds[0] };
 
 static void close_plan_rig(plan_rig *r) {

@@ -1,10 +1,12 @@
 /* What a session records, on the null driver: a core and a device with queues, a copy of the graph
  * each; and how clocks are brought together. */
+#include "host/base/threads.h"
 #include "host/exec/device_clock.h"
 #include "host/exec/session.h"
 #include "tests/support/check.h"
 #include "tests/support/hash_op.h"
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,20 +27,34 @@ static void *bytes_for(const clv_tensor *tensor) {
     return data;
 }
 
-/* A core and a device with queues, a copy of the graph each; or one copy on two cores that take
- * what is ready. */
-static void make_fixture(fixture *f, uint32_t num_recorded, bool is_dynamic) {
+/* What kernels of the second unit took. */
+static _Atomic uint64_t inside_ns;
+
+static void run_timed(const clv_null_launch *launch) {
+    const uint64_t begin_ns = clv_time_ns();
+    clv_hash_find(launch->entry)(launch);
+    atomic_fetch_add(&inside_ns, clv_time_ns() - begin_ns);
+}
+
+static clv_null_function find_timed(const char *entry) {
+    return clv_hash_find(entry) != NULL ? run_timed : NULL;
+}
+
+/* A core and a device with queues, of that speed, a copy of the graph each; or one copy on two
+ * cores that take what is ready. */
+static void make_fixture(fixture *f, uint32_t num_recorded, bool is_dynamic, double speed) {
     memset(f, 0, sizeof *f);
     for (int i = 0; i < NUM_UNITS; i++) {
         const bool is_core = i == 0 || is_dynamic;
         const clv_null_options options = {
             .kind = is_core ? CLV_DEVICE_CORE : CLV_DEVICE_GPU,
             .index = is_core ? i : 0,
-            .find = clv_hash_find};
+            .find = i == 0 ? clv_hash_find : find_timed};
         assert_ok(clv_null_device_create(&options, &f->devices[i]));
         f->units[i] = (clv_exec_unit){.devices = &f->devices[i], .num_devices = 1};
         clv_unit_name_init(
             &f->units[i].name, is_core ? CLV_UNIT_CORE : CLV_UNIT_GPU, 0, is_core ? i : 0);
+        f->units[i].name.limits.speed = is_core ? 1 : speed;
     }
     const clv_hash_graph_options graph = {
         .seed = 7, .num_nodes = 12, .max_bytes = 200, .max_items = 4};
@@ -140,7 +156,7 @@ static void lanes_that_take_what_is_ready(void **state) {
     (void)state;
     fixture f;
     clv_record *record;
-    make_fixture(&f, NUM_RECORDED, true);
+    make_fixture(&f, NUM_RECORDED, true, 1);
     run(&f, 2);
     assert_ok(clv_session_record(f.session, &record));
     assert_true(record->is_dynamic && record->num_requests == 2 && record->num_waits > 0);
@@ -170,7 +186,7 @@ static void what_is_kept(void **state) {
     (void)state;
     fixture f;
     clv_record *record;
-    make_fixture(&f, NUM_RECORDED, false);
+    make_fixture(&f, NUM_RECORDED, false, 1);
     assert_failed(USAGE, "no request was recorded", clv_session_record(f.session, &record));
     run(&f, 4);
     assert_ok(clv_session_record(f.session, &record));
@@ -198,11 +214,45 @@ static void what_is_kept(void **state) {
     free_fixture(&f);
 }
 
+/* A device that is declared slow takes as much longer than its kernels do, one after another. */
+static void slow_device(void **state) {
+    (void)state;
+    const double speed = 0.25;
+    fixture f;
+    clv_record *record;
+    make_fixture(&f, NUM_REQUESTS, false, speed);
+    atomic_store(&inside_ns, 0);
+    run(&f, 4);
+    assert_ok(clv_session_record(f.session, &record));
+    check_record(record);
+    const clv_record_clock *clock = &record->clocks[1];
+    const double slack_us = clock->uncertainty_us + fabs(clock->drift_us) + 1e-6;
+    double slow_us = 0;
+    for (uint32_t r = 0; r < record->num_requests; r++) {
+        const clv_record_request *request = &record->requests[r];
+        const clv_record_group *group = &record->groups[request->group];
+        double free_us = 0;
+        for (uint32_t i = group->first_step; i < group->first_step + group->num_steps; i++) {
+            const clv_record_step *step = &record->steps[i];
+            const clv_record_time *time = &record->times[request->first_time + step->first_time];
+            if (step->unit == 1 && step->kind == CLV_SCHEDULE_LAUNCH) {
+                assert_true(time->start_us >= free_us - slack_us);
+                free_us = time->end_us;
+                slow_us += time->end_us - time->start_us;
+            }
+        }
+    }
+    assert_true(atomic_load(&inside_ns) > 0);
+    assert_true(slow_us >= (double)atomic_load(&inside_ns) * 1e-3 / speed * (1 - 1e-9));
+    clv_record_destroy(record);
+    free_fixture(&f);
+}
+
 static void nothing_is_asked_for(void **state) {
     (void)state;
     fixture f;
     clv_record *record;
-    make_fixture(&f, 0, false);
+    make_fixture(&f, 0, false, 1);
     run(&f, 2);
     assert_failed(USAGE, "record nothing", clv_session_record(f.session, &record));
     free_fixture(&f);
@@ -230,6 +280,7 @@ static void clocks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_that_take_what_is_ready), cmocka_unit_test(what_is_kept),
-        cmocka_unit_test(nothing_is_asked_for), cmocka_unit_test(clocks)};
+        cmocka_unit_test(nothing_is_asked_for), cmocka_unit_test(slow_device),
+        cmocka_unit_test(clocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
