@@ -148,8 +148,7 @@ double clv_piece_time_us(
     double time_us = clv_costs_time_us(costs, task, piece->unit);
     if (placement->split >= 0) {
         const clv_task_split *split = &costs->workload->tasks[task].splits[placement->split];
-        double share = piece_share(costs, task, placement, piece);
-        time_us *= split->fixed_share + (1 - split->fixed_share) * share;
+        time_us *= clv_task_split_part(split, piece_share(costs, task, placement, piece));
     }
     return time_us + costs->machine->units[piece->unit].launch_us;
 }

@@ -7,6 +7,30 @@
 #include <math.h>
 #include <string.h>
 
+static double on_line(clv_task_piece a, clv_task_piece b, double share) {
+    return a.part + (b.part - a.part) / (b.share - a.share) * (share - a.share);
+}
+
+double clv_task_split_part(const clv_task_split *split, double share) {
+    const clv_task_piece *measured = split->measured;
+    const clv_task_piece whole = {1, 1};
+    uint32_t above = 0;
+    if (split->num_measured == 0) {
+        return split->fixed_share + (1 - split->fixed_share) * share;
+    }
+    while (above < split->num_measured && measured[above].share <= share) {
+        above++;
+    }
+    if (above > 0) {
+        const clv_task_piece next = above < split->num_measured ? measured[above] : whole;
+        return share < 1 ? on_line(measured[above - 1], next, share) : 1;
+    }
+    const clv_task_piece second = split->num_measured > 1 ? measured[1] : whole;
+    const double part = on_line(measured[0], second, share);
+    /* it takes no less than its share of the smallest, and no more than that one */
+    return fmin(fmax(part, measured[0].part * share / measured[0].share), measured[0].part);
+}
+
 void clv_workload_destroy(clv_workload *workload) {
     if (workload != NULL) {
         clv_arena_deinit(&workload->arena);

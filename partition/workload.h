@@ -54,16 +54,25 @@ typedef enum clv_task_join {
 
 enum { CLV_MOST_FIXED_SHARE = 1000 };
 
+/* A piece that was measured: so much of the positions takes so much of the whole's time. */
+typedef struct clv_task_piece {
+    double share, part; /* above 0; share below 1 */
+} clv_task_piece;
+
 /* A way to cut a task: positions 0 .. extent along `axis` of its output, shared out in multiples of
  * `grain`. The time of a piece is fixed_share of the whole's time plus its share of the rest, which
- * is negative where pieces were measured to take longer than the whole. */
+ * is negative where pieces take longer than the whole. Where pieces were measured, what lies
+ * between two of them, or one and the whole, lies on the line between, and smaller ones on the same
+ * line as the two smallest. */
 typedef struct clv_task_split {
     const char *name; /* "output channels", "rows", "batch" */
     clv_task_join join;
     int32_t axis; /* of the output; -1 with SUM */
     int64_t extent, grain;
-    double fixed_share;  /* 0 .. CLV_MOST_FIXED_SHARE */
-    bool splits_weights; /* a piece holds its share of the weights, else all of them */
+    double fixed_share;             /* 0 .. CLV_MOST_FIXED_SHARE */
+    bool splits_weights;            /* a piece holds its share of the weights, else all of them */
+    const clv_task_piece *measured; /* by share, ascending; parts never fall */
+    uint32_t num_measured;
     const clv_task_split_input *inputs; /* [num_inputs of the task] */
 } clv_task_split;
 
@@ -106,6 +115,9 @@ typedef struct clv_workload {
     clv_task_tensor *tensors;
     uint32_t num_tensors;
 } clv_workload;
+
+/* What a piece with `share` of the positions takes, as a part of the whole's time. */
+double clv_task_split_part(const clv_task_split *split, double share);
 
 void clv_workload_destroy(clv_workload *workload);
 /* Everything above: ids, order, producers and consumers agree, numbers finite and not negative,

@@ -301,7 +301,7 @@ static clv_status *add_launch(
     int64_t most = split->extent / (split->grain > 0 ? split->grain : 1);
     chunks = most < chunks ? (most > 1 ? (uint32_t)most : 1) : chunks;
     clv_schedule_step chunk = *step;
-    chunk.duration_us *= split->fixed_share + (1 - split->fixed_share) / chunks;
+    chunk.duration_us *= clv_task_split_part(split, 1.0 / chunks);
     chunk.traffic_us = fmin(step->traffic_us / chunks, chunk.duration_us);
     chunk.holds_slot = false;
     uint32_t first_chunk = (uint32_t)u->out->num_steps;

@@ -198,7 +198,7 @@ static clv_status *measure(calibrator *c, clv_cost_setting setting) {
     clv_log(
         CLV_LOG_WARNING, "%s is not measured%s, its costs are estimates: %s",
         c->names[c->alike[0]].text,
-        setting.cut != 0          ? " with operators in pieces"
+        setting.cut.split != 0    ? " with operators in pieces"
         : setting.num_beside != 0 ? " with others at work"
                                   : "",
         clv_status_message(status));
@@ -319,37 +319,75 @@ static clv_status *get(
     return NULL;
 }
 
-/* What two halves take more than the whole, as a share of it. */
+/* What two pieces take of the whole's time; the launch, which planners add, left out. */
 static clv_status *give_pieces(
-    calibrator *c, uint32_t cut, const clv_unit_costs *whole, const clv_unit_costs *halves) {
-    double *shares = clv_alloc_zeroed(c->graph->num_nodes + 1, sizeof *shares);
-    if (shares == NULL) {
-        return no_memory();
+    calibrator *c, uint32_t split, const clv_unit_costs *whole, const clv_unit_costs *cut) {
+    const size_t num_nodes = c->graph->num_nodes;
+    const double launch_us = c->machine->units[c->alike[0]].launch_us;
+    clv_task_piece *pieces = clv_alloc_zeroed(num_nodes + 1, sizeof *pieces);
+    clv_status *status = pieces != NULL ? NULL : no_memory();
+    for (size_t k = 0; k < 2 && status == NULL; k++) {
+        for (size_t i = 0; i < num_nodes; i++) {
+            const double whole_us = whole->node_us[i] - launch_us;
+            const double piece_us = cut->piece_us[k * num_nodes + i] - launch_us;
+            const double share = cut->piece_share[k * num_nodes + i];
+            /* caches may make halves faster than half; not by how much one likes */
+            const double part = fmin(fmax(piece_us / whole_us, share / 2), CLV_MOST_FIXED_SHARE);
+            pieces[i] = (clv_task_piece){share, whole_us > 0 && !isnan(piece_us) ? part : 0};
+        }
+        status = clv_workload_add_pieces(c->workload, split, pieces);
     }
-    for (size_t i = 0; i < c->graph->num_nodes; i++) {
-        const double share = 2 * halves->node_us[i] / whole->node_us[i] - 1;
-        /* halving gains no more than half, whatever caches do; NAN stays NAN */
-        shares[i] = share < 0 ? 0 : share > CLV_MOST_FIXED_SHARE ? CLV_MOST_FIXED_SHARE : share;
+    clv_free(pieces);
+    return status;
+}
+
+/* The shares of first pieces that are measured: half, and where units like the one at hand are not
+ * all as fast, what the fastest has beside the slowest; of many of them one's part. */
+static size_t list_shares(const calibrator *c, double *out_shares) {
+    double fastest = 0, slowest = (double)INFINITY;
+    size_t count = 0;
+    for (size_t i = c->alike[0]; i < c->num_units; i++) {
+        const double speed = c->machine->units[i].speed;
+        if (first_alike(c, i) == c->alike[0]) {
+            fastest = fmax(fastest, speed);
+            slowest = fmin(slowest, speed);
+        }
     }
-    clv_status *status = clv_workload_set_fixed_shares(c->workload, cut - 1, shares);
-    clv_free(shares);
+    out_shares[count++] = 0.5;
+    if (slowest < fastest) {
+        out_shares[count++] = fastest / (fastest + slowest);
+    }
+    if (c->num_alike > 3) {
+        out_shares[count++] = 1.0 / c->num_alike;
+    }
+    return count;
+}
+
+static clv_status *calibrate_cut(calibrator *c, clv_tune_cut cut, const clv_unit_costs *whole) {
+    const clv_cost_setting setting = {.cut = cut, .num_beside = c->num_alike > 1 ? 1 : 0};
+    clv_unit_costs costs;
+    bool is_there;
+    CLV_TRY(get(c, setting, &costs, &is_there));
+    if (!is_there) {
+        return NULL;
+    }
+    clv_status *status = give_pieces(c, cut.split - 1, whole, &costs);
+    clv_unit_costs_deinit(&costs);
     return status;
 }
 
 static clv_status *calibrate_pieces(calibrator *c, const clv_unit_costs *whole) {
+    enum { MOST_SHARES = 3 };
+    double shares[MOST_SHARES];
+    const size_t num_shares = list_shares(c, shares);
     uint32_t most = 0;
     for (uint32_t i = 0; i < c->workload->num_tasks; i++) {
         const uint32_t num_splits = c->workload->tasks[i].num_splits;
         most = num_splits > most ? num_splits : most;
     }
     for (uint32_t cut = 1; cut <= most && cut <= MOST_CUTS; cut++) {
-        clv_unit_costs halves;
-        bool is_there;
-        CLV_TRY(get(c, (clv_cost_setting){cut, c->num_alike > 1}, &halves, &is_there));
-        if (is_there) {
-            clv_status *status = give_pieces(c, cut, whole, &halves);
-            clv_unit_costs_deinit(&halves);
-            CLV_TRY(status);
+        for (size_t k = 0; k < num_shares; k++) {
+            CLV_TRY(calibrate_cut(c, (clv_tune_cut){cut, shares[k]}, whole));
         }
     }
     return NULL;
@@ -360,7 +398,7 @@ static clv_status *calibrate_whole(calibrator *c, size_t index, const clv_unit_c
     clv_unit_costs busy;
     bool is_there = false;
     if (c->num_alike > 1) {
-        CLV_TRY(get(c, (clv_cost_setting){0, c->num_alike - 1}, &busy, &is_there));
+        CLV_TRY(get(c, (clv_cost_setting){.num_beside = c->num_alike - 1}, &busy, &is_there));
     }
     clv_status *status = give(c, index, alone, is_there ? &busy : NULL);
     if (is_there) {
@@ -375,7 +413,7 @@ static clv_status *calibrate_unit(calibrator *c, size_t index) {
     clv_unit_costs costs;
     bool is_there;
     find_alike(c, index);
-    CLV_TRY(get(c, (clv_cost_setting){0}, &costs, &is_there));
+    CLV_TRY(get(c, (clv_cost_setting){.num_beside = 0}, &costs, &is_there));
     if (!is_there) {
         return NULL;
     }

@@ -33,7 +33,7 @@ static clv_status *no_memory(void) {
 
 /* Whether there are two units with halves. */
 static bool is_beside(clv_cost_setting setting) {
-    return setting.cut != 0 && setting.num_beside != 0;
+    return setting.cut.split != 0 && setting.num_beside != 0;
 }
 
 /* The unit's key, of steps in the setting. */
@@ -78,26 +78,43 @@ static void add_nodes(
     }
 }
 
-/* What each operator takes: of one in two pieces the slower one, with what puts its operand
- * together, or half of that where one unit has both. join_us: [2][num_nodes] zeros. */
-static void add_slowest(
-    const clv_replica *replica, bool is_beside, const double *piece_us, double *join_us,
-    double *node_us) {
+/* What each operator takes, and each of its pieces: with what puts its operand together, or half of
+ * that where one unit has both. join_us: [2][num_nodes] zeros; num_pieces: [num_nodes] zeros. */
+static void add_pieces(
+    const clv_replica *replica, bool is_beside, const double *launches_us, double *join_us,
+    uint32_t *num_pieces, clv_unit_costs *costs) {
     const clv_graph *graph = replica->parts[0].graph;
     const clv_piece_node *nodes = replica->pieces.memories[0].nodes;
     const size_t num_nodes = replica->graph->num_nodes;
     for (size_t i = 0; i < graph->num_nodes; i++) {
         const size_t unit = is_beside ? nodes[i].unit : 0;
         join_us[unit * num_nodes + nodes[i].origin] += !nodes[i].is_join ? 0
-                                                       : is_beside       ? piece_us[i]
-                                                                         : piece_us[i] / 2;
+                                                       : is_beside       ? launches_us[i]
+                                                                         : launches_us[i] / 2;
     }
     for (size_t i = 0; i < graph->num_nodes; i++) {
         const size_t unit = is_beside ? nodes[i].unit : 0;
         const clv_node_id origin = nodes[i].origin;
-        const double us = piece_us[i] + join_us[unit * num_nodes + origin];
-        if (!nodes[i].is_join && (isnan(us) || us > node_us[origin])) { /* fmax() forgets NAN */
-            node_us[origin] = us;
+        const double us = launches_us[i] + join_us[unit * num_nodes + origin];
+        if (nodes[i].is_join) {
+            continue;
+        }
+        if (num_pieces[origin] < 2) { /* the first one's nodes come first */
+            costs->piece_us[num_pieces[origin]++ * num_nodes + origin] = us;
+        }
+        if (isnan(us) || us > costs->node_us[origin]) { /* fmax() forgets NAN */
+            costs->node_us[origin] = us;
+        }
+    }
+}
+
+static void add_shares(const clv_group *group, size_t num_nodes, double *shares) {
+    for (size_t i = 0; i < num_nodes; i++) {
+        const clv_placement *p = &group->placements[i];
+        const clv_piece *pieces = &group->pieces[p->first_piece];
+        for (size_t k = 0; k < 2 && p->num_pieces == 2; k++) {
+            shares[k * num_nodes + i] =
+                (double)(pieces[k].end - pieces[k].begin) / (double)pieces[1].end;
         }
     }
 }
@@ -120,27 +137,38 @@ static void count_steps(
     }
 }
 
+static bool costs_init(size_t num_nodes, clv_unit_costs *costs) {
+    costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
+    costs->piece_us = clv_alloc_zeroed(2 * num_nodes + 1, sizeof *costs->piece_us);
+    costs->piece_share = clv_alloc_zeroed(2 * num_nodes + 1, sizeof *costs->piece_share);
+    costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
+    costs->ways = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->ways);
+    return costs->node_us != NULL && costs->piece_us != NULL && costs->piece_share != NULL &&
+           costs->node_launches != NULL && costs->ways != NULL;
+}
+
 static clv_status *find(
     const clv_replica *replica, clv_hash unit, const clv_cost_db *db, bool is_beside,
     clv_unit_costs *costs) {
     const size_t num_nodes = replica->graph->num_nodes;
     clv_hash *keys = clv_alloc_zeroed(replica->parts[0].num_steps + 1, sizeof *keys);
-    costs->node_us = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_us);
-    costs->node_launches = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->node_launches);
-    costs->ways = clv_alloc_zeroed(num_nodes + 1, sizeof *costs->ways);
-    double *piece_us = clv_alloc_zeroed(replica->parts[0].graph->num_nodes + 1, sizeof *piece_us);
+    double *launches_us =
+        clv_alloc_zeroed(replica->parts[0].graph->num_nodes + 1, sizeof *launches_us);
     double *join_us = clv_alloc_zeroed(2 * num_nodes + 1, sizeof *join_us);
-    const bool has_memory = keys != NULL && piece_us != NULL && join_us != NULL &&
-                            costs->node_us != NULL && costs->node_launches != NULL &&
-                            costs->ways != NULL;
-    clv_status *status = has_memory ? clv_step_keys(unit, &replica->parts[0], keys) : no_memory();
+    uint32_t *num_pieces = clv_alloc_zeroed(num_nodes + 1, sizeof *num_pieces);
+    const bool has_memory =
+        keys != NULL && launches_us != NULL && join_us != NULL && num_pieces != NULL;
+    clv_status *status = has_memory && costs_init(num_nodes, costs)
+                             ? clv_step_keys(unit, &replica->parts[0], keys)
+                             : no_memory();
     if (status == NULL) {
-        add_nodes(replica, db, keys, piece_us, costs);
-        add_slowest(replica, is_beside, piece_us, join_us, costs->node_us);
+        add_nodes(replica, db, keys, launches_us, costs);
+        add_pieces(replica, is_beside, launches_us, join_us, num_pieces, costs);
         count_steps(&replica->parts[0], db, keys, costs);
     }
+    clv_free(num_pieces);
     clv_free(join_us);
-    clv_free(piece_us);
+    clv_free(launches_us);
     clv_free(keys);
     return status;
 }
@@ -165,6 +193,9 @@ clv_status *clv_unit_costs_find(
         status = find(
             &replica, key_in(setting, clv_unit_key(info, num_devices)), db, has_other, out_costs);
     }
+    if (status == NULL) {
+        add_shares(&rig.group, graph->num_nodes, out_costs->piece_share);
+    }
     clv_replica_deinit(&replica);
     clv_tune_rig_deinit(&rig);
     if (status != NULL) {
@@ -175,6 +206,8 @@ clv_status *clv_unit_costs_find(
 
 void clv_unit_costs_deinit(clv_unit_costs *costs) {
     clv_free(costs->node_us);
+    clv_free(costs->piece_us);
+    clv_free(costs->piece_share);
     clv_free(costs->node_launches);
     clv_free(costs->ways);
     *costs = (clv_unit_costs){.node_us = NULL};
@@ -548,7 +581,7 @@ clv_status *clv_calibrate(const clv_calibration_request *request, uint32_t *out_
     if (gather_runs(&s)) {
         status = clv_status_join(status, put_all(&s, out_num_measured));
         /* a piece is no call that variants are chosen for, and they are compared alone */
-        if (setting.cut == 0 && setting.num_beside == 0) {
+        if (setting.cut.split == 0 && setting.num_beside == 0) {
             status = clv_status_join(status, put_variants(&s));
         }
     }

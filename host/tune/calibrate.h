@@ -14,12 +14,16 @@
 #include "host/exec/unit.h"
 #include "host/ir/graph.h"
 #include "host/tune/cost_db.h"
+#include "host/tune/rig.h"
 #include <stdatomic.h>
 
 typedef struct clv_unit_costs {
-    /* [num_nodes]: sum of its launches; of one in two pieces the slower one, with what puts its
-     * operand together (half of that for both on one unit). NAN: not all of them are known */
+    /* [num_nodes]: sum of its launches; of one in two pieces the slower one. NAN: not all of them
+     * are known */
     double *node_us;
+    /* [2][num_nodes]: of the first and the second piece, with what puts its operand together (half
+     * of that for both on one unit), and its share of the positions; 0: it is whole */
+    double *piece_us, *piece_share;
     uint32_t *node_launches; /* [num_nodes]; 0: it runs nothing */
     clv_way *ways;           /* [num_nodes]: that it is run by; no variant: it runs nothing */
     uint32_t num_steps;      /* distinct launches */
@@ -28,10 +32,9 @@ typedef struct clv_unit_costs {
 
 /* What is measured. A cost in one setting is none in another. */
 typedef struct clv_cost_setting {
-    /* 0; or k: every operator in two halves by its split k - 1, where it has that many */
-    uint32_t cut;
+    clv_tune_cut cut; /* in two pieces */
     /* Units like the one that is measured, on its memory, that are at work beside it: at the same
-     * graph, over and over; with a cut at most one, which has the second halves (0: the unit has
+     * graph, over and over; with a cut at most one, which has the second pieces (0: the unit has
      * both, one after the other). */
     uint32_t num_beside;
     bool is_exact; /* with clv_exec_unit.is_exact */

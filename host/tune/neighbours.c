@@ -84,8 +84,8 @@ static void *work(void *argument) {
 static clv_status *start(const clv_neighbours_request *request, size_t index, neighbour *n) {
     n->request = request;
     n->has_rig = true;
-    CLV_TRY(
-        clv_tune_rig_init(request->graph, request->units[index], NULL, request->db, 0, &n->rig));
+    CLV_TRY(clv_tune_rig_init(
+        request->graph, request->units[index], NULL, request->db, (clv_tune_cut){0}, &n->rig));
     n->rig.group.depth = n->rig.options.depth = DEPTH;
     n->rig.options.cancel = request->cancel;
     n->rig.options.finish = finish;

@@ -6,13 +6,21 @@
 #include "host/workload/from_graph.h"
 #include <math.h>
 
-/* Two halves of a node, in multiples of the split's grain; whole where it cannot be cut so. */
+/* The end of a first piece, where plans have it; 0: there is none. */
+static int64_t first_end(const clv_split *split, double share) {
+    const int64_t grain = split->grain > 0 ? split->grain : 1;
+    const double grains = (double)((split->extent + grain - 1) / grain);
+    const int64_t end = (int64_t)floor((share > 0 ? share : 0.5) * grains + 0.5) * grain;
+    return end < split->extent ? end : 0;
+}
+
+/* Two pieces of a node; whole where it cannot be cut so. */
 static clv_status *place_node(
-    const clv_graph *graph, clv_node_id id, uint32_t cut, clv_tune_rig *rig) {
+    const clv_graph *graph, clv_node_id id, clv_tune_cut cut, clv_tune_rig *rig) {
     const clv_node *node = &graph->nodes[id];
     clv_placement *placement = &rig->placements[id];
     *placement = (clv_placement){.num_pieces = 1, .split = -1};
-    if (cut == 0 || node->op == NULL || node->op->splits == NULL) {
+    if (cut.split == 0 || node->op == NULL || node->op->splits == NULL) {
         return NULL;
     }
     clv_arena arena;
@@ -23,17 +31,18 @@ static clv_status *place_node(
     if (status == NULL) { /* as plans do */
         status = clv_call_useful_splits(&call, &arena, &list);
     }
-    if (status == NULL && list.num_splits >= cut) {
-        const clv_split *split = &list.splits[cut - 1];
-        const int64_t grain = split->grain > 0 ? split->grain : 1;
-        const int64_t half = (split->extent / 2 + grain - 1) / grain * grain;
-        if (half > 0 && half < split->extent) {
+    if (status == NULL && list.num_splits >= cut.split) {
+        const clv_split *split = &list.splits[cut.split - 1];
+        const int64_t end = first_end(split, cut.first_share);
+        if (end != 0) {
             clv_piece *pieces = &rig->pieces[rig->group.num_pieces];
-            pieces[0] = (clv_piece){.end = half};
-            pieces[1] = (clv_piece){
-                .unit = rig->options.num_units - 1, .begin = half, .end = split->extent};
+            pieces[0] = (clv_piece){.end = end};
+            pieces[1] =
+                (clv_piece){.unit = rig->options.num_units - 1, .begin = end, .end = split->extent};
             *placement = (clv_placement){
-                .first_piece = rig->group.num_pieces, .num_pieces = 2, .split = (int32_t)cut - 1};
+                .first_piece = rig->group.num_pieces,
+                .num_pieces = 2,
+                .split = (int32_t)cut.split - 1};
             rig->group.num_pieces += 2;
         }
     }
@@ -43,7 +52,7 @@ static clv_status *place_node(
 
 clv_status *clv_tune_rig_init(
     const clv_graph *graph, const clv_exec_unit *unit, const clv_exec_unit *other,
-    const clv_cost_db *db, uint32_t cut, clv_tune_rig *out_rig) {
+    const clv_cost_db *db, clv_tune_cut cut, clv_tune_rig *out_rig) {
     *out_rig = (clv_tune_rig){
         .placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *out_rig->placements),
         .pieces = clv_alloc_zeroed(graph->num_nodes + 1, 2 * sizeof *out_rig->pieces),

@@ -6,6 +6,12 @@
 #include "host/exec/replica.h"
 #include "host/tune/cost_db.h"
 
+/* How operators are cut. */
+typedef struct clv_tune_cut {
+    uint32_t split; /* 0: not at all; or k: in two by their split k - 1, where they have so many */
+    double first_share; /* of the first piece, in multiples of the split's grain; 0: half */
+} clv_tune_cut;
+
 typedef struct clv_tune_rig {
     clv_placement *placements;
     clv_piece *pieces;
@@ -17,12 +23,12 @@ typedef struct clv_tune_rig {
 
 /* Borrows everything. Deinitialise in any case.
  *
- * other  a unit like `unit` that has the second halves; NULL: `unit` has them
+ * other  a unit like `unit` that has the second pieces; NULL: `unit` has them
  * cut    as clv_cost_setting
  * errors NO_MEMORY */
 clv_status *clv_tune_rig_init(
     const clv_graph *graph, const clv_exec_unit *unit, const clv_exec_unit *other,
-    const clv_cost_db *db, uint32_t cut, clv_tune_rig *out_rig) CLV_CHECKED;
+    const clv_cost_db *db, clv_tune_cut cut, clv_tune_rig *out_rig) CLV_CHECKED;
 void clv_tune_rig_deinit(clv_tune_rig *rig);
 
 #endif

@@ -43,11 +43,47 @@ clv_status *clv_workload_add_measured(
     return NULL;
 }
 
-clv_status *clv_workload_set_fixed_shares(
-    clv_workload *workload, uint32_t split, const double *shares) {
+/* Puts a piece where its share says. `pieces` has room for one more. */
+static uint32_t insert(clv_task_piece *pieces, uint32_t count, clv_task_piece piece) {
+    const double same = 1e-9;
+    uint32_t at = 0;
+    while (at < count && pieces[at].share < piece.share - same) {
+        at++;
+    }
+    if (at < count && pieces[at].share <= piece.share + same) {
+        pieces[at].part = fmax(pieces[at].part, piece.part);
+    } else {
+        memmove(&pieces[at + 1], &pieces[at], (count - at) * sizeof *pieces);
+        pieces[at] = piece;
+        count++;
+    }
+    for (uint32_t i = 1; i < count; i++) { /* a larger one takes no less: that is noise */
+        pieces[i].part = fmax(pieces[i].part, pieces[i - 1].part);
+    }
+    return count;
+}
+
+static clv_status *add_piece(clv_arena *arena, clv_task_split *split, clv_task_piece piece) {
+    const uint32_t count = split->num_measured;
+    clv_task_piece *pieces = clv_arena_alloc(arena, (size_t)count + 1, sizeof *pieces);
+    if (pieces == NULL) {
+        return CLV_NO_ARENA("measured pieces");
+    }
+    if (count != 0) {
+        memcpy(pieces, split->measured, count * sizeof *pieces);
+    }
+    split->num_measured = insert(pieces, count, piece);
+    split->measured = pieces;
+    return NULL;
+}
+
+clv_status *clv_workload_add_pieces(
+    clv_workload *workload, uint32_t split, const clv_task_piece *pieces) {
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         clv_task *task = &workload->tasks[i];
-        if (split >= task->num_splits || isnan(shares[i])) {
+        const clv_task_piece piece = pieces[i];
+        if (split >= task->num_splits || !(piece.share > 0 && piece.share < 1) ||
+            !(piece.part > 0) || isinf(piece.part)) {
             continue;
         }
         clv_task_split *splits =
@@ -55,8 +91,8 @@ clv_status *clv_workload_set_fixed_shares(
         if (splits == NULL) {
             return CLV_NO_ARENA("measured pieces");
         }
-        splits[split].fixed_share = shares[i];
         task->splits = splits;
+        CLV_TRY(add_piece(&workload->arena, &splits[split], piece));
     }
     return NULL;
 }

@@ -15,12 +15,13 @@ clv_status *clv_workload_add_measured(
     clv_workload *workload, const char *where, const double *time_us,
     const double *draws) CLV_CHECKED;
 
-/* Sets what every piece of a task takes, however small, as a share of the whole task's time.
+/* Adds what a piece of each task was measured to take to what is known of others; of the same piece
+ * the longest counts.
  *
  * split   of each task that has that many
- * shares  [num_tasks], 0 .. CLV_MOST_FIXED_SHARE; NAN: stays as it is
+ * pieces  [num_tasks]; a share or part of NAN, of 0, or a share of 1: none
  * errors  NO_MEMORY */
-clv_status *clv_workload_set_fixed_shares(
-    clv_workload *workload, uint32_t split, const double *shares) CLV_CHECKED;
+clv_status *clv_workload_add_pieces(
+    clv_workload *workload, uint32_t split, const clv_task_piece *pieces) CLV_CHECKED;
 
 #endif

@@ -90,6 +90,10 @@ def operators_that_may_be_cut_are_measured_in_pieces():
         assert all(op["origin"] == "measured" and op["cost_us"] > 0 for op in cut.values())
         # that pays in all; a single one may take longer where its operand lies in pieces anyway
         assert sum(op["cost_us"] for op in cut.values()) <= sum(costs(whole)[node] for node in cut) + 1
+        # pieces of unequal sizes, for units of unequal speed, are measured in these sizes
+        slowed = ["--devices", "core:0,core:1{speed=0.5}", "--policy", "tensor", "--allow-idle"]
+        assert plan(at("cache"), *slowed)["calibration"]["measured"] > 0
+        assert plan(at("cache"), *slowed)["calibration"]["measured"] == 0
 
 
 @test

@@ -58,7 +58,12 @@ static void units_that_were_not_measured_keep_estimates(void **state) {
     clv_workload_destroy(workload);
 }
 
-/* Two pieces of 8 rows: what both take, however small, is a share of the whole's time. */
+static void check_part(const clv_task_split *split, double share, double part) {
+    assert_true(fabs(clv_task_split_part(split, share) - part) < 1e-12);
+}
+
+/* Between pieces that were measured lies what lies between them; of the same one the longest
+ * counts, and a larger one never takes less. Of the rest it is as fixed shares say. */
 static void pieces_take_what_they_were_measured_to(void **state) {
     (void)state;
     static const char *const text =
@@ -67,15 +72,32 @@ static void pieces_take_what_they_were_measured_to(void **state) {
         "{\"name\":\"rows\",\"axis\":0,\"extent\":8},"
         "{\"name\":\"more\",\"axis\":0,\"extent\":8,\"fixed_share\":0.5}]},"
         "{\"name\":\"b\",\"type\":\"Relu\",\"time_us\":9}]}";
-    static const double shares[] = {0.25, 1}, unknown[] = {(double)NAN, 1};
+    static const clv_task_piece half[] = {{0.5, 0.6}, {0, 0}}, again[] = {{0.5, 0.55}, {0, 0}},
+                                quarter[] = {{0.25, 0.4}, {0, 0}}, most[] = {{0.75, 0.5}, {0, 0}},
+                                unknown[] = {{0.5, (double)NAN}, {0.5, 1}};
     clv_workload *workload;
     assert_ok(clv_workload_parse_json("tasks", text, strlen(text), &workload));
-    assert_ok(clv_workload_set_fixed_shares(workload, 0, shares));
-    assert_ok(clv_workload_set_fixed_shares(workload, 1, unknown));
-    assert_ok(clv_workload_set_fixed_shares(workload, 2, shares)); /* nobody has it */
+    assert_ok(clv_workload_add_pieces(workload, 0, half));
+    check_part(&workload->tasks[0].splits[0], 0.5, 0.6);
+    check_part(&workload->tasks[0].splits[0], 0.75, 0.8);
+    check_part(&workload->tasks[0].splits[0], 0.25, 0.4);
+    check_part(&workload->tasks[0].splits[0], 1, 1);
+    assert_ok(clv_workload_add_pieces(workload, 0, again));
+    assert_ok(clv_workload_add_pieces(workload, 0, most));
+    assert_ok(clv_workload_add_pieces(workload, 0, quarter));
+    assert_ok(clv_workload_add_pieces(workload, 1, unknown));
+    assert_ok(clv_workload_add_pieces(workload, 2, half)); /* nobody has it */
     assert_ok(clv_workload_verify(workload));
-    assert_true(workload->tasks[0].splits[0].fixed_share == 0.25);
-    assert_true(workload->tasks[0].splits[1].fixed_share == 0.5);
+    const clv_task_split *split = &workload->tasks[0].splits[0];
+    assert_int_equal(split->num_measured, 3);
+    check_part(split, 0.25, 0.4);
+    check_part(split, 0.375, 0.5);
+    check_part(split, 0.5, 0.6);
+    check_part(split, 0.625, 0.6);
+    check_part(split, 0.75, 0.6);
+    check_part(split, 0.875, 0.8);
+    check_part(split, 0.125, 0.3);
+    check_part(&workload->tasks[0].splits[1], 0.25, 0.625);
     clv_workload_destroy(workload);
 }
 
