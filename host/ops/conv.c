@@ -299,7 +299,7 @@ static void conv_cut(
 
 static bool takes_epilogue(const clv_call *call) {
     clv_store store;
-    return clv_store_match(call, 1, &store) && store.scale == 1 && store.offset == 0 &&
+    return clv_conv_store_match(call, &store) &&
            (store.channel_input < 0 || call->inputs[store.channel_input].data != NULL);
 }
 

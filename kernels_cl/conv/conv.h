@@ -2,6 +2,7 @@
 #ifndef CLV_KERNELS_CONV_H
 #define CLV_KERNELS_CONV_H
 
+#include "kernels_cl/store/store.h"
 #include "kernels_cl/window.h"
 
 typedef struct clv_conv_params {
@@ -10,5 +11,8 @@ typedef struct clv_conv_params {
     int32_t is_transposed;
     int32_t skip_bias; /* a piece of a sum that is not its first */
 } clv_conv_params;
+
+/* Whether blocked kernels can do the call's epilogue. */
+bool clv_conv_store_match(const clv_call *call, clv_store *out_store);
 
 #endif

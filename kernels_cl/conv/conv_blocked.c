@@ -86,6 +86,11 @@ bool clv_conv_transposed_fits(const clv_call *call, const clv_traits *traits) {
     return op->is_transposed && has_taps && fits(call, traits);
 }
 
+/* Not where most of a block would be channels that are not there. */
+bool clv_conv_transposed_pays(const clv_call *call, const clv_traits *traits) {
+    return call->outputs[0].shape.dims[1] * 2 >= (int64_t)clv_width(traits);
+}
+
 void clv_conv_blocked_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs) {
     int64_t begin[CONV_AXES], end[CONV_AXES];

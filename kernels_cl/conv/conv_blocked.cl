@@ -41,6 +41,7 @@ typedef struct conv_tile_place {
     const global float *add; /* likewise */
     uint y, x;               /* its first position; linear mode: x may lie in a gap */
     uint count;              /* positions of it that are in its line */
+    uint first_plane;        /* of the image */
     uint planes;             /* output blocks that it stores, up to V */
     bool is_first_plane;
 } conv_tile_place;
@@ -91,11 +92,12 @@ static void conv_activate(const conv_tile_place *at, const conv_blocked_params *
             const global float *add =
                 at->add + (ulong)v * p->add.plane + (ulong)(y * p->step_y) * p->add.row + x * STEP;
             const uint count = min(here, p->columns - x);
+            const uint lanes = clv_act_lanes(&p->act, at->first_plane + v, p->out.planes);
 #if CONV_OUT == 1
-            clv_activate_row(to, add, count, &p->act);
+            clv_activate_row(to, add, count, &p->act, lanes);
 #else
             for (uint i = 0; i < count; i++) {
-                clv_activate_row(to + i * STEP, add + i * STEP, 1, &p->act);
+                clv_activate_row(to + i * STEP, add + i * STEP, 1, &p->act, lanes);
             }
 #endif
         }
@@ -241,6 +243,7 @@ CLV_TILE kernel void conv_blocked(
     uint plane = group * p.group_out + block * CONV_V;
     conv_tile_place at;
     at.planes = min((uint)CONV_V, p.group_out - block * CONV_V);
+    at.first_plane = plane;
     at.is_first_plane = image == 0 && plane == 0;
     at.out = CLV_AT(float, out, range.offset[4]) + p.out.lead + image * p.out.image +
              (ulong)plane * p.out.plane + p.first_y * p.out.row + p.first_x * B;

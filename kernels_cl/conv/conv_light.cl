@@ -108,7 +108,8 @@ CLV_TILE kernel void conv_depthwise(
             depthwise_one(x_row + x * p.stride_x, w, start, add_row + x * B, row + x * B, &p);
         }
         if (p.act.op != EW_FLOAT_COPY) {
-            clv_activate_row(row, add_row, p.out.width, &p.act);
+            clv_activate_row(
+                row, add_row, p.out.width, &p.act, clv_act_lanes(&p.act, plane, p.out.planes));
         }
         clv_put_zeros(row, y, image == 0 && plane == 0, &p.out);
     }
@@ -216,7 +217,7 @@ static void planar_store(const clv_fv *sums, const planar_place *at, const conv_
     for (uint v = 0; p->act.op != EW_FLOAT_COPY && v < at->planes; v++) {
         clv_activate_row(
             at->out + (ulong)v * p->out.plane, at->add + (ulong)v * p->add.plane, at->count,
-            &p->act);
+            &p->act, clv_act_lanes(&p->act, at->first_plane + v, p->out.planes));
     }
 }
 

@@ -6,15 +6,17 @@
 
 enum { CHANNEL_AXIS = 1 };
 
+/* Scaling comes before a channel's value here, which goes into the bias. */
+bool clv_conv_store_match(const clv_call *call, clv_store *out_store) {
+    return clv_store_match(call, CHANNEL_AXIS, out_store) &&
+           (out_store->channel_input < 0 || (out_store->scale == 1 && out_store->offset == 0));
+}
+
 bool clv_conv_store_fits(const clv_call *call, const clv_traits *traits) {
     clv_store store;
-    if (!clv_store_match(call, CHANNEL_AXIS, &store) || store.scale != 1 || store.offset != 0 ||
-        (store.channel_input >= 0 && call->inputs[store.channel_input].data == NULL)) {
-        return false;
-    }
-    /* the last block's channels that are not there stay zero */
-    return clv_store_keeps_zero(&store) ||
-           call->outputs[0].shape.dims[CHANNEL_AXIS] % clv_width(traits) == 0;
+    (void)traits;
+    return clv_conv_store_match(call, &store) &&
+           (store.channel_input < 0 || call->inputs[store.channel_input].data != NULL);
 }
 
 void clv_conv_store_layouts(const clv_call *call, const clv_traits *traits, clv_layout *inputs) {
@@ -32,18 +34,28 @@ bool clv_conv_takes_epilogue(const clv_call *call, const clv_traits *traits) {
 
 clv_conv_store clv_conv_store_of(const clv_call *call, const clv_blocked *out) {
     clv_store store;
-    clv_store_match(call, CHANNEL_AXIS, &store);
+    clv_conv_store_match(call, &store);
     clv_conv_store s = {
         .low = -INFINITY,
         .high = INFINITY,
         .act = store.act,
         .add = *out,
         .arg.kind = CLV_ARG_NONE};
+    const int64_t rest = call->outputs[0].shape.dims[CHANNEL_AXIS] % call->outputs[0].layout.block;
+    s.act.before_scale = store.scale;
+    s.act.before_offset = store.offset;
+    s.act.last_lanes = clv_store_keeps_zero(&store) ? 0 : (clv_u32)rest;
+    const bool needs_more = store.scale != 1 || store.offset != 0 || s.act.last_lanes != 0;
+    if (s.act.op == EW_FLOAT_COPY && needs_more) { /* the clamp as an operation behind the sum */
+        s.act.op = EW_FLOAT_CLIP;
+        s.act.a = store.low;
+        s.act.b = store.high;
+    }
     if (store.add_input >= 0) {
         s.arg = (clv_arg){CLV_ARG_INPUT, (uint32_t)store.add_input};
         clv_blocked_from_view(&call->inputs[store.add_input], &s.add);
     }
-    if (store.act.op == EW_FLOAT_COPY) {
+    if (s.act.op == EW_FLOAT_COPY) {
         s.has_add = store.add_input >= 0;
         s.low = store.low;
         s.high = store.high;

@@ -144,7 +144,7 @@ CLV_TILE kernel void winograd_input(
 /* The M x M outputs of one tile and one vector of channels, from its sums `stride` apart. */
 static void finish_tile(
     const float *sums, uint stride, clv_fv bias, uint y, uint x, global float *out,
-    const global float *add, bool is_first_plane, const conv_winograd_params *p) {
+    const global float *add, uint plane, bool is_first_image, const conv_winograd_params *p) {
     clv_fv part[M * SPAN], m[SPAN], row[M];
     _Pragma("unroll") for (int j = 0; j < SPAN; j++) {
         _Pragma("unroll") for (int i = 0; i < SPAN; i++) {
@@ -170,14 +170,14 @@ static void finish_tile(
                 }
             }
             if (x + M >= p->out.width) {
-                clv_put_zeros(to, y + i, is_first_plane, &p->out);
+                clv_put_zeros(to, y + i, is_first_image && plane == 0, &p->out);
             }
         }
     }
     for (uint i = 0; p->act.op != EW_FLOAT_COPY && i < rows; i++) {
         clv_activate_row(
             out + (y + i) * p->out.row + x * B, add + (y + i) * p->add.row + x * B, columns,
-            &p->act);
+            &p->act, clv_act_lanes(&p->act, plane, p->out.planes));
     }
 }
 
@@ -269,7 +269,7 @@ CLV_TILE kernel void winograd_output(
                     (ulong)plane * p.out.plane,
                 CLV_AT(float, add, range.offset[3]) + p.add.lead + image * p.add.image +
                     (ulong)plane * p.add.plane,
-                image == 0 && plane == 0, &p);
+                plane, image == 0, &p);
         }
     }
 }

@@ -6,7 +6,7 @@
 #include "kernels_cl/elementwise/elementwise_math.h"
 #include "kernels_cl/store/store_params.h"
 
-static clv_fv clv_activate(clv_fv x, const clv_act *act) {
+static clv_fv clv_operation(clv_fv x, const clv_act *act) {
     const float a = act->a, b = act->b;
     switch (act->op) {
     case EW_FLOAT_RELU:
@@ -40,11 +40,21 @@ static clv_fv clv_activate(clv_fv x, const clv_act *act) {
     }
 }
 
-/* `count` vectors at `row`, the added tensor's at `add`. */
+/* Without what comes before it. */
+static clv_fv clv_activate(clv_fv x, const clv_act *act) {
+    return clv_operation(x, act) * act->after_scale + act->after_offset;
+}
+
+/* Channels of block `plane` of `planes` that are there, where the others may not stay 0. */
+static uint clv_act_lanes(const clv_act *act, uint plane, uint planes) {
+    return act->last_lanes != 0 && plane + 1 == planes ? act->last_lanes : CLV_WIDTH;
+}
+
+/* `count` vectors at `row`, of which `lanes` channels are there; the added tensor's at `add`. */
 static void clv_activate_row(
-    global float *row, const global float *add, uint count, const clv_act *act) {
+    global float *row, const global float *add, uint count, const clv_act *act, uint lanes) {
     for (uint i = 0; i < count; i++) {
-        clv_fv value = CLV_FV_LOAD(row + i * CLV_WIDTH);
+        clv_fv value = CLV_FV_LOAD(row + i * CLV_WIDTH) * act->before_scale + act->before_offset;
         if (act->add == 1) {
             value += CLV_FV_LOAD(add + i * CLV_WIDTH);
         }
@@ -53,6 +63,9 @@ static void clv_activate_row(
             value += CLV_FV_LOAD(add + i * CLV_WIDTH);
         }
         CLV_FV_STORE(row + i * CLV_WIDTH, value);
+        for (uint lane = lanes; lane < CLV_WIDTH; lane++) {
+            row[i * CLV_WIDTH + lane] = 0.0f;
+        }
     }
 }
 

@@ -51,7 +51,10 @@ static bool take_add(const clv_call *call, int input, int axis, clv_store *store
 static bool take_unary(const clv_ew_expr_step *step, bool is_last, clv_store *store) {
     bool is_start = store->channel_input < 0 && store->add_input < 0;
     if (store->act.op != EW_FLOAT_COPY) {
-        return false;
+        bool is_free = store->act.after_scale == 1 && store->act.after_offset == 0;
+        store->act.after_scale = step->a;
+        store->act.after_offset = step->b;
+        return step->op == EW_FLOAT_AFFINE && is_free && !store->adds_last;
     }
     if (step->op == EW_FLOAT_AFFINE) {
         bool is_free = is_start && store->scale == 1 && store->offset == 0;
@@ -72,7 +75,12 @@ static bool take_unary(const clv_ew_expr_step *step, bool is_last, clv_store *st
 
 bool clv_store_match(const clv_call *call, int channel_axis, clv_store *out_store) {
     *out_store = (clv_store){
-        .scale = 1, .channel_input = -1, .add_input = -1, .low = -INFINITY, .high = INFINITY};
+        .scale = 1,
+        .channel_input = -1,
+        .add_input = -1,
+        .act = {.before_scale = 1, .after_scale = 1},
+        .low = -INFINITY,
+        .high = INFINITY};
     if (call->epilogue == NULL) {
         return true;
     }
@@ -103,7 +111,7 @@ bool clv_store_match(const clv_call *call, int channel_axis, clv_store *out_stor
 
 bool clv_store_keeps_zero(const clv_store *store) {
     return store->low <= 0 && store->high >= 0 && store->offset == 0 &&
-           store->act.op != EW_FLOAT_SIGMOID && store->act.op != EW_FLOAT_HARD_SIGMOID &&
-           store->act.op != EW_FLOAT_SOFTPLUS &&
+           store->act.after_offset == 0 && store->act.op != EW_FLOAT_SIGMOID &&
+           store->act.op != EW_FLOAT_HARD_SIGMOID && store->act.op != EW_FLOAT_SOFTPLUS &&
            (store->act.op != EW_FLOAT_CLIP || (store->act.a <= 0 && store->act.b >= 0));
 }

@@ -1,6 +1,7 @@
 /* Epilogues that kernels do in their stores:
  *
- *     out = clamp(act(scale * result + offset + channel + add), low, high)
+ *     inner = scale * result + offset + channel + add
+ *     out = clamp(after_scale * act(inner) + after_offset, low, high)
  *
  * or with `add` behind the activation, any part left out. */
 #ifndef CLV_KERNELS_STORE_H
@@ -14,8 +15,8 @@ typedef struct clv_store {
     int channel_input; /* input of the call with one value for each channel; -1: none */
     int add_input;     /* of the output's shape; -1: none */
     bool adds_last;    /* behind the activation */
-    clv_act act;
-    float low, high; /* -INFINITY and INFINITY: no clamp */
+    clv_act act;       /* with scale and offset of both sides */
+    float low, high;   /* -INFINITY and INFINITY: no clamp */
 } clv_store;
 
 enum { CLV_NO_CHANNELS = CLV_MAX_RANK };

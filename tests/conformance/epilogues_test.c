@@ -62,6 +62,9 @@ static void draw_steps(drawn *d, clv_random *random, clv_arena *arena) {
     for (uint32_t s = 0; s < num_steps; s++) {
         bool adds = clv_random_below(random, 2) == 0, is_whole = clv_random_below(random, 2) == 0;
         uint32_t op = unary_ops[clv_random_below(random, sizeof unary_ops / sizeof *unary_ops)];
+        if (s != 1 && clv_random_below(random, 3) == 0) { /* on both sides of an activation */
+            op = EW_FLOAT_AFFINE;
+        }
         if (adds && !(is_whole ? has_whole : has_channel)) {
             *(is_whole ? &has_whole : &has_channel) = true;
             uint32_t other = add_operand(d, random, arena, is_whole);
@@ -71,7 +74,8 @@ static void draw_steps(drawn *d, clv_random *random, clv_arena *arena) {
             now = clv_ew_add(&d->expr, op, now, 0, 0);
             d->expr.steps[s].a =
                 op == EW_FLOAT_CLIP ? -0.5f : 0.5f + (float)clv_random_unit(random);
-            d->expr.steps[s].b = op == EW_FLOAT_AFFINE ? 0 : 0.75f;
+            d->expr.steps[s].b =
+                op == EW_FLOAT_AFFINE && clv_random_below(random, 2) == 0 ? 0 : 0.75f;
         }
         size_t length = strlen(d->text);
         snprintf(
