@@ -323,6 +323,48 @@ static clv_status *fill_plan(
     return find_best_single(problem, plan);
 }
 
+/* What was made with depths of its own, with the requests in flight that were asked for: the draft
+ * where it is better or there is no other. */
+static clv_status *try_at_depth(
+    const clv_problem *problem, clv_draft *own, bool has_other, clv_draft *draft) {
+    clv_status *status = clv_draft_score(problem, own);
+    if (status == NULL) {
+        status = clv_draft_clock(problem, own);
+    }
+    if (status == NULL && (!has_other || clv_draft_is_better(problem, own, draft))) {
+        *draft = *own;
+    }
+    return status;
+}
+
+/* The draft for a depth that was asked for: that which chooses this depth by itself, or the better
+ * of what is found for the depth and of what another was chosen for. */
+static clv_status *make_at_depth(
+    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
+    clv_plan_request request = *problem->request;
+    clv_problem part = *problem;
+    clv_draft own;
+    request.depth = 0;
+    part.request = &request;
+    part.may_choose_depth = spec->levels[0].policy == clv_policy_find("auto");
+    clv_status *failure = clv_draft_make(&part, spec, &own);
+    if (failure == NULL && own.depth == problem->request->depth) {
+        *out_draft = own;
+        return NULL;
+    }
+    clv_status *status = clv_draft_make(problem, spec, out_draft);
+    if (failure == NULL) {
+        bool has_other = status == NULL;
+        failure = try_at_depth(problem, &own, has_other, out_draft);
+        if (failure == NULL) {
+            clv_status_destroy(status);
+            status = NULL;
+        }
+    }
+    clv_status_destroy(failure);
+    return status;
+}
+
 static clv_status *make_plan(
     const clv_costs *costs, const clv_plan_request *request, clv_evaluator *ev, clv_plan *plan) {
     clv_policy_spec spec;
@@ -346,7 +388,9 @@ static clv_status *make_plan(
         .may_choose_depth =
             request->depth == 0 && spec.levels[0].policy == clv_policy_find("auto")};
     CLV_TRY(clv_problem_read_pins(&problem));
-    CLV_TRY(clv_draft_make(&problem, &spec, &draft));
+    CLV_TRY(
+        request->depth > 0 ? make_at_depth(&problem, &spec, &draft)
+                           : clv_draft_make(&problem, &spec, &draft));
     CLV_TRY(fill_plan(&problem, &spec, &draft, plan));
     return clv_plan_verify(costs, plan);
 }
@@ -430,15 +474,30 @@ static clv_status *find_period_at(
     return status;
 }
 
+void clv_deal_depth(
+    const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths) {
+    uint64_t total = 0, before = 0, dealt = 0;
+    for (uint32_t g = 0; g < num_groups; g++) {
+        total += groups[g].depth;
+    }
+    for (uint32_t g = 0; g < num_groups; g++) {
+        before += groups[g].depth;
+        uint64_t end = total > 0 ? (before * depth + total - 1) / total : 0;
+        out_depths[g] = (uint32_t)(end - dealt);
+        dealt = end;
+    }
+}
+
 /* Groups with as many requests in flight as `depth` has for each; those that have none are left
- * out. Returns how many there are. */
-static uint32_t deal_depth(const clv_plan *plan, uint32_t depth, clv_group *out_groups) {
+ * out. `depths` is scratch. Returns how many there are. */
+static uint32_t deal_depth(
+    const clv_plan *plan, uint32_t depth, uint32_t *depths, clv_group *out_groups) {
     uint32_t count = 0;
+    clv_deal_depth(plan->groups, plan->num_groups, depth, depths);
     for (uint32_t g = 0; g < plan->num_groups; g++) {
-        uint32_t own = depth / plan->num_groups + (g < depth % plan->num_groups ? 1 : 0);
-        if (own > 0) {
+        if (depths[g] > 0) {
             out_groups[count] = plan->groups[g];
-            out_groups[count++].depth = own;
+            out_groups[count++].depth = depths[g];
         }
     }
     return count;
@@ -494,7 +553,8 @@ clv_status *clv_plan_depths(
     clv_status *status = NULL;
     clv_group *groups = clv_alloc_zeroed(plan->num_groups, sizeof *groups);
     double *shared_us = clv_alloc_zeroed(plan->num_groups, sizeof *shared_us);
-    if (groups == NULL || shared_us == NULL) {
+    uint32_t *depths = clv_alloc_zeroed(plan->num_groups, sizeof *depths);
+    if (groups == NULL || shared_us == NULL || depths == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
@@ -507,12 +567,13 @@ clv_status *clv_plan_depths(
     double bound_us = clv_evaluate_bound(ev, NULL);
     for (uint32_t d = 1; d <= max_depth; d++) {
         clv_plan_depth *row = &out_rows[d - 1];
-        uint32_t num_groups = deal_depth(plan, d, groups);
+        uint32_t num_groups = deal_depth(plan, d, depths, groups);
         *row = (clv_plan_depth){.depth = d, .period_us = bound_us};
         CLV_TRY_DONE(fill_depth(&problem, groups, num_groups, shared_us, row));
     }
 done:
     clv_free(groups);
+    clv_free(depths);
     clv_free(shared_us);
     clv_evaluator_destroy(ev);
     return own_up(status, failures);

@@ -108,6 +108,10 @@ typedef struct clv_plan_depth {
     bool fits;             /* within every memory limit */
 } clv_plan_depth;
 
+/* Deals `depth` requests in flight to groups in proportion to those that they were planned with, so
+ * that as many as the plan has are where the plan has them; 0 for some where there are few. */
+void clv_deal_depth(
+    const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths);
 /* One row for each depth from 1 to `max_depth`. */
 clv_status *clv_plan_depths(
     const clv_costs *costs, const clv_plan *plan, uint32_t max_depth,

@@ -92,6 +92,12 @@ bool clv_problem_has_limits(const clv_problem *problem);
  * (repair.c). NO_MEMORY: none was found. */
 clv_status *clv_draft_make(
     const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) CLV_CHECKED;
+/* Of `depth` requests in flight those in group g of several, at least one; 0 for 0: not said. */
+static inline uint32_t clv_depth_of_group(uint32_t depth, uint32_t num_groups, uint32_t g) {
+    uint32_t own = depth / num_groups + (g < depth % num_groups ? 1 : 0);
+    return own > 0 || depth == 0 ? own : 1;
+}
+
 /* Shares, depth, period and latency. NO_MEMORY where it does not fit. */
 clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
 /* Whether plans of this size are measured on the clock too. */

@@ -127,11 +127,14 @@ static clv_status *make_groups(
         status = NO_MEMORY_HERE();
         goto done;
     }
+    clv_plan_request request = *problem->request;
     clv_problem own = *problem;
+    own.request = &request;
     own.budget = problem->budget / INNER_BUDGET / num_groups + 1;
     CLV_TRY_DONE(deal_units(problem, deal, num_groups, block));
     sort_by_group(problem, block, num_groups, first, units);
     for (uint32_t g = 0; g < num_groups; g++) {
+        request.depth = clv_depth_of_group(problem->request->depth, num_groups, g);
         CLV_TRY_DONE(clv_cancel_check());
         CLV_TRY_DONE(make_group(
             &own, units + first[g], first[g + 1] - first[g], may_skip, out_draft, &refusal));

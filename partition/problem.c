@@ -181,11 +181,10 @@ static clv_status *score_together(const clv_problem *problem, clv_draft *draft, 
 /* One group by itself; its depth is its part of what was asked for. */
 static clv_status *score_alone(const clv_problem *problem, clv_draft *draft, uint32_t g) {
     clv_group *group = &draft->groups[g];
-    uint32_t asked = problem->request->depth, groups = draft->num_groups;
+    uint32_t asked = problem->request->depth;
     CLV_TRY(measure_group(problem, group));
     if (asked > 0) {
-        uint32_t own = asked / groups + (g < asked % groups ? 1 : 0);
-        group->depth = own > 0 ? own : 1;
+        group->depth = clv_depth_of_group(asked, draft->num_groups, g);
         group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
     }
     if (!isfinite(group->bound_us) || !isfinite(group->latency_us)) {
@@ -360,17 +359,18 @@ clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) {
     }
     CLV_TRY(ask_all(problem, draft, CLV_ONE_REQUEST, &one));
     draft->latency_us = one.latency_us;
-    if (is_latency) {
-        CLV_TRY(fit_on_clock(problem, draft, &is_changed));
-        draft->period_us = draft->depth == 1 ? one.latency_us : draft->period_us;
-        return NULL;
-    }
-    CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &many));
-    if (problem->request->depth == 0) {
-        CLV_TRY(find_depth(problem, draft, &many));
+    if (!is_latency) {
+        CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &many));
+        if (problem->request->depth == 0) {
+            CLV_TRY(find_depth(problem, draft, &many));
+        }
     }
     CLV_TRY(fit_on_clock(problem, draft, &is_changed));
-    if (is_changed) {
+    if (is_latency && draft->depth == 1) {
+        draft->period_us = one.latency_us;
+        return NULL;
+    }
+    if (is_latency || is_changed) {
         CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &many));
     }
     clv_evaluate_begin(problem->ev);

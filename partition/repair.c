@@ -9,9 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-/* MOST_MOVES: tries of moves, within the budget. MOST_REFUSED: placements that fit by sums and not
- * on the clock. */
-enum { MOST_MOVES = 20000, MOST_REFUSED = 50 };
+/* MOST_MOVES: tries of moves, within the budget. PART: of these, what is scored as a whole.
+ * MOST_REFUSED: placements that fit by sums and not on the clock. */
+enum { MOST_MOVES = 20000, PART = 10, MOST_REFUSED = 50 };
 
 bool clv_problem_has_limits(const clv_problem *problem) {
     const clv_machine *machine = problem->costs->machine;
@@ -29,6 +29,7 @@ typedef struct repair {
     clv_draft draft; /* of whole tasks; changed in place */
     uint32_t *best;  /* [num_tasks] units */
     double best_us;  /* INFINITY: none fits yet */
+    double now_us;   /* of the last that was scored */
     clv_random random;
     uint64_t moves;
     uint32_t num_refused;
@@ -83,6 +84,7 @@ static clv_status *promise(repair *r, double *out_us) {
 static clv_status *keep_if_better(repair *r, bool *out_is_kept) {
     double us;
     CLV_TRY(promise(r, &us));
+    r->now_us = us;
     *out_is_kept = us < r->best_us * (1 - 1e-12) || (isinf(r->best_us) && isfinite(us));
     if (*out_is_kept) {
         r->best_us = us;
@@ -107,6 +109,12 @@ static bool draw_move(repair *r, uint32_t *out_task, uint32_t *out_old) {
     return is_possible;
 }
 
+static void place_best(repair *r) {
+    for (uint32_t i = 0; i < r->problem->costs->workload->num_tasks; i++) {
+        r->draft.groups->pieces[i].unit = r->best[i];
+    }
+}
+
 /* Moves that never hold more than before, and now and then one that does, until all fits. */
 static clv_status *walk_until_it_fits(repair *r) {
     double excess = 0, first;
@@ -119,7 +127,7 @@ static clv_status *walk_until_it_fits(repair *r) {
         if (excess == 0) {
             CLV_TRY(keep_if_better(r, &is_kept));
         }
-        if (is_kept) {
+        if (excess == 0 && isfinite(r->now_us)) {
             return NULL;
         }
         if (!draw_move(r, &task, &old)) {
@@ -137,10 +145,12 @@ static clv_status *walk_until_it_fits(repair *r) {
     return NULL;
 }
 
-/* From what fits, moves that keep it so and make it faster. */
-static clv_status *improve(repair *r) {
-    enum { PART = 10 }; /* of the moves, as each is scored as a whole */
-    for (uint64_t i = 0; i < r->moves / PART && r->num_refused < MOST_REFUSED; i++) {
+/* From the best, moves that keep it fitting: those that make it faster, and, as long as there is
+ * `heat` (of the best, less and less), now and then one that makes it slower. */
+static clv_status *improve(repair *r, uint64_t moves, double heat) {
+    double now_us = r->best_us;
+    place_best(r);
+    for (uint64_t i = 0; i < moves && r->num_refused < MOST_REFUSED; i++) {
         uint32_t task, old;
         double excess = 0;
         bool is_kept = false;
@@ -151,7 +161,11 @@ static clv_status *improve(repair *r) {
         if (excess == 0) {
             CLV_TRY(keep_if_better(r, &is_kept));
         }
-        if (!is_kept) {
+        double heat_us = heat * r->best_us * (1 - (double)i / (double)moves);
+        double chance = heat_us > 0 && excess == 0 ? exp((now_us - r->now_us) / heat_us) : 0;
+        if (is_kept || (chance > 0 && clv_random_unit(&r->random) < chance)) {
+            now_us = r->now_us;
+        } else {
             set_unit(r, task, old);
         }
     }
@@ -179,18 +193,33 @@ static bool place_fastest(repair *r) {
     return true;
 }
 
-/* The cut of a pipeline, if there is one. */
-static void start_from_cut(repair *r) {
-    clv_policy_level level = {clv_policy_find("pipeline"), 0};
+/* What another policy makes, if it makes something. */
+static void start_from(repair *r, const char *policy) {
+    clv_policy_level level = {clv_policy_find(policy), 0};
     clv_problem part = *r->problem;
-    clv_draft cut;
+    clv_draft made;
     part.objective = CLV_THROUGHPUT;
     part.budget = r->problem->budget / 4 + 1;
-    clv_status *status = clv_policy_run(&part, level, NULL, 0, part.units, part.num_units, &cut);
+    clv_status *status = clv_policy_run(&part, level, NULL, 0, part.units, part.num_units, &made);
     for (uint32_t i = 0; status == NULL && i < part.costs->workload->num_tasks; i++) {
-        r->draft.groups->pieces[i].unit = cut.groups[0].pieces[i].unit;
+        r->draft.groups->pieces[i].unit = made.groups[0].pieces[i].unit;
     }
     clv_status_destroy(status);
+}
+
+/* One unit that fits is what all moves must gain upon; else from the cut of a pipeline, else from
+ * everything where it is fastest, to what fits. */
+static clv_status *find_first(repair *r) {
+    double excess = 0;
+    bool is_kept;
+    start_from(r, "single");
+    CLV_TRY(measure_excess(r, &excess));
+    if (excess == 0) {
+        CLV_TRY(keep_if_better(r, &is_kept));
+    }
+    place_fastest(r);
+    start_from(r, "pipeline");
+    return walk_until_it_fits(r);
 }
 
 /* *draft becomes a placement of whole tasks that fits; unchanged where none is found. */
@@ -211,15 +240,15 @@ static clv_status *find_fit(repair *r, clv_draft *draft, bool *out_is_found) {
     if (!place_fastest(r)) {
         return NULL;
     }
-    start_from_cut(r);
-    CLV_TRY(walk_until_it_fits(r));
+    CLV_TRY(find_first(r));
     if (isinf(r->best_us)) {
         return NULL;
     }
-    CLV_TRY(improve(r));
-    for (uint32_t i = 0; i < count; i++) {
-        r->draft.groups->pieces[i].unit = r->best[i];
-    }
+    bool is_thorough = r->moves / PART / 2 >= (uint64_t)count * problem->num_units;
+    uint64_t hot = is_thorough ? r->moves / PART / 2 : 0;
+    CLV_TRY(improve(r, hot, 0.1));
+    CLV_TRY(improve(r, r->moves / PART - hot, 0));
+    place_best(r);
     r->draft.method = "whole tasks moved until all fits, then while that is faster";
     *draft = r->draft;
     CLV_TRY(clv_draft_score(problem, draft));

@@ -108,13 +108,13 @@ static clv_status *deal_requests(clv_schedule *s) {
 }
 
 static void set_depths(clv_schedule *s, uint32_t depth) {
+    const clv_group *groups = s->plan->groups;
+    clv_deal_depth(groups, s->num_groups, depth, s->depth_of_group);
     for (uint32_t g = 0; g < s->num_groups; g++) {
-        const clv_group *group = &s->plan->groups[g];
-        uint32_t own = depth == CLV_DEPTH_OF_PLAN ? group->depth : depth;
-        if (depth != CLV_DEPTH_OF_PLAN && depth != CLV_DEPTH_UNLIMITED) {
-            own = (uint32_t)(depth * group->share + 0.5);
-        }
-        s->depth_of_group[g] = group->is_serial || own == 0 ? 1 : own;
+        uint32_t own = depth == CLV_DEPTH_OF_PLAN     ? groups[g].depth
+                       : depth == CLV_DEPTH_UNLIMITED ? depth
+                                                      : s->depth_of_group[g];
+        s->depth_of_group[g] = groups[g].is_serial || own == 0 ? 1 : own;
     }
 }
 

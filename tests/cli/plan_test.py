@@ -538,6 +538,56 @@ def more_in_flight_is_not_slower():
         assert offered <= planned, (offered, planned)  # requests that run ahead take bandwidth
 
 
+def write_tasks(path, tasks, edges):
+    """tasks: times, memory, output, traffic; edges: from, to, bytes."""
+    names = ("time_us", "memory_bytes", "output_bytes", "traffic_bytes")
+    return write_json(path, {
+        "tasks": [dict(zip(names, task), name=f"t{i}") for i, task in enumerate(tasks)],
+        "edges": [{"from": f"t{a}", "to": f"t{b}", "bytes": n} for a, b, n in edges]})
+
+
+def a_table_and_a_run_have_what_was_promised(*args):
+    with Folder() as at:
+        plan = run_json("plan", *args, "--plan-out", at("plan.json"))
+        depth = plan["depth"]
+        row, = [row for row in plan["depths"] if row["depth"] == depth]
+        assert near(row["throughput_per_s"], plan["predicted_throughput_per_s"]), plan
+        simulated = run_json("simulate", args[0], "--machine", args[2], "--plan", at("plan.json"),
+                             "--depth", str(depth), "--requests", "200")
+        assert near(simulated["throughput_per_s"], plan["predicted_throughput_per_s"]), simulated
+        asked = run_json("plan", *args, "--depth", str(depth))
+        for key in "depth", "ops", "predicted_throughput_per_s", "predicted_latency_ms":
+            assert asked[key] == plan[key], (key, asked[key], plan[key])
+
+
+@test
+def copies_have_as_many_in_flight_as_they_were_planned_with():
+    with Folder() as at:
+        uneven = write_tasks(at("uneven.tasks.json"), [
+            ({"p0": 51, "p1": 54, "p2": 61, "p3": 3}, 28, 7, 103),
+            ({"p0": 27, "p1": 25, "p2": 84, "p3": 38}, 22, 7, 81),
+            ({"p0": 91, "p1": 85, "p2": 92, "p3": 73}, 62, 60, 112),
+            ({"p0": 78, "p1": 12, "p2": 69, "p3": 32}, 59, 47, 0),
+            ({"p0": 83, "p1": 52, "p2": 46, "p3": 99}, 11, 12, 19)],
+            [(0, 1, 31), (0, 3, 31), (2, 3, 42), (3, 4, 47)])
+        a_table_and_a_run_have_what_was_promised(
+            uneven, "--machine", "p0 mem=139; p1; p2; p3; link p* p* bw=1M duplex=half",
+            "--policy", "data/pipeline")
+        even = write_tasks(at("even.tasks.json"), [
+            (2, 20, 24, 0), (47, 40, 18, 0), (36, 36, 3, 32), (1, 67, 6, 60), (93, 86, 22, 176),
+            (99, 29, 53, 102)], [(0, 3, 52), (1, 3, 22), (3, 4, 6), (0, 5, 52), (1, 5, 22)])
+        a_table_and_a_run_have_what_was_promised(
+            even, "--machine", "core*4 bw=2M mem=230; numa*2 bw=3M", "--policy", "data/pipeline",
+            "--objective", "latency")
+        full = write_tasks(at("full.tasks.json"), [
+            (98, 36, 57, 0), (4, 95, 9, 0), (26, 91, 30, 186), (7, 78, 21, 65), (42, 66, 44, 87),
+            (13, 7, 54, 48), (94, 30, 48, 108), (21, 40, 45, 0)],
+            [(1, 3, 47), (0, 4, 51), (0, 5, 51), (2, 5, 29), (0, 6, 51), (3, 6, 7), (5, 6, 47),
+             (3, 7, 7), (4, 7, 54), (5, 7, 47), (6, 7, 27)])
+        a_table_and_a_run_have_what_was_promised(
+            full, "--machine", "core*4 bw=1M mem=449; numa*2 bw=2M", "--policy", "data:2/pipeline")
+
+
 @test
 def policies_are_listed():
     names = [row["name"] for row in run_json("list", "policies")["policies"]]

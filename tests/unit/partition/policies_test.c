@@ -532,6 +532,54 @@ static void test_what_fits_is_named(void **state) {
     tear_down(&s);
 }
 
+/* Where memory makes a policy move tasks one by one, moves ended at the first place that no single
+ * one improved, slower than the one unit that holds all; and where they began went by whether the
+ * depth was asked for. */
+static void test_what_fits_is_fast(void **state) {
+    (void)state;
+    static const int time_us[8][3] = {{79, 41, 68}, {74, 4, 3},   {10, 85, 84}, {46, 67, 64},
+                                      {19, 18, 77}, {88, 91, 87}, {95, 76, 76}, {50, 17, 78}};
+    static const int weights[8] = {732, 391, 586, 218, 593, 730, 42, 188};
+    static const int outputs[8] = {22, 284, 33, 83, 233, 216, 208, 44};
+    setting s;
+    char json[2048];
+    int length = snprintf(json, sizeof json, "{\"tasks\":[");
+    for (int i = 0; i < 8; i++) {
+        length += snprintf(
+            json + length, sizeof json - (size_t)length,
+            "%s{\"name\":\"t%d\",\"time_us\":{\"p0\":%d,\"p1\":%d,\"p2\":%d},"
+            "\"memory_bytes\":%d,\"output_bytes\":%d}",
+            i > 0 ? "," : "", i, time_us[i][0], time_us[i][1], time_us[i][2], weights[i],
+            outputs[i]);
+    }
+    snprintf(
+        json + length, sizeof json - (size_t)length,
+        "],\"edges\":[{\"from\":\"t0\",\"to\":\"t1\",\"bytes\":31000},"
+        "{\"from\":\"t0\",\"to\":\"t2\",\"bytes\":31000},"
+        "{\"from\":\"t0\",\"to\":\"t3\",\"bytes\":31000},"
+        "{\"from\":\"t0\",\"to\":\"t4\",\"bytes\":31000},"
+        "{\"from\":\"t1\",\"to\":\"t6\",\"bytes\":37000},"
+        "{\"from\":\"t6\",\"to\":\"t7\",\"bytes\":40000}]}");
+    set_up(
+        &s, json,
+        "p0 launch=3us mem=3102; p1 speed=0.5 mem=1338; p2 launch=3us; "
+        "link p* host bw=100000000 latency=10us");
+    for (uint32_t depth = 0; depth < 2; depth++) {
+        clv_plan *plan = NULL;
+        clv_plan_request request = {
+            .policy = "tensor",
+            .objective = CLV_THROUGHPUT,
+            .has_objective = true,
+            .depth = depth,
+            .allow_idle = true};
+        assert_null(clv_plan_create(s.costs, &request, &plan));
+        assert_int_equal(plan->depth, 1);
+        assert_true(plan->period_us == 471); /* of all 6561 placements the best that fits */
+        clv_plan_destroy(plan);
+    }
+    tear_down(&s);
+}
+
 static void test_shares_are_for_tensor(void **state) {
     (void)state;
     const double shares[] = {3, 1, 1, 1};
@@ -561,13 +609,21 @@ static void test_shares_are_for_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_equal_units), cmocka_unit_test(test_heft),
-        cmocka_unit_test(test_serial),           cmocka_unit_test(test_data),
-        cmocka_unit_test(test_tensor),           cmocka_unit_test(test_tensor_ties),
-        cmocka_unit_test(test_bespoke),          cmocka_unit_test(test_files),
-        cmocka_unit_test(test_bad_files),        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_impossible),       cmocka_unit_test(test_what_fits_is_named),
-        cmocka_unit_test(test_many_replicas),    cmocka_unit_test(test_shares_are_for_tensor),
+        cmocka_unit_test(test_many_equal_units),
+        cmocka_unit_test(test_heft),
+        cmocka_unit_test(test_what_fits_is_fast),
+        cmocka_unit_test(test_serial),
+        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_tensor_ties),
+        cmocka_unit_test(test_bespoke),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_what_fits_is_named),
+        cmocka_unit_test(test_many_replicas),
+        cmocka_unit_test(test_shares_are_for_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
