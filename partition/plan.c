@@ -435,10 +435,18 @@ static clv_status *advise(
     other.depth = found->depth;
     other.objective = found->objective;
     other.has_objective = true;
-    clv_status_destroy(create(costs, &other, &same));
-    status = clv_status_suffix(
-        status, "; what fits: --policy %s --depth %u%s", found->policy, found->depth,
-        same == NULL ? " --allow-idle" : "");
+    clv_status *refusal = create(costs, &other, &same);
+    bool is_idle = clv_status_code(refusal) == CLV_USAGE && !other.allow_idle;
+    if (is_idle) {
+        other.allow_idle = true;
+        clv_status_destroy(refusal);
+        refusal = create(costs, &other, &same);
+    }
+    status = refusal != NULL ? clv_status_suffix(status, "; what fits: --policy auto")
+                             : clv_status_suffix(
+                                   status, "; what fits: --policy %s --depth %u%s", found->policy,
+                                   found->depth, is_idle ? " --allow-idle" : "");
+    clv_status_destroy(refusal);
     clv_plan_destroy(same);
     clv_plan_destroy(found);
     return status;

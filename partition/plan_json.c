@@ -293,15 +293,18 @@ static clv_status *check_machine(const clv_costs *costs, const cJSON *root) {
         CLV_TRY(clv_json_get_string(item, where, "name", &name));
         CLV_TRY(clv_json_get_string(item, where, "kind", &kind));
         CLV_TRY(clv_json_get_string(item, where, "driver", &driver));
-        const clv_unit *unit = i < costs->machine->num_units ? &costs->machine->units[i] : NULL;
-        if (unit == NULL || strcmp(unit->name, name) != 0 || strcmp(unit->kind, kind) != 0 ||
+        if (i == costs->machine->num_units) {
+            i = (uint32_t)cJSON_GetArraySize(array);
+            break;
+        }
+        const clv_unit *unit = &costs->machine->units[i];
+        if (strcmp(unit->name, name) != 0 || strcmp(unit->kind, kind) != 0 ||
             strcmp(unit->driver, driver) != 0) {
             return CLV_ERROR(
                 MALFORMED,
                 "the plan was made for another machine: its unit %u is '%s' (%s, '%s'), here it "
                 "is '%s' (%s, '%s')",
-                i, name, kind, driver, unit != NULL ? unit->name : "none",
-                unit != NULL ? unit->kind : "", unit != NULL ? unit->driver : "");
+                i, name, kind, driver, unit->name, unit->kind, unit->driver);
         }
         i++;
     }
@@ -309,9 +312,9 @@ static clv_status *check_machine(const clv_costs *costs, const cJSON *root) {
                ? NULL
                : CLV_ERROR(
                      MALFORMED,
-                     "the plan was made for another machine: it has %u units, here are "
-                     "%u",
-                     i, costs->machine->num_units);
+                     "the plan was made for another machine: it has %u unit%s, here %s %u", i,
+                     i == 1 ? "" : "s", costs->machine->num_units == 1 ? "is" : "are",
+                     costs->machine->num_units);
 }
 
 static clv_status *read_head(plan_reader *r, const cJSON *root) {
@@ -451,7 +454,18 @@ static clv_status *read_pieces(
     const cJSON *units, *ends;
     const char *name;
     placement->split = -1;
-    if (clv_json_find(item, "split") == NULL) {
+    bool is_whole = clv_json_find(item, "split") == NULL;
+    const char *others[] = {is_whole ? "units" : "unit", is_whole ? "ends" : "unit"};
+    for (int i = 0; i < 2; i++) {
+        if (clv_json_find(item, others[i]) != NULL) {
+            return CLV_ERROR(
+                MALFORMED,
+                "%s: '%s' is %s and has '%s': whole operators have 'unit', split ones "
+                "'units' and 'ends'",
+                where, task->name, is_whole ? "whole" : "split", others[i]);
+        }
+    }
+    if (is_whole) {
         CLV_TRY(clv_json_get_string(item, where, "unit", &name));
         return find_unit(r, where, name, &pieces[0].unit);
     }
@@ -607,6 +621,22 @@ static clv_status *read_like(plan_reader *r, uint32_t g) {
     return status;
 }
 
+/* A replica has the stages that its operators name. */
+static clv_status *check_stages(const plan_reader *r, uint32_t g) {
+    const clv_group *group = &r->plan->groups[g];
+    uint32_t num_stages = 0;
+    for (uint32_t i = 0; i < r->costs->workload->num_tasks; i++) {
+        uint32_t stage = group->placements[i].stage;
+        num_stages = stage >= num_stages ? stage + 1 : num_stages;
+    }
+    if (group->num_stages > num_stages) { /* of fewer, clv_plan_verify names the operator */
+        return CLV_ERROR(
+            MALFORMED, "replicas[%u].stages is %u, its operators name %u", g, group->num_stages,
+            num_stages);
+    }
+    return NULL;
+}
+
 static clv_status *read_ops(plan_reader *r, const cJSON *root) {
     const clv_workload *workload = r->costs->workload;
     const cJSON *array, *item;
@@ -640,6 +670,7 @@ static clv_status *read_ops(plan_reader *r, const cJSON *root) {
             }
         }
         group->order = is_by_index ? NULL : group->order;
+        CLV_TRY(check_stages(r, g));
     }
     return NULL;
 }

@@ -58,10 +58,13 @@ static void sort_by_group(
 
 /* Says of a copy's operators which copy they are in. */
 static clv_status *name_copy(
-    const clv_problem *problem, const uint32_t *units, uint32_t num_units, uint32_t copy,
-    clv_group *group) {
+    const clv_problem *problem, uint32_t num_units, uint32_t copy, clv_group *group) {
     const char *before = NULL, *after = NULL;
     const clv_machine *machine = problem->costs->machine;
+    bool is_whole = num_units == 1; /* else pins led elsewhere, and maybe more behind them */
+    for (uint32_t i = 0; i < group->num_pieces; i++) {
+        is_whole = is_whole && group->pieces[i].unit == group->pieces[0].unit;
+    }
     for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
         clv_placement *p = &group->placements[i];
         if (problem->pins[i] != CLV_NO_INDEX) {
@@ -69,10 +72,10 @@ static clv_status *name_copy(
         }
         if (before == NULL || p->reason != before) {
             before = p->reason;
-            after = num_units == 1 ? clv_arena_printf(
-                                         problem->arena, "copy %u is whole on %s", copy,
-                                         machine->units[units[0]].name)
-                                   : clv_arena_printf(problem->arena, "copy %u: %s", copy, before);
+            after = is_whole ? clv_arena_printf(
+                                   problem->arena, "copy %u is whole on %s", copy,
+                                   machine->units[group->pieces[0].unit].name)
+                             : clv_arena_printf(problem->arena, "copy %u: %s", copy, before);
         }
         p->reason = after;
         if (after == NULL) {
@@ -100,7 +103,7 @@ static clv_status *make_group(
         units, num_units, &part);
     if (status == NULL) {
         if (part.num_groups == 1) {
-            CLV_TRY(name_copy(problem, units, num_units, draft->num_groups, part.groups));
+            CLV_TRY(name_copy(problem, num_units, draft->num_groups, part.groups));
         }
         memcpy(
             &draft->groups[draft->num_groups], part.groups, part.num_groups * sizeof *part.groups);

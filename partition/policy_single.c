@@ -23,11 +23,14 @@ static clv_status *try_unit(
             UNSUPPORTED, "no single unit can run everything: task '%s' cannot run on '%s'",
             costs->workload->tasks[obstacle].name, costs->machine->units[unit].name);
     }
+    bool is_whole = true;
     for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
         assignment[i] = problem->pins[i] != CLV_NO_INDEX ? problem->pins[i] : unit;
+        is_whole = is_whole && assignment[i] == unit;
     }
-    CLV_TRY(clv_draft_from_units(
-        problem, assignment, NULL, "everything is on the best single unit", out_draft));
+    const char *reason = is_whole ? "everything is on the best single unit"
+                                  : "everything that no pin names is on the best single unit";
+    CLV_TRY(clv_draft_from_units(problem, assignment, NULL, reason, out_draft));
     out_draft->groups[0].is_serial = true;
     CLV_TRY(clv_draft_score(problem, out_draft));
     return clv_draft_check_fit(problem, out_draft);

@@ -30,6 +30,57 @@ static clv_status *syntax_error(const char *what, const char *text, size_t offse
         offset + 1 >= length ? "not valid JSON, or cut short," : "not valid JSON", line, column);
 }
 
+static size_t num_digits(const char *text, size_t length) {
+    size_t count = 0;
+    while (count < length && text[count] >= '0' && text[count] <= '9') {
+        count++;
+    }
+    return count;
+}
+
+/* Bytes of the number at `text` by RFC 8259, section 6; 0 where it is none. */
+static size_t number_length(const char *text, size_t length) {
+    size_t at = length > 0 && text[0] == '-' ? 1 : 0, digits = num_digits(text + at, length - at);
+    if (digits == 0 || (digits > 1 && text[at] == '0')) {
+        return 0;
+    }
+    at += digits;
+    if (at < length && text[at] == '.') {
+        digits = num_digits(text + at + 1, length - at - 1);
+        at += digits > 0 ? digits + 1 : 0;
+    }
+    if (at < length && (text[at] == 'e' || text[at] == 'E')) {
+        size_t sign = at + 1 < length && (text[at + 1] == '+' || text[at + 1] == '-') ? 1 : 0;
+        digits = num_digits(text + at + 1 + sign, length - at - 1 - sign);
+        at += digits > 0 ? digits + 1 + sign : 0;
+    }
+    return at;
+}
+
+/* Where in well-formed text a number stands that cJSON takes and JSON does not know (01, 1., -01);
+ * `length` where none does. */
+static size_t find_bad_number(const char *text, size_t length) {
+    bool is_string = false;
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i];
+        if (is_string) {
+            i += c == '\\' ? 1 : 0;
+            is_string = c != '"';
+        } else if (c == '"') {
+            is_string = true;
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            size_t number = number_length(text + i, length - i), end = i + number;
+            bool is_good = number > 0 && (end == length || is_space(text[end]) ||
+                                          strchr(",]}", text[end]) != NULL);
+            if (!is_good) {
+                return i;
+            }
+            i = end - 1;
+        }
+    }
+    return length;
+}
+
 /* cJSON keeps its last error in a global: one thread parses at a time. errno tells lack of memory
  * from bad syntax, which cJSON does not. */
 static cJSON *parse(const char *text, size_t length, const char **out_end, int *out_error) {
@@ -61,6 +112,9 @@ clv_status *clv_json_parse(const char *what, const char *text, size_t length, cJ
     }
     while (offset < length && is_space(text[offset])) {
         offset++;
+    }
+    if (offset == length) {
+        offset = find_bad_number(text, length);
     }
     if (offset < length) {
         cJSON_Delete(json);

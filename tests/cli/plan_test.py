@@ -167,6 +167,12 @@ def a_plan_file_is_checked_in_all_that_it_says():
         check("depth is 7", "add up to 2", depth=7)
         check("'depth'", depth=1.5)
         check("stage 5", "2 stages", ops=good["ops"][:-1] + [dict(good["ops"][-1], stage=5)])
+        check("stages is 99", "name 2", replicas=[dict(good["replicas"][0], stages=99)])
+        check("'n0' is whole and has 'units'", ops=[dict(good["ops"][0], units=["core:0"])] + good["ops"][1:])
+        check("'n0' is whole and has 'ends'", ops=[dict(good["ops"][0], ends=[1])] + good["ops"][1:])
+        check("it has 3 units, here are 2",
+              units=good["units"] + [dict(good["units"][0], name="core:2")])
+        check("it has 1 unit, here are 2", units=good["units"][:1])
         check("'serial'", replicas=[dict(good["replicas"][0], serial=1)])
         check("'shar'", "did you mean 'share'", replicas=[dict(good["replicas"][0], shar=1)])
 
@@ -586,6 +592,21 @@ def copies_have_as_many_in_flight_as_they_were_planned_with():
              (3, 7, 7), (4, 7, 54), (5, 7, 47), (6, 7, 27)])
         a_table_and_a_run_have_what_was_promised(
             full, "--machine", "core*4 bw=1M mem=449; numa*2 bw=2M", "--policy", "data:2/pipeline")
+
+
+@test
+def reasons_are_true_where_pins_lead_elsewhere():
+    with Folder() as at:
+        chain = write_chain(at("chain.tasks.json"))
+        for policy in "data:2", "data:2/pipeline", "single":
+            plan = run_json("plan", chain, "--machine", "p1; p2; p3", "--policy", policy,
+                            "--pin", "n0=p2")
+            units = {}
+            for op in plan["ops"]:
+                units.setdefault(op["replica"], set()).add(op["unit"])
+            for op in plan["ops"]:
+                says_all = "whole on" in op["reason"] or "everything is on" in op["reason"]
+                assert not says_all or len(units[op["replica"]]) == 1, (policy, op)
 
 
 @test

@@ -102,6 +102,24 @@ static void getters_check_types_and_ranges(void **state) {
     cJSON_Delete(json);
 }
 
+static void numbers_are_those_of_json(void **state) {
+    (void)state;
+    static const char *const good[] = {
+        "0", "-0", "10", "[1.5e+3,-0.25E-2,1e5]", "{\"01\":\"\\\"01\"}"};
+    static const char *const bad[] = {"01", "-01", "[1, 007]", "{\"a\":1.}", "1.e5", "1e"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        cJSON_Delete(parse(good[i]));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cJSON *json;
+        assert_failed(
+            MALFORMED, "not valid JSON", clv_json_parse("x", bad[i], strlen(bad[i]), &json));
+        assert_null(json);
+    }
+    cJSON *json;
+    assert_failed(MALFORMED, "at line 2, column 3", clv_json_parse("x", "[1,\n  007 ]", 11, &json));
+}
+
 static void unknown_and_repeated_members_are_refused(void **state) {
     (void)state;
     static const char *const keys[] = {"tasks", "edges"};
@@ -167,6 +185,7 @@ int main(void) {
         cmocka_unit_test(bytes_past_the_length_are_not_read),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(getters_check_types_and_ranges),
+        cmocka_unit_test(numbers_are_those_of_json),
         cmocka_unit_test(unknown_and_repeated_members_are_refused),
         cmocka_unit_test(lack_of_memory_is_not_bad_syntax),
     };
