@@ -74,6 +74,11 @@ double clv_piece_time_us(
 double clv_gather_us(
     const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
     const clv_piece *piece, const clv_placement *producer);
+/* What getting an operand takes that others on the piece's memory wrote, in `sources`, the
+ * producer's pieces; 0 where the piece was measured so, or takes no time itself. */
+double clv_exchange_us(
+    const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
+    const clv_piece *piece, const clv_placement *producer, const clv_piece *sources);
 /* Time of a piece of a group's task alone on its unit, with what puts its operands together. */
 double clv_group_piece_us(
     const clv_costs *costs, const clv_group *group, uint32_t task, const clv_piece *piece);

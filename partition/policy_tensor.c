@@ -174,6 +174,13 @@ static clv_status *list_options(tensor_search *s, uint32_t task) {
 
 /* --- moves between neighbours --- */
 
+/* Whether its producer takes no time where it is, whole: others wrote it, who knows which. */
+static bool is_free_of_time(
+    const tensor_search *s, const clv_task_tensor *tensor, const option *from) {
+    return from->placement.split < 0 &&
+           clv_costs_time_us(s->problem->costs, tensor->producer, from->pieces[0].unit) == 0;
+}
+
 /* Time to bring a tensor from a producer's pieces to a consumer's: the busiest receiver. And the
  * bytes of it that go from one unit to another. */
 static clv_status *move_us(
@@ -194,7 +201,12 @@ static clv_status *move_us(
     *out_us = *out_bytes = 0;
     for (uint32_t k = 0; k < to->placement.num_pieces; k++) {
         double sum_us =
-            clv_gather_us(costs, task, input, &to->placement, &to->pieces[k], &from->placement);
+            clv_gather_us(costs, task, input, &to->placement, &to->pieces[k], &from->placement) +
+            (is_free_of_time(s, tensor, from)
+                 ? 0
+                 : clv_exchange_us(
+                       costs, task, input, &to->placement, &to->pieces[k], &from->placement,
+                       from->pieces));
         for (uint32_t h = 0; h < holders; h++) {
             double way_us = 0;
             double bytes = clv_piece_bytes(

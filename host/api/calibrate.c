@@ -364,7 +364,12 @@ static size_t list_shares(const calibrator *c, double *out_shares) {
 }
 
 static clv_status *calibrate_cut(calibrator *c, clv_tune_cut cut, const clv_unit_costs *whole) {
-    const clv_cost_setting setting = {.cut = cut, .num_beside = c->num_alike > 1 ? 1 : 0};
+    const uint32_t memory = c->machine->units[c->alike[0]].memory;
+    const clv_cost_setting setting = {
+        .cut = cut,
+        .num_beside = c->num_alike > 1 ? 1 : 0,
+        .exchange = c->machine->memories[memory].exchange,
+    };
     clv_unit_costs costs;
     bool is_there;
     CLV_TRY(get(c, setting, &costs, &is_there));

@@ -4,6 +4,7 @@
 #include "host/base/threads.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -100,6 +101,94 @@ double clv_probe_bandwidth(uint32_t num_threads) {
     }
     clv_free(sweepers);
     return best;
+}
+
+/* --- between cores --- */
+
+enum { EXCHANGES = 24, EXCHANGED_BYTES = 128 << 10 };
+
+typedef struct exchange_rig {
+    clv_signal written, read;
+    uint64_t *data;
+} exchange_rig;
+
+/* Writes all of it when the reader is through with it. */
+static void *write_for_other(void *argument) {
+    exchange_rig *rig = argument;
+    for (uint32_t i = 0; i < EXCHANGES; i++) {
+        clv_signal_wait(&rig->read, i, 1000000);
+        for (size_t k = 0; k < EXCHANGED_BYTES / sizeof *rig->data; k++) {
+            rig->data[k] = i + k;
+        }
+        clv_signal_set(&rig->written, i + 1);
+    }
+    return NULL;
+}
+
+typedef struct exchange_reader {
+    exchange_rig *rig;
+    uint64_t *copy;
+    double first_us[EXCHANGES], again_us[EXCHANGES]; /* what the other wrote; the same once more */
+    uint64_t sum; /* keeps the compiler from leaving copies out */
+} exchange_reader;
+
+static double copy_us(exchange_reader *r, size_t at) {
+    const double start_us = clv_time_us();
+    memcpy(r->copy, r->rig->data, EXCHANGED_BYTES);
+    r->sum += r->copy[at];
+    return clv_time_us() - start_us;
+}
+
+static void *read_from_other(void *argument) {
+    exchange_reader *r = argument;
+    for (uint32_t i = 0; i < EXCHANGES; i++) {
+        clv_signal_wait(&r->rig->written, i + 1, 1000000);
+        r->first_us[i] = copy_us(r, i);
+        r->again_us[i] = copy_us(r, i + 1); /* its copy may have had no place in the cache yet */
+        r->again_us[i] = copy_us(r, i + 2);
+        clv_signal_set(&r->rig->read, i + 1);
+    }
+    return NULL;
+}
+
+static clv_status *exchange(exchange_rig *rig, exchange_reader *reader) {
+    pthread_t threads[2];
+    if (rig->data == NULL || reader->copy == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory");
+    }
+    memset(reader->copy, 0, EXCHANGED_BYTES);
+    CLV_TRY(clv_thread_create(&threads[0], write_for_other, rig, clv_processor_at(0), "probe"));
+    clv_status *status =
+        clv_thread_create(&threads[1], read_from_other, reader, clv_processor_at(1), "probe");
+    if (status != NULL) {
+        clv_signal_set(&rig->read, EXCHANGES); /* the writer need not wait */
+    } else {
+        pthread_join(threads[1], NULL);
+    }
+    pthread_join(threads[0], NULL);
+    return status;
+}
+
+static int compare_times(const void *left, const void *right) {
+    const double a = *(const double *)left, b = *(const double *)right;
+    return a < b ? -1 : a > b;
+}
+
+double clv_probe_exchange(void) {
+    exchange_rig rig = {.data = clv_alloc_aligned(64, EXCHANGED_BYTES)};
+    exchange_reader reader = {.rig = &rig, .copy = clv_alloc_aligned(64, EXCHANGED_BYTES)};
+    clv_status *status = exchange(&rig, &reader);
+    double rate = 0;
+    if (status == NULL) {
+        qsort(reader.first_us, EXCHANGES, sizeof(double), compare_times);
+        qsort(reader.again_us, EXCHANGES, sizeof(double), compare_times);
+        const double more_us = reader.first_us[EXCHANGES / 2] - reader.again_us[EXCHANGES / 2];
+        rate = more_us > 0 ? EXCHANGED_BYTES / more_us * 1e6 : (double)INFINITY;
+    }
+    clv_status_destroy(status);
+    clv_free(reader.copy);
+    clv_free(rig.data);
+    return rate;
 }
 
 /* --- links --- */

@@ -9,6 +9,11 @@
  * sweeps, each at the pace of its slowest thread. 0: it could not be measured. */
 double clv_probe_bandwidth(uint32_t num_threads);
 
+/* Bytes a second at which one core gets what another has just written, beside what it takes to read
+ * what it has already: the median of some rounds of a few microseconds, over the first two
+ * processors. INFINITY: it takes no longer; 0: it could not be measured. */
+double clv_probe_exchange(void);
+
 /* Latency and bandwidth of the way from host memory to device `index`: the best of a few writes of
  * 1 KiB and of 16 MiB. The device is opened and closed. DEVICE_FAILED, NO_MEMORY. */
 clv_status *clv_probe_link(

@@ -68,7 +68,7 @@ static clv_status *get_memory_index(
 
 static clv_status *read_memory(
     clv_machine_builder *builder, const cJSON *item, const char *where, clv_name_map *names) {
-    static const char *const keys[] = {"name", "capacity_bytes", "bandwidth"};
+    static const char *const keys[] = {"name", "capacity_bytes", "bandwidth", "exchange"};
     const char *name;
     uint32_t index;
     CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
@@ -76,6 +76,7 @@ static clv_status *read_memory(
     clv_memory memory = clv_memory_default(name);
     CLV_TRY(get_size(item, where, "capacity_bytes", &memory.capacity_bytes));
     CLV_TRY(get_number(item, where, "bandwidth", 0, (double)INFINITY, &memory.bandwidth));
+    CLV_TRY(get_number(item, where, "exchange", 0, (double)INFINITY, &memory.exchange));
     CLV_TRY(clv_machine_add_memory(builder, &memory, &index));
     if (!clv_name_map_set(names, builder->machine->memories[index].name, index)) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for names");
@@ -232,7 +233,8 @@ static bool write_memories(cJSON *array, const clv_machine *machine) {
         is_good = is_good && cJSON_AddItemToArray(array, item) &&
                   cJSON_AddStringToObject(item, "name", memory->name) != NULL &&
                   add_size(item, "capacity_bytes", memory->capacity_bytes) &&
-                  add_number(item, "bandwidth", memory->bandwidth);
+                  add_number(item, "bandwidth", memory->bandwidth) &&
+                  (isinf(memory->exchange) || add_number(item, "exchange", memory->exchange));
     }
     return is_good;
 }

@@ -34,7 +34,10 @@ void clv_machine_destroy(clv_machine *machine) {
 
 clv_memory clv_memory_default(const char *name) {
     return (clv_memory){
-        .name = name, .capacity_bytes = CLV_UNLIMITED, .bandwidth = (double)INFINITY};
+        .name = name,
+        .capacity_bytes = CLV_UNLIMITED,
+        .bandwidth = (double)INFINITY,
+        .exchange = (double)INFINITY};
 }
 
 clv_unit clv_unit_default(const char *name, const char *kind) {

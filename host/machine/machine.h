@@ -20,6 +20,8 @@ typedef struct clv_memory {
     const char *name;        /* unique: "host", "gpu:0", "node:1/numa:0" */
     uint64_t capacity_bytes; /* CLV_UNLIMITED where nothing is known */
     double bandwidth;        /* bytes a second, shared by its units; INFINITY: no limit */
+    double exchange; /* bytes a second at which a unit gets what another one on it has just written,
+                        beside reading it; INFINITY: as fast as its own */
 } clv_memory;
 
 typedef struct clv_unit {

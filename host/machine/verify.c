@@ -36,6 +36,7 @@ static clv_status *check_memories(const clv_machine *machine, clv_name_map *name
         const clv_memory *memory = &machine->memories[i];
         CLV_TRY(check_name(names, "memory", memory->name));
         CLV_TRY(check_number("memory", memory->name, "bandwidth", memory->bandwidth, false, true));
+        CLV_TRY(check_number("memory", memory->name, "exchange", memory->exchange, false, true));
     }
     return NULL;
 }

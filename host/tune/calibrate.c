@@ -42,9 +42,13 @@ static clv_hash key_in(clv_cost_setting setting, clv_hash unit) {
         return unit;
     }
     const uint32_t numbers[] = {is_beside(setting), is_beside(setting) ? 1 : setting.num_beside};
-    return clv_hash_combine(
+    const clv_hash beside = clv_hash_combine(
         clv_hash_combine(unit, clv_hash_string("others at work")),
         clv_hash_bytes(numbers, sizeof numbers));
+    return is_beside(setting) && setting.exchange > 0 && !isinf(setting.exchange)
+               ? clv_hash_combine(
+                     beside, clv_hash_bytes(&setting.exchange, sizeof setting.exchange))
+               : beside;
 }
 
 static int compare_hashes(const void *a, const void *b) {

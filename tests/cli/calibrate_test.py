@@ -101,8 +101,8 @@ def a_damaged_database_is_measured_again():
     with Folder() as at:
         steps = plan(at("cache"), "--policy", "pipeline")["calibration"]["steps"]
         path = at("cache/costs.bin")
-        with open(path, "r+b") as file:  # the second entry is a step's; the first the memory's bandwidth
-            file.seek(16 + 48 + 20)
+        with open(path, "r+b") as file:  # the third entry is a step's; before it are those of memory
+            file.seek(16 + 2 * 48 + 20)
             file.write(b"?")
         mended = plan(at("cache"), "--policy", "pipeline")
         assert mended["calibration"]["measured"] == 1 and mended["calibration"]["known"] == steps - 1

@@ -212,10 +212,53 @@ static void neighbours_slow_down_as_they_were_measured_to(void **state) {
     }
 }
 
+/* Half of what b reads was written by the other unit: 32 kB at 1 GB/s. A view between them wrote
+ * nothing. Halves by rows were measured so. */
+static void what_others_wrote_takes_longer_to_read(void **state) {
+    (void)state;
+    static const char *const text =
+        "{\"tasks\":["
+        "{\"name\":\"a\",\"flops\":1,\"output_dims\":[8],\"splits\":["
+        "{\"name\":\"rows\",\"axis\":0,\"extent\":8}]},"
+        "{\"name\":\"view\",\"time_us\":0,\"output_dims\":[8]},"
+        "{\"name\":\"b\",\"flops\":1,\"output_dims\":[8],\"splits\":["
+        "{\"name\":\"rows\",\"axis\":0,\"extent\":8,\"inputs\":{\"a\":{\"need\":\"slice\","
+        "\"axis\":0}}}]}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":64000},"
+        "{\"from\":\"a\",\"to\":\"view\",\"bytes\":64000},"
+        "{\"from\":\"view\",\"to\":\"b\",\"bytes\":64000}]}";
+    static const double us[] = {10, (double)NAN, 40};
+    clv_machine *machine;
+    clv_workload *workload;
+    clv_costs *costs;
+    assert_ok(clv_machine_parse_text("core peak=1G; core peak=1G", &machine));
+    machine->memories[0].exchange = 1e9;
+    assert_ok(clv_workload_parse_json("tasks", text, strlen(text), &workload));
+    assert_ok(clv_workload_add_measured(workload, "core", us, NULL));
+    assert_ok(clv_costs_create(workload, machine, &costs));
+    clv_piece pieces[] = {{0, 0, 4}, {1, 4, 8}, {0, 0, 8}, {1, 0, 4}, {0, 4, 8}};
+    clv_placement placements[3] = {
+        {.num_pieces = 2, .split = 0},
+        {.first_piece = 2, .num_pieces = 1, .split = -1},
+        {.first_piece = 2, .num_pieces = 1, .split = -1}};
+    const clv_group group = {.placements = placements, .pieces = pieces, .num_pieces = 5};
+    const double whole_us = clv_piece_time_us(costs, 2, &placements[2], &pieces[2]);
+    assert_true(fabs(clv_group_piece_us(costs, &group, 2, &pieces[2]) - whole_us - 64) < 1e-9);
+    assert_true(clv_group_piece_us(costs, &group, 1, &pieces[2]) < 1); /* the view reads nothing */
+    placements[2] = (clv_placement){.num_pieces = 2, .split = 0};
+    const double piece_us = clv_piece_time_us(costs, 2, &placements[2], &pieces[0]);
+    const double group_us = clv_group_piece_us(costs, &group, 2, &pieces[0]);
+    assert_true(group_us - piece_us < 32.5); /* at most what comes through the view */
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    clv_workload_destroy(workload);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_that_were_not_measured_keep_estimates),
         cmocka_unit_test(pieces_take_what_they_were_measured_to),
+        cmocka_unit_test(what_others_wrote_takes_longer_to_read),
         cmocka_unit_test(operands_that_are_cut_otherwise_are_put_together),
         cmocka_unit_test(neighbours_slow_down_as_they_were_measured_to),
     };
