@@ -48,17 +48,45 @@ clv_status *clv_draft_from_units(
 
 /* --- scores --- */
 
+/* Whether something of a group's is not on the memory where inputs come from and outputs go to. */
+static bool is_away(const clv_problem *problem, const clv_group *group) {
+    const clv_unit *units = problem->costs->machine->units;
+    for (uint32_t i = 0; i < group->num_pieces; i++) {
+        const clv_unit *unit = &units[group->pieces[i].unit];
+        if (unit->memory != units[0].memory && unit->overlaps) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the policy is for requests that follow one another: others have one in flight. */
+static bool is_for_many(const clv_problem *problem) {
+    const char *policy = problem->request->policy;
+    return policy == NULL || strcmp(policy, "auto") == 0 || strncmp(policy, "data", 4) == 0 ||
+           strncmp(policy, "pipeline", 8) == 0;
+}
+
+/* Whether requests are to overlap: those of several stages, and those whose inputs and outputs can
+ * be under way while a unit computes, where that is worth it. */
+static bool has_stages(const clv_problem *problem, const clv_group *group) {
+    const double least_gain = 0.02;
+    const bool gains = group->latency_us > group->bound_us * (1 + least_gain);
+    return group->num_stages > 1 ||
+           (!group->is_serial && gains && is_for_many(problem) && is_away(problem, group));
+}
+
 /* Little's law: requests in flight that keep the most loaded resource busy. One more where units
  * have several stages, as requests then wait for one another at the second. */
 static uint32_t wanted_depth(const clv_problem *problem, const clv_group *group) {
     if (problem->request->depth > 0) {
         return problem->request->depth;
     }
-    if (group->num_stages < 2 || problem->objective == CLV_LATENCY || group->bound_us <= 0) {
+    if (!has_stages(problem, group) || problem->objective == CLV_LATENCY || group->bound_us <= 0) {
         return 1;
     }
     double depth = ceil(group->latency_us / group->bound_us - 1e-9) + (group->is_folded ? 1 : 0);
-    return (uint32_t)fmin(fmax(depth, 1), 2.0 * group->num_stages);
+    return (uint32_t)fmin(fmax(depth, 1), fmax(2.0 * group->num_stages, 3));
 }
 
 static clv_status *measure_group(const clv_problem *problem, clv_group *group) {
@@ -232,13 +260,13 @@ static clv_status *ask_all(
     return problem->costs->ask_clock(problem->costs, draft->groups, draft->num_groups, load, out);
 }
 
-static bool is_deeper(const clv_group *group, bool all) {
-    return !group->is_serial && (group->num_stages > 1 || all);
+static bool is_deeper(const clv_problem *problem, const clv_group *group, bool all) {
+    return !group->is_serial && (has_stages(problem, group) || all);
 }
 
-static void add_depth(clv_draft *draft, bool all, int by) {
+static void add_depth(const clv_problem *problem, clv_draft *draft, bool all, int by) {
     for (uint32_t g = 0; g < draft->num_groups; g++) {
-        int more = is_deeper(&draft->groups[g], all) ? by : 0;
+        int more = is_deeper(problem, &draft->groups[g], all) ? by : 0;
         draft->groups[g].depth = (uint32_t)((int)draft->groups[g].depth + more);
         draft->depth = (uint32_t)((int)draft->depth + more);
     }
@@ -249,7 +277,7 @@ static void add_depth(clv_draft *draft, bool all, int by) {
 static clv_status *deepen(
     const clv_problem *problem, clv_draft *draft, bool all, bool *out_is_deeper) {
     uint32_t before = draft->depth;
-    add_depth(draft, all, 1);
+    add_depth(problem, draft, all, 1);
     *out_is_deeper = draft->depth > before;
     clv_evaluate_begin(problem->ev);
     for (uint32_t g = 0; g < draft->num_groups; g++) {
@@ -257,7 +285,7 @@ static clv_status *deepen(
         CLV_TRY(clv_evaluate_memory(problem->ev, group, group->depth));
     }
     if (*out_is_deeper && !clv_evaluate_fits(problem->ev)) {
-        add_depth(draft, all, -1);
+        add_depth(problem, draft, all, -1);
         *out_is_deeper = false;
     }
     return NULL;
@@ -282,7 +310,7 @@ static clv_status *deepen_to(
             since_best = 0;
         }
     }
-    add_depth(draft, all, -since_best);
+    add_depth(problem, draft, all, -since_best);
     return NULL;
 }
 

@@ -148,10 +148,12 @@ typedef struct clv_lower_options {
     const clv_known_times *times;           /* that variants are chosen by; NULL: none */
     uint32_t default_unit;                  /* for what belongs to no node */
     uint32_t depth;                         /* requests in flight; 0 counts as 1 */
-    bool any_order; /* steps run as they become ready, not in the order of the list: memory is
+    bool any_order;       /* steps run as they become ready, not in the order of the list: memory is
                        shared only where what they read and write keeps them apart, and every
                        request in flight has its own */
-    bool is_serial; /* then: one step after another */
+    bool is_serial;       /* then: one step after another */
+    bool callers_overlap; /* transfers of the caller's go on beside other requests' kernels, so what
+                             they move has a slot more */
 } clv_lower_options;
 
 /* The graph must satisfy clv_graph_verify at level SHAPES and outlive the result.

@@ -26,6 +26,7 @@ typedef struct usage {
     uint32_t maker; /* who touches it first */
     uint32_t first_stage, last_stage;
     bool is_used;
+    bool is_callers; /* a transfer of the caller's touches it, beside other requests' kernels */
 } usage;
 
 static clv_status *no_memory(void) {
@@ -63,6 +64,8 @@ static void note_use(const clv_lower_options *options, const clv_step *step, usa
     if (port != NULL) {
         u->unit = SHARED;
         note_stage(u, port->stage);
+    } else if (step->kind != CLV_STEP_LAUNCH) {
+        u->is_callers = options->callers_overlap;
     } else if (step->kind == CLV_STEP_LAUNCH && options->places != NULL) {
         note_stage(u, options->places[step->index].stage);
     }
@@ -105,9 +108,9 @@ static void set_slots(
         storage->slots = depth;
         u->unit = CROSSING;
     } else if (
-        storage->kind == CLV_STORAGE_VALUE && u->unit == SHARED && depth > 1 &&
-        u->last_stage > u->first_stage && u->first_stage != UINT32_MAX) {
-        const uint32_t wanted = u->last_stage - u->first_stage + 1;
+        storage->kind == CLV_STORAGE_VALUE && depth > 1 && u->first_stage != UINT32_MAX &&
+        (u->is_callers || (u->unit == SHARED && u->last_stage > u->first_stage))) {
+        const uint32_t wanted = u->last_stage - u->first_stage + 1 + (u->is_callers ? 1 : 0);
         storage->slots = wanted < depth ? wanted : depth;
         u->unit = CROSSING;
         piece->first_step = 0;

@@ -161,6 +161,7 @@ static clv_status *lower_memory(
         .depth = options->depth,
         .any_order = options->is_dynamic,
         .is_serial = options->group->is_serial,
+        .callers_overlap = has_queues(unit) && memory != p->home,
         .whole_ways = options->wanted,
         .times = options->times != NULL ? &times : NULL,
     };

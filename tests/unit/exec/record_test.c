@@ -214,6 +214,34 @@ static void what_is_kept(void **state) {
     free_fixture(&f);
 }
 
+/* While a device is at one request, the next one's inputs come, and the outputs of the one before
+ * leave: they have places of their own. */
+static void transfers_beside_kernels(void **state) {
+    (void)state;
+    fixture f;
+    clv_record *record;
+    int num_inputs = 0;
+    make_fixture(&f, NUM_RECORDED, false, 1);
+    run(&f, 2);
+    assert_ok(clv_session_record(f.session, &record));
+    for (uint32_t i = 0; i < record->num_steps; i++) {
+        const clv_record_step *step = &record->steps[i];
+        const bool comes = step->kind == CLV_SCHEDULE_SEND && step->to_unit == 1;
+        for (uint32_t k = 0; k < step->num_waits; k++) {
+            const clv_record_wait *wait = &record->waits[step->first_wait + k];
+            const clv_record_step *before = &record->steps[wait->step];
+            const bool leaves = before->kind == CLV_SCHEDULE_SEND && before->from_unit == 1;
+            if (comes || leaves) {
+                assert_true(wait->lag != 1);
+            }
+        }
+        num_inputs += comes ? 1 : 0;
+    }
+    assert_true(num_inputs > 0);
+    clv_record_destroy(record);
+    free_fixture(&f);
+}
+
 /* A device that is declared slow takes as much longer than its kernels do, one after another. */
 static void slow_device(void **state) {
     (void)state;
@@ -280,7 +308,7 @@ static void clocks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_that_take_what_is_ready), cmocka_unit_test(what_is_kept),
-        cmocka_unit_test(nothing_is_asked_for), cmocka_unit_test(slow_device),
-        cmocka_unit_test(clocks)};
+        cmocka_unit_test(nothing_is_asked_for),          cmocka_unit_test(slow_device),
+        cmocka_unit_test(transfers_beside_kernels),      cmocka_unit_test(clocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
