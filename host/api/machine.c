@@ -17,6 +17,12 @@
  * and its way to the host (PCIe 4.0 with 16 lanes, of which some 80% arrive). */
 static const double gpu_flops_per_cycle = 256, gpu_bandwidth = 500e9, pcie_bandwidth = 25e9;
 static const double pcie_latency_us = 10, gpu_launch_us = 5;
+/* Into and out of a buffer of a driver that computes on the host's processors: a copy, and what
+ * events between queues take (PoCL's threads; Intel's are quicker). */
+static const double copy_bandwidth = 10e9, copy_latency_us = 30;
+/* Units that hide less of a transfer behind a kernel are counted as busy with it; but waiting for a
+ * link that is declared slower than so much of what it is keeps nobody busy. */
+static const double least_hidden = 0.5;
 /* A step on a core, beside PoCL's launch: tests/bench/step_bench. */
 static const double core_launch_us = 0.5, gang_launch_us = 1.5;
 
@@ -137,8 +143,8 @@ static clv_status *probe_exchange(
 }
 
 static clv_status *probe_link(const machine_maker *m, const clv_device_info *info, clv_link *link) {
-    const clv_hash latency_key = probe_key(info, 1, "a write to it");
-    const clv_hash key = probe_key(info, 1, "writing a gigabyte to it");
+    const clv_hash latency_key = probe_key(info, 1, "a transfer");
+    const clv_hash key = probe_key(info, 1, "moving a gigabyte");
     double us;
     size_t device = 0;
     if (find_us(m, latency_key, &link->latency_us) && find_us(m, key, &us)) {
@@ -184,27 +190,52 @@ static clv_status *add_host(machine_maker *m) {
     return clv_machine_add_memory(&m->builder, &host, &m->host);
 }
 
-/* A memory of the unit's own, and the link to the host's. */
+/* Whether a unit computes while transfers over its link are under way. */
+static clv_status *probe_overlap(
+    const machine_maker *m, const clv_device_info *info, bool *out_overlaps) {
+    const clv_hash key = probe_key(info, 1, "a transfer beside a kernel");
+    double hidden, shown;
+    size_t device = 0;
+    if (find_us(m, key, &shown)) {
+        *out_overlaps = 1 - shown >= least_hidden;
+        return NULL;
+    }
+    while (m->table->infos[device] != info) {
+        device++;
+    }
+    CLV_TRY(clv_cancel_check());
+    CLV_TRY(clv_probe_hidden(m->ocl, device, &hidden));
+    *out_overlaps = hidden >= least_hidden;
+    return keep_us(m, key, 1 - hidden);
+}
+
+/* A memory of the unit's own (into `unit`), and the link to the host's: what goes to and from a
+ * device with queues is copied, wherever its buffers are. */
 static clv_status *add_own_memory(
-    machine_maker *m, const clv_unit_name *name, const clv_device_info *info,
-    uint32_t *out_memory) {
-    bool is_apart = !info->is_cpu && !info->shares_host_memory;
+    machine_maker *m, const clv_unit_name *name, const clv_device_info *info, clv_unit *unit) {
+    const bool is_apart = info->kind != CLV_DEVICE_CORE;
     clv_memory memory = clv_memory_default(name->text);
     if (is_apart) {
         memory.capacity_bytes = info->memory_bytes;
     }
-    CLV_TRY(clv_machine_add_memory(&m->builder, &memory, out_memory));
+    if (is_apart && info->is_cpu) {
+        memory.bandwidth = m->builder.machine->memories[m->host].bandwidth;
+    }
+    CLV_TRY(clv_machine_add_memory(&m->builder, &memory, &unit->memory));
     const char *label = clv_arena_printf(&m->builder.machine->arena, "%s-host", name->text);
     if (label == NULL) {
         return CLV_NO_ARENA("a link's name");
     }
-    clv_link link = clv_link_default(label, *out_memory, m->host);
+    clv_link link = clv_link_default(label, unit->memory, m->host);
     if (is_apart) {
-        link.bandwidth = pcie_bandwidth;
-        link.latency_us = pcie_latency_us;
+        link.bandwidth = info->is_cpu ? copy_bandwidth : pcie_bandwidth;
+        link.latency_us = info->is_cpu ? copy_latency_us : pcie_latency_us;
     }
     if (is_apart && m->probes) {
         CLV_TRY(probe_link(m, info, &link));
+        CLV_TRY(probe_overlap(m, info, &unit->overlaps));
+        unit->overlaps =
+            unit->overlaps || name->limits.link_per_second < link.bandwidth * (1 - least_hidden);
     }
     link.bandwidth = fmin(link.bandwidth, name->limits.link_per_second);
     link.latency_us = fmax(link.latency_us, name->limits.latency_us);
@@ -220,7 +251,6 @@ static clv_status *add_unit(machine_maker *m, const clv_unit_name *name) {
     clv_unit_speed speed = clv_unit_speed_of(m->table, name);
     const clv_unit_limits *limits = &name->limits;
     bool is_inline = name->kind == CLV_UNIT_CPU || name->kind == CLV_UNIT_CORE;
-    bool is_far = !info->is_cpu && !info->shares_host_memory;
     bool is_limited = isfinite(limits->link_per_second) || limits->latency_us > 0;
     clv_unit unit = clv_unit_default(name->text, clv_unit_kind_name(name->kind));
     unit.driver = info->driver;
@@ -231,14 +261,14 @@ static clv_status *add_unit(machine_maker *m, const clv_unit_name *name) {
                                            : fmax(info->clock_ghz, 0.5) * 1e9 *
                                                  fmax(info->compute_units, 1) * gpu_flops_per_cycle;
     unit.bandwidth = speed.bandwidth > 0 ? speed.bandwidth
-                     : is_far            ? gpu_bandwidth
-                                         : (double)INFINITY;
+                     : info->is_cpu      ? (double)INFINITY
+                                         : gpu_bandwidth;
     unit.launch_us = name->kind == CLV_UNIT_CPU ? gang_launch_us
                      : is_inline                ? core_launch_us
                                                 : gpu_launch_us;
     unit.overlaps = !is_inline; /* the thread of a core copies what it receives */
-    if (is_far || is_limited) {
-        CLV_TRY(add_own_memory(m, name, info, &unit.memory));
+    if (!is_inline || is_limited) {
+        CLV_TRY(add_own_memory(m, name, info, &unit));
     }
     m->traits[m->builder.machine->num_units] = clv_unit_traits(info, count);
     return clv_machine_add_unit(&m->builder, &unit, &index);

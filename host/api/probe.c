@@ -2,6 +2,7 @@
 
 #include "host/base/memory.h"
 #include "host/base/threads.h"
+#include "host/tune/link_probe.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,9 +11,6 @@
 enum {
     SWEEPS = 4,
     SWEEP_BYTES = 64 << 20, /* more than most caches hold */
-    LARGE_BYTES = 16 << 20,
-    SMALL_BYTES = 1 << 10,
-    WRITES = 5
 };
 
 /* --- memory --- */
@@ -193,58 +191,21 @@ double clv_probe_exchange(void) {
 
 /* --- links --- */
 
-typedef struct link_probe {
-    clv_device *device;
-    clv_queue *queue;
-    clv_buffer *buffer;
-    void *data;
-} link_probe;
-
-static clv_status *time_writes(const link_probe *p, size_t bytes, double *out_us) {
-    const clv_device_vtable *vtable = p->device->vtable;
-    *out_us = (double)INFINITY;
-    for (int i = 0; i < WRITES; i++) {
-        clv_event *event = NULL;
-        double start_us = clv_time_us();
-        CLV_TRY(vtable->enqueue_write(p->queue, p->buffer, 0, bytes, p->data, NULL, 0, &event));
-        clv_status *status = vtable->queue_flush(p->queue);
-        status = clv_status_join(status, vtable->event_wait(event));
-        vtable->event_release(event);
-        CLV_TRY(status);
-        *out_us = fmin(*out_us, clv_time_us() - start_us);
-    }
-    return NULL;
-}
-
-static clv_status *probe_device(link_probe *p, double *out_latency_us, double *out_bandwidth) {
-    const clv_device_vtable *vtable = p->device->vtable;
-    double small_us, large_us;
-    p->data = clv_alloc_zeroed(LARGE_BYTES, 1);
-    if (p->data == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for measuring a link");
-    }
-    CLV_TRY(vtable->buffer_create(p->device, LARGE_BYTES, &p->buffer));
-    CLV_TRY(vtable->queue_create(p->device, CLV_QUEUE_UPLOAD, &p->queue));
-    CLV_TRY(time_writes(p, SMALL_BYTES, &small_us));
-    CLV_TRY(time_writes(p, LARGE_BYTES, &large_us));
-    *out_latency_us = small_us;
-    *out_bandwidth = large_us > small_us ? (LARGE_BYTES - SMALL_BYTES) / (large_us - small_us) * 1e6
-                                         : (double)INFINITY;
-    return NULL;
-}
-
 clv_status *clv_probe_link(
     clv_ocl *ocl, size_t index, double *out_latency_us, double *out_bandwidth) {
-    link_probe p = {.device = NULL};
-    CLV_TRY(clv_ocl_open(ocl, index, false, &p.device));
-    clv_status *status = probe_device(&p, out_latency_us, out_bandwidth);
-    if (p.queue != NULL) {
-        p.device->vtable->queue_destroy(p.queue);
-    }
-    if (p.buffer != NULL) {
-        p.device->vtable->buffer_destroy(p.buffer);
-    }
-    p.device->vtable->destroy(p.device);
-    clv_free(p.data);
+    clv_device *device;
+    CLV_TRY(clv_ocl_open(ocl, index, false, &device));
+    const clv_exec_unit unit = {.devices = &device, .num_devices = 1};
+    clv_status *status = clv_link_probe(&unit, out_latency_us, out_bandwidth);
+    device->vtable->destroy(device);
+    return status;
+}
+
+clv_status *clv_probe_hidden(clv_ocl *ocl, size_t index, double *out_hidden) {
+    clv_device *device;
+    CLV_TRY(clv_ocl_open(ocl, index, false, &device));
+    const clv_exec_unit unit = {.devices = &device, .num_devices = 1};
+    clv_status *status = clv_link_probe_hidden(&unit, out_hidden);
+    device->vtable->destroy(device);
     return status;
 }

@@ -15,8 +15,11 @@ double clv_probe_bandwidth(uint32_t num_threads);
 double clv_probe_exchange(void);
 
 /* Latency and bandwidth of the way from host memory to device `index`: the best of a few writes of
- * 1 KiB and of 16 MiB. The device is opened and closed. DEVICE_FAILED, NO_MEMORY. */
+ * several sizes, each with a read, and the line through them (clv_link_probe). The device is opened
+ * and closed. DEVICE_FAILED, NO_MEMORY. */
 clv_status *clv_probe_link(
     clv_ocl *ocl, size_t index, double *out_latency_us, double *out_bandwidth) CLV_CHECKED;
+/* What of a transfer a kernel of that device hides. */
+clv_status *clv_probe_hidden(clv_ocl *ocl, size_t index, double *out_hidden) CLV_CHECKED;
 
 #endif

@@ -149,11 +149,29 @@ def machine_out():
         assert [u["name"] for u in machine["units"]] == ["core:1"]
         assert unit["speed"] == 0.5 and unit["limit_bytes"] == 64 << 20 and unit["memory"] != "host"
         assert link["bandwidth"] == 2e9 and link["latency_us"] == 20
+        # a device with queues is reached by copies, wherever its memory is
+        threaded = dict(env, CLEAVE_POCL_THREADED="1")
+        name = next(u["name"] for u in run_json("devices", env=threaded)["units"] if u["name"].startswith("cl:"))
+        run("devices", "--machine-out", path, "--devices", f"core:0,{name}", env=threaded)
+        machine = json.load(open(path))
+        assert [u["memory"] for u in machine["units"]] == ["host", name]
+        assert machine["links"][0]["latency_us"] > 0 and machine["links"][0]["bandwidth"] < 1e12
         assert len(run_json("devices", "--machine-out", path)["units"]) >= 2
         error("devices", "--machine-out", at("no/m.json"), code=9, says=["no/m.json"])
         error("devices", "--machine-out", path, "--devices", "core:99", code=5, says=["core:99"])
         error("devices", "--machine-out", path, "--devices", "cpu,core:0", code=2, says=["silicon"])
         error("devices", "--devices", "cpu", code=2, says=["--machine-out"])
+
+
+@test
+def transfers_hide_behind_kernels():
+    """One unit behind a link has as many requests in flight as keep it busy."""
+    machine = "core peak=100G bw=10G; gpu peak=1T bw=100G; link gpu host bw=200M latency=10us"
+    args = ["plan", model("free"), "--shape", "x=1x3x64x64", "--machine", machine, "--allow-idle", "--pin", ".*=gpu:0"]
+    plan = run_json(*args, "--policy", "pipeline")
+    assert plan["depth"] > 1, plan["depth"]
+    assert plan["predicted_throughput_per_s"] > 1.2 * run_json(*args, "--policy", "pipeline", "--depth", "1")["predicted_throughput_per_s"]
+    assert run_json(*args, "--policy", "pipeline", "--objective", "latency")["depth"] == 1
 
 
 @test
