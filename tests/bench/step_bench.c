@@ -7,6 +7,9 @@
  * For each unit: the median time of a request divided by its steps; for one core also the median
  * time of enqueuing one such kernel with no executor around it, which is the driver's own cost. The
  * two are measured in turn.
+ *
+ * Then what it takes to hand over to another unit: the second net with its operators on two units
+ * in turn, less the same on the first of them, divided by the hand-overs.
  */
 #include "host/base/memory.h"
 #include "host/base/threads.h"
@@ -132,6 +135,85 @@ done:
     return status;
 }
 
+/* --- two units ------------------------------------------------------------------------------- */
+
+/* All operators on the first unit, or on both in turn. */
+static clv_status *make_session(
+    const clv_graph *graph, const clv_exec_unit units[2], bool alternates, clv_session **out) {
+    clv_placement *placements = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *placements);
+    clv_piece pieces[] = {{.unit = 0}, {.unit = 1}};
+    clv_group group = {
+        .placements = placements,
+        .pieces = pieces,
+        .num_pieces = 2,
+        .num_stages = 1,
+        .share = 1,
+        .depth = 1};
+    const clv_plan plan = {.groups = &group, .num_groups = 1};
+    const clv_session_options options = {.plan = &plan};
+    if (placements == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory");
+    }
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        placements[i] = (clv_placement){
+            .num_pieces = 1, .first_piece = alternates ? (uint32_t)(i % 2) : 0, .split = -1};
+    }
+    clv_status *status = clv_session_create(graph, units, 2, &options, out);
+    clv_free(placements);
+    return status;
+}
+
+static clv_status *measure_hand_over(
+    clv_rig *rig, const char *const names[2], const clv_graph *graph, int repeats) {
+    static double one_us[MAX_REPEATS], both_us[MAX_REPEATS];
+    clv_exec_unit units[2] = {{.devices = NULL}};
+    clv_session *one = NULL, *both = NULL;
+    operands o = {0};
+    clv_status *status = NULL;
+    CLV_TRY_DONE(clv_rig_open(rig, names[0], false, &units[0]));
+    CLV_TRY_DONE(clv_rig_open(rig, names[1], false, &units[1]));
+    CLV_TRY_DONE(clv_net_inputs(graph, 1, o.inputs));
+    CLV_TRY_DONE(clv_net_outputs(graph, o.outputs));
+    CLV_TRY_DONE(make_session(graph, units, false, &one));
+    CLV_TRY_DONE(make_session(graph, units, true, &both));
+    for (int i = -3; i < repeats; i++) {
+        const int slot = i < 0 ? 0 : i;
+        CLV_TRY_DONE(time_session(one, graph, &o, &one_us[slot]));
+        CLV_TRY_DONE(time_session(both, graph, &o, &both_us[slot]));
+    }
+    const double more_us = median(both_us, repeats) - median(one_us, repeats);
+    printf(
+        "%-8s and %-8s %8.3f us a hand-over\n", names[0], names[1],
+        more_us / (double)(graph->num_nodes - 1));
+done:
+    clv_session_destroy(one);
+    clv_session_destroy(both);
+    clv_net_free_inputs(graph, o.inputs);
+    clv_net_free_outputs(graph, o.outputs);
+    clv_rig_close(&units[0]);
+    clv_rig_close(&units[1]);
+    return status;
+}
+
+static clv_status *measure_hand_overs(clv_rig *rig, const clv_graph *graph, int repeats) {
+    static const char *const pairs[][2] = {
+        {"core:0", "core:1"},
+        {"core:0", "threaded"},
+        {"threaded", "threaded#2"},
+        {"other", "threaded"},
+    };
+    printf("another unit for each operator\n");
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char texts[2][96];
+        const char *const names[2] = {texts[0], texts[1]};
+        if (clv_rig_resolve(rig, pairs[i][0], texts[0], sizeof texts[0]) &&
+            clv_rig_resolve(rig, pairs[i][1], texts[1], sizeof texts[1])) {
+            CLV_TRY(measure_hand_over(rig, names, graph, repeats));
+        }
+    }
+    return NULL;
+}
+
 static clv_status *make_mixed(size_t length, clv_graph **out_graph) {
     clv_net net;
     clv_net_init(&net, 4);
@@ -170,11 +252,12 @@ int main(int argc, char **argv) {
     clv_rig rig = {.ocl = NULL};
     clv_graph *chain = NULL, *mixed = NULL;
     clv_status *status = NULL;
-    CLV_TRY_DONE(clv_rig_init(&rig, clv_num_processors(), 1));
+    CLV_TRY_DONE(clv_rig_init(&rig, clv_num_processors() > 1 ? clv_num_processors() : 2, 2));
     CLV_TRY_DONE(clv_net_chain((size_t)length, 16, &chain));
     CLV_TRY_DONE(make_mixed((size_t)length, &mixed));
     CLV_TRY_DONE(measure_all(&rig, "one kernel", chain, repeats));
     CLV_TRY_DONE(measure_all(&rig, "five kernels", mixed, repeats));
+    CLV_TRY_DONE(measure_hand_overs(&rig, mixed, repeats));
 done:
     clv_graph_destroy(chain);
     clv_graph_destroy(mixed);

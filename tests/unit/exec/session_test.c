@@ -9,6 +9,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { NUM_UNITS = 2, MAX_OPERANDS = 8, NUM_REQUESTS = 6 };
 
@@ -191,6 +192,32 @@ static void test_settled_once(void **state) {
     free_fixture(&f);
 }
 
+static uint64_t cpu_ns(void) {
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A session that nobody asks anything takes no processor's time: threads spin for a while, then
+ * sleep. Counted is the time of all threads, however long the machine took. */
+static void test_idle_threads_sleep(void **state) {
+    (void)state;
+    const struct timespec pause = {.tv_nsec = 60000000};
+    const uint64_t enough_ns = 20000000; /* some spin for 2 ms at the end of a request */
+    fixture f;
+    make_fixture(&f);
+    clv_signal_add(&gate, 1);
+    assert_ok(open_session(&f, 0.5, 2, 0));
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        submit(&f, n);
+    }
+    clv_signal_wait(&f.ended, NUM_REQUESTS, 0);
+    const uint64_t begin_ns = cpu_ns();
+    assert_int_equal(nanosleep(&pause, NULL), 0);
+    assert_true(cpu_ns() - begin_ns < enough_ns);
+    free_fixture(&f);
+}
+
 static void test_depth_too_large(void **state) {
     (void)state;
     fixture f;
@@ -279,9 +306,10 @@ static void test_cancelled_making(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settled_once), cmocka_unit_test(test_depth_too_large),
-        cmocka_unit_test(test_idle_replica), cmocka_unit_test(test_memory_of_all_replicas),
-        cmocka_unit_test(test_progress),     cmocka_unit_test(test_cancelled_making),
+        cmocka_unit_test(test_settled_once),           cmocka_unit_test(test_depth_too_large),
+        cmocka_unit_test(test_idle_threads_sleep),     cmocka_unit_test(test_idle_replica),
+        cmocka_unit_test(test_memory_of_all_replicas), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_cancelled_making),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
