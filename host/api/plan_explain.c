@@ -383,6 +383,8 @@ static clv_status *write_variants(clv_json_writer *w, const cleave_plan *p, uint
         return NULL;
     }
     if (!p->calibration.is_on) {
+        const clv_known_times shipped = clv_cost_db_known_times(NULL);
+        options.times = p->traits != NULL ? &shipped : NULL;
         return write_choices(w, p, task, &options);
     }
     clv_unit_times known;

@@ -113,18 +113,17 @@ static clv_status *keep_words(cleave_session *s) {
 static clv_status *make_exec_session(
     const cleave_options *options, const cleave_plan *plan, cleave_session *s) {
     clv_cost_db *db = NULL;
-    clv_known_times times = {.find = NULL};
     if (clv_is_calibrating(options)) {
         CLV_TRY(clv_user_costs_open(&db));
-        times = clv_cost_db_known_times(db);
     }
+    const clv_known_times times = clv_cost_db_known_times(db);
     const clv_session_options exec_options = {
         .profile = options->profile,
         .keep_all = options->keep_tensors,
         .cancel = clv_cancel_flag(),
         .plan = plan != NULL ? plan->plan : NULL,
         .depth = options->depth,
-        .times = db != NULL ? &times : NULL,
+        .times = &times,
         .num_recorded = options->record,
         .node_us = s->predicted.node_us,
         .watch =

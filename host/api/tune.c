@@ -7,8 +7,11 @@
 #include "host/base/memory.h"
 #include "host/passes/passes.h"
 #include "host/tune/search.h"
+#include "host/tune/shipped.h"
 #include "host/tune/step_key.h"
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const double default_seconds = 60;
@@ -50,12 +53,105 @@ static void write_variant(
     clv_json_close(w);
 }
 
-static void write_unit(
+/* Of one way of a call, where it was measured. */
+static void write_way(
+    clv_json_writer *w, const clv_known_times *times, const clv_call *call, const clv_way *way,
+    const clv_traits *traits) {
+    const double us = times->find(times, call, way, traits);
+    uint64_t key;
+    if (isnan(us)) {
+        return;
+    }
+    clv_json_open_object(w, NULL);
+    clv_json_add_string(w, "variant", way->variant->name);
+    clv_write_tunables(w, way);
+    clv_json_add_number(w, "time_us", us);
+    if (clv_shipped_class(traits) != NULL) {
+        clv_status *status = clv_shipped_key(call, way, traits, &key);
+        if (status == NULL) {
+            char text[24];
+            snprintf(text, sizeof text, "0x%016" PRIx64, key);
+            clv_json_add_string(w, "key", text);
+        }
+        clv_status_destroy(status); /* a way of this unit that typical ones do not have */
+    }
+    clv_json_close(w);
+}
+
+static void write_shape(clv_json_writer *w, const clv_view *view) {
+    char text[CLV_MAX_RANK * 21 + 1] = "";
+    size_t length = 0;
+    for (int32_t i = 0; i < (int32_t)view->shape.rank; i++) {
+        length += (size_t)snprintf(
+            text + length, sizeof text - length, "%s%" PRId64, i > 0 ? "x" : "",
+            view->shape.dims[i]);
+    }
+    clv_json_add_string(w, NULL, text);
+}
+
+static void write_call(
+    clv_json_writer *w, const clv_known_times *times, const clv_node *node, const clv_call *call,
+    const clv_traits *traits) {
+    clv_json_open_object(w, NULL);
+    clv_json_add_string(w, "node", node->name);
+    clv_json_add_string(w, "op", node->op_type);
+    clv_json_open_array(w, "shapes");
+    for (size_t i = 0; i < call->num_inputs; i++) {
+        write_shape(w, &call->inputs[i]);
+    }
+    clv_json_close(w);
+    clv_json_open_array(w, "ways");
+    const clv_kernel_family *family = call->op->kernels;
+    for (size_t i = 0; i < family->num_variants; i++) {
+        clv_way way = {.variant = &family->variants[i]};
+        const uint32_t count =
+            clv_variant_fits(way.variant, call, traits) ? clv_variant_num_settings(way.variant) : 0;
+        for (; way.setting < count; way.setting++) {
+            write_way(w, times, call, &way, traits);
+        }
+    }
+    clv_json_close(w);
+    clv_json_close(w);
+}
+
+/* All that is known of the model's operators, by each of their ways. */
+static clv_status *write_calls(tuner *t, size_t unit) {
+    const clv_exec_unit *u = &t->units.units[unit];
+    const clv_traits traits = clv_exec_unit_traits(u);
+    clv_known_times times = clv_cost_db_known_times(t->db);
+    times.info = &u->devices[0]->info;
+    times.num_devices = u->num_devices;
+    clv_status *status = NULL;
+    clv_json_open_array(&t->writer, "calls");
+    for (size_t i = 0; i < t->graph->num_nodes && status == NULL; i++) {
+        const clv_node *node = &t->graph->nodes[i];
+        clv_arena arena;
+        clv_call call;
+        if (node->op == NULL || node->op->kernels == NULL) {
+            continue;
+        }
+        clv_arena_init(&arena, 0);
+        status = clv_call_from_node(t->graph, node, &arena, &call);
+        if (status == NULL) {
+            write_call(&t->writer, &times, node, &call, &traits);
+        }
+        clv_arena_deinit(&arena);
+    }
+    clv_json_close(&t->writer);
+    return status;
+}
+
+static clv_status *write_unit(
     tuner *t, size_t unit, const clv_search_result *result, const clv_unit_costs *before,
     const clv_unit_costs *after) {
     clv_json_writer *w = &t->writer;
+    const clv_traits traits = clv_exec_unit_traits(&t->units.units[unit]);
     clv_json_open_object(w, NULL);
     clv_json_add_string(w, "name", t->units.names[unit].text);
+    const char *class_name = clv_shipped_class(&traits);
+    if (class_name != NULL) {
+        clv_json_add_string(w, "class", class_name);
+    }
     clv_json_add_number(w, "rounds", result->rounds);
     clv_json_add_number(w, "measured", result->measured);
     clv_json_add_number(w, "left_over", result->left_over);
@@ -75,7 +171,9 @@ static void write_unit(
         }
     }
     clv_json_close(w);
+    clv_status *status = write_calls(t, unit);
     clv_json_close(w);
+    return status;
 }
 
 static clv_status *tune_unit(tuner *t, size_t unit) {
@@ -105,7 +203,7 @@ static clv_status *tune_unit(tuner *t, size_t unit) {
     CLV_TRY_DONE(find(t, unit, &before));
     CLV_TRY_DONE(clv_search(&request, &result));
     CLV_TRY_DONE(find(t, unit, &after));
-    write_unit(t, unit, &result, &before, &after);
+    status = write_unit(t, unit, &result, &before, &after);
 done:
     clv_unit_costs_deinit(&before);
     clv_unit_costs_deinit(&after);

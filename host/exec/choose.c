@@ -1,5 +1,7 @@
 /* A node runs the last row of its family's table that fits with plain tensors, or the last one that
- * has layouts of its own; where those that fit were measured, the fastest. Which of the two, for
+ * has layouts of its own; where those that fit were measured, the fastest: here, or else on CPUs
+ * like this one, by the table that the library comes with (times of the two are never compared with
+ * each other). Which of the two sorts, for
  * all nodes at once, so that kernels and reorders cost least together, is a minimum cut: plain is
  * the source's side, blocks are the sink's. A tensor is reordered once for all that take it
  * otherwise than it is made, so each root adds two nodes: one is with the source if any reader is,
@@ -13,8 +15,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Measured times are no better than that. */
-static const double least_gain = 0.03;
+/* Measured times are no better than that; those of another CPU say less. */
+static const double least_gain = 0.03, least_shipped_gain = 0.1;
 
 typedef struct chooser {
     const clv_choose_request *request;
@@ -25,6 +27,7 @@ typedef struct chooser {
     double *plain_us; /* [num_nodes]: that these were measured to take; NAN: not known */
     double *blocks_us;
     bool *is_compared;  /* [num_nodes]: a faster or slower row of the same sort was measured too */
+    bool *is_shipped;   /* [num_nodes]: the times are those that the library came with */
     clv_layout *inputs; /* [all operands]: what `blocks` wants */
     clv_layout *outputs;
     size_t *first_input, *first_output; /* [num_nodes + 1] */
@@ -49,11 +52,17 @@ static const clv_variant *last_fitting(
     return NULL;
 }
 
-static double known_us(const chooser *c, const clv_call *call, const clv_way *way) {
+static double known_us(
+    const chooser *c, const clv_call *call, const clv_way *way, bool is_shipped) {
     const clv_known_times *times = c->request->times;
-    return times == NULL || way->variant == NULL
-               ? (double)NAN
-               : times->find(times, call, way, &c->request->traits);
+    if (times == NULL || way->variant == NULL) {
+        return (double)NAN;
+    }
+    if (!is_shipped) {
+        return times->find(times, call, way, &c->request->traits);
+    }
+    return times->find_shipped != NULL ? times->find_shipped(times, call, way, &c->request->traits)
+                                       : (double)NAN;
 }
 
 /* The fastest row that fits, with its tunables, of those that were measured; the last one unless
@@ -64,8 +73,8 @@ static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out
     const clv_traits *traits = &c->request->traits;
     const clv_way last = {.variant = last_fitting(call, traits, has_layouts)};
     clv_way best = last;
-    *out_us = known_us(c, call, &last);
-    double best_us = *out_us * (1 - least_gain);
+    *out_us = known_us(c, call, &last, c->is_shipped[id]);
+    double best_us = *out_us * (1 - (c->is_shipped[id] ? least_shipped_gain : least_gain));
     for (size_t i = 0; i < family->num_variants && !isnan(*out_us); i++) {
         clv_way way = {.variant = &family->variants[i]};
         if ((way.variant->layouts != NULL) != has_layouts ||
@@ -74,7 +83,7 @@ static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out
         }
         for (; way.setting < clv_variant_num_settings(way.variant); way.setting++) {
             const bool is_last = way.variant == last.variant && way.setting == 0;
-            const double us = is_last ? (double)NAN : known_us(c, call, &way);
+            const double us = is_last ? (double)NAN : known_us(c, call, &way, c->is_shipped[id]);
             c->is_compared[id] = c->is_compared[id] || !isnan(us);
             if (us < best_us) {
                 best = way;
@@ -145,16 +154,43 @@ static bool set_blocks(chooser *c, clv_node_id id, clv_way way) {
     return way.variant != NULL;
 }
 
+/* The fastest plain and the fastest blocked one, by the times of one source. */
+static void find_fastest(chooser *c, clv_node_id id, bool is_shipped) {
+    const clv_call *call = c->request->calls[id];
+    c->is_shipped[id] = is_shipped;
+    c->is_compared[id] = false;
+    c->plain[id] = fastest(c, id, false, &c->plain_us[id]);
+    if (!set_blocks(c, id, fastest(c, id, true, &c->blocks_us[id]))) {
+        const clv_way last = {.variant = last_fitting(call, &c->request->traits, true)};
+        c->blocks_us[id] = known_us(c, call, &last, is_shipped);
+        set_blocks(c, id, last);
+    }
+}
+
+/* Whether times say which of the two sorts is the faster, or, where there is one, which row. */
+static bool is_decided(const chooser *c, clv_node_id id) {
+    const bool has_plain = c->plain[id].variant != NULL, has_blocks = c->blocks[id].variant != NULL;
+    const bool knows_plain = !isnan(c->plain_us[id]), knows_blocks = !isnan(c->blocks_us[id]);
+    return has_plain && has_blocks ? knows_plain && knows_blocks
+                                   : c->is_compared[id] && (has_plain ? knows_plain : knows_blocks);
+}
+
+/* Whether times say anything: of the two sorts, or of rows of one. */
+static bool is_known(const chooser *c, clv_node_id id) {
+    return c->is_compared[id] || (!isnan(c->plain_us[id]) && !isnan(c->blocks_us[id]));
+}
+
 static void find_variants(chooser *c, clv_node_id id) {
     const clv_call *call = c->request->calls[id];
     if (call == NULL || call->op->kernels == NULL) {
         return;
     }
-    c->plain[id] = fastest(c, id, false, &c->plain_us[id]);
-    if (!set_blocks(c, id, fastest(c, id, true, &c->blocks_us[id]))) {
-        const clv_way last = {.variant = last_fitting(call, &c->request->traits, true)};
-        c->blocks_us[id] = known_us(c, call, &last);
-        set_blocks(c, id, last);
+    find_fastest(c, id, false);
+    if (c->request->times != NULL && !is_known(c, id)) {
+        find_fastest(c, id, true);
+        if (!is_known(c, id)) {
+            find_fastest(c, id, false);
+        }
     }
     keep_wanted(c, id);
 }
@@ -372,23 +408,20 @@ static void set_layouts(chooser *c) {
     }
 }
 
-/* Whether measurements decided: between rows of one sort, or between plain and blocked ones. */
-static bool is_measured(const chooser *c, clv_node_id id) {
-    const bool blocked = c->out->is_blocked[id];
-    const bool has_other = (blocked ? c->plain[id] : c->blocks[id]).variant != NULL;
-    const double us = blocked ? c->blocks_us[id] : c->plain_us[id];
-    const double other_us = blocked ? c->plain_us[id] : c->blocks_us[id];
-    return !isnan(us) && (has_other ? !isnan(other_us) : c->is_compared[id]);
-}
-
 static void set_reasons(chooser *c) {
     for (size_t i = 0; i < c->graph->num_nodes; i++) {
         const bool blocked = c->out->is_blocked[i];
-        const bool measured = is_measured(c, (clv_node_id)i);
+        const bool decided = is_decided(c, (clv_node_id)i);
+        const bool shipped = c->is_shipped[i] && !isnan(blocked ? c->blocks_us[i] : c->plain_us[i]);
         const bool has_both = c->blocks[i].variant != NULL && c->plain[i].variant != NULL;
         c->out->ways[i] = blocked ? c->blocks[i] : c->plain[i];
-        c->out->origins[i] = measured ? "measured" : has_both ? "estimated" : "fallback";
-        c->out->reasons[i] = measured  ? "measured: the fastest that fits, reorders counted"
+        c->out->origins[i] = shipped    ? "shipped"
+                             : decided  ? "measured"
+                             : has_both ? "estimated"
+                                        : "fallback";
+        c->out->reasons[i] = shipped ? "shipped table: the fastest on CPUs like this one, reorders "
+                                       "counted"
+                             : decided ? "measured: the fastest that fits, reorders counted"
                              : blocked ? "channels in blocks: the last of the table that fits"
                              : c->blocks[i].variant != NULL
                                  ? "plain: reorders would cost more"
@@ -411,6 +444,7 @@ static clv_status *allocate(chooser *c) {
     c->plain_us = clv_alloc_zeroed(nodes, sizeof *c->plain_us);
     c->blocks_us = clv_alloc_zeroed(nodes, sizeof *c->blocks_us);
     c->is_compared = clv_alloc_zeroed(nodes, sizeof *c->is_compared);
+    c->is_shipped = clv_alloc_zeroed(nodes, sizeof *c->is_shipped);
     c->out->is_blocked = clv_alloc_zeroed(nodes, sizeof *c->out->is_blocked);
     c->out->home = clv_alloc_zeroed(tensors, sizeof *c->out->home);
     c->out->blocked = clv_alloc_zeroed(tensors, sizeof *c->out->blocked);
@@ -418,7 +452,8 @@ static clv_status *allocate(chooser *c) {
         c->blocks == NULL || c->out->plain_readers == NULL || c->out->blocked_readers == NULL ||
         c->out->ways == NULL || c->out->reasons == NULL || c->out->is_blocked == NULL ||
         c->out->home == NULL || c->out->blocked == NULL || c->out->origins == NULL ||
-        c->plain_us == NULL || c->blocks_us == NULL || c->is_compared == NULL) {
+        c->plain_us == NULL || c->blocks_us == NULL || c->is_compared == NULL ||
+        c->is_shipped == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < c->graph->num_nodes; i++) {
@@ -459,6 +494,7 @@ clv_status *clv_choose(const clv_choose_request *request, clv_chosen *out_chosen
     clv_free(c.plain_us);
     clv_free(c.blocks_us);
     clv_free(c.is_compared);
+    clv_free(c.is_shipped);
     if (status != NULL) {
         clv_chosen_deinit(out_chosen);
     }

@@ -5,14 +5,20 @@
 #include "host/device/device.h"
 #include "host/ops/op.h"
 
-/* What variants were measured to take on a unit. */
+/* What variants were measured to take on a unit, and on CPUs like it. */
 typedef struct clv_known_times {
     /* Microseconds of all launches of a call whose views are plain, operands in the layouts that
      * the variant wants at least; NAN: not known. Any thread. */
     double (*find)(
         const struct clv_known_times *times, const clv_call *call, const clv_way *way,
         const clv_traits *traits);
+    /* (optional: nothing is known) The same, of CPUs like the unit, as the library came with it:
+     * what is chosen by where find() does not decide. */
+    double (*find_shipped)(
+        const struct clv_known_times *times, const clv_call *call, const clv_way *way,
+        const clv_traits *traits);
     const void *database;        /* of find() */
+    const void *shipped;         /* of find_shipped() */
     const clv_device_info *info; /* of the unit's devices, which are alike */
     size_t num_devices;
 } clv_known_times;
@@ -31,8 +37,8 @@ typedef struct clv_choose_request {
 typedef struct clv_chosen {
     clv_way *ways;        /* [num_nodes] */
     const char **reasons; /* [num_nodes] */
-    const char **origins; /* [num_nodes]: what it was chosen by: "measured", "estimated", or
-                                     "fallback": the table's order */
+    const char **origins; /* [num_nodes]: what it was chosen by: "measured", "shipped",
+                                     "estimated", or "fallback": the table's order */
     bool *is_blocked;     /* [num_nodes]: the variant has layouts of its own */
     clv_layout *home;     /* [num_tensors], of roots: as its producer leaves it */
     clv_layout *blocked;  /* [num_tensors], of roots: as readers of blocks take it */

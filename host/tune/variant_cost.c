@@ -1,6 +1,7 @@
 #include "host/tune/variant_cost.h"
 
 #include "host/base/arena.h"
+#include "host/tune/shipped.h"
 #include "host/tune/step_key.h"
 #include <math.h>
 
@@ -141,7 +142,7 @@ static double find(
     const clv_cost_db *db = times->database;
     clv_measured_cost cost = {.time_us = (double)NAN};
     clv_hash key;
-    if (clv_cost_db_num_entries(db) == 0) {
+    if (db == NULL || clv_cost_db_num_entries(db) == 0) {
         return cost.time_us;
     }
     clv_status *status =
@@ -153,6 +154,20 @@ static double find(
     return cost.time_us;
 }
 
+static double find_shipped(
+    const clv_known_times *times, const clv_call *call, const clv_way *way,
+    const clv_traits *traits) {
+    uint64_t key;
+    if (clv_shipped_class(traits) == NULL) {
+        return (double)NAN;
+    }
+    clv_status *status = clv_shipped_key(call, way, traits, &key);
+    const double us = status == NULL ? clv_shipped_find(times->shipped, key) : (double)NAN;
+    clv_status_destroy(status); /* likewise */
+    return us;
+}
+
 clv_known_times clv_cost_db_known_times(const clv_cost_db *db) {
-    return (clv_known_times){.find = find, .database = db};
+    return (clv_known_times){
+        .find = find, .find_shipped = find_shipped, .database = db, .shipped = &clv_shipped_costs};
 }

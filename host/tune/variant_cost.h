@@ -13,7 +13,8 @@ clv_status *clv_variant_key(
     clv_hash unit, const clv_call *call, const clv_way *way, const clv_traits *traits,
     clv_hash *out_key) CLV_CHECKED;
 
-/* What `db` has, for clv_replica_options.times and clv_session_options.times; borrows it. Many
+/* What `db` (NULL: nothing) and the shipped table (host/tune/shipped.h) have, for
+ * clv_replica_options.times and clv_session_options.times; borrows it. Many
  * threads may look things up while nothing is put in. */
 clv_known_times clv_cost_db_known_times(const clv_cost_db *db);
 

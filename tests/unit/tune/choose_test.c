@@ -2,11 +2,13 @@
 #include "host/base/memory.h"
 #include "host/exec/lower.h"
 #include "host/passes/passes.h"
+#include "host/tune/shipped.h"
 #include "host/tune/step_key.h"
 #include "host/tune/variant_cost.h"
 #include "tests/support/check.h"
 #include "tests/support/graph_text.h"
 #include <math.h>
+#include <stdlib.h>
 
 static const char text[] = "input x f32[1,32,28,28]\n"
                            "constant w f32[32,32,3,3]\n"
@@ -183,6 +185,76 @@ static void the_fastest_tunables(void **state) {
     close_rig(&r);
 }
 
+/* --- what the library comes with --- */
+
+static int by_keys(const void *a, const void *b) {
+    const uint64_t x = ((const clv_shipped_cost *)a)->key, y = ((const clv_shipped_cost *)b)->key;
+    return x < y ? -1 : x > y;
+}
+
+static void ship(rig *r, clv_shipped_cost costs[3], clv_shipped_table *table) {
+    static const char *const names[] = {"winograd", "blocked", "ref"};
+    static const float times_us[] = {100, 60, 500};
+    clv_arena arena;
+    clv_call call;
+    clv_arena_init(&arena, 0);
+    assert_ok(clv_call_from_node(r->graph, &r->graph->nodes[0], &arena, &call));
+    for (int i = 0; i < 3; i++) {
+        const clv_way way = {.variant = variant_named(names[i])};
+        costs[i].time_us = times_us[i];
+        assert_ok(clv_shipped_key(&call, &way, &traits, &costs[i].key));
+    }
+    clv_arena_deinit(&arena);
+    qsort(costs, 3, sizeof costs[0], by_keys);
+    *table = (clv_shipped_table){costs, 3};
+    r->times.shipped = table;
+}
+
+static void the_shipped_table_decides_where_nothing_was_measured(void **state) {
+    (void)state;
+    rig r;
+    clv_shipped_cost costs[3];
+    clv_shipped_table table;
+    open_rig(&r);
+    ship(&r, costs, &table);
+    check_choice(&r, "blocked", "shipped");
+    put(&r, "winograd", 10);
+    check_choice(&r, "blocked", "shipped"); /* there is nothing to compare it with */
+    put(&r, "blocked", 20);
+    check_choice(&r, "winograd", "estimated"); /* the faster of those; the plain one is not known */
+    put(&r, "ref", 500);
+    check_choice(&r, "winograd", "measured");
+    close_rig(&r);
+}
+
+static void check_choice_of_unit(rig *r, const clv_traits *unit, const char *variant) {
+    clv_way *ways;
+    assert_ok(clv_lower_choose(r->graph, unit, &r->times, &ways));
+    assert_string_equal(ways[0].variant->name, variant);
+    clv_free(ways);
+}
+
+/* Units of one class choose alike, however many cores they have. */
+static void the_shipped_table_is_for_classes_of_units(void **state) {
+    (void)state;
+    rig r;
+    clv_shipped_cost costs[3];
+    clv_shipped_table table;
+    open_rig(&r);
+    ship(&r, costs, &table);
+    clv_traits many = traits, large = traits, narrow = traits, gpu = traits;
+    many.num_lanes = 16;
+    many.cache_bytes = 2 << 20;
+    check_choice_of_unit(&r, &many, "blocked");
+    large.cache_bytes = 8 << 20;
+    check_choice_of_unit(&r, &large, "winograd");
+    narrow.simd_bytes = 32;
+    check_choice_of_unit(&r, &narrow, "winograd");
+    gpu.is_cpu = false;
+    assert_null(clv_shipped_class(&gpu));
+    close_rig(&r);
+}
+
 static void keys_tell_variants_and_devices_apart(void **state) {
     (void)state;
     rig r;
@@ -202,6 +274,8 @@ int main(void) {
         cmocka_unit_test(times_of_another_device_do_not_count),
         cmocka_unit_test(exact_units_run_exact_variants),
         cmocka_unit_test(the_fastest_tunables),
+        cmocka_unit_test(the_shipped_table_decides_where_nothing_was_measured),
+        cmocka_unit_test(the_shipped_table_is_for_classes_of_units),
         cmocka_unit_test(keys_tell_variants_and_devices_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
