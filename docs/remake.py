@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Remakes the pictures of docs/timelines.md and the tables of it and of docs/policies.md. Standard library only.
+"""Remakes the pictures of docs/timelines.md and the tables of it, of docs/policies.md and docs/roofline.md. Standard
+library only.
 
-    docs/remake.py [--check] [--cleave PROGRAM] [timelines|policies ...]      (nothing: both)
+    docs/remake.py [--check] [--cleave PROGRAM] [timelines|policies|rooflines ...]      (nothing: the first two)
 
 timelines  runs every `cleave simulate` in docs/timelines.md; the table tells what each run needs
 policies   every policy on three machine files for every network; the models are build/zoo-small/*.onnx, as
            tests/support/zoo.py --size small writes them
+rooflines  what is measured here and now of build/zoo-full/{resnet50,bert6}.onnx, as zoo.py --size full writes them;
+           on a machine with nothing else to do
 --check    changes nothing; exit 1 where something would change
 """
 import argparse
@@ -89,12 +92,47 @@ class Remaker:
                                 f"{plan['gain']:.2f} |")
         self.keep_table("docs/policies.md", rows)
 
+    def rooflines(self):
+        rows = []
+        for name in ["resnet50", "bert6"]:
+            report = self.run("roofline", f"build/zoo-full/{name}.onnx", "--devices", "cpu", "--requests", "30")
+            unit = report["units"][0]
+            rows += ["", f"**{name}** on {unit['lanes']} cores: {unit['peak_gflops']:.0f} GFLOP/s, "
+                     f"{unit['levels_gbs']['L3']:.0f} GB/s from L3, {unit['levels_gbs']['memory']:.0f} from memory", "",
+                     "| operators | kernel | MFLOP | MB, of them weights | time | multiply-adds alone | bytes alone | "
+                     "share of ceiling | below 80% for |", "|---|---|---|---|---|---|---|---|---|"]
+            alike = {}
+            for op in report["ops"]:
+                if op["op"] in ("Conv", "ConvTranspose", "MatMul", "Gemm") and op["flops"] >= 1e8:
+                    key = op["op"], op["variant"], op["flops"], op["bytes"], op["weight_bytes"]
+                    alike.setdefault(key, []).append(op)
+            rows += [self.roof(unit, ops) for ops in alike.values()]
+        self.keep_table("docs/roofline.md", rows)
+
+    @staticmethod
+    def roof(unit, ops):
+        """Of operators that are alike. Activations come from L3, weights from memory."""
+        op, count = ops[0], len(ops)
+        time_us = sum(each["time_us"] for each in ops) / count
+        share = sum(each["of_ceiling"] for each in ops) / count
+        work_us = op["flops"] / unit["peak_gflops"] * 1e-3
+        weights_us = op["weight_bytes"] / unit["levels_gbs"]["memory"] * 1e-3
+        others_us = (op["bytes"] - op["weight_bytes"]) / unit["levels_gbs"]["L3"] * 1e-3
+        move_us = weights_us + others_us
+        why = ""
+        if share < 0.8:
+            larger = "weights" if weights_us > others_us else "activations"
+            why = f"{larger}: bytes and multiply-adds one after the other are {(work_us + move_us) / time_us:.0%} of the time"
+        return (f"| {op['node']}{f' and {count - 1} more' if count > 1 else ''} | {op['op']} {op['variant']} | "
+                f"{op['flops'] / 1e6:.0f} | {op['bytes'] / 1e6:.1f}, {op['weight_bytes'] / 1e6:.1f} | {time_us:.0f} µs | "
+                f"{work_us:.0f} µs | {move_us:.0f} µs | {share:.0%} | {why} |")
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--cleave", default=str(ROOT / "build/cleave"))
-    parser.add_argument("parts", nargs="*", choices=["timelines", "policies", []])
+    parser.add_argument("parts", nargs="*", choices=["timelines", "policies", "rooflines", []])
     args = parser.parse_args()
     remaker = Remaker(args.cleave, args.check)
     for part in args.parts or ["timelines", "policies"]:
