@@ -75,19 +75,6 @@ static clv_status *measure_units(const cleave_session *s, size_t num_nodes, clv_
 
 /* --- operators ------------------------------------------------------------------------------- */
 
-static double constant_bytes(const clv_graph *graph, const clv_node *node) {
-    double bytes = 0;
-    for (size_t i = 0; i < node->num_inputs; i++) {
-        const clv_tensor *tensor =
-            node->inputs[i] != CLV_NO_ID ? &graph->tensors[node->inputs[i]] : NULL;
-        if (tensor != NULL && tensor->data != NULL) {
-            bytes +=
-                (double)clv_shape_elements(&tensor->shape) * (double)clv_dtype_bytes(tensor->dtype);
-        }
-    }
-    return bytes;
-}
-
 static clv_status *add_op(
     clv_roofline *r, const clv_graph *graph, const clv_node_report *node_report) {
     const clv_node *node = &graph->nodes[node_report->node];
@@ -96,15 +83,14 @@ static clv_status *add_op(
         return NULL; /* it runs nothing */
     }
     CLV_TRY(clv_node_cost(graph, node, &cost));
-    const double bytes = cost.read_bytes + cost.write_bytes, constant = constant_bytes(graph, node);
     r->ops[r->num_ops++] = (clv_roofline_op){
         .node = node->name,
         .op = node->op_type,
         .variant = node_report->variant,
         .unit = find_unit(r, node_report->unit),
         .flops = cost.flops,
-        .bytes = bytes,
-        .weight_bytes = constant < bytes ? constant : bytes,
+        .bytes = cost.read_bytes + cost.write_bytes,
+        .weight_bytes = cost.weight_bytes,
         .time_us = node_report->time_us,
         .launches = node_report->launches,
         .num_sums = node_report->num_sums,

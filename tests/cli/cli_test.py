@@ -510,6 +510,9 @@ def roofline():
             gflops=NUMBER, gbs=NUMBER, of_ceiling=NUMBER)
         assert op["bound"] in ("compute", "L1", "L2", "L3", "memory", "launch")
     assert text.startswith("<!doctype html>") and text.count("<svg") == 1
+    # Of a table that is gathered from, weights are what is read, as with a plan's tasks.
+    gather = run_json("roofline", model("gather"), "--devices", "core:0", "--requests", "1")["ops"]
+    assert [(op["bytes"], op["weight_bytes"]) for op in gather] == [(64, 32)], gather
     error("roofline", model("two"), "--html", "/no/such/folder/page.html", code=9, says="--html")
 
 
