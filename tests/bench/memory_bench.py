@@ -1,18 +1,20 @@
 """Peak memory of runs against the sum of weights and live tensors.
 
-    tests/bench/memory_bench.py [--cleave build/cleave] [--devices cpu] MODEL.onnx ...
+    tests/bench/memory_bench.py [--cleave build/cleave] [--devices cpu] [--peer PYTHON] MODEL.onnx ...
 
-For each model, run three times with random inputs:
+For each model, run three times with random inputs, its kernels compiled:
 
 needed     weights, and the most bytes of other tensors that are live at once: no plan needs less
 held       what cleave allocated on the unit (arena, weights, error words), and its quotient to `needed`
-process    peak resident memory of the process less that of the same command on the smallest model that
-           is given first, `--empty`, by default the shipped one on 8 x 8: program, driver, compiler;
-           and its quotient to `needed`
+process    peak resident memory of the process less that of the same command on the shipped model on
+           8 x 8, which is program, driver and compiler; and its quotient to `needed`
+peer       with --peer: the like of ONNX Runtime, on as many threads as there are processors, which has
+           Python and its package to take off; and cleave's quotient to it, without what is taken off
+           and, in brackets, of the whole processes
 inspect    of the file: seconds, peak resident memory, and its quotient to the weights; the file is in
            the page cache
 
-Needs Python alone.
+Needs Python alone; PYTHON, which may be another, has onnxruntime and numpy.
 """
 
 import argparse
@@ -35,8 +37,33 @@ def run(command):
     return text, time.perf_counter() - begin, usage.ru_maxrss * 1024
 
 
+# Three requests of random inputs; free dimensions of pictures are argv[2], others 1. The
+# file is not read a second time to see its inputs, which would take memory of its own.
+PEER = """
+import os, sys, numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 3
+options.intra_op_num_threads = os.cpu_count()
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+types = {"tensor(float)": "f4", "tensor(int64)": "i8", "tensor(int32)": "i4", "tensor(bool)": "?"}
+inputs = {}
+for value in session.get_inputs():
+    free = [1, 1, int(sys.argv[2]), int(sys.argv[2])] if len(value.shape) == 4 else [1] * 8
+    shape = [dim if isinstance(dim, int) else free[i] for i, dim in enumerate(value.shape)]
+    made = numpy.random.random(shape) if value.type == "tensor(float)" else numpy.ones(shape)
+    inputs[value.name] = made.astype(types[value.type])
+for _ in range(3):
+    session.run(None, inputs)
+"""
+
+
+def peer(args, model, side):
+    return run([args.peer, "-c", PEER, model, str(side)])[2]
+
+
 def bench(args, model, *flags):
     command = [args.cleave, "bench", model, "--devices", args.devices, "--requests", "3", "--json"]
+    run(command + list(flags))  # compiles
     report = json.loads(run(command + list(flags))[0])
     unit = report["units"][0]
     needed = unit["weight_bytes"] + unit["live_bytes"]
@@ -51,13 +78,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cleave", default="build/cleave")
     parser.add_argument("--devices", default="cpu")
+    parser.add_argument("--peer", metavar="PYTHON")
     parser.add_argument("models", nargs="+", metavar="MODEL.onnx")
     args = parser.parse_args()
     shipped = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../models/espcn_x3.onnx")
     _, _, base = bench(args, shipped, "--shape", "input=1x3x8x8")
     print(f"program, driver and kernels: {mb(base)} resident")
+    if args.peer:
+        peer_base = peer(args, shipped, 8)
+        print(f"Python and ONNX Runtime:     {mb(peer_base)} resident")
     for model in args.models:
-        flags = ["--shape", "input=1x3x224x224"] if os.path.samefile(model, shipped) else []
+        is_shipped = os.path.samefile(model, shipped)
+        flags = ["--shape", "input=1x3x224x224"] if is_shipped else []
         needed, held, peak = bench(args, model, *flags)
         run([args.cleave, "inspect", model, "--json"])
         text, seconds, inspected = run([args.cleave, "inspect", model, "--json"])
@@ -67,6 +99,10 @@ def main():
             f"({held / needed:.3f})  process {mb(peak - base)} ({(peak - base) / needed:.3f})  "
             f"inspect {seconds:.3f} s, {mb(inspected)} ({inspected / weights:.2f} of the weights)"
         )
+        if args.peer:
+            whole = peer(args, model, 224 if is_shipped else 1)
+            own = max(whole - peer_base, 1)
+            print(f"{'':<24} peer   {mb(own)}  cleave to it {(peak - base) / own:.2f} ({peak / whole:.2f})")
 
 
 if __name__ == "__main__":
