@@ -37,7 +37,7 @@ check both-model verify_all_units
 check both-executor build/tests/exec/exec_run_test
 check both-plans build/tests/exec/exec_plans_test 1 20
 check both-faults build/tests/exec/exec_fault_test
-check both-pipeline-faults build/tests/exec/exec_pipeline_fault_test
+CLEAVE_TEST_FEWER=${CLEAVE_TEST_SAMPLE:-1} check both-pipeline-faults build/tests/exec/exec_pipeline_fault_test
 check both-sizes build/tests/unit_ocl_launch_sizes_test
 grep -q '^-- cl:1' build/icd/both-model.log || die "the two platforms were not there at once"
 

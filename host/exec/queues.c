@@ -39,6 +39,8 @@ typedef struct queue_set {
     uint32_t (*last)[NUM_ROLES]; /* [depth]: the last step that each queue was given */
     clv_signal gated;            /* low bits of the number of requests whose gates are there */
     atomic_bool needs_finish;    /* a command failed: drivers may fail those behind it until then */
+    _Atomic uint64_t settled; /* requests below this have ended, some with commands that failed, as
+                                 would what waits for these: nobody does */
     clv_runner *enqueuer;
     clv_buffer *word; /* that the clock is read by; NULL: it never was */
     double speed;     /* 1: as fast as it is; else: */
@@ -132,7 +134,8 @@ static clv_status *find_waits(
     for (uint32_t i = 0; i < item->num_waits; i++) {
         const clv_item_wait *wait = &program->waits[item->first_wait + i];
         const clv_actor *actor = &program->actors[wait->actor];
-        if (wait->lag <= slot->number && actor->unit == runner->unit) {
+        const bool is_own = wait->lag <= slot->number && actor->unit == runner->unit;
+        if (is_own && slot->number - wait->lag >= atomic_load(&set->settled)) {
             const size_t at =
                 at_request(runner, set, slot->number - wait->lag) + actor->items[wait->item].step;
             CLV_TRY(add_wait(list, set->events[at]));
@@ -313,6 +316,7 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     clv_signal_set(&set->gated, (uint32_t)slot->number + 1);
     if (atomic_exchange(&set->needs_finish, false)) {
         finish_queues(set);
+        atomic_store(&set->settled, slot->number);
     }
     if (status == NULL) {
         status = enqueue_all(runner, set, slot);
@@ -320,6 +324,7 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     if (status != NULL) {
         clv_runner_fail(runner, slot, status);
         finish_queues(set);
+        atomic_store(&set->settled, slot->number + 1);
     }
     clv_signal_set(&runner->progress, all);
 }

@@ -84,6 +84,7 @@ static void destroy(clv_device *base) {
     clv_ocl_device *device = clv_ocl_device_of(base);
     CLV_CL_RELEASE(clReleaseCommandQueue, device->service);
     clv_ocl_core_lock_release(device->core_lock);
+    pthread_mutex_destroy(&device->gate_lock);
     if (device->context != NULL) {
         leave_group(device->group);
     }
@@ -153,6 +154,7 @@ clv_status *clv_ocl_open(clv_ocl *ocl, size_t index, bool profiling, clv_device 
     if (device == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a device");
     }
+    pthread_mutex_init(&device->gate_lock, NULL);
     device->base = (clv_device){.vtable = &vtable, .info = found->info};
     device->found = found;
     device->group = found->group;

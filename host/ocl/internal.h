@@ -104,6 +104,7 @@ typedef struct clv_ocl_device {
     cl_command_queue service; /* zeroes buffers */
     bool profiling;
     clv_ocl_core_lock *core_lock; /* CORE only */
+    pthread_mutex_t gate_lock; /* PoCL: while a gate is opened, and a command enqueued that waits */
 } clv_ocl_device;
 
 /* PoCL keeps for each cl_mem which device has its newest content, under a lock, and a launch on

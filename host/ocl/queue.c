@@ -93,11 +93,51 @@ static cl_mem memory_of(clv_buffer *buffer) {
     return ((clv_ocl_buffer *)buffer)->memory;
 }
 
+static bool has_failed(cl_event event) {
+    cl_int error, state = CL_QUEUED;
+    CLV_CL(
+        error, clGetEventInfo, event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state,
+        NULL);
+    return error == CL_SUCCESS && state < 0;
+}
+
+static bool is_held(const clv_queue *queue, const command *now) {
+    return now->num_waits != 0 && clv_ocl_device_of(queue->device)->found->is_pocl;
+}
+
+/* PoCL (3.1) never ends a command that is enqueued when what it waits for has failed already, nor
+ * what is behind it in its queue, nor a call that waits for one of them; a command that is there
+ * when that fails it fails too. So such a command is refused, and as nothing but a gate fails there
+ * by itself, gates change while none is enqueued only. end_wait after CL_SUCCESS. */
+static cl_int begin_wait(clv_queue *queue, const command *now) {
+    clv_ocl_device *device = clv_ocl_device_of(queue->device);
+    if (!is_held(queue, now)) {
+        return CL_SUCCESS;
+    }
+    pthread_mutex_lock(&device->gate_lock);
+    for (cl_uint i = 0; i < now->num_waits; i++) {
+        if (has_failed(now->waits[i])) {
+            pthread_mutex_unlock(&device->gate_lock);
+            return CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+        }
+    }
+    return CL_SUCCESS;
+}
+
+static void end_wait(clv_queue *queue, const command *now) {
+    if (is_held(queue, now)) {
+        pthread_mutex_unlock(&clv_ocl_device_of(queue->device)->gate_lock);
+    }
+}
+
 static cl_int launch(
     clv_queue *queue, const clv_ocl_kernel *kernel, size_t global, size_t local,
     const command *now) {
     clv_ocl_device *device = clv_ocl_device_of(queue->device);
-    cl_int error;
+    cl_int error = begin_wait(queue, now);
+    if (error != CL_SUCCESS) {
+        return error;
+    }
     if (device->core_lock != NULL) {
         pthread_mutex_lock(&device->core_lock->mutex);
     }
@@ -107,6 +147,7 @@ static cl_int launch(
     if (device->core_lock != NULL) {
         pthread_mutex_unlock(&device->core_lock->mutex);
     }
+    end_wait(queue, now);
     return error;
 }
 
@@ -173,10 +214,13 @@ clv_status *clv_ocl_enqueue_write(
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     command now;
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
-    cl_int error;
-    CLV_CL(
-        error, clEnqueueWriteBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset, bytes,
-        data, now.num_waits, now.wait_list, now.event_slot);
+    cl_int error = begin_wait(queue, &now);
+    if (error == CL_SUCCESS) {
+        CLV_CL(
+            error, clEnqueueWriteBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset,
+            bytes, data, now.num_waits, now.wait_list, now.event_slot);
+        end_wait(queue, &now);
+    }
     return end(&now, queue, CLV_OCL_clEnqueueWriteBuffer, error, out_event);
 }
 
@@ -185,10 +229,13 @@ clv_status *clv_ocl_enqueue_read(
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     command now;
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
-    cl_int error;
-    CLV_CL(
-        error, clEnqueueReadBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset, bytes,
-        data, now.num_waits, now.wait_list, now.event_slot);
+    cl_int error = begin_wait(queue, &now);
+    if (error == CL_SUCCESS) {
+        CLV_CL(
+            error, clEnqueueReadBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset,
+            bytes, data, now.num_waits, now.wait_list, now.event_slot);
+        end_wait(queue, &now);
+    }
     return end(&now, queue, CLV_OCL_clEnqueueReadBuffer, error, out_event);
 }
 
@@ -197,10 +244,14 @@ clv_status *clv_ocl_enqueue_copy(
     size_t bytes, clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
     command now;
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
-    cl_int error;
-    CLV_CL(
-        error, clEnqueueCopyBuffer, raw(queue), memory_of(from), memory_of(to), (size_t)from_offset,
-        (size_t)to_offset, bytes, now.num_waits, now.wait_list, now.event_slot);
+    cl_int error = begin_wait(queue, &now);
+    if (error == CL_SUCCESS) {
+        CLV_CL(
+            error, clEnqueueCopyBuffer, raw(queue), memory_of(from), memory_of(to),
+            (size_t)from_offset, (size_t)to_offset, bytes, now.num_waits, now.wait_list,
+            now.event_slot);
+        end_wait(queue, &now);
+    }
     return end(&now, queue, CLV_OCL_clEnqueueCopyBuffer, error, out_event);
 }
 
@@ -234,8 +285,11 @@ clv_status *clv_ocl_gate_create(clv_device *base, clv_event **out_gate) {
 }
 
 clv_status *clv_ocl_gate_open(clv_event *gate) {
+    clv_ocl_device *device = clv_ocl_device_of(gate->device);
     cl_int error;
+    pthread_mutex_lock(&device->gate_lock);
     CLV_CL(error, clSetUserEventStatus, ((clv_ocl_event *)gate)->event, CL_COMPLETE);
+    pthread_mutex_unlock(&device->gate_lock);
     return error != CL_SUCCESS ? CLV_CL_FAILED(&gate->device->info, clSetUserEventStatus, error)
                                : NULL;
 }

@@ -1,15 +1,17 @@
 /* OpenCL calls that fail in the middle of a pipeline over several units, with requests in flight:
- * the n-th call of every function that runs use, a device that refuses to build, memory that runs
- * out. Every request ends; one at least with an error that names
- * unit, step and OpenCL error, and none that says it went well has wrong outputs. The session then
- * runs as ever, and everything is released at its end. And what is called when all goes well: who
- * enqueues never waits for a device, and queues wait for each other by events. */
+ * the n-th call of every function that runs use, a user event that fails what waits for it, a
+ * device that refuses to build, memory that runs out; by static and by dynamic schedules. Every
+ * request ends; one at least with an error that names unit, step and OpenCL error, and none that
+ * says it went well has wrong outputs. The session then runs as ever, and everything is released at
+ * its end. And what is called when all goes well: who enqueues never waits for a device, and queues
+ * wait for each other by events. */
 #include "host/base/threads.h"
 #include "tests/exec/net.h"
 #include "tests/exec/rig.h"
 #include "tests/support/check.h"
 #include "tests/support/cl_shim.h"
 #include "tests/support/random_plan.h"
+#include "tests/support/sample.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -132,12 +134,12 @@ static bool names_step(const char *text) {
     return false;
 }
 
-static clv_status *make_session(const unit_set *set, clv_session **out_session) {
+static clv_status *make_session(const unit_set *set, bool is_dynamic, clv_session **out_session) {
     const clv_random_plan_options drawn = {
         .seed = 7, .num_units = set->num_units, .depth = 3, .is_pipeline = true};
     clv_plan *plan = NULL;
     CLV_TRY(clv_random_plan(graph, &drawn, &plan));
-    const clv_session_options options = {.plan = plan, .profile = true};
+    const clv_session_options options = {.plan = plan, .profile = true, .is_dynamic = is_dynamic};
     clv_status *status =
         clv_session_create(graph, set->units, set->num_units, &options, out_session);
     clv_plan_destroy(plan);
@@ -146,46 +148,86 @@ static clv_status *make_session(const unit_set *set, clv_session **out_session) 
 
 /* --- faults while requests run --------------------------------------------------------------- */
 
-/* The n-th call for every n, until there are fewer; how many of them ended in errors. */
-static int fail_each(clv_session *session, const unit_set *set, clv_ocl_call call) {
+/* Which calls of a session's runs fail. */
+typedef struct faults {
+    const unit_set *set;
+    bool is_dynamic;
+    bool passes; /* a user event gets a status that fails what waits for it */
+} faults;
+
+/* As many calls as runs make, more or less. */
+static int64_t count_calls(clv_session *session, const unit_set *set, clv_ocl_call call) {
+    const clv_shim_fault none = {.call = call, .at = -1};
+    clv_shim_set_fault(&none);
+    assert_ok(run_all(session, set));
+    const int64_t count = clv_shim_num_calls();
+    clv_shim_set_fault(NULL);
+    return count;
+}
+
+/* Whether the n-th call is tried: of a dynamic schedule some. */
+static bool is_tried(const faults *f, int64_t n) {
+    return clv_test_is_tried((uint64_t)n) && (!f->is_dynamic || n % 5 == 0);
+}
+
+/* The n-th call for every n does nothing but fail. How many ended in errors. */
+static int fail_each(clv_session *session, const faults *f, clv_ocl_call call) {
+    const bool is_command = strncmp(clv_ocl_call_name(call), "clEnqueue", 9) == 0;
+    const int64_t count = count_calls(session, f->set, call);
     int num_failed = 0;
-    for (int64_t n = 0;; n++) {
-        const clv_shim_fault fault = {.call = call, .at = n, .error = -5};
+    for (int64_t n = 0; n < count; n++) {
+        const clv_shim_fault fault = {
+            .call = call,
+            .at = n,
+            .error =
+                is_command && n % 2 != 0 ? CL_MEM_OBJECT_ALLOCATION_FAILURE : CL_OUT_OF_RESOURCES,
+            .passes = f->passes,
+        };
+        if (!is_tried(f, n)) {
+            continue;
+        }
         clv_shim_set_fault(&fault);
-        clv_status *status = run_all(session, set);
-        const bool has_happened = clv_shim_has_failed();
+        clv_status *status = run_all(session, f->set);
         clv_shim_set_fault(NULL);
         const char *text = clv_status_message(status);
         if (status != NULL &&
-            (clv_status_code(status) != CLV_DEVICE_FAILED || !names_unit(text, set) ||
+            (clv_status_code(status) != CLV_DEVICE_FAILED || !names_unit(text, f->set) ||
              !names_step(text) || strstr(text, "CL_") == NULL)) {
             fail_msg("%s %d: '%s'", clv_ocl_call_name(call), (int)n, text);
         }
         num_failed += status != NULL;
         clv_status_destroy(status);
-        assert_ok(run_all(session, set));
-        if (!has_happened) {
-            return num_failed;
-        }
+        assert_ok(run_all(session, f->set));
     }
+    return num_failed;
+}
+
+static void fail_runs(const unit_set *set, bool is_dynamic, bool has_queues) {
+    clv_session *session = NULL;
+    faults f = {.set = set, .is_dynamic = is_dynamic};
+    int num_launches = 0;
+    assert_ok(make_session(set, is_dynamic, &session));
+    assert_ok(run_all(session, set));
+    for (int call = 0; call < CLV_OCL_NUM_CALLS; call++) {
+        const int num_failed = fail_each(session, &f, (clv_ocl_call)call);
+        num_launches += call == CLV_OCL_clEnqueueNDRangeKernel ? num_failed : 0;
+    }
+    const bool tries_all = !is_dynamic && clv_test_number("CLEAVE_TEST_FEWER", 1) < 2;
+    assert_true(num_launches > (tries_all ? NUM_REQUESTS : 0));
+    f.passes = true;
+    const int num_gates = fail_each(session, &f, CLV_OCL_clSetUserEventStatus);
+    assert_true((num_gates > 0) == (has_queues && !is_dynamic));
+    clv_session_destroy(session);
 }
 
 static void test_running(void **state) {
     (void)state;
     for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
         unit_set set;
-        clv_session *session = NULL;
         const int64_t before = clv_shim_num_objects();
         if (open_set(sets[s], &set)) {
-            int num_launches = 0;
-            assert_ok(make_session(&set, &session));
-            assert_ok(run_all(session, &set));
-            for (int call = 0; call < CLV_OCL_NUM_CALLS; call++) {
-                const int num_failed = fail_each(session, &set, (clv_ocl_call)call);
-                num_launches += call == CLV_OCL_clEnqueueNDRangeKernel ? num_failed : 0;
-            }
-            assert_true(num_launches > NUM_REQUESTS);
-            clv_session_destroy(session);
+            fail_runs(&set, false, s != 0);
+            fail_runs(&set, true, s != 0);
         }
         close_set(&set);
         assert_int_equal(clv_shim_num_objects(), before);
@@ -246,7 +288,7 @@ static void test_calls(void **state) {
         size_t count = 0;
         const int64_t before = clv_shim_num_objects();
         if (open_set(sets[s], &set)) {
-            assert_ok(make_session(&set, &session));
+            assert_ok(make_session(&set, false, &session));
             assert_ok(run_all(session, &set)); /* first launches on PoCL wait for the device */
             assert_true(clv_shim_start(10000));
             assert_ok(run_all(session, &set));
@@ -274,7 +316,7 @@ static void fail_making(clv_ocl_call call, cl_int error, clv_code code, const ch
             clv_session *session = NULL;
             const clv_shim_fault fault = {.call = call, .at = n, .error = error, .stays = true};
             clv_shim_set_fault(&fault);
-            clv_status *status = make_session(&set, &session);
+            clv_status *status = make_session(&set, false, &session);
             has_happened = clv_shim_has_failed();
             clv_shim_set_fault(NULL);
             const char *text = clv_status_message(status);
@@ -289,7 +331,7 @@ static void fail_making(clv_ocl_call call, cl_int error, clv_code code, const ch
         }
         if (is_there) {
             clv_session *session = NULL;
-            assert_ok(make_session(&set, &session));
+            assert_ok(make_session(&set, false, &session));
             assert_ok(run_all(session, &set));
             clv_session_destroy(session);
         }

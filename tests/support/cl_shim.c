@@ -35,6 +35,13 @@ bool clv_shim_has_failed(void) {
     return result;
 }
 
+int64_t clv_shim_num_calls(void) {
+    pthread_mutex_lock(&lock);
+    const int64_t result = num_calls;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
 int64_t clv_shim_num_objects(void) {
     pthread_mutex_lock(&lock);
     const int64_t result = num_objects;

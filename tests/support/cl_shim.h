@@ -39,6 +39,8 @@ typedef struct clv_shim_fault {
  * clv_shim_has_failed. */
 void clv_shim_set_fault(const clv_shim_fault *fault);
 bool clv_shim_has_failed(void);
+/* Calls of its function since then. */
+int64_t clv_shim_num_calls(void);
 
 /* Objects made and not released since the start of the program: contexts, queues, buffers,
  * programs, kernels, events. */

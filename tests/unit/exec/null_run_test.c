@@ -328,6 +328,9 @@ static void test_plan_faults(void **state) {
             assert_true(b.num_failed <= 1);
             assert_int_equal(b.num_good + b.num_failed, NUM_REQUESTS);
             clv_null_fail_call_at(device, -1);
+            clv_null_fail_command_at(device, (int64_t)seed * 2); /* fails what is behind it too */
+            run_burst(&f, session, &b);
+            clv_null_fail_command_at(device, -1);
             run_burst(&f, session, &b);
             check_burst(&f, &b, seed);
             clv_session_destroy(session);
