@@ -7,6 +7,7 @@
 #include "tests/support/check.h"
 #include "tests/support/hash_op.h"
 #include "tests/support/random_plan.h"
+#include "tests/support/sample.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -120,6 +121,9 @@ enum { NUM_KINDS = sizeof all_lanes / sizeof all_lanes[0] };
 static void test_random_graphs(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
+        if (!clv_test_is_tried(seed)) {
+            continue;
+        }
         fixture f;
         const clv_hash_graph_options graph_options = {
             .seed = seed,
@@ -274,6 +278,9 @@ static clv_status *make_planned(
 static void test_random_plans(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 4 * NUM_PLAN_KINDS; seed++) {
+        if (!clv_test_is_tried(seed)) {
+            continue;
+        }
         fixture f;
         plan_rig r;
         burst b;
@@ -309,6 +316,9 @@ static void test_random_plans(void **state) {
 static void test_plan_faults(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 2 * NUM_PLAN_KINDS; seed++) {
+        if (!clv_test_is_tried(seed)) {
+            continue;
+        }
         fixture f;
         plan_rig r;
         burst b;
@@ -684,6 +694,9 @@ static void test_allocation_failures(void **state) {
         rig r;
         open_rig(&r, all_lanes[i], 0);
         for (int64_t n = 0;; n++) {
+            if (!clv_test_is_tried((uint64_t)n)) {
+                continue;
+            }
             int64_t before = clv_memory_count();
             clv_memory_fail_at(n);
             clv_status *status = whole_life(&f, &r, true);
