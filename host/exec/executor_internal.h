@@ -164,6 +164,15 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
 /* Compares the device's clock with the host's. While nothing runs. */
 clv_status *clv_queues_take_clock(clv_runner *enqueuer, clv_clock_sample *out_sample) CLV_CHECKED;
 
+/* events.c: a command has ended in any case, also where asking failed: nothing may touch the
+ * caller's memory once the request has ended. */
+clv_status *clv_event_wait_for_end(clv_event *event) CLV_CHECKED;
+/* An error where a command failed, or where asking fails: then *has_failed stays as it is. NULL for
+ * NULL. */
+clv_status *clv_event_ask(clv_event *event, bool *has_failed) CLV_CHECKED;
+/* NULL: at once. */
+void clv_event_wait_and_ignore(clv_event *event);
+
 /* executor_record.c: what is kept of requests. */
 clv_status *clv_executor_record_init(clv_executor *executor, size_t num_spans) CLV_CHECKED;
 void clv_executor_record_deinit(clv_executor *executor);

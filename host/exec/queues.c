@@ -13,6 +13,7 @@
 #include "host/exec/executor_internal.h"
 
 #include "host/base/memory.h"
+#include <stdio.h>
 
 enum {
     NUM_ROLES = 3,
@@ -41,6 +42,8 @@ typedef struct queue_set {
     atomic_bool needs_finish;    /* a command failed: drivers may fail those behind it until then */
     _Atomic uint64_t settled; /* requests below this have ended, some with commands that failed, as
                                  would what waits for these: nobody does */
+    uint64_t last_failed;     /* request with a command that failed, from 1; 0: none */
+    char last_failure[256];
     clv_runner *enqueuer;
     clv_buffer *word; /* that the clock is read by; NULL: it never was */
     double speed;     /* 1: as fast as it is; else: */
@@ -301,12 +304,28 @@ static void release_events(const clv_runner *runner, queue_set *set, uint64_t re
     }
 }
 
+/* That one was too short is no failure. */
+static bool has_failed_pause(const queue_set *set) {
+    bool is_done = false;
+    clv_status *status =
+        set->pause != NULL ? set->pause->device->vtable->event_poll(set->pause, &is_done) : NULL;
+    clv_status_destroy(status);
+    return status != NULL;
+}
+
+/* Whatever is enqueued from request `number` on waits for nothing that was before. */
+static void settle(queue_set *set, uint64_t number) {
+    finish_queues(set);
+    set->pause = NULL;
+    atomic_store(&set->settled, number);
+}
+
 /* Once it says that it is through, the request may end, and the slot be another's. */
 static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     queue_set *set = runner->state;
     const uint32_t all = all_enqueued(set, slot->number);
     release_events(runner, set, slot->number); /* of a request that is long gone */
-    if (set->pause_request + ring_of(runner) <= slot->number) {
+    if (set->pause_request + ring_of(runner) <= slot->number || has_failed_pause(set)) {
         set->pause = NULL;
     }
     for (int role = 0; role < NUM_ROLES; role++) {
@@ -315,16 +334,14 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     clv_status *status = create_gates(runner, set, slot);
     clv_signal_set(&set->gated, (uint32_t)slot->number + 1);
     if (atomic_exchange(&set->needs_finish, false)) {
-        finish_queues(set);
-        atomic_store(&set->settled, slot->number);
+        settle(set, slot->number);
     }
     if (status == NULL) {
         status = enqueue_all(runner, set, slot);
     }
     if (status != NULL) {
         clv_runner_fail(runner, slot, status);
-        finish_queues(set);
-        atomic_store(&set->settled, slot->number + 1);
+        settle(set, slot->number + 1);
     }
     clv_signal_set(&runner->progress, all);
 }
@@ -350,13 +367,6 @@ static void open_gate(clv_runner *runner, clv_slot *slot, uint32_t step, clv_eve
     }
 }
 
-static void wait_and_ignore(clv_event *event) {
-    if (event != NULL) {
-        clv_status *ignored = event->device->vtable->event_wait(event); /* the waiter is told too */
-        clv_status_destroy(ignored);
-    }
-}
-
 /* Until what the device itself must have done before a step has been done. */
 static void await_own(
     const clv_runner *runner, queue_set *set, uint32_t step, const clv_slot *slot) {
@@ -365,7 +375,7 @@ static void await_own(
     const clv_event *gate = set->gates[at_request(runner, set, slot->number) + step];
     for (uint32_t i = 0; i < waits.count && status == NULL; i++) {
         if (waits.events[i] != gate) {
-            wait_and_ignore(waits.events[i]);
+            clv_event_wait_and_ignore(waits.events[i]);
         }
     }
     clv_status_destroy(status); /* who enqueues it is told as well */
@@ -391,7 +401,7 @@ static void bring_in(
     await_own(runner, set, step, slot);
     const clv_link_time booked = clv_executor_book_link(runner->executor, step_at(runner, step));
     open_gate(runner, slot, step, gate);
-    wait_and_ignore(event);
+    clv_event_wait_and_ignore(event);
     clv_executor_sleep_until(runner->executor, booked.end_ns);
     note_link(runner, slot, step, booked);
     open_gate(runner, slot, step, set->arrivals[at_request(runner, set, slot->number) + step]);
@@ -523,24 +533,37 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
     return NULL;
 }
 
-/* Who is to blame where a step ended with `status`, taken: a command that fails makes all behind it
- * fail. The first step with an event that has failed; others before it may have none. */
-static clv_status *at_failed_step(
-    clv_runner *runner, queue_set *set, uint32_t step, const clv_slot *slot, clv_status *status) {
-    clv_event **events = events_of(runner, set, slot->number);
-    const uint32_t enqueued =
-        atomic_load(&set->enqueuer->progress.value) - enqueued_count(set, slot->number, 0);
-    for (uint32_t i = 0; i < set->num_steps && i < enqueued && set->order[i] != step; i++) {
-        clv_event *event = events[set->order[i]];
-        bool is_done = false;
-        clv_status *failure =
-            event != NULL ? event->device->vtable->event_poll(event, &is_done) : NULL;
-        if (failure != NULL) {
-            clv_status_destroy(status);
-            return at_step(runner, set->order[i], failure);
+/* The first gate or command of a request that failed, of its first `count` steps, which are
+ * enqueued; steps before it may have no event. A driver may run what is behind it in its queue all
+ * the same. */
+static clv_status *find_failure(
+    const clv_runner *runner, const queue_set *set, const clv_slot *slot, uint32_t count,
+    bool *has_failed) {
+    const size_t first = at_request(runner, set, slot->number);
+    for (uint32_t i = 0; i < count && i < set->num_steps && set->order[i] != NO_STEP; i++) {
+        const uint32_t step = set->order[i];
+        clv_event *const of_step[] = {
+            set->gates[first + step], set->arrivals[first + step], set->events[first + step]};
+        for (int k = 0; k < 3; k++) {
+            CLV_TRY(at_step(runner, step, clv_event_ask(of_step[k], has_failed)));
         }
     }
-    return at_step(runner, step, status);
+    return NULL;
+}
+
+/* Who is to blame where a step ended with `status`, taken. */
+static clv_status *at_failed_step(
+    const clv_runner *runner, const queue_set *set, uint32_t step, const clv_slot *slot,
+    clv_status *status) {
+    bool has_failed = false;
+    const uint32_t enqueued =
+        atomic_load(&set->enqueuer->progress.value) - enqueued_count(set, slot->number, 0);
+    clv_status *failure = find_failure(runner, set, slot, enqueued, &has_failed);
+    if (failure == NULL) {
+        return at_step(runner, step, status);
+    }
+    clv_status_destroy(status);
+    return failure;
 }
 
 /* Waits for a step and tells other units of it. */
@@ -584,19 +607,41 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
     }
 }
 
-/* The command has ended in any case, also where asking failed: nothing may touch the caller's
- * memory once the request has ended. */
-static clv_status *wait_for_end(clv_event *event) {
-    const clv_device_vtable *v = event->device->vtable;
-    clv_status *status = v->event_wait(event);
-    for (bool has_ended = status == NULL; !has_ended;) {
-        clv_status *ignored = v->event_poll(event, &has_ended);
-        if (!has_ended && ignored != NULL) {
-            has_ended = true; /* a device that answers no question twice in a row is lost */
-        } else if (!has_ended) {
-            clv_status_destroy(v->event_wait(event));
+/* Commands of requests that were enqueued behind one that failed, before the queues were finished,
+ * may have failed for that, and not all of them have events. */
+static clv_status *check_before(
+    const clv_runner *runner, const queue_set *set, const clv_slot *slot) {
+    const uint64_t settled = atomic_load(&set->settled);
+    if (set->last_failed == 0 || (settled >= set->last_failed && slot->number >= settled)) {
+        return NULL;
+    }
+    return CLV_ERROR(
+        DEVICE_FAILED, "%s: in its queues behind a request that failed: %s",
+        runner->executor->prepared->units[runner->unit].name.text, set->last_failure);
+}
+
+/* All that the request has enqueued, once it has ended. */
+static clv_status *wait_for_all(clv_runner *runner, queue_set *set, const clv_slot *slot) {
+    const uint32_t *last = set->last[slot->number % runner->executor->depth];
+    clv_status *status = NULL;
+    for (int role = 0; role < NUM_ROLES; role++) {
+        if (last[role] != NO_STEP) {
+            clv_event *event = events_of(runner, set, slot->number)[last[role]];
+            clv_runner_at(runner, slot, last[role], CLV_AT_RUNS);
+            status =
+                clv_status_join(status, at_step(runner, last[role], clv_event_wait_for_end(event)));
         }
-        clv_status_destroy(ignored);
+    }
+    bool has_failed = false;
+    clv_status *failure = find_failure(runner, set, slot, set->num_steps, &has_failed);
+    if (failure != NULL) {
+        clv_status_destroy(status);
+        status = failure;
+    }
+    status = clv_status_join(status, check_before(runner, set, slot));
+    if (has_failed) {
+        set->last_failed = slot->number + 1;
+        snprintf(set->last_failure, sizeof set->last_failure, "%s", clv_status_message(failure));
     }
     return status;
 }
@@ -605,25 +650,13 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
     queue_set *set = runner->state;
     clv_executor *executor = runner->executor;
     const clv_lowered *lowered = executor->program->lowered;
-    clv_status *status = NULL;
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         follow(runner, set, i, slot);
     }
     const uint32_t all = all_enqueued(set, slot->number);
     clv_runner_wait(runner, &set->enqueuer->progress, all);
     runner->now.waited_us = 0; /* the device works from the beginning on */
-    const uint32_t *last = set->last[slot->number % executor->depth];
-    for (int role = 0; role < NUM_ROLES; role++) {
-        if (last[role] != NO_STEP) {
-            clv_event *event = events_of(runner, set, slot->number)[last[role]];
-            clv_runner_at(runner, slot, last[role], CLV_AT_RUNS);
-            clv_status *ended = wait_for_end(event);
-            if (ended != NULL) {
-                ended = at_failed_step(runner, set, last[role], slot, ended);
-            }
-            status = clv_status_join(status, ended);
-        }
-    }
+    clv_status *status = wait_for_all(runner, set, slot);
     if (status == NULL && slot->spans != NULL && !clv_slot_has_failed(slot)) {
         status = read_spans(runner, set, slot);
     }

@@ -9,10 +9,9 @@
 
 /* What is known of a runner. */
 typedef struct watched {
-    uint64_t at;       /* when it was looked at last */
-    double age_us;     /* it has been there for so long */
-    bool is_reported;  /* that it is late there */
-    bool is_timed_out; /* likewise */
+    uint64_t at;                  /* when it was looked at last */
+    double age_us;                /* it has been there for so long */
+    uint64_t reported, timed_out; /* where it was when it was late the last time */
 } watched;
 
 struct clv_watchdog {
@@ -142,21 +141,33 @@ static void tell(
     clv_text_deinit(&text);
 }
 
+/* Several runners of a unit may be at one step. */
+static bool is_reported(const clv_watchdog *w, const clv_runner *runner, uint64_t at) {
+    for (uint32_t i = 0; i < w->executor->num_runners; i++) {
+        if (w->executor->runners[i].unit == runner->unit && w->watched[i].reported == at) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void look_at(clv_watchdog *w, uint32_t index, double passed_us) {
     clv_executor *executor = w->executor;
     clv_runner *runner = &executor->runners[index];
     watched *seen = &w->watched[index];
     const uint64_t at = atomic_load_explicit(&runner->at, memory_order_relaxed);
     if (at != seen->at || clv_at_state(at) != CLV_AT_RUNS || is_held_up(executor, runner)) {
-        *seen = (watched){.at = at};
+        seen->at = at;
+        seen->age_us = 0;
         return;
     }
     seen->age_us += passed_us;
     const double expected = expected_us(executor, runner, at);
     const double least_us = w->options.least_us > 0 ? w->options.least_us : CLV_WATCH_LEAST_US;
     const double late_us = expected * w->options.factor;
-    if (w->options.timeout_us > 0 && seen->age_us > w->options.timeout_us && !seen->is_timed_out) {
-        seen->is_timed_out = seen->is_reported = true;
+    if (w->options.timeout_us > 0 && seen->age_us > w->options.timeout_us &&
+        seen->timed_out != at) {
+        seen->timed_out = seen->reported = at;
         atomic_store(&runner->late, at); /* should it end at last */
         if (!w->has_told) {
             w->has_told = true;
@@ -164,8 +175,8 @@ static void look_at(clv_watchdog *w, uint32_t index, double passed_us) {
         }
     } else if (
         w->options.factor > 0 && seen->age_us > late_us && seen->age_us > least_us &&
-        !seen->is_reported) {
-        seen->is_reported = true;
+        !is_reported(w, runner, at)) {
+        seen->reported = at;
         tell(w, runner, seen, expected, false);
     }
 }

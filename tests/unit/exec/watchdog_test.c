@@ -194,12 +194,12 @@ static void test_reports(void **state) {
 
 static void test_timeout(void **state) {
     (void)state;
-    const clv_watch_options watch = {.timeout_us = 1e5, .on_stuck = on_stuck, .context = said};
-    for (int i = 0; i < 2 * NUM_KINDS; i++) {
+    const clv_watch_options watch = {.timeout_us = 4e5, .on_stuck = on_stuck, .context = said};
+    for (int i = 0; i < 2 * NUM_KINDS; i += 3) {
         fixture f;
         open_fixture(&f, all_kinds[i / 2]);
         open_session(&f, i % 2 != 0, &watch);
-        assert_failed(DEVICE_FAILED, "it took longer than 0.1 s", run_held_at(&f, 3));
+        assert_failed(DEVICE_FAILED, "it took longer than 0.4 s", run_held_at(&f, 3));
         check_said(&f);
         assert_ok(clv_session_run(
             f.session, f.inputs, f.graph->num_inputs, f.outputs, f.graph->num_outputs));
