@@ -101,17 +101,20 @@ static bool has_failed(cl_event event) {
     return error == CL_SUCCESS && state < 0;
 }
 
-static bool is_held(const clv_queue *queue, const command *now) {
-    return now->num_waits != 0 && clv_ocl_device_of(queue->device)->found->is_pocl;
+static bool is_held(const clv_queue *queue) {
+    return clv_ocl_device_of(queue->device)->found->is_pocl &&
+           queue->device->info.kind != CLV_DEVICE_CORE;
 }
 
 /* PoCL (3.1) never ends a command that is enqueued when what it waits for has failed already, nor
  * what is behind it in its queue, nor a call that waits for one of them; a command that is there
  * when that fails it fails too. So such a command is refused, and as nothing but a gate fails there
- * by itself, gates change while none is enqueued only. end_wait after CL_SUCCESS. */
-static cl_int begin_wait(clv_queue *queue, const command *now) {
+ * by itself, gates change while nothing is enqueued only, which also keeps apart what takes locks of
+ * PoCL in either order: failing commands, and putting one behind another. end_wait after
+ * CL_SUCCESS. */
+static cl_int begin_wait(const clv_queue *queue, const command *now) {
     clv_ocl_device *device = clv_ocl_device_of(queue->device);
-    if (!is_held(queue, now)) {
+    if (!is_held(queue)) {
         return CL_SUCCESS;
     }
     pthread_mutex_lock(&device->gate_lock);
@@ -124,8 +127,8 @@ static cl_int begin_wait(clv_queue *queue, const command *now) {
     return CL_SUCCESS;
 }
 
-static void end_wait(clv_queue *queue, const command *now) {
-    if (is_held(queue, now)) {
+static void end_wait(const clv_queue *queue) {
+    if (is_held(queue)) {
         pthread_mutex_unlock(&clv_ocl_device_of(queue->device)->gate_lock);
     }
 }
@@ -147,7 +150,7 @@ static cl_int launch(
     if (device->core_lock != NULL) {
         pthread_mutex_unlock(&device->core_lock->mutex);
     }
-    end_wait(queue, now);
+    end_wait(queue);
     return error;
 }
 
@@ -219,7 +222,7 @@ clv_status *clv_ocl_enqueue_write(
         CLV_CL(
             error, clEnqueueWriteBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset,
             bytes, data, now.num_waits, now.wait_list, now.event_slot);
-        end_wait(queue, &now);
+        end_wait(queue);
     }
     return end(&now, queue, CLV_OCL_clEnqueueWriteBuffer, error, out_event);
 }
@@ -234,7 +237,7 @@ clv_status *clv_ocl_enqueue_read(
         CLV_CL(
             error, clEnqueueReadBuffer, raw(queue), memory_of(buffer), CL_FALSE, (size_t)offset,
             bytes, data, now.num_waits, now.wait_list, now.event_slot);
-        end_wait(queue, &now);
+        end_wait(queue);
     }
     return end(&now, queue, CLV_OCL_clEnqueueReadBuffer, error, out_event);
 }
@@ -250,7 +253,7 @@ clv_status *clv_ocl_enqueue_copy(
             error, clEnqueueCopyBuffer, raw(queue), memory_of(from), memory_of(to),
             (size_t)from_offset, (size_t)to_offset, bytes, now.num_waits, now.wait_list,
             now.event_slot);
-        end_wait(queue, &now);
+        end_wait(queue);
     }
     return end(&now, queue, CLV_OCL_clEnqueueCopyBuffer, error, out_event);
 }
