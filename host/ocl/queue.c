@@ -109,7 +109,7 @@ static bool is_held(const clv_queue *queue) {
 /* PoCL (3.1) never ends a command that is enqueued when what it waits for has failed already, nor
  * what is behind it in its queue, nor a call that waits for one of them; a command that is there
  * when that fails it fails too. So such a command is refused, and as nothing but a gate fails there
- * by itself, gates change while nothing is enqueued only, which also keeps apart what takes locks of
+ * by itself, gates change while nothing is enqueued only. That also keeps apart what takes locks of
  * PoCL in either order: failing commands, and putting one behind another. end_wait after
  * CL_SUCCESS. */
 static cl_int begin_wait(const clv_queue *queue, const command *now) {
