@@ -3,6 +3,7 @@
 #include "host/api/plan.h"
 
 #include "host/base/cancel.h"
+#include "host/base/env.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
 #include "host/base/threads.h"
@@ -113,6 +114,9 @@ static clv_status *keep_words(cleave_session *s) {
 static clv_status *make_exec_session(
     const cleave_options *options, const cleave_plan *plan, cleave_session *s) {
     clv_cost_db *db = NULL;
+    clv_debug debug;
+    CLV_TRY(clv_debug_parse(
+        options->debug != NULL ? options->debug : clv_env_get(CLV_ENV_DEBUG), &debug));
     if (clv_is_calibrating(options)) {
         CLV_TRY(clv_user_costs_open(&db));
     }
@@ -136,6 +140,7 @@ static clv_status *make_exec_session(
                 .context = options->stuck_context,
             },
         .is_dynamic = options->schedule != NULL && strcmp(options->schedule, "dynamic") == 0,
+        .debug = debug,
     };
     clv_status *status = clv_session_create(
         s->graph, s->units.units, s->units.num_units, &exec_options, &s->session);

@@ -93,6 +93,7 @@ int cli_io_read_options(const cli_args *args, cli_io *io) {
     io->options.num_dims = args->flags[FLAG_DIM].count;
     io->options.shapes = args->flags[FLAG_SHAPE].values;
     io->options.num_shapes = args->flags[FLAG_SHAPE].count;
+    io->options.debug = cli_value(args, FLAG_DEBUG, NULL);
     io->options.profile = cli_given(args, FLAG_PER_OP) || strcmp(args->command, "roofline") == 0;
     io->options.keep_tensors = cli_given(args, FLAG_ALL_TENSORS);
     code = cli_measure_open(args, &io->options);

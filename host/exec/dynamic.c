@@ -39,6 +39,7 @@ typedef struct queue_set {
 static uint32_t role_of(const clv_prepared *prepared, const clv_step *step) {
     switch (step->kind) {
     case CLV_STEP_LAUNCH:
+    case CLV_STEP_FILL:
         return COMPUTE;
     case CLV_STEP_INPUT:
         return UPLOAD;
@@ -55,7 +56,7 @@ static clv_status *enqueue_transfer(
     clv_queue *queue, const clv_prepared *prepared, const clv_step *step, const clv_slot *slot,
     clv_event **out_event) {
     const clv_device_vtable *v = queue->device->vtable;
-    const bool comes_in = queue->role == CLV_QUEUE_UPLOAD;
+    const bool comes_in = queue->role != CLV_QUEUE_DOWNLOAD;
     const uint32_t own = step->kind == CLV_STEP_MOVE && !comes_in ? 1 : 0;
     const clv_place place = clv_prepared_operand(prepared, &step->operands[own], slot->number);
     char *far = NULL;
@@ -65,7 +66,10 @@ static clv_status *enqueue_transfer(
     if (comes_in) {
         return v->enqueue_write(
             queue, place.buffer, place.offset, (size_t)step->bytes,
-            far != NULL ? far : slot->inputs[step->index].data, NULL, 0, out_event);
+            far != NULL                   ? far
+            : step->kind == CLV_STEP_FILL ? prepared->dead
+                                          : slot->inputs[step->index].data,
+            NULL, 0, out_event);
     }
     return v->enqueue_read(
         queue, place.buffer, place.offset, (size_t)step->bytes,
@@ -169,6 +173,7 @@ static void do_work(clv_runner *lane, const clv_work *work) {
         clv_runner_fail(lane, slot, CLV_ERROR(CANCELLED, "interrupted"));
         return;
     }
+    clv_executor_delay(executor, slot, work->step, work->chunk);
     clv_runner_at(lane, slot, work->step, CLV_AT_RUNS);
     clv_step_task_items(tasks, work->step, (uint32_t[2]){work->chunk, work->end_chunk}, items);
     if (lane->feeds) {

@@ -14,6 +14,7 @@
 #ifndef CLV_EXEC_EXECUTOR_H
 #define CLV_EXEC_EXECUTOR_H
 
+#include "host/exec/debug.h"
 #include "host/exec/device_clock.h"
 #include "host/exec/prepare.h"
 #include "host/exec/program.h"
@@ -53,6 +54,7 @@ typedef struct clv_executor_options {
     const double *step_us;          /* [num_steps]: expected of each, 0: not known; NULL likewise */
     atomic_bool *failed_units;      /* [num_units]: set of whom a request failed at; NULL: none */
     bool is_crowded;                /* more lanes than processors: nobody spins for long */
+    clv_debug debug;
     /* Called when all is done, before anybody is told, by whoever was last; takes `status`, returns
      * what the request ends with. spans: of clv_executor_span. */
     clv_status *(*finish)(

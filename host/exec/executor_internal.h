@@ -125,6 +125,14 @@ typedef struct clv_link_time {
 clv_link_time clv_executor_book_link(clv_executor *executor, const clv_step *step);
 /* Until then, by the clock of clv_time_ns; cancelling ends it. */
 void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns);
+/* For debugging: `who` comes to a step later. */
+static inline void clv_executor_delay(
+    const clv_executor *executor, const clv_slot *slot, uint32_t step, uint32_t who) {
+    if (executor->options.debug.delays) {
+        const uint64_t ns = clv_debug_delay_ns(&executor->options.debug, slot->number, step, who);
+        clv_executor_sleep_until(executor, clv_time_ns() + ns);
+    }
+}
 /* Counter of a request in which an actor has done its items before `item`. */
 static inline uint32_t clv_actor_count(const clv_actor *actor, uint64_t number, uint32_t item) {
     return (uint32_t)(number * ((uint64_t)actor->num_items + 1) + item);

@@ -47,6 +47,7 @@ typedef struct clv_joined {
                                between */
     uint64_t *memory_bytes; /* [num_memories + 1] */
     uint32_t num_memories, num_units;
+    bool fills_dead; /* fills.h */
 } clv_joined;
 
 /* NO_MEMORY; INTERNAL where moves go round in a circle. */

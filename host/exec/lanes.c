@@ -21,6 +21,8 @@ void clv_lane_transfer(
     const char *from = to;
     if (step->kind == CLV_STEP_INPUT) {
         from = slot->inputs[step->index].data;
+    } else if (step->kind == CLV_STEP_FILL) {
+        from = prepared->dead;
     } else if (step->kind == CLV_STEP_OUTPUT) {
         to = slot->outputs[step->index].data;
     } else {
@@ -113,6 +115,7 @@ static void run(clv_runner *lane, clv_slot *slot) {
             clv_runner_at(lane, slot, item->step, CLV_AT_WAITS);
             clv_runner_await(lane, item, slot, false);
         }
+        clv_executor_delay(executor, slot, item->step, lane->lane);
         clv_runner_at(lane, slot, item->step, CLV_AT_RUNS);
         if (!clv_slot_has_failed(slot)) {
             if (clv_executor_is_cancelled(executor)) {

@@ -43,6 +43,7 @@ typedef enum clv_step_kind {
     CLV_STEP_INPUT,  /* graph input `index` comes from the caller */
     CLV_STEP_OUTPUT, /* graph output `index` goes to the caller */
     CLV_STEP_MOVE,   /* joined: from operand 1 to operand 0, of another memory or of the host's */
+    CLV_STEP_FILL,   /* joined, for debugging: operand 0 is dead (fills.h) */
 } clv_step_kind;
 
 enum { CLV_READS = 1, CLV_WRITES = 2 };
@@ -62,10 +63,10 @@ typedef struct clv_step {
     uint32_t unit;     /* who runs it, as options.places say; 0 without */
     uint32_t memory;   /* of the unit; 0 but in what is joined */
     uint32_t sequence; /* as places have it: the order over all memories */
-    clv_operand operands[CLV_MAX_ARGS]; /* LAUNCH: as the kernel takes them; MOVE: two; INPUT and
-                                           OUTPUT: one */
+    clv_operand operands[CLV_MAX_ARGS]; /* LAUNCH: as the kernel takes them; MOVE: two; INPUT,
+                                           OUTPUT and FILL: one */
     uint32_t num_operands;
-    uint64_t bytes;     /* INPUT, OUTPUT, MOVE */
+    uint64_t bytes;     /* INPUT, OUTPUT, MOVE, FILL */
     bool has_link;      /* joined: they cross a link that is declared: */
     bool leaves;        /* from the unit to the host's memory; else the other way */
     uint32_t link_unit; /* whose it is */

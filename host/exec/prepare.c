@@ -4,6 +4,7 @@
 #include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
+#include "host/exec/debug.h"
 #include "kernels_cl/clv.h"
 #include <string.h>
 
@@ -95,6 +96,38 @@ static clv_status *create_block(clv_prepared *p, size_t index, uint32_t memory, 
     return p->host_blocks[index] != NULL ? NULL : no_memory();
 }
 
+/* For debugging: what nothing was written to yet is as dead as what is not needed any more. */
+static clv_status *fill_values(clv_prepared *p) {
+    const uint16_t word = CLV_DEAD_PATTERN;
+    uint64_t most = PAGE_BYTES;
+    if (!p->joined->fills_dead) {
+        return NULL;
+    }
+    for (size_t i = 0; i < p->lowered->num_steps; i++) {
+        const clv_step *step = &p->lowered->steps[i];
+        most = step->kind == CLV_STEP_FILL && step->bytes > most ? step->bytes : most;
+    }
+    p->dead = clv_alloc_aligned(PAGE_BYTES, (size_t)most);
+    if (p->dead == NULL) {
+        return no_memory();
+    }
+    for (uint64_t at = 0; at + sizeof word <= most; at += sizeof word) {
+        memcpy(p->dead + at, &word, sizeof word);
+    }
+    for (size_t i = 0; i < p->lowered->values.num_blocks; i++) {
+        const uint64_t bytes = p->lowered->values.block_bytes[i];
+        for (uint64_t at = 0, count; at < bytes; at += count) {
+            count = bytes - at < most ? bytes - at : most;
+            if (p->host_blocks[i] != NULL) {
+                memcpy(p->host_blocks[i] + at, p->dead, (size_t)count);
+            } else {
+                CLV_TRY(clv_buffer_move(p->buffers[i], at, (size_t)count, p->dead, true));
+            }
+        }
+    }
+    return NULL;
+}
+
 static clv_status *create_buffers(clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
     const clv_joined *joined = p->joined;
@@ -116,7 +149,7 @@ static clv_status *create_buffers(clv_prepared *p) {
         const size_t index = num_values + num_constants + m;
         CLV_TRY(create_block(p, index, m, errors->stride * errors->slots));
     }
-    return NULL;
+    return fill_values(p);
 }
 
 clv_buffer *clv_prepared_errors(const clv_prepared *prepared, uint32_t memory) {
@@ -456,6 +489,7 @@ void clv_prepared_deinit(clv_prepared *p) {
         }
         clv_free(p->host_blocks[i]);
     }
+    clv_free(p->dead);
     clv_free(p->homes);
     clv_free(p->first_device);
     clv_free(p->first_kernel);

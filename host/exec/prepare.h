@@ -24,6 +24,8 @@ typedef struct clv_prepared {
     clv_buffer **buffers; /* blocks of values, blocks of constants, error words of each memory; NULL
                                for blocks of host memory, */
     char **host_blocks;   /* which are here */
+    char *dead;           /* what dead memory is filled with: as long as the longest FILL; NULL
+                             without any */
     size_t num_buffers;
     clv_program **programs; /* [num_programs][num_devices]; NULL where no step needs it */
     size_t *first_kernel;   /* [num_steps + 1] */

@@ -18,6 +18,7 @@ static clv_actor_role role_of(
     }
     switch (step->kind) {
     case CLV_STEP_LAUNCH:
+    case CLV_STEP_FILL:
         return CLV_ACTOR_COMPUTE;
     case CLV_STEP_INPUT:
         return CLV_ACTOR_UPLOAD;

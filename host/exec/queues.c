@@ -88,13 +88,16 @@ static bool is_slow(const clv_runner *runner, const queue_set *set, uint32_t ste
 }
 
 enum { UPLOAD = 0, DOWNLOAD = 2 };
+enum { ENQUEUER, WAITER, CARRIER }; /* who is delayed */
 
 static bool is_paced(const clv_runner *runner, const queue_set *set, uint32_t step) {
     return set->speed != 1 && step_at(runner, step)->kind == CLV_STEP_LAUNCH;
 }
 
+/* With delays (debug.h) every command has: they end as late as that says. */
 static bool has_gate(const clv_runner *runner, const queue_set *set, uint32_t step) {
-    return item_of(runner, step)->is_gated || is_slow(runner, set, step, UPLOAD);
+    return runner->executor->options.debug.delays || item_of(runner, step)->is_gated ||
+           is_slow(runner, set, step, UPLOAD);
 }
 
 /* Steps of a request that were enqueued, of those in `order`; num_steps + 1: whoever enqueues is
@@ -153,7 +156,7 @@ static clv_status *enqueue_transfer(
     const wait_list *waits, clv_event **out_event) {
     const clv_device_vtable *v = queue->device->vtable;
     const clv_prepared *prepared = runner->executor->prepared;
-    const bool comes_in = queue->role == CLV_QUEUE_UPLOAD;
+    const bool comes_in = queue->role != CLV_QUEUE_DOWNLOAD;
     const bool is_move = step->kind == CLV_STEP_MOVE;
     const clv_operand *own = &step->operands[is_move && !comes_in ? 1 : 0];
     const clv_place place = clv_prepared_operand(prepared, own, slot->number);
@@ -165,7 +168,10 @@ static clv_status *enqueue_transfer(
     if (comes_in) {
         return v->enqueue_write(
             queue, place.buffer, place.offset, (size_t)step->bytes,
-            is_move ? far : slot->inputs[step->index].data, waits->events, waits->count, out_event);
+            is_move                       ? far
+            : step->kind == CLV_STEP_FILL ? prepared->dead
+                                          : slot->inputs[step->index].data,
+            waits->events, waits->count, out_event);
     }
     return v->enqueue_read(
         queue, place.buffer, place.offset, (size_t)step->bytes,
@@ -228,6 +234,7 @@ static clv_status *enqueue_all(clv_runner *runner, queue_set *set, const clv_slo
         if (clv_executor_is_cancelled(executor)) {
             return CLV_ERROR(CANCELLED, "interrupted");
         }
+        clv_executor_delay(executor, slot, step, ENQUEUER);
         clv_status *status =
             enqueue_step(runner, set, step, slot, is_watched ? &events[step] : NULL);
         CLV_TRY(at_step(runner, step, status));
@@ -419,6 +426,7 @@ static void run_carrier(clv_runner *runner, clv_slot *slot) {
         clv_runner_at(runner, slot, step, CLV_AT_WAITS);
         clv_runner_await(runner, item_of(runner, step), slot, true);
         clv_runner_at(runner, slot, step, CLV_AT_NOTHING);
+        clv_executor_delay(runner->executor, slot, step, CARRIER);
         if (is_slow(runner, set, step, UPLOAD)) {
             bring_in(runner, set, i, slot, gate);
         } else {
@@ -600,6 +608,7 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
         clv_runner_fail(runner, slot, at_failed_step(runner, set, step, slot, status));
     }
     if (is_published) {
+        clv_executor_delay(executor, slot, step, WAITER);
         const uint32_t item = program->item_of_step[step];
         clv_signal_set(
             &executor->published[actor].progress,

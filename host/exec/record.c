@@ -38,7 +38,7 @@ static clv_record_step describe(
         const clv_piece_node *node = &replica->pieces.memories[step->memory].nodes[step->index];
         out.kind = node->is_join ? CLV_SCHEDULE_JOIN : CLV_SCHEDULE_LAUNCH;
         out.task = node->origin;
-    } else if (step->kind == CLV_STEP_INPUT) {
+    } else if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_FILL) {
         out.to_unit = step->unit;
     } else if (step->kind == CLV_STEP_OUTPUT) {
         out.from_unit = step->unit;

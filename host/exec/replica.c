@@ -1,6 +1,7 @@
 #include "host/exec/replica.h"
 
 #include "host/base/memory.h"
+#include "host/exec/fills.h"
 #include "host/ir/layout.h"
 #include <math.h>
 #include <string.h>
@@ -205,6 +206,9 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, con
         };
         status = clv_lower_join(&request, &r->joined);
     }
+    if (status == NULL && options->debug.fills_dead) {
+        status = clv_joined_add_fills(&r->joined, p->units, options->keep_all);
+    }
     clv_free(channels);
     return status;
 }
@@ -390,6 +394,7 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
         .has_spans = options->has_spans,
         .num_recorded = num_recorded_of(r, options),
         .is_crowded = options->is_crowded,
+        .debug = options->debug,
         .finish = options->finish,
         .context = r,
     };

@@ -8,6 +8,7 @@
 #define CLV_EXEC_REPLICA_H
 
 #include "host/base/threads.h"
+#include "host/exec/debug.h"
 #include "host/exec/executor.h"
 #include "host/exec/pieces.h"
 #include "host/exec/tasks.h"
@@ -46,6 +47,7 @@ typedef struct clv_replica_options {
     uint32_t num_recorded; /* requests of which times are kept; 0: none */
     bool is_dynamic;       /* steps run as they become ready, on any lane that can do them, */
     double chunk_us;       /* in pieces that take so long at least; 0: CLV_CHUNK_US */
+    clv_debug debug;
     const atomic_bool *cancel;
     atomic_bool *failed_units; /* [num_units]: set of whom a request failed at; NULL: none */
     clv_watch_options watch;

@@ -183,6 +183,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .is_crowded = is_crowded(session, plan),
             .is_dynamic = session->options.is_dynamic,
             .chunk_us = session->options.chunk_us,
+            .debug = session->options.debug,
             .cancel = session->options.cancel,
             .failed_units = session->failed_units,
             .watch = session->options.watch,

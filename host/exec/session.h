@@ -7,6 +7,7 @@
 #ifndef CLV_EXEC_SESSION_H
 #define CLV_EXEC_SESSION_H
 
+#include "host/exec/debug.h"
 #include "host/exec/executor.h"
 #include "host/exec/unit.h"
 #include "host/ops/op.h"
@@ -40,6 +41,7 @@ typedef struct clv_session_options {
                                 known */
     double
         chunk_us; /* then: pieces of a step for several lanes take so long at least; 0: default */
+    clv_debug debug;
 } clv_session_options;
 
 /* What a session is and has done. Times in microseconds. */

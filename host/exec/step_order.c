@@ -2,6 +2,7 @@
 
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
+#include "host/exec/hazard.h"
 #include <string.h>
 
 enum {
@@ -28,6 +29,8 @@ typedef struct builder {
     uint32_t *last;   /* [num_storages]: touch; NOTHING: none */
     uint32_t *marked; /* [num_steps]: by which step + 1 it is waited for already */
     uint32_t *latest; /* [num_units]: its step so far + 1; 0: none */
+    uint32_t *fills;  /* [num_steps]: of one that fills, the one before it + 1; 0: none */
+    uint32_t last_fill;
     uint32_t num_touches;
     size_t num_before;
 } builder;
@@ -71,6 +74,22 @@ static clv_status *add_touch(builder *b, uint32_t step, const clv_operand *o) {
     return NULL;
 }
 
+/* Whoever gets memory comes after it was filled as dead: known once there are fills, which is when
+ * memory is planned. */
+static clv_status *add_fills(builder *b, uint32_t step) {
+    const clv_step *steps = b->lowered->steps;
+    for (uint32_t f = b->last_fill; f != 0; f = b->fills[f - 1]) {
+        if (clv_steps_conflict(b->lowered, &steps[f - 1], &steps[step])) {
+            CLV_TRY(add_before(b, step, f - 1));
+        }
+    }
+    if (steps[step].kind == CLV_STEP_FILL) {
+        b->fills[step] = b->last_fill;
+        b->last_fill = step + 1;
+    }
+    return NULL;
+}
+
 /* Whose turn it was before. */
 static clv_status *add_turn(builder *b, clv_step_turns turns, uint32_t step) {
     const uint32_t unit = turns == CLV_TURNS_UNITS ? b->lowered->steps[step].unit : 0;
@@ -92,6 +111,7 @@ static clv_status *build(builder *b, clv_step_turns turns) {
                 CLV_TRY(add_touch(b, s, &lowered->steps[s].operands[k]));
             }
         }
+        CLV_TRY(add_fills(b, s));
         b->order->first[s + 1] = (uint32_t)b->num_before;
     }
     return NULL;
@@ -115,14 +135,16 @@ clv_status *clv_step_order_create(
         .touches = clv_alloc_zeroed(num_operands + 1, sizeof *b.touches),
         .last = clv_alloc_zeroed(lowered->num_storages + 1, sizeof *b.last),
         .marked = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *b.marked),
+        .fills = clv_alloc_zeroed(lowered->num_steps + 1, sizeof *b.fills),
         .latest = clv_alloc_zeroed(num_units + 1, sizeof *b.latest),
     };
     const bool has_memory = out_order->first != NULL && b.touches != NULL && b.last != NULL &&
-                            b.marked != NULL && b.latest != NULL;
+                            b.marked != NULL && b.latest != NULL && b.fills != NULL;
     clv_status *status = has_memory ? build(&b, turns) : no_memory();
     clv_free(b.touches);
     clv_free(b.last);
     clv_free(b.marked);
+    clv_free(b.fills);
     clv_free(b.latest);
     if (status != NULL) {
         clv_step_order_deinit(out_order);

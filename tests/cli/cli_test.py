@@ -604,6 +604,11 @@ def verify():
         run(*base, "sum=" + at("wrong.npy"), "--rtol", "0", "--atol", "0.5")
         error(*base, "sum=" + at("wrong.npy"), "--atol", "-1", code=2, says=["--atol"])
     assert len(run_json("verify", model("two"), "--all-tensors")["outputs"]) == 2
+    assert len(run_json("verify", model("two"), "--all-tensors", "--debug", "fill")["outputs"]) == 2
+    plain = run_json("verify", model("two"))["outputs"]
+    assert plain == run_json("verify", model("two"), "--debug", "fill,delays=3")["outputs"]
+    assert plain == run_json("verify", model("two"), "--schedule", "dynamic", env={"CLEAVE_DEBUG": "delays,fill"})["outputs"]
+    error("verify", model("two"), "--debug", "fill,fast", code=2, says=["'fast'", "delays=SEED"])
 
 
 # --- the process ---

@@ -145,6 +145,7 @@ static void run_plan(
         .profile = seed % 3 == 0,
         .is_dynamic = is_dynamic,
         .chunk_us = seed % 2 == 0 ? 0.01 : 0, /* small operators are cut as well */
+        .debug = {.fills_dead = seed / 2 % 2 == 1, .delays = seed % 8 == 5, .delay_seed = seed},
     };
     clv_status *status = clv_session_create(graph, set->units, set->num_units, &options, &session);
     if (status != NULL) {

@@ -273,6 +273,10 @@ typedef struct cleave_options {
     /* Requests, the last ones, whose steps are recorded for cleave_session_timeline, as far as some
      * memory allows; 0: none. Costs little, and a plan is made in any case. */
     uint32_t record;
+    /* What makes mistakes in the order of steps show, at the price of speed: "fill" (memory that
+     * nobody needs any more holds no numbers), "delays" or "delays=SEED" (steps begin later by
+     * random times), or both with a comma; NULL: CLEAVE_DEBUG. */
+    const char *debug;
 } cleave_options;
 
 /* An input as far as `options` (dims, shapes, inputs) give it: dimensions still free stay -1. Names
