@@ -1,6 +1,7 @@
 # Every kernel on platforms other than PoCL, which ctest covers: Intel's CPU runtime (from PyPI), and
 # Oclgrind, which checks bounds and finds races between work-items, with one run a case. Then the
-# shipped model through the executor on every unit of each platform, and of two at once.
+# shipped model through the executor on every unit of each platform, and of two at once, where all
+# networks of tests/support/zoo.py run under every policy.
 . "$(dirname "$0")/../lib.sh"
 ensure_venv
 build_preset release build
@@ -35,7 +36,10 @@ check intel-model verify_all_units
 OCL_ICD_VENDORS=$(icd_folder both "$pocl" "$intel")
 check both-model verify_all_units
 check both-executor build/tests/exec/exec_run_test
-check both-plans build/tests/exec/exec_plans_test 1 20
+check both-plans build/tests/exec/exec_plans_test 1 12
+"$venv/bin/python" tests/support/zoo.py --size small build/icd/zoo >/dev/null
+check both-policies build/tests/api/api_policies --fewer "$(((${CLEAVE_TEST_SAMPLE:-1} + 1) / 2))" \
+    --seed "${CLEAVE_TEST_SEED:-1}" build/icd/zoo/*.onnx
 check both-faults build/tests/exec/exec_fault_test
 CLEAVE_TEST_FEWER=${CLEAVE_TEST_SAMPLE:-1} check both-pipeline-faults build/tests/exec/exec_pipeline_fault_test
 check both-sizes build/tests/unit_ocl_launch_sizes_test

@@ -169,8 +169,8 @@ static clv_status *lower_memory(
     clv_status *status = inputs != NULL && outputs != NULL
                              ? NULL
                              : CLV_ERROR(NO_MEMORY, "out of host memory for a session");
-    if (status == NULL && options->wanted == NULL && has_splits(options)) {
-        /* so that pieces compute what the whole would */
+    if (status == NULL && options->wanted == NULL && (p->num_memories > 1 || has_splits(options))) {
+        /* so that pieces of operators and of the graph compute what the whole would */
         status = clv_lower_choose(
             options->graph, &lower_options.traits, lower_options.times, &whole_ways);
         lower_options.whole_ways = whole_ways;

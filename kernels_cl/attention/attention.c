@@ -141,8 +141,13 @@ static int64_t block_rows(const clv_traits *traits) {
 static bool tile_fits(const clv_call *call, const clv_traits *traits) {
     clv_attention_shape shape;
     clv_attention_shape_of(call, &shape);
-    return traits->is_cpu && shape.rows >= block_rows(traits) / 4 && shape.size <= ATTENTION_SIZE &&
-           shape.value_size <= ATTENTION_SIZE;
+    return traits->is_cpu && shape.size <= ATTENTION_SIZE && shape.value_size <= ATTENTION_SIZE;
+}
+
+static bool tile_pays(const clv_call *call, const clv_traits *traits) {
+    clv_attention_shape shape;
+    clv_attention_shape_of(call, &shape);
+    return shape.rows >= block_rows(traits) / 4;
 }
 
 /* A constant mask up to this size is turned once, when a session is made. */
@@ -241,6 +246,7 @@ static const clv_variant variants[] = {
          "CPUs, from half a vector of rows on, rows of at most 128: two vectors of rows of q "
          "an item, scores in private memory",
      .fits = tile_fits,
+     .pays = tile_pays,
      .emit = emit_tile},
 };
 

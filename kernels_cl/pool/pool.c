@@ -105,9 +105,12 @@ static bool blocked_fits(const clv_call *call, const clv_traits *traits) {
     const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
     bool has_index = call->num_outputs > 1 && call->outputs[1].dtype != CLV_DTYPE_NONE;
     return traits->is_cpu && !has_index && out->dtype != CLV_DTYPE_NONE &&
-           in->shape.dims[1] >= layout.block / 2 &&
            clv_layout_fits(in->dtype, &in->shape, &layout) &&
            clv_layout_fits(out->dtype, &out->shape, &layout);
+}
+
+static bool blocked_pays(const clv_call *call, const clv_traits *traits) {
+    return call->inputs[0].shape.dims[1] >= clv_width(traits) / 2;
 }
 
 static void blocked_layouts(
@@ -163,6 +166,7 @@ static const clv_variant variants[] = {
         .summary = "CPUs, channels in blocks: a vector is one position of a block of channels",
         .work_share = 0.1f,
         .fits = blocked_fits,
+        .pays = blocked_pays,
         .layouts = blocked_layouts,
         .emit = emit_blocked,
     },

@@ -245,6 +245,7 @@ static const clv_variant resize_variants[] = {
             "CPUs, channels in blocks: rows and columns at once, a block of channels a vector",
         .work_share = 0.1f,
         .fits = clv_resize_blocked_fits,
+        .pays = clv_resize_blocked_pays,
         .layouts = clv_resize_blocked_layouts,
         .emit = clv_resize_blocked_emit,
     },

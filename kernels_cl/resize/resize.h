@@ -73,6 +73,7 @@ void clv_resize_fill_axis(
 
 /* resize_blocked.c */
 bool clv_resize_blocked_fits(const clv_call *call, const clv_traits *traits);
+bool clv_resize_blocked_pays(const clv_call *call, const clv_traits *traits);
 void clv_resize_blocked_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
 clv_status *clv_resize_blocked_emit(

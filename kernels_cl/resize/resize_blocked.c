@@ -28,8 +28,11 @@ bool clv_resize_blocked_fits(const clv_call *call, const clv_traits *traits) {
         taps *= taps_of(call, axis);
     }
     return clv_resize_keeps(op, 0) && clv_resize_keeps(op, 1) && taps <= MOST_TAPS &&
-           in->shape.dims[1] >= layout.block / 2 &&
            op->coordinates != CLV_RESIZE_TF_CROP_AND_RESIZE;
+}
+
+bool clv_resize_blocked_pays(const clv_call *call, const clv_traits *traits) {
+    return call->inputs[0].shape.dims[1] >= clv_width(traits) / 2;
 }
 
 void clv_resize_blocked_layouts(

@@ -269,6 +269,33 @@ clv_status *clv_net_small(clv_graph **out_graph) {
     return clv_net_finish(&net, out_graph);
 }
 
+static clv_tensor_id conv_relu(
+    clv_net *net, const char *name, clv_tensor_id x, const int64_t *dims, const char *attrs) {
+    char names[3][32];
+    snprintf(names[0], sizeof names[0], "%s_w", name);
+    snprintf(names[1], sizeof names[1], "%s_b", name);
+    snprintf(names[2], sizeof names[2], "%s_relu", name);
+    const clv_tensor_id w = clv_net_weight(net, names[0], dims);
+    const clv_tensor_id b = clv_net_weight(net, names[1], DIMS(dims[0]));
+    const clv_tensor_id c = clv_net_node(net, "Conv", name, IDS(x, w, b), attrs);
+    return clv_net_node(net, "Relu", names[2], IDS(c), "");
+}
+
+clv_status *clv_net_fire(clv_graph **out_graph) {
+    clv_net net;
+    clv_net_init(&net, 4);
+    const char *same = "pads=1,1,1,1 kernel_shape=3,3", *point = "kernel_shape=1,1";
+    clv_tensor_id x = clv_net_input(&net, "x", CLV_FLOAT32, DIMS(1, 3, 31, 31));
+    x = conv_relu(&net, "first", x, DIMS(64, 3, 3, 3), "kernel_shape=3,3 strides=2,2");
+    x = conv_relu(&net, "squeeze", x, DIMS(16, 64, 1, 1), point);
+    const clv_tensor_id one = conv_relu(&net, "expand1", x, DIMS(64, 16, 1, 1), point);
+    const clv_tensor_id three = conv_relu(&net, "expand3", x, DIMS(64, 16, 3, 3), same);
+    x = clv_net_node(&net, "Concat", "concat", IDS(one, three), "axis=1");
+    x = conv_relu(&net, "last", x, DIMS(10, 128, 1, 1), point);
+    clv_net_output(&net, clv_net_node(&net, "GlobalAveragePool", "pool", IDS(x), ""));
+    return clv_net_finish(&net, out_graph);
+}
+
 clv_status *clv_net_gather(clv_graph **out_graph) {
     clv_net net;
     clv_net_init(&net, 2);

@@ -34,10 +34,13 @@ clv_status *clv_net_outputs(const clv_graph *graph, clv_mutable_view *out_output
 void clv_net_free_inputs(const clv_graph *graph, clv_view *inputs);
 void clv_net_free_outputs(const clv_graph *graph, clv_mutable_view *outputs);
 
-/* Example graphs: a network with branches, a residual and a constant output; one where a kernel can
- * find an index that is out of range; a long chain of tiny operators. */
+/* Example graphs: a network with branches, a residual and a constant output; one as
+ * SqueezeNet is; one where a kernel can find an index that is out of range; a long chain of tiny
+ * operators; any maps, through convolutions and others, in plain memory or in blocks. */
 clv_status *clv_net_small(clv_graph **out_graph) CLV_CHECKED;
+clv_status *clv_net_fire(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_gather(clv_graph **out_graph) CLV_CHECKED;
+clv_status *clv_net_random(uint64_t seed, clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_chain(size_t length, int64_t elements, clv_graph **out_graph) CLV_CHECKED;
 
 #endif
