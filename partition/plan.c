@@ -554,7 +554,7 @@ static clv_status *fill_depth(
 }
 
 clv_status *clv_plan_depths(
-    const clv_costs *costs, const clv_plan *plan, uint32_t max_depth, clv_plan_depth *out_rows) {
+    const clv_costs *costs, const clv_plan *plan, uint32_t num_rows, clv_plan_depth *rows) {
     clv_evaluator *ev = NULL;
     clv_problem problem = {.costs = costs, .objective = plan->objective, .budget = DEFAULT_BUDGET};
     uint64_t failures = clv_memory_failures();
@@ -573,10 +573,10 @@ clv_status *clv_plan_depths(
         CLV_TRY_DONE(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
     }
     double bound_us = clv_evaluate_bound(ev, NULL);
-    for (uint32_t d = 1; d <= max_depth; d++) {
-        clv_plan_depth *row = &out_rows[d - 1];
-        uint32_t num_groups = deal_depth(plan, d, depths, groups);
-        *row = (clv_plan_depth){.depth = d, .period_us = bound_us};
+    for (uint32_t i = 0; i < num_rows; i++) {
+        clv_plan_depth *row = &rows[i];
+        uint32_t num_groups = deal_depth(plan, row->depth, depths, groups);
+        *row = (clv_plan_depth){.depth = row->depth, .period_us = bound_us};
         CLV_TRY_DONE(fill_depth(&problem, groups, num_groups, shared_us, row));
     }
 done:

@@ -112,10 +112,10 @@ typedef struct clv_plan_depth {
  * that as many as the plan has are where the plan has them; 0 for some where there are few. */
 void clv_deal_depth(
     const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths);
-/* One row for each depth from 1 to `max_depth`. */
+/* Fills in rows of the depths that they name: each is a run on the clock. */
 clv_status *clv_plan_depths(
-    const clv_costs *costs, const clv_plan *plan, uint32_t max_depth,
-    clv_plan_depth *out_rows) CLV_CHECKED;
+    const clv_costs *costs, const clv_plan *plan, uint32_t num_rows,
+    clv_plan_depth *rows) CLV_CHECKED;
 
 /* --- policies --- */
 

@@ -440,7 +440,9 @@ static void write_replicas(
 
 /* Up to two beyond the plan's depth; of many a dozen. Nothing for serial plans. */
 static clv_status *write_depths(clv_json_writer *w, const cleave_plan *plan) {
-    uint32_t last = plan->plan->depth + 2;
+    uint32_t last = plan->plan->depth + 2, count = 0;
+    uint32_t step = (last + MOST_DEPTHS - 1) / MOST_DEPTHS;
+    clv_plan_depth rows[MOST_DEPTHS + 2];
     bool is_serial = true;
     for (uint32_t g = 0; g < plan->plan->num_groups; g++) {
         is_serial = is_serial && plan->plan->groups[g].is_serial;
@@ -448,26 +450,23 @@ static clv_status *write_depths(clv_json_writer *w, const cleave_plan *plan) {
     if (is_serial || last > 4096) {
         return NULL;
     }
-    clv_plan_depth *rows = clv_alloc_zeroed(last, sizeof *rows);
-    if (rows == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for a report");
-    }
-    clv_status *status = clv_plan_depths(plan->costs, plan->plan, last, rows);
-    uint32_t step = (last + MOST_DEPTHS - 1) / MOST_DEPTHS;
-    clv_json_open_array(w, "depths");
-    for (uint32_t i = 0; status == NULL && i < last; i++) {
+    for (uint32_t i = 0; i < last; i++) {
         if (i % step == 0 || i + 1 == plan->plan->depth || i + 1 == last) {
-            clv_json_open_object(w, NULL);
-            clv_json_add_number(w, "depth", rows[i].depth);
-            clv_json_add_rate(w, "throughput_per_s", per_second(rows[i].period_us));
-            clv_json_add_number(w, "memory_bytes", (double)rows[i].memory_bytes);
-            clv_json_add_bool(w, "fits", rows[i].fits);
-            clv_json_close(w);
+            rows[count++] = (clv_plan_depth){.depth = i + 1};
         }
     }
+    CLV_TRY(clv_plan_depths(plan->costs, plan->plan, count, rows));
+    clv_json_open_array(w, "depths");
+    for (uint32_t i = 0; i < count; i++) {
+        clv_json_open_object(w, NULL);
+        clv_json_add_number(w, "depth", rows[i].depth);
+        clv_json_add_rate(w, "throughput_per_s", per_second(rows[i].period_us));
+        clv_json_add_number(w, "memory_bytes", (double)rows[i].memory_bytes);
+        clv_json_add_bool(w, "fits", rows[i].fits);
+        clv_json_close(w);
+    }
     clv_json_close(w);
-    clv_free(rows);
-    return status;
+    return NULL;
 }
 
 static clv_status *write_report(clv_json_writer *w, const cleave_plan *plan, bool has_ops) {

@@ -99,11 +99,12 @@ static void test_chain(void **state) {
     assert_true(fabs(p->gain - 2) < 1e-9);
     assert_true(p->worth_it);
     assert_non_null(strstr(p->limit, "stage"));
-    clv_plan_depth rows[3];
+    clv_plan_depth rows[3] = {{.depth = 1}, {.depth = 2}, {.depth = 9}}; /* no others are run */
     assert_null(clv_plan_depths(s.costs, p, 3, rows));
     assert_true(fabs(rows[0].period_us - 60) < 1e-9);
     assert_true(fabs(rows[1].period_us - 30) < 1e-9);
     assert_true(fabs(rows[2].period_us - 30) < 1e-9);
+    assert_int_equal(rows[2].depth, 9);
     assert_true(rows[1].memory_bytes >= rows[0].memory_bytes);
     clv_plan_destroy(p);
     tear_down(&s);
