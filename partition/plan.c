@@ -291,6 +291,7 @@ clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
     CLV_TRY(clv_evaluator_create(costs, &ev));
     problem.units = units;
     problem.ev = ev;
+    problem.any_limits = clv_problem_has_limits(&problem);
     CLV_TRY_DONE(measure_groups(ev, plan, shared_us));
     request.depth = plan->depth;
     CLV_TRY_DONE(measure_on_clock(&problem, plan));
@@ -387,6 +388,7 @@ static clv_status *make_plan(
         .budget = request->budget > 0 ? request->budget : DEFAULT_BUDGET,
         .may_choose_depth =
             request->depth == 0 && spec.levels[0].policy == clv_policy_find("auto")};
+    problem.any_limits = clv_problem_has_limits(&problem);
     CLV_TRY(clv_problem_read_pins(&problem));
     CLV_TRY(
         request->depth > 0 ? make_at_depth(&problem, &spec, &draft)

@@ -57,6 +57,9 @@ struct clv_problem {
      * as many as gain something under every policy that it tries. Else such a draft is refused, and
      * depths are their policy's. */
     bool may_choose_depth;
+    /* Of the problem of all units, as clv_problem_has_limits has it, also where a part of it is for
+     * some: for what is asked once for each of many units. */
+    bool any_limits;
 };
 
 /* USAGE, with the nearest name. */

@@ -349,7 +349,7 @@ clv_status *clv_clock_memory(
 }
 
 clv_status *clv_draft_check_fit(const clv_problem *problem, const clv_draft *draft) {
-    if (!clv_problem_has_limits(problem) || !clv_draft_is_clocked(problem, draft)) {
+    if (!problem->any_limits || !clv_draft_is_clocked(problem, draft)) {
         return NULL;
     }
     CLV_TRY(clv_clock_memory(problem, draft->groups, draft->num_groups));
