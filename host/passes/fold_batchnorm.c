@@ -1,7 +1,8 @@
 /* BatchNormalization behind a convolution becomes part of it: with k = scale / sqrt(variance +
  * epsilon), the weights of an output channel are multiplied by its k, and its bias becomes (bias -
  * mean) * k + B. Elsewhere (behind a concatenation, say) it becomes x * k + (B - mean * k), which
- * joins with elementwise neighbours. In double, rounded once.
+ * joins with elementwise neighbours. In double, rounded once. A constant for each channel that is
+ * added behind a convolution becomes its bias first.
  *
  * This pass is about these operators alone, so it knows them by name, and the params of one. */
 #include "host/base/memory.h"
@@ -158,7 +159,29 @@ static clv_status *add_filled(
     return status;
 }
 
-/* The convolution gets new weights, a bias, and writes what the normalisation wrote. */
+/* The convolution gets weights and a bias, and writes what the node behind it wrote. */
+static clv_status *replace(
+    clv_graph *graph, clv_node_id conv_id, clv_node_id behind, clv_tensor_id weights,
+    clv_tensor_id bias) {
+    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 3, sizeof *inputs);
+    if (inputs == NULL) {
+        return CLV_NO_ARENA("the inputs of a node");
+    }
+    CLV_TRY(clv_pass_adopt(graph, conv_id, behind));
+    clv_node *conv = &graph->nodes[conv_id];
+    clv_tensor_id output = graph->nodes[behind].outputs[0];
+    inputs[0] = conv->inputs[0];
+    inputs[1] = weights;
+    inputs[2] = bias;
+    conv->inputs = inputs;
+    conv->num_inputs = 3;
+    clv_graph_remove_node(graph, behind);
+    graph->tensors[conv->outputs[0]].producer = CLV_NO_ID;
+    conv->outputs[0] = output;
+    graph->tensors[output].producer = conv_id;
+    return NULL;
+}
+
 static clv_status *fold(clv_graph *graph, const match *m) {
     clv_tensor_id weights, bias;
     clv_shape bias_shape = {.rank = 1, .dims = {m->num_channels}};
@@ -172,23 +195,7 @@ static clv_status *fold(clv_graph *graph, const match *m) {
     CLV_TRY(add_filled(
         graph, &copy, weights_tensor.name, &weights_tensor.shape, fill_weights, &weights));
     CLV_TRY(add_filled(graph, &copy, graph->nodes[m->norm].name, &bias_shape, fill_bias, &bias));
-    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 3, sizeof *inputs);
-    if (inputs == NULL) {
-        return CLV_NO_ARENA("the inputs of a node");
-    }
-    CLV_TRY(clv_pass_adopt(graph, m->conv, m->norm));
-    clv_node *conv = &graph->nodes[m->conv];
-    clv_tensor_id output = graph->nodes[m->norm].outputs[0];
-    inputs[0] = conv->inputs[0];
-    inputs[1] = weights;
-    inputs[2] = bias;
-    conv->inputs = inputs;
-    conv->num_inputs = 3;
-    clv_graph_remove_node(graph, m->norm);
-    graph->tensors[conv->outputs[0]].producer = CLV_NO_ID;
-    conv->outputs[0] = output;
-    graph->tensors[output].producer = m->conv;
-    return NULL;
+    return replace(graph, m->conv, m->norm, weights, bias);
 }
 
 /* The normalisation becomes an elementwise expression with a factor and a sum for each channel. */
@@ -227,6 +234,56 @@ static clv_status *spell_out(clv_graph *graph, const match *m) {
     return NULL;
 }
 
+/* --- sums behind convolutions --- */
+
+static bool is_for_channels(const clv_tensor *constant, const clv_shape *shape) {
+    const int32_t first = constant->shape.rank - (shape->rank - 1); /* axis of the channels */
+    if (first < 0 || clv_shape_elements(&constant->shape) != shape->dims[1]) {
+        return false;
+    }
+    return constant->shape.dims[first] == shape->dims[1];
+}
+
+/* The convolution without a bias whose output the node adds a constant for each channel to. */
+static clv_node_id find_biased(
+    const clv_graph *graph, const clv_uses *uses, clv_node_id id, const clv_tensor **out_bias) {
+    const clv_node *node = &graph->nodes[id];
+    if (node->removed || strcmp(node->op->name, "Add") != 0 || node->num_inputs != 2) {
+        return CLV_NO_ID;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const clv_tensor *value = &graph->tensors[node->inputs[i]];
+        const clv_tensor *constant = constant_input(graph, node, 1 - i);
+        if (constant == NULL || value->producer == CLV_NO_ID ||
+            !is_used_once(uses, node->inputs[i]) || value->shape.rank < 3 ||
+            !clv_shape_equal(&value->shape, &graph->tensors[node->outputs[0]].shape) ||
+            !is_for_channels(constant, &value->shape)) {
+            continue;
+        }
+        const clv_node *conv = &graph->nodes[value->producer];
+        bool is_conv =
+            strcmp(conv->op->name, "Conv") == 0 || strcmp(conv->op->name, "ConvTranspose") == 0;
+        if (is_conv && (conv->num_inputs < 3 || conv->inputs[2] == CLV_NO_ID)) {
+            *out_bias = constant;
+            return value->producer;
+        }
+    }
+    return CLV_NO_ID;
+}
+
+/* The convolution gets the constant as its bias, and writes what the node wrote. */
+static clv_status *take_bias(
+    clv_graph *graph, clv_node_id conv, clv_node_id sum, const clv_tensor *bias) {
+    const clv_view view = {
+        .dtype = CLV_FLOAT32,
+        .shape = {.rank = 1, .dims = {clv_shape_elements(&bias->shape)}},
+        .data = bias->data};
+    clv_tensor_id id;
+    CLV_TRY(clv_graph_add_constant(graph, bias->name, &view, &id));
+    CLV_TRY(replace(graph, conv, sum, graph->nodes[conv].inputs[1], id));
+    return NULL;
+}
+
 clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
     clv_uses uses;
     clv_status *status = NULL;
@@ -237,6 +294,12 @@ clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
      * are not asked about. */
     for (clv_node_id id = 0; status == NULL && id < graph->num_nodes; id++) {
         match found;
+        const clv_tensor *bias;
+        clv_node_id conv = find_biased(graph, &uses, id, &bias);
+        if (conv != CLV_NO_ID) {
+            status = take_bias(graph, conv, id, bias);
+            continue;
+        }
         if (!find_norm(graph, id, &found)) {
             continue;
         }

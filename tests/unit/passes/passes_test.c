@@ -438,6 +438,40 @@ static void test_fold_batchnorm(void **state) {
     }
 }
 
+static void test_sums_become_biases(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool is_bias;
+    } cases[] = {
+        {NORM "input x f32[1,3,5,5]\nconstant w f32[4,3,3,3]\nconstant e f32[4,1,1]\n"
+              "c = Conv(x, w)\na = Add(e, c)\ny = BatchNormalization(a, s, b, m, v)\noutput y",
+         true},
+        {"input x f32[1,2,6]\nconstant w f32[2,4,3]\nconstant e f32[1,4,1]\n"
+         "c = ConvTranspose(x, w)\ny = Add(c, e)\noutput y",
+         true},
+        /* one for each column; a convolution that is read twice, or has a bias */
+        {"input x f32[1,3,6,6]\nconstant w f32[4,3,3,3]\nconstant e f32[4]\n"
+         "c = Conv(x, w)\ny = Add(c, e)\noutput y",
+         false},
+        {"input x f32[1,3,6,6]\nconstant w f32[4,3,3,3]\nconstant e f32[4,1,1]\n"
+         "c = Conv(x, w)\ny = Add(c, e)\noutput y c",
+         false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clv_graph *graph = optimise(cases[i].text);
+        size_t num_biased = 0;
+        for (size_t k = 0; k < graph->num_nodes; k++) {
+            const clv_node *node = &graph->nodes[k];
+            num_biased += node->num_inputs == 3 && node->inputs[2] != CLV_NO_ID &&
+                          node->epilogue == NULL && strncmp(node->op->name, "Conv", 4) == 0;
+        }
+        assert_int_equal(num_biased, cases[i].is_bias);
+        assert_true(!cases[i].is_bias || graph->num_nodes == 1);
+        clv_graph_destroy(graph);
+    }
+}
+
 /* Convolutions that share one large weight do not multiply it without bounds. */
 static void test_shared_weights_are_bounded(void **state) {
     (void)state;
@@ -597,6 +631,7 @@ int main(void) {
         cmocka_unit_test(test_merged_views_keep_their_shape),
         cmocka_unit_test(test_dropout_with_its_mask),
         cmocka_unit_test(test_fold_batchnorm),
+        cmocka_unit_test(test_sums_become_biases),
         cmocka_unit_test(test_shared_weights_are_bounded),
         cmocka_unit_test(test_a_node_of_many_outputs),
         cmocka_unit_test(test_dead_nodes_go),
