@@ -85,6 +85,7 @@ int cli_flush(void);
 void cli_format_shape(const cJSON *shape, char *buffer, size_t capacity);
 void cli_format_size(double bytes, char *buffer, size_t capacity);  /* "1.5 MiB" */
 void cli_format_count(double count, char *buffer, size_t capacity); /* "1.5 G" */
+void cli_format_flops(double flops, char *buffer, size_t capacity); /* "1.5 GFLOP" */
 
 enum { CLI_MAX_COLUMNS = 16, CLI_CELL = 200 };
 

@@ -15,10 +15,10 @@ static void print_head(const cJSON *report) {
         "%s '%s' of %s on %s, policy %s\n", cli_json_string(report, "op", ""),
         cli_json_string(report, "node", ""), cli_json_string(report, "workload", ""),
         cli_json_string(report, "machine", ""), cli_json_string(report, "policy", ""));
-    cli_format_count(cli_json_number(report, "flops", 0), flops, sizeof flops);
+    cli_format_flops(cli_json_number(report, "flops", 0), flops, sizeof flops);
     cli_format_size(cli_json_number(report, "bytes", 0), bytes, sizeof bytes);
     cli_format_size(cli_json_number(report, "weight_bytes", 0), weights, sizeof weights);
-    printf("%sFLOP, %s moved, weights %s\n", flops, bytes, weights);
+    printf("%s, %s moved, weights %s\n", flops, bytes, weights);
     const cJSON *names = cli_json_array(report, "aliases");
     if (cJSON_GetArraySize(names) > 0) {
         printf("made of");

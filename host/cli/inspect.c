@@ -28,8 +28,8 @@ static void print_text(const cJSON *report) {
     printf(" (%s)\n", text);
     double flops = cli_json_number(report, "flops", -1);
     if (flops >= 0) {
-        cli_format_count(flops, text, sizeof text);
-        printf("%-12s %sFLOP\n", "work", text);
+        cli_format_flops(flops, text, sizeof text);
+        printf("%-12s %s\n", "work", text);
     }
     printf("%-12s", "operators");
     const cJSON *op;

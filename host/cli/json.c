@@ -148,3 +148,8 @@ void cli_format_count(double count, char *buffer, size_t capacity) {
     static const char *const units[] = {"", " k", " M", " G", " T", " P"};
     format_scaled(count, 1000, units, 6, buffer, capacity);
 }
+
+void cli_format_flops(double flops, char *buffer, size_t capacity) {
+    static const char *const units[] = {" FLOP", " kFLOP", " MFLOP", " GFLOP", " TFLOP", " PFLOP"};
+    format_scaled(flops, 1000, units, 6, buffer, capacity);
+}
