@@ -103,12 +103,13 @@ void clv_conv_blocked_layouts(
     clv_conv_store_layouts(call, traits, inputs);
 }
 
-/* Channels of a group's last block of inputs that a kernel goes through: an even number. All of
- * them with the tile that is all rows: compiled for fewer, it came out at half the speed. */
+/* Channels of a group's last block of inputs that a kernel goes through, in fours: each number is a
+ * program to compile. All of them with the tile that is all rows, which came out at half the speed
+ * when compiled for fewer, and with that of one position, which has little to do. */
 static int64_t last_in_of(const clv_call *call, const clv_conv_blocked_plan *plan, const tile *t) {
     const int64_t rest = call->inputs[0].shape.dims[1] - (plan->group_in - 1) * plan->block;
-    const bool is_all = plan->groups > 1 || (t->vectors == 1 && t->positions > 1);
-    return is_all ? plan->block : (rest + 1) / 2 * 2;
+    const bool is_all = plan->groups > 1 || t->vectors == 1 || t->positions == 1;
+    return is_all ? plan->block : (rest + 3) / 4 * 4;
 }
 
 /* Where the weight from channel `in` of its group to channel `out` of all lies, at one tap. */
