@@ -42,7 +42,7 @@ static long only_set = -1;
 static bool is_whole;
 static int num_passed, num_failed;
 
-static void report_failure(const char *format, ...) {
+static void __attribute__((format(printf, 1, 2))) report_failure(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     printf("FAILED ");
