@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What two cores do at once without any plan: the same kernels in two processes, beside each in turn.
 
     tests/bench/beside_bench.py [--cleave build/cleave] [--seconds 0.5] [--rounds 3] [--cache FOLDER]

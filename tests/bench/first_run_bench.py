@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How long the first run of the shipped model takes, from the start of the process to its end.
 
     tests/bench/first_run_bench.py [--cleave build/cleave] [--devices cpu] [--side 96] [--runs 21]

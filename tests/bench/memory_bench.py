@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Peak memory of runs against the sum of weights and live tensors.
 
     tests/bench/memory_bench.py [--cleave build/cleave] [--devices cpu] [--peer PYTHON] MODEL.onnx ...

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What plans predict from measured costs beside what their runs do.
 
     tests/bench/prediction_bench.py [--cleave build/cleave] [--seconds 1] [--policies LIST] [--units LIST]

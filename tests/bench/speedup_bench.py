@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How much faster plans on two units are than their first unit alone.
 
     tests/bench/speedup_bench.py [--cleave build/cleave] [--seconds 0.5] [--rounds 5] [--units core:0,core:1]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """cleave beside the engines that people run on CPUs: ONNX Runtime and OpenVINO, float32, all cores.
 
     tests/bench/versus.py [--throughput] [--rounds R] [--seconds S] [--engines cleave,ort,ov]
