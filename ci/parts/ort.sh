@@ -1,5 +1,5 @@
-# The networks of tests/support/zoo.py and the shipped model against ONNX Runtime: small ones on one core, all cores and
-# PoCL's threaded device; in full size on all cores, unless a sample is wanted.
+# The networks of tests/support/zoo.py, those of families.py and the shipped model against ONNX Runtime: small ones on one core,
+# all cores and PoCL's threaded device; in full size on all cores, unless a sample is wanted.
 . "$(dirname "$0")/../lib.sh"
 ensure_venv
 build_preset release build
@@ -25,6 +25,8 @@ compare core:0 small
 compare cpu small
 compare cpu small --exact
 compare "$threaded" small
+compare core:0 small --families
+compare cpu small --families
 if [ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ]; then
     compare cpu full --rtol 1e-3
     compare cpu full --exact

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Compares cleave with ONNX Runtime: same model, same inputs, every output.
 
-    compare_ort.py --cleave BINARY [--devices LIST] [--rtol R] [--exact] [--size small|full] [NETWORK | FILE.onnx ...]
+    compare_ort.py --cleave BINARY [--devices LIST] [--rtol R] [--exact] [--size small|full] [--families] [NETWORK | FILE.onnx ...]
 
-Networks are those of tests/support/zoo.py (all of them unless some are named) and the shipped model. An output is equal
+Networks are those of tests/support/zoo.py (all of them unless some are named) and the shipped model, or, with --families, those of
+tests/support/families.py. An output is equal
 where the largest absolute difference is under R (default 1e-4) of the largest magnitude of ONNX Runtime's output.
 Prints a line for each and closes with a line that counts; exit status 1 where one differs.
 """
@@ -22,6 +23,7 @@ import onnxruntime
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import families  # noqa: E402
 import zoo  # noqa: E402
 
 SHIPPED = os.path.join(ROOT, "models", "espcn_x3.onnx")
@@ -108,14 +110,19 @@ def main():
     parser.add_argument("--rtol", type=float, default=1e-4)
     parser.add_argument("--exact", action="store_true", help="as cleave's flag")
     parser.add_argument("--size", default="small")
+    parser.add_argument("--families", action="store_true", help="networks of families.py")
     parser.add_argument("--free", type=int, default=48, help="size of free dimensions")
     parser.add_argument("models", nargs="*")
     args = parser.parse_args()
     num_passed = num_failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for name in args.models or [*zoo.ZOO, SHIPPED]:
+        everything = [*families.FAMILIES] if args.families else [*zoo.ZOO, SHIPPED]
+        for name in args.models or everything:
             path = name
-            if not name.endswith(".onnx"):
+            if args.families:
+                path = os.path.join(folder, name + ".onnx")
+                families.FAMILIES[name]().save(path)
+            elif not name.endswith(".onnx"):
                 path = os.path.join(folder, name + ".onnx")
                 build, full, small = zoo.ZOO[name]
                 build(small if args.size == "small" else full).save(path)

@@ -1,0 +1,242 @@
+"""Small networks of the families that users bring beside those of zoo.py, with seeded random weights.
+
+    families.py FOLDER [NAME ...]        (no NAME: all)
+
+They have what the zoo has not: normalisation before convolutions, grouped and shuffled channels,
+squeeze-and-excitation, dilations, transposed convolutions, odd numbers of channels, one axis,
+vision and decoding transformers. Needs the Python packages onnx and numpy only.
+"""
+
+import argparse
+import os
+
+import numpy as np
+from onnx import TensorProto as T
+
+from zoo import Net
+
+
+def finish(n, shape):
+    n.nodes[-1].output[0] = "output"
+    n.output("output", shape)
+    return n
+
+
+def classify(n, x, channels):
+    n.fc(n.op("Flatten", n.op("GlobalAveragePool", x)), channels, 10)
+    return finish(n, [1, 10])
+
+
+def norm(n, x, c):
+    parts = [n.const(n.rng.uniform(0.8, 1.2, c).astype(np.float32)) for _ in range(4)]
+    return n.op("BatchNormalization", x, *parts, epsilon=1e-5)
+
+
+def densenet():
+    n = Net("densenet")
+    x = n.input("input", [1, 3, 32, 32])
+    x, c = n.conv(x, 3, 24, 3, 2, act="relu"), 24
+    for block in range(2):
+        for _ in range(4):
+            y = n.conv(n.op("Relu", norm(n, x, c)), c, 64, 1, bias=False)
+            y = n.conv(n.op("Relu", norm(n, y, 64)), 64, 16, 3, bias=False)
+            x, c = n.op("Concat", x, y, axis=1), c + 16
+        if block == 0:
+            x = n.conv(n.op("Relu", norm(n, x, c)), c, c // 2, 1, bias=False)
+            x, c = n.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2]), c // 2
+    return classify(n, n.op("Relu", norm(n, x, c)), c)
+
+
+def shufflenet():
+    n = Net("shufflenet")
+    x = n.input("input", [1, 3, 32, 32])
+    x, c, hw, g = n.conv(x, 3, 24, 3, 2, act="relu"), 24, 16, 3
+    for i in range(3):
+        s, mid = 2 if i == 0 else 1, 60
+        out = 240 - c if s == 2 else 240
+        y = n.conv(x, c, mid, 1, g=1 if i == 0 else g, act="relu", bn=True)
+        y = n.op("Reshape", y, n.i64(1, g, mid // g, hw, hw))
+        y = n.op("Reshape", n.op("Transpose", y, perm=[0, 2, 1, 3, 4]), n.i64(1, mid, hw, hw))
+        y = n.conv(n.conv(y, mid, mid, 3, s, g=mid, bn=True), mid, out, 1, g=g, bn=True)
+        if s == 2:
+            x = n.op("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+            x, hw = n.op("Relu", n.op("Concat", x, y, axis=1)), hw // 2
+        else:
+            x = n.op("Relu", n.op("Add", x, y))
+        c = 240
+    return classify(n, x, c)
+
+
+def mobilenetv3():
+    n = Net("mobilenetv3", 14)
+    x = n.input("input", [1, 3, 48, 48])
+    x, c = n.conv(x, 3, 16, 3, 2, act="hswish"), 16
+    blocks = [(3, 64, 24, False, 2), (5, 72, 40, True, 2), (5, 120, 40, True, 1), (3, 200, 80, False, 1)]
+    for k, e, co, squeezes, s in blocks:
+        y = n.conv(n.conv(x, c, e, 1, act="hswish"), e, e, k, s, g=e, act="hswish")
+        if squeezes:
+            q = n.conv(n.op("GlobalAveragePool", y), e, e // 4, 1, act="relu")
+            q = n.op("HardSigmoid", n.conv(q, e // 4, e, 1), alpha=1 / 6, beta=0.5)
+            y = n.op("Mul", y, q)
+        y = n.conv(y, e, co, 1)
+        x, c = n.op("Add", x, y) if s == 1 and c == co else y, co
+    return classify(n, x, c)
+
+
+def lcnet():
+    """As PaddleOCR's: scalars before and after activations; a sum, then normalisation, behind."""
+    n = Net("lcnet", 14)
+    x, c = n.input("input", [1, 3, 40, 40]), 3
+    for co, s in ((16, 2), (24, 1), (48, 2)):
+        y = n.conv(x, c, co, 3, s, bias=False) if c == 3 else n.conv(x, c, c, 3, s, g=c, bias=False)
+        if c != 3:
+            y = n.conv(y, c, co, 1, bias=False)
+        y = norm(n, n.op("Add", y, n.const(n.rng.standard_normal((1, co, 1, 1)))), co)
+        y = n.op("HardSwish", n.op("Add", n.op("Mul", y, n.f32(0.9)), n.f32(0.1)))
+        x, c = n.op("Add", n.op("Mul", y, n.f32(1.2)), n.f32(-0.05)), co
+    return classify(n, x, c)
+
+
+def transposed(n, x, ci, co, k, p):
+    w = n.rng.standard_normal((ci, co, k, k)).astype(np.float32) * np.sqrt(2 / (ci * k))
+    bias = n.const(np.zeros(co, np.float32))
+    return n.op("ConvTranspose", x, n.const(w), bias, kernel_shape=[k, k], strides=[2, 2], pads=[p] * 4)
+
+
+def unet():
+    n = Net("unet")
+    x, c, skips = n.input("input", [1, 3, 32, 32]), 3, []
+    for co in (16, 32):
+        x = n.conv(n.conv(x, c, co, 3, act="relu", bn=True), co, co, 3, act="relu", bn=True)
+        skips.append((x, co))
+        x, c = n.maxpool(x, 2, 2), co
+    x, c = n.conv(x, c, 64, 3, act="relu", bn=True), 64
+    for skip, co in reversed(skips):
+        x = n.op("Concat", skip, transposed(n, x, c, co, 2, 0), axis=1)
+        x, c = n.conv(x, 2 * co, co, 3, act="relu", bn=True), co
+    x = n.op("Relu", transposed(n, x, c, 24, 4, 1))
+    n.op("Sigmoid", n.conv(x, 24, 3, 3))
+    return finish(n, [1, 3, 64, 64])
+
+
+def deeplab():
+    n = Net("deeplab")
+    x = n.conv(n.input("input", [1, 3, 65, 65]), 3, 32, 3, 2, act="relu")
+    for d in (1, 2, 4):
+        x = n.op("Relu", n.op("Add", x, n.conv(x, 32, 32, 3, d=d)))
+    parts = [n.conv(x, 32, 16, 1)] + [n.conv(x, 32, 16, 3, d=d) for d in (6, 12, 18)]
+    pooled = n.conv(n.op("GlobalAveragePool", x), 32, 16, 1)
+    parts.append(n.op("Expand", pooled, n.i64(1, 16, 33, 33)))
+    x = n.conv(n.op("Concat", *parts, axis=1), 80, 21, 1)
+    mode = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    n.op("Resize", x, "", "", n.i64(1, 21, 65, 65), **mode)
+    return finish(n, [1, 21, 65, 65])
+
+
+def odd():
+    n = Net("odd", 14)
+    x = n.conv(n.input("input", [1, 3, 47, 61]), 3, 37, 5, act="leaky")
+    x = n.conv(n.conv(x, 37, 53, 3, 2, act="relu"), 53, 53, 7, act="silu")
+    x = n.op("Relu", n.op("Add", x, n.conv(x, 53, 53, 3)))
+    x = n.conv(n.conv(x, 53, 75, 3, 3, p=0, act="hswish"), 75, 75, 5, g=5, act="relu")
+    n.op("Sigmoid", n.conv(x, 75, 19, 1))
+    return finish(n, [1, 19, 8, 10])
+
+
+def conv_1d(n, x, ci, co, k, d=1):
+    w = n.rng.standard_normal((co, ci, k)).astype(np.float32) * np.sqrt(2 / (ci * k))
+    p = (k - 1) // 2 * d
+    return n.op("Conv", x, n.const(w), kernel_shape=[k], pads=[p, p], dilations=[d])
+
+
+def wavenet():
+    n = Net("wavenet")
+    x, skip = conv_1d(n, n.input("input", [1, 1, 300]), 1, 24, 3), None
+    for d in (1, 4, 16, 64):
+        y = n.op("Mul", n.op("Tanh", conv_1d(n, x, 24, 24, 3, d)), n.op("Sigmoid", conv_1d(n, x, 24, 24, 3, d)))
+        s = conv_1d(n, y, 24, 40, 1)
+        skip = s if skip is None else n.op("Add", skip, s)
+        x = n.op("Add", x, conv_1d(n, y, 24, 24, 1))
+    conv_1d(n, n.op("Relu", skip), 40, 16, 1)
+    return finish(n, [1, 16, 300])
+
+
+def heads_of(n, t, seq, heads, d):
+    return n.op("Transpose", n.op("Reshape", t, n.i64(1, seq, heads, d)), perm=[0, 2, 1, 3])
+
+
+def attend(n, q, k, v, seq, width, mask=None):
+    scores = n.op("MatMul", q, n.op("Transpose", k, perm=[0, 1, 3, 2]))
+    scores = n.op("Mul", scores, n.f32(0.25))
+    scores = n.op("Add", scores, mask) if mask is not None else scores
+    y = n.op("MatMul", n.op("Softmax", scores, axis=-1), v)
+    return n.op("Reshape", n.op("Transpose", y, perm=[0, 2, 1, 3]), n.i64(1, seq, width))
+
+
+def vit():
+    n, d, seq = Net("vit", 17), 48, 17
+    x = n.conv(n.input("input", [1, 3, 32, 32]), 3, d, 8, 8, 0)
+    x = n.op("Transpose", n.op("Reshape", x, n.i64(1, d, 16)), perm=[0, 2, 1])
+    x = n.op("Concat", n.const(n.rng.standard_normal((1, 1, d))), x, axis=1)
+    for _ in range(2):
+        t = n.linear(n.ln(x, d), d, 3 * d)
+        t = n.op("Transpose", n.op("Reshape", t, n.i64(1, seq, 3, 3, 16)), perm=[2, 0, 3, 1, 4])
+        q, k, v = (n.op("Squeeze", p, n.i64(0)) for p in n.op("Split", t, axis=0, n_out=3))
+        x = n.op("Add", x, n.linear(attend(n, q, k, v, seq, d), d, d))
+        x = n.op("Add", x, n.linear(n.gelu(n.linear(n.ln(x, d), d, 4 * d)), 4 * d, d))
+    x = n.op("Gather", n.ln(x, d), n.const(np.array(0, np.int64)), axis=1)
+    n.fc(x, d, 10)
+    return finish(n, [1, 10])
+
+
+def decoder(seq, past):
+    n, d, heads = Net(f"decoder{seq}", 17), 64, 4
+    ids = n.input("input_ids", [1, seq], T.INT64)
+    x = n.op("Gather", n.const(n.rng.standard_normal((50, d))), ids, axis=0)
+    mask = n.const(np.triu(np.full((seq, seq + past), -1e9, np.float32), 1 + past)[None, None])
+    for layer in range(2):
+        q, k, v = n.op("Split", n.linear(n.ln(x, d), d, 3 * d), axis=2, n_out=3)
+        q, k, v = (heads_of(n, t, seq, heads, 16) for t in (q, k, v))
+        if past:
+            k = n.op("Concat", n.input(f"past_k{layer}", [1, heads, past, 16]), k, axis=2, out=f"k{layer}")
+            v = n.op("Concat", n.input(f"past_v{layer}", [1, heads, past, 16]), v, axis=2, out=f"v{layer}")
+            n.output(k, [1, heads, past + seq, 16])
+            n.output(v, [1, heads, past + seq, 16])
+        x = n.op("Add", x, n.linear(attend(n, q, k, v, seq, d, mask), d, d))
+        h = n.linear(n.ln(x, d), d, 4 * d)
+        cubic = n.op("Mul", n.op("Pow", h, n.f32(3.0)), n.f32(0.044715))
+        t = n.op("Tanh", n.op("Mul", n.op("Add", h, cubic), n.f32(0.7978845608)))
+        g = n.op("Mul", n.op("Mul", h, n.op("Add", t, n.f32(1.0))), n.f32(0.5))
+        x = n.op("Add", x, n.linear(g, 4 * d, d))
+    n.op("MatMul", n.ln(x, d), n.const(n.rng.standard_normal((d, 50)) * 0.1))
+    return finish(n, [1, seq, 50])
+
+
+FAMILIES = {
+    "densenet": densenet,
+    "shufflenet": shufflenet,
+    "mobilenetv3": mobilenetv3,
+    "lcnet": lcnet,
+    "unet": unet,
+    "deeplab": deeplab,
+    "odd": odd,
+    "wavenet": wavenet,
+    "vit": vit,
+    "decoder_prefill": lambda: decoder(12, 0),
+    "decoder_step": lambda: decoder(1, 20),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder")
+    parser.add_argument("name", nargs="*", choices=[[], *FAMILIES])
+    args = parser.parse_args()
+    os.makedirs(args.folder, exist_ok=True)
+    for name in args.name or FAMILIES:
+        FAMILIES[name]().save(os.path.join(args.folder, name + ".onnx"))
+        print(name)
+
+
+if __name__ == "__main__":
+    main()
