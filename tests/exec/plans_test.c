@@ -246,9 +246,7 @@ static void test_random(void **state) {
                 free_fixture(&f);
             }
         }
-        if (is_here) {
-            close_set(&set);
-        }
+        close_set(&set);
     }
 }
 
