@@ -1,8 +1,9 @@
 /* BatchNormalization behind a convolution becomes part of it: with k = scale / sqrt(variance +
  * epsilon), the weights of an output channel are multiplied by its k, and its bias becomes (bias -
- * mean) * k + B. Elsewhere (behind a concatenation, say) it becomes x * k + (B - mean * k), which
- * joins with elementwise neighbours. In double, rounded once. A constant for each channel that is
- * added behind a convolution becomes its bias first.
+ * mean) * k + B. A constant for each channel that is added behind a convolution becomes its bias
+ * first. What is left of normalisation (behind a concatenation, say) becomes x * k + (B - mean * k)
+ * by a pass of its own, behind those that know operators by name, and joins with elementwise
+ * neighbours. In double, rounded once.
  *
  * This pass is about these operators alone, so it knows them by name, and the params of one. */
 #include "host/base/memory.h"
@@ -17,6 +18,7 @@
 #include <string.h>
 
 clv_status *clv_pass_fold_batchnorm(clv_graph *graph) CLV_CHECKED;
+clv_status *clv_pass_spell_batchnorm(clv_graph *graph) CLV_CHECKED;
 
 enum { SCALE = 1, OFFSET = 2, MEAN = 3, VARIANCE = 4 };
 
@@ -300,20 +302,26 @@ clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
             status = take_bias(graph, conv, id, bias);
             continue;
         }
-        if (!find_norm(graph, id, &found)) {
+        if (!find_norm(graph, id, &found) || !find_conv(graph, &uses, &found)) {
             continue;
         }
         /* Convolutions may share their weights, normalised ones do not. */
-        bool has_conv = find_conv(graph, &uses, &found);
-        double bytes = has_conv ? (double)clv_view_bytes(CLV_FLOAT32, &found.weights->shape) : 0;
-        if (has_conv && bytes <= budget.bytes) {
+        double bytes = (double)clv_view_bytes(CLV_FLOAT32, &found.weights->shape);
+        if (bytes <= budget.bytes) {
             budget.bytes -= bytes;
             status = fold(graph, &found);
-        } else {
-            found.bias = NULL;
-            status = spell_out(graph, &found);
         }
     }
     clv_uses_deinit(&uses);
     return status;
+}
+
+clv_status *clv_pass_spell_batchnorm(clv_graph *graph) {
+    for (clv_node_id id = 0; id < graph->num_nodes; id++) {
+        match found;
+        if (find_norm(graph, id, &found)) {
+            CLV_TRY(spell_out(graph, &found));
+        }
+    }
+    return NULL;
 }

@@ -438,6 +438,21 @@ static void test_fold_batchnorm(void **state) {
     }
 }
 
+/* A factor and a sum for each channel are not taken for the offset of a layer's normalisation. */
+static void test_norms_of_norms(void **state) {
+    (void)state;
+    clv_graph *graph = optimise(
+        NORM "input x f32[3,4]\nconstant e f32[]{0.001}\nconstant a i64[1]{-1}\n"
+             "mu = ReduceMean(x, a)\n"
+             "d = Sub(x, mu)\nq = Mul(d, d)\nr = ReduceMean(q, a)\nf = Add(r, e)\n"
+             "g = Sqrt(f)\nn = Div(d, g)\ny = BatchNormalization(n, s, b, m, v)\noutput y");
+    assert_int_equal(graph->num_nodes, 2);
+    assert_string_equal(graph->nodes[0].op->name, "LayerNormalization");
+    assert_true(graph->nodes[0].num_inputs < 3 || graph->nodes[0].inputs[2] == CLV_NO_ID);
+    assert_int_equal(graph->nodes[1].num_inputs, 3);
+    clv_graph_destroy(graph);
+}
+
 static void test_sums_become_biases(void **state) {
     (void)state;
     static const struct {
@@ -601,7 +616,8 @@ static void test_hook_sees_every_pass(void **state) {
     seen s = {.stop_after = 99};
     assert_ok(clv_passes_run(graph, note, &s));
     assert_string_equal(
-        s.names, "infer fold simplify fold_batchnorm join_norm join_attention join_pointwise "
+        s.names, "infer fold simplify fold_batchnorm join_norm join_attention spell_batchnorm "
+                 "join_pointwise "
                  "epilogue dce ");
     clv_graph_destroy(graph);
     graph = make(shape_arithmetic);
@@ -631,6 +647,7 @@ int main(void) {
         cmocka_unit_test(test_merged_views_keep_their_shape),
         cmocka_unit_test(test_dropout_with_its_mask),
         cmocka_unit_test(test_fold_batchnorm),
+        cmocka_unit_test(test_norms_of_norms),
         cmocka_unit_test(test_sums_become_biases),
         cmocka_unit_test(test_shared_weights_are_bounded),
         cmocka_unit_test(test_a_node_of_many_outputs),
