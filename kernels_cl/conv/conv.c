@@ -327,6 +327,7 @@ static const clv_variant variants[] = {
         .num_tunables = CONV_BLOCKED_TUNABLES,
         .work_share = 0.9f,
         .fits = clv_conv_blocked_fits,
+        .pays = clv_conv_blocked_pays,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_blocked_layouts,
         .emit = clv_conv_blocked_emit,

@@ -54,14 +54,10 @@ static bool fits(const clv_call *call, const clv_traits *traits) {
         !clv_conv_store_fits(call, traits)) {
         return false;
     }
-    clv_layout_extents extents;
-    clv_layout_extents_of(&call->inputs[0].shape, &layout, &extents);
-    for (int a = CONV_Y; a <= CONV_X; a++) { /* gaps are memory, too */
-        const int64_t extent = a == CONV_Y ? extents.height : extents.width;
-        const int64_t most = extent / 2 < MOST_GAP - 16 ? 16 + extent / 2 : MOST_GAP;
+    for (int a = CONV_Y; a <= CONV_X; a++) {
         int64_t begin, end;
         clv_conv_blocked_pads(call, a, &begin, &end);
-        if (begin < 0 || begin > most || end > most) {
+        if (begin < 0 || begin > MOST_GAP || end > MOST_GAP) {
             return false;
         }
     }
@@ -86,9 +82,27 @@ bool clv_conv_transposed_fits(const clv_call *call, const clv_traits *traits) {
     return op->is_transposed && has_taps && fits(call, traits);
 }
 
-/* Not where most of a block would be channels that are not there. */
+/* Gaps are memory, too: up to half of the map. Pieces are run as the whole is, and it may not
+ * depend on their extents what fits. */
+bool clv_conv_blocked_pays(const clv_call *call, const clv_traits *traits) {
+    const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
+    clv_layout_extents extents;
+    clv_layout_extents_of(&call->inputs[0].shape, &layout, &extents);
+    for (int a = CONV_Y; a <= CONV_X; a++) {
+        const int64_t most = 16 + (a == CONV_Y ? extents.height : extents.width) / 2;
+        int64_t begin, end;
+        clv_conv_blocked_pads(call, a, &begin, &end);
+        if (begin > most || end > most) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nor where most of a block would be channels that are not there. */
 bool clv_conv_transposed_pays(const clv_call *call, const clv_traits *traits) {
-    return call->outputs[0].shape.dims[1] * 2 >= (int64_t)clv_width(traits);
+    return call->outputs[0].shape.dims[1] * 2 >= (int64_t)clv_width(traits) &&
+           clv_conv_blocked_pays(call, traits);
 }
 
 void clv_conv_blocked_layouts(

@@ -14,6 +14,7 @@ enum { CONV_BLOCKED_TUNABLES = 1 };
 extern const clv_tunable clv_conv_blocked_tunables[CONV_BLOCKED_TUNABLES];
 bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits);
 bool clv_conv_transposed_fits(const clv_call *call, const clv_traits *traits);
+bool clv_conv_blocked_pays(const clv_call *call, const clv_traits *traits);
 bool clv_conv_transposed_pays(const clv_call *call, const clv_traits *traits);
 /* Of both. */
 void clv_conv_blocked_layouts(
