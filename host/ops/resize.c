@@ -444,10 +444,16 @@ static clv_status *measure_halo(
     need->before = need->after = INT64_MIN;
     for (int64_t i = 0; i < op->axes[axis].out; i++) {
         const clv_resize_window window = clv_resize_window_at(op, axis, i, weights);
+        if (window.is_outside) { /* reads nothing */
+            continue;
+        }
         const int64_t before = i * need->num / need->den - window.first;
         const int64_t after = window.first + window.count - (i + 1) * need->num / need->den;
         need->before = before > need->before ? before : need->before;
         need->after = after > need->after ? after : need->after;
+    }
+    if (need->before == INT64_MIN) {
+        need->before = need->after = 0;
     }
     return NULL;
 }
