@@ -165,7 +165,7 @@ static void *recover(void *argument) {
     clv_recovery *r = &s->recovery;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (r->first == NULL && !r->quits) {
+        while (r->first == NULL && !(r->quits && r->num_running == 0)) {
             pthread_cond_wait(&r->changed, &s->lock);
         }
         if (r->first == NULL) {
@@ -255,6 +255,7 @@ static bool keep_options(clv_recovery *r, const cleave_options *options) {
     r->options.schedule = keep_word(r, options->schedule, &has_memory);
     r->options.objective = keep_word(r, options->objective, &has_memory);
     r->options.on_failure = keep_word(r, options->on_failure, &has_memory);
+    r->options.debug = keep_word(r, options->debug, &has_memory);
     const char **pins = clv_arena_alloc(&r->arena, options->num_pins + 1, sizeof *pins);
     for (size_t i = 0; pins != NULL && i < options->num_pins; i++) {
         pins[i] = keep_word(r, options->pins[i], &has_memory);

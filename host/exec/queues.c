@@ -350,6 +350,7 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
         clv_runner_fail(runner, slot, status);
         settle(set, slot->number + 1);
     }
+    clv_runner_check_late(runner, slot);
     clv_signal_set(&runner->progress, all);
 }
 
@@ -618,10 +619,12 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
 
 /* Commands of requests that were enqueued behind one that failed, before the queues were finished,
  * may have failed for that, and not all of them have events. */
-static clv_status *check_before(
-    const clv_runner *runner, const queue_set *set, const clv_slot *slot) {
+static clv_status *check_before(const clv_runner *runner, queue_set *set, const clv_slot *slot) {
     const uint64_t settled = atomic_load(&set->settled);
-    if (set->last_failed == 0 || (settled >= set->last_failed && slot->number >= settled)) {
+    if (settled >= set->last_failed && slot->number >= settled) {
+        set->last_failed = 0; /* nothing that comes is behind it any more */
+    }
+    if (set->last_failed == 0) {
         return NULL;
     }
     return CLV_ERROR(

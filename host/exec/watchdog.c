@@ -102,13 +102,16 @@ static void add_lanes(clv_executor *executor, clv_text *text) {
 
 /* --- looking --------------------------------------------------------------------------------- */
 
-/* What is waited for on a device's queue is all that it was given, unless that waits for another
- * unit, which is to blame then. */
-static bool is_held_up(clv_executor *executor, const clv_runner *runner) {
+/* What is waited for on a device's queue, at `at`, is all that it was given, unless that waits for
+ * another unit, which is to blame then: a gate holds up itself and what comes after it. */
+static bool is_held_up(clv_executor *executor, const clv_runner *runner, uint64_t at) {
     if (executor->ready != NULL || runner->carrier == NULL) {
         return false;
     }
-    return clv_at_state(atomic_load(&runner->carrier->at)) == CLV_AT_WAITS;
+    const uint64_t gate = atomic_load(&runner->carrier->at);
+    const int32_t requests = (int32_t)((uint32_t)(gate >> 32) - (uint32_t)(at >> 32));
+    const bool is_before = requests < 0 || (requests == 0 && clv_at_step(gate) <= clv_at_step(at));
+    return clv_at_state(gate) == CLV_AT_WAITS && is_before;
 }
 
 static double expected_us(const clv_executor *executor, const clv_runner *runner, uint64_t at) {
@@ -156,7 +159,7 @@ static void look_at(clv_watchdog *w, uint32_t index, double passed_us) {
     clv_runner *runner = &executor->runners[index];
     watched *seen = &w->watched[index];
     const uint64_t at = atomic_load_explicit(&runner->at, memory_order_relaxed);
-    if (at != seen->at || clv_at_state(at) != CLV_AT_RUNS || is_held_up(executor, runner)) {
+    if (at != seen->at || clv_at_state(at) != CLV_AT_RUNS || is_held_up(executor, runner, at)) {
         seen->at = at;
         seen->age_us = 0;
         return;

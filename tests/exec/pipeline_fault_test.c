@@ -269,7 +269,7 @@ static wait_counts check_calls(const clv_shim_record *records, size_t count) {
                 fail_msg("%s by a thread that enqueues", clv_ocl_call_name(records[k].call));
             }
         }
-        for (uint32_t w = 0; w < records[i].num_waits; w++) {
+        for (uint32_t w = 0; w < records[i].num_waits && w < CLV_SHIM_MAX_WAITS; w++) {
             const size_t at = maker_of(records, i, records[i].waits[w]);
             const bool is_known = at != i;
             counts.gates += is_known && !is_enqueue(&records[at]);
