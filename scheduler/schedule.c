@@ -118,12 +118,23 @@ static void set_depths(clv_schedule *s, uint32_t depth) {
     }
 }
 
-static clv_status *check_steps(uint32_t num_requests, uint64_t num_steps) {
-    return num_steps < INT32_MAX
-               ? NULL
-               : CLV_ERROR(
-                     USAGE, "%u requests are %llu steps, more than a schedule can have (%d)",
-                     num_requests, (unsigned long long)num_steps, INT32_MAX);
+/* What a step takes in a schedule and its runs, measured: 2.9 GB for 20 million. */
+enum { BYTES_OF_STEP = 150 };
+
+static clv_status *check_steps(const clv_schedule_request *request, uint64_t num_steps) {
+    const unsigned long long steps = num_steps;
+    if (num_steps >= INT32_MAX) {
+        return CLV_ERROR(
+            USAGE, "%u requests are %llu steps, more than a schedule can have (%d)",
+            request->num_requests, steps, INT32_MAX);
+    }
+    const double needed = (double)num_steps * BYTES_OF_STEP;
+    if (request->most_bytes > 0 && needed > (double)request->most_bytes) {
+        return CLV_ERROR(
+            NO_MEMORY, "%u requests are %llu steps, which take some %.1f GB; there are %.1f GB",
+            request->num_requests, steps, needed * 1e-9, (double)request->most_bytes * 1e-9);
+    }
+    return NULL;
 }
 
 static clv_status *count_steps(clv_schedule *s, const clv_unrolled *unrolled) {
@@ -134,7 +145,7 @@ static clv_status *count_steps(clv_schedule *s, const clv_unrolled *unrolled) {
         s->num_waits += u->num_waits;
     }
     s->first_step[s->num_requests] = s->num_steps;
-    return check_steps(s->num_requests, s->num_steps);
+    return check_steps(&s->request, s->num_steps);
 }
 
 static clv_status *copy_steps(clv_schedule *s, const clv_unrolled *unrolled) {
@@ -312,8 +323,7 @@ clv_status *clv_schedule_create(
         return CLV_ERROR(USAGE, "a schedule needs at least one request");
     }
     /* every task is a step at least: known before anything is allocated for so many requests */
-    CLV_TRY(check_steps(
-        request->num_requests, (uint64_t)request->num_requests * costs->workload->num_tasks));
+    CLV_TRY(check_steps(request, (uint64_t)request->num_requests * costs->workload->num_tasks));
     clv_schedule *s = clv_alloc_zeroed(1, sizeof *s);
     if (s == NULL) {
         return NO_MEMORY_HERE();

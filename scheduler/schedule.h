@@ -58,6 +58,7 @@ typedef struct clv_schedule_request {
     uint32_t num_requests;
     uint32_t depth;      /* in flight over all groups, one at least in each; or CLV_DEPTH_... */
     uint32_t num_chunks; /* 0, 1: none; else tasks that can be cut are, in as many pieces at most */
+    uint64_t most_bytes; /* that the schedule and its runs may take; 0: any number */
 } clv_schedule_request;
 
 typedef struct clv_schedule {
@@ -85,7 +86,8 @@ typedef struct clv_schedule {
 } clv_schedule;
 
 /* Errors: USAGE for no requests or more than 2^31 steps; UNSUPPORTED for a plan that puts a task
- * where it cannot run, and for a deadlock of full buffers, with its cycle; NO_MEMORY. */
+ * where it cannot run, and for a deadlock of full buffers, with its cycle; NO_MEMORY, for more than
+ * `most_bytes` before any of it is taken. */
 clv_status *clv_schedule_create(
     const clv_costs *costs, const clv_plan *plan, const clv_schedule_request *request,
     clv_schedule **out_schedule) CLV_CHECKED;

@@ -165,9 +165,8 @@ static clv_status *probe_link(const machine_maker *m, const clv_device_info *inf
 /* Capacity and bandwidth of host memory: what is installed, and what all cores draw at once. */
 static clv_status *add_host(machine_maker *m) {
     clv_memory host = clv_memory_default("host");
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    if (pages > 0 && page_bytes > 0) {
-        host.capacity_bytes = (uint64_t)pages * (uint64_t)page_bytes;
+    if (clv_memory_installed() > 0) {
+        host.capacity_bytes = clv_memory_installed();
     }
     uint32_t num_cores = 0;
     const clv_device_info *core = NULL;

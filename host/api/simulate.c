@@ -65,7 +65,8 @@ static clv_status *run_at_depth(
     clv_schedule_request request = {
         .num_requests = options->requests > 0 ? options->requests : default_requests(t->plan),
         .depth = depth,
-        .num_chunks = t->is_dynamic ? options->chunks : 0};
+        .num_chunks = t->is_dynamic ? options->chunks : 0,
+        .most_bytes = clv_memory_installed()};
     *out_fits = true;
     drop_run(t);
     t->depth = depth == CLV_DEPTH_UNLIMITED ? 0

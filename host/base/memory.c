@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static _Atomic int64_t fail_countdown = -1; /* negative: no allocation is made to fail */
 static _Atomic int64_t num_allocations;
@@ -112,4 +113,9 @@ bool clv_array_reserve(void **data, size_t *capacity, size_t needed, size_t elem
     *data = moved;
     *capacity = grown;
     return true;
+}
+
+uint64_t clv_memory_installed(void) {
+    const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
 }

@@ -19,6 +19,9 @@ char *clv_strdup(const char *text); /* NULL when there is no memory or `text` is
  * works compares two counts: a way that only ran out of memory must not pass for one that does not
  * work. */
 uint64_t clv_memory_failures(void);
+
+/* Bytes of memory that the machine has; 0: unknown. */
+uint64_t clv_memory_installed(void);
 /* Makes the n-th allocation from now fail (0: the next one), once; a negative n: none. For tests.
  */
 void clv_memory_fail_at(int64_t n);

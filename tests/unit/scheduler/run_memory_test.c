@@ -40,6 +40,23 @@ static void tear_down(rig *r) {
     clv_workload_destroy(r->workload);
 }
 
+/* What a schedule takes is known before it is made. */
+static void many_steps_are_refused(void **state) {
+    (void)state;
+    rig r;
+    clv_schedule *schedule;
+    set_up(&r, chain, "p; q", "pipeline", 1, 1);
+    clv_schedule_request request = {.num_requests = 1000, .depth = 2, .most_bytes = 100000};
+    clv_status *status = clv_schedule_create(r.costs, r.plan, &request, &schedule);
+    assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+    assert_non_null(strstr(clv_status_message(status), "1000 requests are"));
+    clv_status_destroy(status);
+    request.most_bytes = 100000000;
+    assert_ok(clv_schedule_create(r.costs, r.plan, &request, &schedule));
+    clv_schedule_destroy(schedule);
+    tear_down(&r);
+}
+
 /* In one memory b reads where a wrote: outputs of a pile up before b, three times as slow. */
 static void requests_pile_up(void **state) {
     (void)state;
@@ -85,6 +102,7 @@ static void replicas_hold_weights_each(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_steps_are_refused),
         cmocka_unit_test(requests_pile_up),
         cmocka_unit_test(copies_lie_with_the_reader),
         cmocka_unit_test(replicas_hold_weights_each),
