@@ -181,8 +181,11 @@ def runs_measure_for_their_plans():
 def bench_has_predictions_beside_what_was_measured():
     with Folder() as at:
         args = ["bench", *ARGS, "--requests", "3"]
-        report = run_json(*args, "--policy", "pipeline", "--per-op", env=env_at(at("cache")))
-        planned = plan(at("cache"), "--policy", "pipeline")
+        for _ in range(4):  # another rate between the cores may have been found between the two plans
+            report = run_json(*args, "--policy", "pipeline", "--per-op", env=env_at(at("cache")))
+            planned = plan(at("cache"), "--policy", "pipeline")
+            if near(report["predicted_throughput_per_s"], planned["predicted_throughput_per_s"]):
+                break
         has(report, predicted_throughput_per_s=NUMBER, predicted_latency_ms=NUMBER, throughput_error=NUMBER)
         is_same = planned["calibration"]["measured"] == 0  # else the machine was too busy to measure all at first
         for name in ["predicted_throughput_per_s", "predicted_latency_ms"]:
