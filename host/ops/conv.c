@@ -297,12 +297,6 @@ static void conv_cut(
     }
 }
 
-static bool takes_epilogue(const clv_call *call) {
-    clv_store store;
-    return clv_conv_store_match(call, &store) &&
-           (store.channel_input < 0 || call->inputs[store.channel_input].data != NULL);
-}
-
 const clv_op_def clv_op_def_Conv = {
     .name = "Conv",
     .domain = "",
@@ -317,7 +311,7 @@ const clv_op_def clv_op_def_Conv = {
     .splits = conv_splits,
     .cut = conv_cut,
     .params_bytes = sizeof(clv_conv_params),
-    .takes_epilogue = takes_epilogue,
+    .takes_epilogue = clv_conv_store_fits,
     .kernels = &clv_kernels_conv,
 };
 
@@ -335,6 +329,6 @@ const clv_op_def clv_op_def_ConvTranspose = {
     .splits = conv_splits,
     .cut = conv_cut,
     .params_bytes = sizeof(clv_conv_params),
-    .takes_epilogue = takes_epilogue,
+    .takes_epilogue = clv_conv_store_fits,
     .kernels = &clv_kernels_conv,
 };

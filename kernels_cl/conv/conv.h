@@ -13,6 +13,6 @@ typedef struct clv_conv_params {
 } clv_conv_params;
 
 /* Whether blocked kernels can do the call's epilogue. */
-bool clv_conv_store_match(const clv_call *call, clv_store *out_store);
+bool clv_conv_store_fits(const clv_call *call);
 
 #endif

@@ -24,7 +24,6 @@ clv_status *clv_conv_blocked_emit(
     const clv_emitter *emitter);
 
 /* What blocked kernels do with the call's epilogue. */
-bool clv_conv_store_fits(const clv_call *call, const clv_traits *traits);
 void clv_conv_store_layouts(const clv_call *call, const clv_traits *traits, clv_layout *inputs);
 bool clv_conv_takes_epilogue(const clv_call *call, const clv_traits *traits); /* where it fits */
 /* Fields of a kernel's params, and the tensor that is added. */

@@ -29,7 +29,7 @@ static bool is_light(const clv_call *call, const clv_traits *traits) {
            (!clv_call_has_input(call, 2) || call->inputs[2].data != NULL) &&
            clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
            clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout) &&
-           clv_conv_store_fits(call, traits);
+           clv_conv_store_fits(call);
 }
 
 /* --- depthwise ------------------------------------------------------------------------------- */

@@ -7,15 +7,14 @@
 enum { CHANNEL_AXIS = 1 };
 
 /* Scaling comes before a channel's value here, which goes into the bias. */
-bool clv_conv_store_match(const clv_call *call, clv_store *out_store) {
+static bool match(const clv_call *call, clv_store *out_store) {
     return clv_store_match(call, CHANNEL_AXIS, out_store) &&
            (out_store->channel_input < 0 || (out_store->scale == 1 && out_store->offset == 0));
 }
 
-bool clv_conv_store_fits(const clv_call *call, const clv_traits *traits) {
+bool clv_conv_store_fits(const clv_call *call) {
     clv_store store;
-    (void)traits;
-    return clv_conv_store_match(call, &store) &&
+    return match(call, &store) &&
            (store.channel_input < 0 || call->inputs[store.channel_input].data != NULL);
 }
 
@@ -34,7 +33,7 @@ bool clv_conv_takes_epilogue(const clv_call *call, const clv_traits *traits) {
 
 clv_conv_store clv_conv_store_of(const clv_call *call, const clv_blocked *out) {
     clv_store store;
-    clv_conv_store_match(call, &store);
+    match(call, &store);
     clv_conv_store s = {
         .low = -INFINITY,
         .high = INFINITY,
