@@ -45,6 +45,14 @@ static bool is_used_once(const clv_uses *uses, clv_tensor_id id) {
     return uses->offsets[id + 1] - uses->offsets[id] == 1 && uses->outputs[id] == 0;
 }
 
+static bool is_transposed(const clv_node *node) {
+    return strcmp(node->op->name, "ConvTranspose") == 0;
+}
+
+static bool is_convolution(const clv_node *node) {
+    return !node->removed && (is_transposed(node) || strcmp(node->op->name, "Conv") == 0);
+}
+
 static bool has_norm_constants(const clv_graph *graph, const match *m) {
     for (size_t i = SCALE; i <= VARIANCE; i++) {
         const clv_tensor *tensor = constant_input(graph, &graph->nodes[m->norm], i);
@@ -101,14 +109,13 @@ static bool find_conv(const clv_graph *graph, const clv_uses *uses, match *m) {
         return false;
     }
     const clv_node *conv = &graph->nodes[producer];
-    bool is_transposed = strcmp(conv->op->name, "ConvTranspose") == 0;
-    if (conv->removed || (!is_transposed && strcmp(conv->op->name, "Conv") != 0)) {
+    if (!is_convolution(conv)) {
         return false;
     }
     m->conv = producer;
     m->weights = constant_input(graph, conv, 1);
     m->bias = constant_input(graph, conv, 2);
-    m->is_transposed = is_transposed;
+    m->is_transposed = is_transposed(conv);
     bool has_bias = conv->num_inputs > 2 && conv->inputs[2] != CLV_NO_ID;
     return m->weights != NULL && (!has_bias || m->bias != NULL);
 }
@@ -213,27 +220,16 @@ static clv_status *spell_out(clv_graph *graph, const match *m) {
         graph, m, graph->tensors[before->inputs[SCALE]].name, &shape, fill_factors, &factors));
     CLV_TRY(add_filled(
         graph, m, graph->tensors[before->inputs[OFFSET]].name, &shape, fill_bias, &offsets));
-    clv_ew_expr expr = {.domain = CLV_EW_FLOAT};
-    clv_ew_add(&expr, EW_FLOAT_ADD, clv_ew_add(&expr, EW_FLOAT_MUL, 0, 1, 0), 2, 0);
-    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 3, sizeof *inputs);
     clv_node *node = &graph->nodes[m->norm];
-    node->params = clv_arena_copy(&graph->arena, &expr, sizeof expr);
-    node->op_type = clv_program_text_of(&expr, &graph->arena);
-    node->op_type =
-        node->op_type != NULL ? clv_arena_printf(&graph->arena, "[%s]", node->op_type) : NULL;
-    if (inputs == NULL || node->params == NULL || node->op_type == NULL) {
-        return CLV_NO_ARENA("a normalisation");
-    }
-    inputs[0] = node->inputs[0];
-    inputs[1] = factors;
-    inputs[2] = offsets;
+    clv_pointwise_program program = {
+        .expr = {.domain = CLV_EW_FLOAT},
+        .inputs = {node->inputs[0], factors, offsets},
+        .num_inputs = 3};
+    clv_ew_expr *expr = &program.expr;
+    clv_ew_add(expr, EW_FLOAT_ADD, clv_ew_add(expr, EW_FLOAT_MUL, 0, 1, 0), 2, 0);
     node->op = clv_op_find("", "Add");
-    node->inputs = inputs;
-    node->num_inputs = 3;
     node->num_outputs = 1;
-    node->attrs = NULL;
-    node->num_attrs = 0;
-    return NULL;
+    return clv_program_put(graph, m->norm, &program);
 }
 
 /* --- sums behind convolutions --- */
@@ -263,9 +259,7 @@ static clv_node_id find_biased(
             continue;
         }
         const clv_node *conv = &graph->nodes[value->producer];
-        bool is_conv =
-            strcmp(conv->op->name, "Conv") == 0 || strcmp(conv->op->name, "ConvTranspose") == 0;
-        if (is_conv && (conv->num_inputs < 3 || conv->inputs[2] == CLV_NO_ID)) {
+        if (is_convolution(conv) && (conv->num_inputs < 3 || conv->inputs[2] == CLV_NO_ID)) {
             *out_bias = constant;
             return value->producer;
         }

@@ -64,24 +64,6 @@ static clv_status *take_in(joiner *j, clv_node_id reader, bool *out_changed) {
     return NULL;
 }
 
-static clv_status *write_back(joiner *j, clv_node_id id) {
-    clv_arena *arena = &j->graph->arena;
-    const clv_pointwise_program *program = j->programs[id];
-    clv_node *node = &j->graph->nodes[id];
-    node->inputs =
-        clv_arena_copy(arena, program->inputs, program->num_inputs * sizeof *node->inputs);
-    node->params = clv_arena_copy(arena, &program->expr, sizeof program->expr);
-    const char *text = clv_program_text_of(&program->expr, arena);
-    node->op_type = text != NULL ? clv_arena_printf(arena, "[%s]", text) : NULL;
-    node->num_inputs = program->num_inputs;
-    node->attrs = NULL;
-    node->num_attrs = 0;
-    if (node->inputs == NULL || node->params == NULL || node->op_type == NULL) {
-        return CLV_NO_ARENA("a joined operator");
-    }
-    return NULL;
-}
-
 static clv_status *join_node(joiner *j, clv_node_id id) {
     clv_pointwise_program program;
     bool is_changed = false;
@@ -98,7 +80,7 @@ static clv_status *join_node(joiner *j, clv_node_id id) {
         CLV_TRY(take_in(j, id, &goes_on));
         is_changed = is_changed || goes_on;
     }
-    return is_changed ? write_back(j, id) : NULL;
+    return is_changed ? clv_program_put(j->graph, id, j->programs[id]) : NULL;
 }
 
 clv_status *clv_pass_join_pointwise(clv_graph *graph) {

@@ -454,3 +454,21 @@ const char *clv_program_text_of(const clv_ew_expr *expr, clv_arena *arena) {
     }
     return text;
 }
+
+clv_status *clv_program_put(
+    clv_graph *graph, clv_node_id id, const clv_pointwise_program *program) {
+    clv_arena *arena = &graph->arena;
+    clv_node *node = &graph->nodes[id];
+    node->inputs =
+        clv_arena_copy(arena, program->inputs, program->num_inputs * sizeof *node->inputs);
+    node->params = clv_arena_copy(arena, &program->expr, sizeof program->expr);
+    const char *text = clv_program_text_of(&program->expr, arena);
+    node->op_type = text != NULL ? clv_arena_printf(arena, "[%s]", text) : NULL;
+    node->num_inputs = program->num_inputs;
+    node->attrs = NULL;
+    node->num_attrs = 0;
+    if (node->inputs == NULL || node->params == NULL || node->op_type == NULL) {
+        return CLV_NO_ARENA("a joined operator");
+    }
+    return NULL;
+}

@@ -28,6 +28,10 @@ bool clv_program_inline(
  * GELU, swish, hard swish, hard sigmoid, mish. Drops steps that nothing reads any more. */
 void clv_program_recognise(clv_pointwise_program *program);
 
+/* The node computes the program from now on, whatever it was; it keeps its operator and outputs. */
+clv_status *clv_program_put(clv_graph *graph, clv_node_id id, const clv_pointwise_program *program)
+    CLV_CHECKED;
+
 /* "ADD, GELU": the steps in order. From the arena; NULL without memory. */
 const char *clv_program_text_of(const clv_ew_expr *expr, clv_arena *arena);
 
