@@ -11,7 +11,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Estimates for devices that do not tell: multiply-adds a cycle of a GPU's compute unit, its memory
  * and its way to the host (PCIe 4.0 with 16 lanes, of which some 80% arrive). */

@@ -4,19 +4,17 @@
 #include "host/base/memory.h"
 #include "host/base/random.h"
 #include "host/base/threads.h"
+#include "host/tune/probe_program.h"
 #include "kernels_cl/probe/probe_params.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-extern const clv_kernel_source clv_source_probe;
-
 enum {
     LANE_BYTES = 128 << 20, /* more than caches hold that a lane shares with few */
     LINE_BYTES = 64,
     ROUNDS = 5,
-    GPU_ITEMS = 1 << 16, /* of a device with many narrow lanes */
 };
 
 static const double round_us = 1500; /* that a measurement is to take at least */
@@ -313,23 +311,16 @@ static clv_status *measure(prober *p, clv_unit_ceilings *out) {
 
 static clv_status *open_lane(prober *p, clv_device *device, probe_lane *lane) {
     const clv_traits traits = clv_exec_unit_traits(p->unit);
-    const char *width = clv_width_options(&traits);
-    const clv_program_desc desc = {
-        .name = clv_source_probe.name,
-        .source = clv_source_probe.text,
-        .source_bytes = clv_source_probe.bytes,
-        .options = width != NULL ? width : "",
-    };
     const clv_device_vtable *v = device->vtable;
     lane->device = device;
     lane->processor =
         device->info.kind == CLV_DEVICE_CORE ? clv_processor_at(device->info.index) : -1;
     lane->local_size = clv_local_size(&traits);
-    lane->num_items = !traits.is_cpu                         ? GPU_ITEMS
+    lane->num_items = !traits.is_cpu                         ? CLV_PROBE_GPU_ITEMS
                       : device->info.kind == CLV_DEVICE_CORE ? 1
                                                              : device->info.compute_units;
     CLV_TRY(v->queue_create(device, CLV_QUEUE_COMPUTE, &lane->queue));
-    CLV_TRY(v->program_create(device, &desc, &lane->program));
+    CLV_TRY(clv_probe_program_create(p->unit, device, &lane->program));
     CLV_TRY(v->buffer_create(device, (size_t)p->lane_bytes, &lane->buffer));
     char *host = v->buffer_host(lane->buffer);
     if (host != NULL) {

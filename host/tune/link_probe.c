@@ -3,14 +3,13 @@
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "host/base/threads.h"
+#include "host/tune/probe_program.h"
 #include "host/tune/samples.h"
 #include "kernels_cl/probe/probe_params.h"
 #include <math.h>
 #include <string.h>
 
-extern const clv_kernel_source clv_source_probe;
-
-enum { LARGEST = 16 << 20, ROUNDS = 7, GPU_ITEMS = 1 << 16 };
+enum { LARGEST = 16 << 20, ROUNDS = 7 };
 
 static const uint32_t sizes[] = {1 << 10, 32 << 10, 256 << 10, 2 << 20, LARGEST};
 enum { NUM_SIZES = sizeof sizes / sizeof sizes[0] };
@@ -169,20 +168,13 @@ static clv_status *open_rig(link_rig *r) {
 static clv_status *open_kernel(link_rig *r) {
     const clv_device_vtable *v = r->device->vtable;
     const clv_traits traits = clv_exec_unit_traits(r->unit);
-    const char *width = clv_width_options(&traits);
-    const clv_program_desc desc = {
-        .name = clv_source_probe.name,
-        .source = clv_source_probe.text,
-        .source_bytes = clv_source_probe.bytes,
-        .options = width != NULL ? width : "",
-    };
     r->width = clv_width(&traits);
     r->local_size = clv_local_size(&traits);
-    r->num_items = traits.is_cpu ? r->device->info.compute_units : GPU_ITEMS;
+    r->num_items = traits.is_cpu ? r->device->info.compute_units : CLV_PROBE_GPU_ITEMS;
     const size_t out_bytes = (size_t)r->num_items * r->width * sizeof(float);
     CLV_TRY(v->buffer_create(r->device, out_bytes, &r->out));
     CLV_TRY(v->queue_create(r->device, CLV_QUEUE_COMPUTE, &r->compute));
-    CLV_TRY(v->program_create(r->device, &desc, &r->program));
+    CLV_TRY(clv_probe_program_create(r->unit, r->device, &r->program));
     CLV_TRY(v->kernel_create(r->program, "probe_peak", &r->kernel));
     return v->kernel_set_buffer(r->kernel, 0, r->out);
 }
