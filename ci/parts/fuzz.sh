@@ -21,7 +21,7 @@ fuzz() {
     name=$(basename "$program")
     corpus=$(cat "$program.corpus")
     mkdir -p "build-fuzz/grown/$name"
-    "$program" -max_total_time="$(seconds_for "$name")" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+    "$program" -max_total_time="$(seconds_for "$name")" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
         -print_final_stats=1 -verbosity=1 -artifact_prefix="build-fuzz/found/$name-" \
         "build-fuzz/grown/$name" "$corpus" >"build-fuzz/$name.log" 2>&1
 }

@@ -17,6 +17,7 @@
 #include "host/base/memory.h"
 #include "host/base/name_map.h"
 #include "host/machine/builder.h"
+#include "host/machine/pair_map.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -32,6 +33,7 @@ typedef struct parser {
     size_t item_at; /* and the item at hand */
     clv_machine_builder builder;
     clv_name_map units, memories; /* names so far */
+    clv_pair_map links;
 } parser;
 
 /* A group being read: what links and units in it refer to. */
@@ -444,24 +446,24 @@ static clv_status *part_units(parser *p, const scope *in, const char *pattern) {
     return NULL;
 }
 
+/* A link that an earlier statement made takes the new values. */
 static clv_status *add_pair(parser *p, uint32_t from, uint32_t to, const params *values) {
     clv_machine *machine = p->builder.machine;
-    for (uint32_t i = 0; i < machine->num_links;
-         i++) { /* a later statement replaces an earlier one */
-        clv_link *link = &machine->links[i];
-        bool is_same = (link->ends[0] == from && link->ends[1] == to) ||
-                       (link->ends[0] == to && link->ends[1] == from);
-        if (is_same && machine->num_links <= 4096) {
-            link->bandwidth = values->bandwidth;
-            link->latency_us = values->latency_us;
-            link->half_duplex = values->half_duplex;
-            return NULL;
-        }
+    uint32_t found = clv_pair_map_find(&p->links, from, to);
+    if (found != CLV_NO_INDEX) {
+        clv_link *link = &machine->links[found];
+        link->bandwidth = values->bandwidth;
+        link->latency_us = values->latency_us;
+        link->half_duplex = values->half_duplex;
+        return NULL;
     }
     const char *name = clv_arena_printf(
         &machine->arena, "%s-%s", machine->memories[from].name, machine->memories[to].name);
     if (name == NULL) {
         return CLV_NO_ARENA("a link's name");
+    }
+    if (!clv_pair_map_add(&p->links, from, to, machine->num_links)) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for links");
     }
     clv_link link = clv_link_default(name, from, to);
     link.bandwidth = values->bandwidth;
@@ -470,13 +472,31 @@ static clv_status *add_pair(parser *p, uint32_t from, uint32_t to, const params 
     return clv_machine_add_link(&p->builder, &link);
 }
 
+/* Pairs of different memories, one of `left` and one of `right` [count]; each pair once. */
+static uint64_t count_pairs(const bool *left, const bool *right, uint32_t count) {
+    uint64_t num_left = 0, num_right = 0, num_both = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        num_left += left[i] ? 1 : 0;
+        num_right += right[i] ? 1 : 0;
+        num_both += left[i] && right[i] ? 1 : 0;
+    }
+    return num_left * num_right - num_both * (num_both + 1) / 2;
+}
+
 /* Of `left` and `right` [num_memories], where marked. */
 static clv_status *add_pairs(
     parser *p, const bool *left, const bool *right, size_t position, const params *values) {
-    uint32_t count = p->builder.machine->num_memories, num_right = 0;
-    size_t num_added = 0;
-    clv_status *status = NULL;
-    uint32_t *rights = clv_alloc_zeroed(count, sizeof *rights);
+    uint32_t count = p->builder.machine->num_memories;
+    uint64_t num_pairs = count_pairs(left, right, count);
+    if (num_pairs == 0) {
+        return FAIL_AT(position, "link: both ends are the same memory");
+    }
+    if (num_pairs > CLV_MAX_LINKS) {
+        return FAIL_AT(
+            position, "link: %llu pairs of memories, %d links are the most a machine has",
+            (unsigned long long)num_pairs, (int)CLV_MAX_LINKS);
+    }
+    uint32_t *rights = clv_alloc_zeroed(count, sizeof *rights), num_right = 0;
     if (rights == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for links");
     }
@@ -484,18 +504,15 @@ static clv_status *add_pairs(
         rights[num_right] = i;
         num_right += right[i] ? 1 : 0;
     }
+    clv_status *status = NULL;
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t r = 0; left[i] && r < num_right; r++) {
             uint32_t k = rights[r];
             bool is_twice = left[k] && right[i] && k < i; /* that pair has had its turn */
             if (i != k && !is_twice) {
                 CLV_TRY_DONE(add_pair(p, i, k, values));
-                num_added++;
             }
         }
-    }
-    if (num_added == 0) {
-        status = FAIL_AT(position, "link: both ends are the same memory");
     }
 done:
     clv_free(rights);
@@ -729,6 +746,7 @@ clv_status *clv_machine_parse_text(const char *text, clv_machine **out_machine) 
 done:
     clv_name_map_deinit(&p->units);
     clv_name_map_deinit(&p->memories);
+    clv_pair_map_deinit(&p->links);
     clv_machine_builder_deinit(&p->builder);
     return status;
 }

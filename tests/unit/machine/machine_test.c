@@ -120,6 +120,23 @@ static void test_routes(void **state) {
     clv_machine_destroy(machine);
 }
 
+/* A later statement changes the links of an earlier one, however many there are: 4,950. */
+static void test_many_links(void **state) {
+    (void)state;
+    clv_machine *machine = parse("p*100; link p* p* bw=1M; link p:3 p* bw=2M latency=5us");
+    assert_int_equal(machine->num_links, 4950);
+    int num_changed = 0;
+    for (uint32_t i = 0; i < machine->num_links; i++) {
+        const clv_link *link = &machine->links[i];
+        bool is_changed =
+            strstr(link->name, "p:3-") != NULL || strcmp(strchr(link->name, '-'), "-p:3") == 0;
+        assert_true(link->bandwidth == (is_changed ? 2e6 : 1e6));
+        num_changed += is_changed ? 1 : 0;
+    }
+    assert_int_equal(num_changed, 99);
+    clv_machine_destroy(machine);
+}
+
 /* Three paths from a to b, each the fastest for some sizes: the direct link has the least latency,
  * that over d the most bandwidth. */
 static void test_routes_by_size(void **state) {
@@ -172,6 +189,8 @@ static void test_refused(void **state) {
         {"gpu*2", "reached by no link"},
         {"core; link core foo", "names no unit"},
         {"core; link core core", "same memory"},
+        {"node*8300; link node* node* bw=12G",
+         "column 23: link: 34440850 pairs of memories, 1048576 links are the most"},
         {"node*2( core", "column 13: the end where ')' was expected"},
         {"core )", "column 6"},
         {"core $", "column 6: '$' where a parameter"},
@@ -271,11 +290,12 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cores_and_gpus),  cmocka_unit_test(test_nested_nodes),
-        cmocka_unit_test(test_words_as_kinds),  cmocka_unit_test(test_bespoke),
-        cmocka_unit_test(test_json_round_trip), cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_routes_by_size),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_bad_json),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_cores_and_gpus), cmocka_unit_test(test_nested_nodes),
+        cmocka_unit_test(test_many_links),     cmocka_unit_test(test_words_as_kinds),
+        cmocka_unit_test(test_bespoke),        cmocka_unit_test(test_json_round_trip),
+        cmocka_unit_test(test_routes),         cmocka_unit_test(test_routes_by_size),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_bad_json),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
