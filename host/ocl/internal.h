@@ -50,6 +50,10 @@ clv_status *clv_cl_failed_at(
     cl_int error) CLV_CHECKED;
 #define CLV_CL_FAILED(info, function, error) \
     clv_cl_failed_at(__FILE__, __LINE__, info, CLV_OCL_##function, error)
+/* Of calls that runs make: all memory has been allocated by then, and what a driver lacks for
+ * itself is a failure of its device. */
+#define CLV_CL_RUN_FAILED(info, function, error) \
+    clv_cl_failed_with(CLV_DEVICE_FAILED, __FILE__, __LINE__, info, CLV_OCL_##function, error)
 
 /* --- objects --------------------------------------------------------------------------------- */
 

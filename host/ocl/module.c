@@ -475,7 +475,7 @@ static clv_status *set_argument(
     CLV_CL(error, clSetKernelArg, kernel->kernel, index, bytes, value);
     if (error != CL_SUCCESS) {
         return clv_status_prefix(
-            CLV_CL_FAILED(&kernel->base.device->info, clSetKernelArg, error),
+            CLV_CL_RUN_FAILED(&kernel->base.device->info, clSetKernelArg, error),
             "kernel '%s', argument %u of %zu bytes", kernel->entry, index, bytes);
     }
     return NULL;

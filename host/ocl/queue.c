@@ -70,8 +70,7 @@ static clv_status *begin(
     return NULL;
 }
 
-/* Hands the event over, or reports that the call failed. Memory that a device lacks for a command,
- * once everything has been allocated, is a failure of the device. */
+/* Hands the event over, or reports that the call failed. */
 static clv_status *end(
     command *done, clv_queue *queue, clv_ocl_call call, cl_int error, clv_event **out_event) {
     if (error != CL_SUCCESS) {
@@ -261,13 +260,13 @@ clv_status *clv_ocl_enqueue_copy(
 clv_status *clv_ocl_queue_flush(clv_queue *queue) {
     cl_int error;
     CLV_CL(error, clFlush, raw(queue));
-    return error != CL_SUCCESS ? CLV_CL_FAILED(&queue->device->info, clFlush, error) : NULL;
+    return error != CL_SUCCESS ? CLV_CL_RUN_FAILED(&queue->device->info, clFlush, error) : NULL;
 }
 
 clv_status *clv_ocl_queue_finish(clv_queue *queue) {
     cl_int error;
     CLV_CL(error, clFinish, raw(queue));
-    return error != CL_SUCCESS ? CLV_CL_FAILED(&queue->device->info, clFinish, error) : NULL;
+    return error != CL_SUCCESS ? CLV_CL_RUN_FAILED(&queue->device->info, clFinish, error) : NULL;
 }
 
 clv_status *clv_ocl_gate_create(clv_device *base, clv_event **out_gate) {
@@ -281,7 +280,7 @@ clv_status *clv_ocl_gate_create(clv_device *base, clv_event **out_gate) {
     CLV_CL_NEW(gate->event, error, clCreateUserEvent, clv_ocl_device_of(base)->context);
     if (error != CL_SUCCESS) {
         clv_free(gate);
-        return CLV_CL_FAILED(&base->info, clCreateUserEvent, error);
+        return CLV_CL_RUN_FAILED(&base->info, clCreateUserEvent, error);
     }
     *out_gate = &gate->base;
     return NULL;
@@ -293,7 +292,7 @@ clv_status *clv_ocl_gate_open(clv_event *gate) {
     pthread_mutex_lock(&device->gate_lock);
     CLV_CL(error, clSetUserEventStatus, ((clv_ocl_event *)gate)->event, CL_COMPLETE);
     pthread_mutex_unlock(&device->gate_lock);
-    return error != CL_SUCCESS ? CLV_CL_FAILED(&gate->device->info, clSetUserEventStatus, error)
+    return error != CL_SUCCESS ? CLV_CL_RUN_FAILED(&gate->device->info, clSetUserEventStatus, error)
                                : NULL;
 }
 
@@ -303,7 +302,8 @@ static clv_status *read_state(clv_event *base, cl_int *out_state) {
     CLV_CL(
         error, clGetEventInfo, ((clv_ocl_event *)base)->event, CL_EVENT_COMMAND_EXECUTION_STATUS,
         sizeof *out_state, out_state, NULL);
-    return error != CL_SUCCESS ? CLV_CL_FAILED(&base->device->info, clGetEventInfo, error) : NULL;
+    return error != CL_SUCCESS ? CLV_CL_RUN_FAILED(&base->device->info, clGetEventInfo, error)
+                               : NULL;
 }
 
 static clv_status *command_failed(const clv_event *event, cl_int error) {
@@ -350,7 +350,7 @@ clv_status *clv_ocl_event_wait(clv_event *event) {
         return command_failed(event, state); /* says more than what the wait gave */
     }
     if (status == NULL && error != CL_SUCCESS) {
-        return CLV_CL_FAILED(&event->device->info, clWaitForEvents, error);
+        return CLV_CL_RUN_FAILED(&event->device->info, clWaitForEvents, error);
     }
     return status;
 }
@@ -369,7 +369,7 @@ clv_status *clv_ocl_event_times(clv_event *base, clv_event_times *out_times) {
             error, clGetEventProfilingInfo, ((clv_ocl_event *)base)->event, what[i], sizeof time,
             &time, NULL);
         if (error != CL_SUCCESS) {
-            return CLV_CL_FAILED(&base->device->info, clGetEventProfilingInfo, error);
+            return CLV_CL_RUN_FAILED(&base->device->info, clGetEventProfilingInfo, error);
         }
         *times[i] = time;
     }

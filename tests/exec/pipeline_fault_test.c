@@ -170,17 +170,18 @@ static bool is_tried(const faults *f, int64_t n) {
     return clv_test_is_tried((uint64_t)n) && (!f->is_dynamic || n % 5 == 0);
 }
 
-/* The n-th call for every n does nothing but fail. How many ended in errors. */
+/* The n-th call for every n does nothing but fail, also for want of memory: with everything
+ * allocated that is a failure of the device. How many ended in errors. */
 static int fail_each(clv_session *session, const faults *f, clv_ocl_call call) {
-    const bool is_command = strncmp(clv_ocl_call_name(call), "clEnqueue", 9) == 0;
+    static const cl_int errors[] = {
+        CL_OUT_OF_RESOURCES, CL_MEM_OBJECT_ALLOCATION_FAILURE, CL_OUT_OF_HOST_MEMORY};
     const int64_t count = count_calls(session, f->set, call);
     int num_failed = 0;
     for (int64_t n = 0; n < count; n++) {
         const clv_shim_fault fault = {
             .call = call,
             .at = n,
-            .error =
-                is_command && n % 2 != 0 ? CL_MEM_OBJECT_ALLOCATION_FAILURE : CL_OUT_OF_RESOURCES,
+            .error = errors[n % 3],
             .passes = f->passes,
         };
         if (!is_tried(f, n)) {
