@@ -102,7 +102,7 @@ struct clv_executor {
     pthread_mutex_t lock;
     pthread_cond_t freed;
     _Atomic uint64_t submitted;
-    atomic_bool quit;
+    atomic_bool quit, has_told_stuck;
 };
 
 /* The request ends with `status` too, which is taken; no step of it does anything from now on. The
@@ -110,6 +110,8 @@ struct clv_executor {
 void clv_runner_fail(const clv_runner *runner, clv_slot *slot, clv_status *status);
 /* What a runner has done took longer than it may: the request fails. */
 void clv_runner_check_late(clv_runner *runner, clv_slot *slot);
+/* Something never ends: whom the options name is told, or the log, once for the executor. */
+void clv_executor_tell_stuck(clv_executor *executor, const char *message);
 /* A runner that is_last is through with a request. */
 void clv_executor_leave(clv_executor *executor, clv_slot *slot);
 /* Waits, and counts the time. */
@@ -180,6 +182,9 @@ clv_status *clv_event_wait_for_end(clv_event *event) CLV_CHECKED;
 clv_status *clv_event_ask(clv_event *event, bool *has_failed) CLV_CHECKED;
 /* NULL: at once. */
 void clv_event_wait_and_ignore(clv_event *event);
+/* Opens a gate of a step, NULL: none, of a device with queues. A failure is that of the request;
+ * returns once the gate is open all the same. */
+void clv_runner_open_gate(const clv_runner *runner, clv_slot *slot, uint32_t step, clv_event *gate);
 
 /* executor_record.c: what is kept of requests. */
 clv_status *clv_executor_record_init(clv_executor *executor, size_t num_spans) CLV_CHECKED;

@@ -364,17 +364,6 @@ static clv_event *event_when_there(
     return events_of(runner, set, slot->number)[step];
 }
 
-/* A failure is that of the request; opening it again may work where the first time did not. */
-static void open_gate(clv_runner *runner, clv_slot *slot, uint32_t step, clv_event *gate) {
-    const clv_device_vtable *v = gate != NULL ? gate->device->vtable : NULL;
-    clv_status *status = v != NULL ? v->gate_open(gate) : NULL;
-    if (status != NULL) {
-        clv_runner_fail(runner, slot, at_step(runner, step, status));
-        clv_status *ignored = v->gate_open(gate);
-        clv_status_destroy(ignored);
-    }
-}
-
 /* Until what the device itself must have done before a step has been done. */
 static void await_own(
     const clv_runner *runner, queue_set *set, uint32_t step, const clv_slot *slot) {
@@ -408,11 +397,12 @@ static void bring_in(
     clv_event *event = event_when_there(runner, set, index, slot, step);
     await_own(runner, set, step, slot);
     const clv_link_time booked = clv_executor_book_link(runner->executor, step_at(runner, step));
-    open_gate(runner, slot, step, gate);
+    clv_runner_open_gate(runner, slot, step, gate);
     clv_event_wait_and_ignore(event);
     clv_executor_sleep_until(runner->executor, booked.end_ns);
     note_link(runner, slot, step, booked);
-    open_gate(runner, slot, step, set->arrivals[at_request(runner, set, slot->number) + step]);
+    clv_runner_open_gate(
+        runner, slot, step, set->arrivals[at_request(runner, set, slot->number) + step]);
 }
 
 static void run_carrier(clv_runner *runner, clv_slot *slot) {
@@ -431,7 +421,7 @@ static void run_carrier(clv_runner *runner, clv_slot *slot) {
         if (is_slow(runner, set, step, UPLOAD)) {
             bring_in(runner, set, i, slot, gate);
         } else {
-            open_gate(runner, slot, step, gate);
+            clv_runner_open_gate(runner, slot, step, gate);
         }
     }
 }
@@ -511,7 +501,7 @@ static void run_pacer(clv_runner *runner, clv_slot *slot) {
             }
             clv_executor_sleep_until(runner->executor, set->free_ns);
         }
-        open_gate(runner, slot, step, pause);
+        clv_runner_open_gate(runner, slot, step, pause);
         clv_signal_set(&runner->progress, enqueued_count(set, slot->number, i + 1));
         first = i + 1;
     }

@@ -21,7 +21,7 @@ struct clv_watchdog {
     double period_us;
     pthread_t thread;
     pthread_cond_t changed; /* with the executor's lock, as what follows */
-    bool has_thread, is_asleep, quits, has_told;
+    bool has_thread, is_asleep, quits;
 };
 
 /* --- what runners are at --------------------------------------------------------------------- */
@@ -100,6 +100,18 @@ static void add_lanes(clv_executor *executor, clv_text *text) {
     }
 }
 
+void clv_executor_tell_stuck(clv_executor *executor, const char *message) {
+    const clv_watch_options *watch = &executor->options.watch;
+    if (atomic_exchange(&executor->has_told_stuck, true)) {
+        return;
+    }
+    if (watch->on_stuck != NULL) {
+        watch->on_stuck(watch->context, message);
+    } else {
+        clv_log(CLV_LOG_ERROR, "%s", message);
+    }
+}
+
 /* --- looking --------------------------------------------------------------------------------- */
 
 /* What is waited for on a device's queue, at `at`, is all that it was given, unless that waits for
@@ -136,10 +148,10 @@ static void tell(
     }
     add_lanes(executor, &text);
     const char *message = text.data != NULL ? text.data : "a step has not ended in time";
-    if (is_end && w->options.on_stuck != NULL) {
-        w->options.on_stuck(w->options.context, message);
+    if (is_end) {
+        clv_executor_tell_stuck(executor, message);
     } else {
-        clv_log(is_end ? CLV_LOG_ERROR : CLV_LOG_WARNING, "%s", message);
+        clv_log(CLV_LOG_WARNING, "%s", message);
     }
     clv_text_deinit(&text);
 }
@@ -172,10 +184,7 @@ static void look_at(clv_watchdog *w, uint32_t index, double passed_us) {
         seen->timed_out != at) {
         seen->timed_out = seen->reported = at;
         atomic_store(&runner->late, at); /* should it end at last */
-        if (!w->has_told) {
-            w->has_told = true;
-            tell(w, runner, seen, expected, true);
-        }
+        tell(w, runner, seen, expected, true);
     } else if (
         w->options.factor > 0 && seen->age_us > late_us && seen->age_us > least_us &&
         !is_reported(w, runner, at)) {

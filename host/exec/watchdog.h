@@ -17,8 +17,8 @@ typedef struct clv_watch_options {
     double factor;     /* times what is expected of a step, that it is late after; 0: never */
     double least_us;   /* but not before; 0: CLV_WATCH_LEAST_US */
     double timeout_us; /* 0: steps may take for ever */
-    /* Called once, by the watchdog's thread, where a step took longer than the timeout. NULL: it is
-     * logged. */
+    /* Called once, by a thread of the executor, where a step took longer than the timeout, or
+     * commands cannot be ended. NULL: it is logged. */
     void (*on_stuck)(void *context, const char *message);
     void *context;
 } clv_watch_options;

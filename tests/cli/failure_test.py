@@ -8,6 +8,7 @@ one call fail, all calls from one on, or one never return.
 import json
 import os
 import re
+import subprocess
 import sys
 
 PRELOAD = os.path.abspath(sys.argv.pop(3))
@@ -42,6 +43,14 @@ SAYS = ["core:", "clEnqueueNDRangeKernel", "CL_OUT_OF_RESOURCES (-5)"]
 
 
 @test
+def faults_that_nobody_understands_are_no_test():
+    for fault in ("clFinish:1:twice", "clFinish:1:stay", "clFinish", "clFinish:-1", "clFinnish:1"):
+        done = subprocess.run([cli_test.BINARY, "list", "env"], capture_output=True, text=True, timeout=300,
+                              env=dict(os.environ, **env(fault)))
+        assert done.returncode == 99 and f"'{fault}' is no FUNCTION:AT" in done.stderr, (fault, done)
+
+
+@test
 def commands_end_with_exit_7():
     for command, more in (("run", ["--input", "random", "--requests", "9"]), ("bench", ["--requests", "9"]), ("verify", [])):
         done = error(command, *MODEL, *PIPELINE, *more, "--json", code=7, says=SAYS, env=env("clEnqueueNDRangeKernel:3"))
@@ -59,6 +68,18 @@ def commands_end_with_exit_7():
 def memory_that_runs_out_while_running_is_a_failure():
     error("run", *MODEL, *PIPELINE, "--input", "random", "--requests", "5", code=7,
           says=["core:", "CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)"], env=env("clEnqueueNDRangeKernel:7", CL_SHIM_ERROR="-4"))
+
+
+@test
+def an_event_that_a_driver_never_ends_does_not_hold_the_program():
+    slow, behind_core = threaded() + "{speed=0.5}", ["--policy", "pipeline", "--pin", "to_ycbcr=core:0"]
+    for devices, more in (
+            (slow, ["--step-factor", "0"]),
+            (f"core:0,{threaded()}", behind_core),
+            (f"core:0,{threaded()}", [*behind_core, "--on-failure", "replan"])):
+        error("run", *MODEL, "--devices", devices, *more, "--input", "random", "--requests", "5", code=7,
+              says=["cl:", "clSetUserEventStatus", "CL_OUT_OF_RESOURCES (-5)", "cannot end"],
+              env=env("clSetUserEventStatus:3:stays"))
 
 
 @test

@@ -5,25 +5,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* "FUNCTION:AT", "FUNCTION:AT:stays" or "FUNCTION:AT:hangs". */
+static bool read_text(const char *text, clv_shim_fault *fault) {
+    char function[64];
+    long long at;
+    int length = 0;
+    if (sscanf(text, "%63[^:]:%lld%n", function, &at, &length) != 2 || at < 0) {
+        return false;
+    }
+    const char *how = text + length;
+    fault->call = clv_ocl_call_find(function);
+    fault->at = at;
+    fault->stays = strcmp(how, ":stays") == 0;
+    fault->hangs = strcmp(how, ":hangs") == 0;
+    return fault->call != CLV_OCL_NUM_CALLS && (*how == '\0' || fault->stays || fault->hangs);
+}
 
 __attribute__((constructor)) static void read_fault(void) {
     const char *text = getenv("CL_SHIM_FAULT"), *error = getenv("CL_SHIM_ERROR");
-    char function[64], how[16] = "";
-    long long at;
+    clv_shim_fault fault = {.error = error != NULL ? atoi(error) : CL_OUT_OF_RESOURCES};
     if (text == NULL) {
         return;
     }
-    if (sscanf(text, "%63[^:]:%lld:%15s", function, &at, how) < 2 ||
-        clv_ocl_call_find(function) == CLV_OCL_NUM_CALLS) {
+    if (!read_text(text, &fault)) {
         fprintf(stderr, "CL_SHIM_FAULT '%s' is no FUNCTION:AT[:stays|hangs]\n", text);
-        abort();
+        _exit(99);
     }
-    const clv_shim_fault fault = {
-        .call = clv_ocl_call_find(function),
-        .at = at,
-        .error = error != NULL ? atoi(error) : CL_OUT_OF_RESOURCES,
-        .stays = strcmp(how, "stays") == 0,
-        .hangs = strcmp(how, "hangs") == 0,
-    };
     clv_shim_set_fault(&fault);
 }

@@ -264,7 +264,9 @@ typedef struct cleave_options {
     /* The longest that a step may take, in seconds; 0: for ever. A kernel cannot be stopped: when
      * it takes longer, `on_stuck` is called (NULL: it is logged as an error), once for a session
      * and by a thread of it, which may end the process (by _exit: the step is still at work) and
-     * must not wait for the session. Should the step end after all, its request fails. */
+     * must not wait for the session. Should the step end after all, its request fails. Whatever the
+     * limit, it is called likewise where commands wait for an event for a second that the driver
+     * refuses to end. */
     double step_timeout_s;
     void (*on_stuck)(void *context, const char *message);
     void *stuck_context;
