@@ -1,8 +1,7 @@
 /* Copies of the graph on groups of units; requests in proportion to the groups' speeds. */
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
-#include "host/base/name_map.h"
-#include "partition/policy.h"
+#include "partition/deal.h"
 
 #include <string.h>
 
@@ -10,38 +9,13 @@
 
 /* RUN_STEPS: of the budget, what an inner policy takes for each task, tensor and read (50 us a
  * task on 10,000 tasks and 64 units). */
-enum { NUM_DEALS = 2, MAX_PLACEMENTS = 4000000, RUN_STEPS = 30 };
+enum { MAX_PLACEMENTS = 4000000, RUN_STEPS = 30 };
 /* Each group of k gets one in INNER_BUDGET * k of the budget, however many numbers of groups are
  * tried: so what is asked for by its count is no better than what is found without one. */
 enum { INNER_BUDGET = 32 };
 
-/* Deals units to groups: neighbours together (0), or each sort of unit round the groups (1), which
- * is how copies of an accelerator's functional units are told apart. */
-static clv_status *deal_units(
-    const clv_problem *problem, uint32_t deal, uint32_t num_groups, uint32_t *group_of) {
-    clv_name_map counts; /* units of a kind so far */
-    clv_status *status = NULL;
-    clv_name_map_init(&counts);
-    for (uint32_t i = 0; i < problem->num_units; i++) {
-        const char *kind = problem->costs->machine->units[problem->units[i]].kind;
-        if (deal == 0) {
-            group_of[i] = (uint32_t)((uint64_t)i * num_groups / problem->num_units);
-            continue;
-        }
-        const uint32_t *known = clv_name_map_find(&counts, kind);
-        uint32_t before = known != NULL ? *known : 0;
-        group_of[i] = before % num_groups;
-        if (!clv_name_map_set(&counts, kind, before + 1)) {
-            status = NO_MEMORY_HERE();
-            break;
-        }
-    }
-    clv_name_map_deinit(&counts);
-    return status;
-}
-
-/* Positions of units by group, each group's in order: those of group g are out_units[k] with k from
- * out_first[g] to out_first[g + 1]. */
+/* Units by group, each group's in order: those of group g are out_units[k] with k from out_first[g]
+ * to out_first[g + 1]. */
 static void sort_by_group(
     const clv_problem *problem, const uint32_t *group_of, uint32_t num_groups, uint32_t *out_first,
     uint32_t *out_units) {
@@ -116,17 +90,16 @@ static clv_status *make_group(
     return status;
 }
 
-/* A draft of `num_groups` groups. */
+/* A draft of `num_groups` groups; group_of [num_units]. */
 static clv_status *make_groups(
-    const clv_problem *problem, uint32_t num_groups, uint32_t deal, bool may_skip,
+    const clv_problem *problem, const uint32_t *group_of, uint32_t num_groups, bool may_skip,
     clv_draft *out_draft) {
     clv_status *status = NULL, *refusal = NULL;
-    uint32_t *block =
-        clv_alloc_zeroed((size_t)problem->num_units * 2 + num_groups + 2, sizeof *block);
-    uint32_t *units = block + problem->num_units, *first = units + problem->num_units;
+    uint32_t *units = clv_alloc_zeroed(problem->num_units, sizeof *units);
+    uint32_t *first = clv_alloc_zeroed((size_t)num_groups + 2, sizeof *first);
     *out_draft = (clv_draft){0};
     out_draft->groups = clv_arena_alloc(problem->arena, num_groups, sizeof(clv_group));
-    if (block == NULL || out_draft->groups == NULL) {
+    if (units == NULL || first == NULL || out_draft->groups == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
@@ -134,8 +107,7 @@ static clv_status *make_groups(
     clv_problem own = *problem;
     own.request = &request;
     own.budget = problem->budget / INNER_BUDGET / num_groups + 1;
-    CLV_TRY_DONE(deal_units(problem, deal, num_groups, block));
-    sort_by_group(problem, block, num_groups, first, units);
+    sort_by_group(problem, group_of, num_groups, first, units);
     for (uint32_t g = 0; g < num_groups; g++) {
         request.depth = clv_depth_of_group(problem->request->depth, num_groups, g);
         CLV_TRY_DONE(clv_cancel_check());
@@ -157,72 +129,148 @@ static clv_status *make_groups(
     }
 done:
     clv_status_destroy(refusal);
-    clv_free(block);
+    clv_free(units);
+    clv_free(first);
     return status;
 }
 
-/* The best of the ways to deal `num_groups` groups; *refusal where none works. */
-static clv_status *try_count(
-    const clv_problem *problem, uint32_t num_groups, clv_draft *best, clv_status **refusal) {
-    uint32_t count = problem->costs->workload->num_tasks;
-    if ((uint64_t)num_groups * count > MAX_PLACEMENTS) {
-        *refusal = clv_status_join(
-            *refusal, CLV_ERROR(
-                          USAGE, "data:%u copies of %u tasks are more than a plan may have (%u)",
-                          num_groups, count, (unsigned)MAX_PLACEMENTS));
+/* --- how many groups --- */
+
+/* What a task that not every unit can run says against so many groups; NULL: nothing. */
+static clv_status *check_count(const clv_dealer *dealer, uint32_t num_groups) {
+    const clv_problem *all = dealer->problem;
+    const clv_machine *machine = all->costs->machine;
+    uint32_t count = all->costs->workload->num_tasks;
+    if (num_groups <= dealer->num_units) {
         return NULL;
     }
-    bool is_bespoke = problem->costs->machine->bespoke != CLV_BESPOKE_NO;
-    for (uint32_t deal = is_bespoke ? 1 : 0; deal < NUM_DEALS; deal++) { /* every kind to each */
-        clv_draft draft;
-        bool may_skip = problem->level.count == 0 && problem->num_inner == 0;
-        clv_status *failure = make_groups(problem, num_groups, deal, may_skip, &draft);
-        if (failure == NULL &&
-            (best->groups == NULL || clv_draft_is_better(problem, &draft, best))) {
-            *best = draft;
+    for (uint32_t k = 0, kept = 0; k < all->num_units; k++) {
+        uint32_t unit = all->units[k];
+        if (kept < dealer->num_units && dealer->units[kept] == unit) {
+            kept++;
+            continue;
         }
-        *refusal = clv_status_join(*refusal, failure);
-        if (num_groups == problem->num_units || num_groups == 1) {
-            break;
+        for (uint32_t i = 0; i < count; i++) {
+            if (all->pins[i] == CLV_NO_INDEX && !clv_problem_allows(all, i, unit)) {
+                return CLV_ERROR(
+                    UNSUPPORTED,
+                    "data:%u needs as many units that can run a copy or a part of one, there are "
+                    "%u: task '%s' cannot run on '%s'",
+                    num_groups, dealer->num_units, all->costs->workload->tasks[i].name,
+                    machine->units[unit].name);
+            }
         }
     }
     return NULL;
 }
 
+/* The best of the ways to deal the units to `num_groups` groups; *refusal where none works. */
+static clv_status *try_deals(
+    const clv_dealer *dealer, const clv_problem *part, uint32_t num_groups, clv_draft *best,
+    clv_status **refusal) {
+    clv_status *status = NULL;
+    bool is_bespoke = part->costs->machine->bespoke != CLV_BESPOKE_NO;
+    bool may_skip = part->level.count == 0 && part->num_inner == 0;
+    bool is_same = num_groups == part->num_units || num_groups == 1; /* however they are dealt */
+    size_t bytes = part->num_units * sizeof(uint32_t);
+    uint32_t num_deals = 0,
+             *deals = clv_alloc_zeroed(part->num_units, CLV_NUM_DEALS * sizeof *deals);
+    if (deals == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (int deal = is_bespoke ? CLV_DEAL_KINDS : 0; deal < CLV_NUM_DEALS; deal++) {
+        clv_draft draft;
+        uint32_t *group_of = &deals[(size_t)num_deals * part->num_units];
+        bool is_new = true;
+        CLV_TRY_DONE(clv_deal_units(dealer, (clv_deal)deal, num_groups, group_of));
+        for (uint32_t i = 0; i < num_deals; i++) {
+            is_new = is_new && memcmp(group_of, &deals[(size_t)i * part->num_units], bytes) != 0;
+        }
+        if (!is_new) {
+            continue;
+        }
+        clv_status *failure = make_groups(part, group_of, num_groups, may_skip, &draft);
+        if (failure == NULL && (best->groups == NULL || clv_draft_is_better(part, &draft, best))) {
+            *best = draft;
+        }
+        *refusal = clv_status_join(*refusal, failure);
+        num_deals++;
+        if (is_same) {
+            break;
+        }
+    }
+done:
+    clv_free(deals);
+    return status;
+}
+
+static clv_status *try_count(
+    const clv_dealer *dealer, const clv_problem *part, uint32_t num_groups, clv_draft *best,
+    clv_status **refusal) {
+    uint32_t count = part->costs->workload->num_tasks;
+    clv_status *failure = check_count(dealer, num_groups);
+    if (failure == NULL && (uint64_t)num_groups * count > MAX_PLACEMENTS) {
+        failure = CLV_ERROR(
+            USAGE, "data:%u copies of %u tasks are more than a plan may have (%u)", num_groups,
+            count, (unsigned)MAX_PLACEMENTS);
+    }
+    if (failure != NULL) {
+        *refusal = clv_status_join(*refusal, failure);
+        return NULL;
+    }
+    return try_deals(dealer, part, num_groups, best, refusal);
+}
+
 /* Numbers of groups from 2 on while the budget lasts; one group where no other works. */
-static clv_status *try_counts(const clv_problem *part, clv_draft *best, clv_status **refusal) {
-    uint32_t num_units = part->num_units;
+static clv_status *try_counts(
+    const clv_dealer *dealer, const clv_problem *part, clv_draft *best, clv_status **refusal) {
     uint64_t runs = part->budget / (RUN_STEPS * part->ev->size) + 4;
-    for (uint32_t k = 2; k <= num_units; k = k < 8 ? k + 1 : k * 2) {
-        uint64_t cost = (uint64_t)k * NUM_DEALS;
+    for (uint32_t k = 2; k <= part->num_units; k = k < 8 ? k + 1 : k * 2) {
+        uint64_t cost = (uint64_t)k * CLV_NUM_DEALS;
         if (cost > runs) {
             break;
         }
         runs -= cost;
-        CLV_TRY(try_count(part, k, best, refusal));
+        CLV_TRY(try_count(dealer, part, k, best, refusal));
     }
-    return best->groups != NULL ? NULL : try_count(part, 1, best, refusal);
+    return best->groups != NULL ? NULL : try_count(dealer, part, 1, best, refusal);
+}
+
+/* Whether a copy is on one unit that runs all of it. */
+static bool is_on_one(const clv_problem *problem) {
+    const clv_policy_level *inner = problem->inner;
+    if (problem->num_inner == 0) {
+        return problem->costs->machine->bespoke == CLV_BESPOKE_NO;
+    }
+    return inner[0].policy == clv_policy_find("single") ||
+           (inner[0].count == 1 && !inner[0].policy->holds_another);
 }
 
 clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draft) {
     clv_status *refusal = NULL, *status = NULL;
-    uint32_t num_units = problem->num_units;
-    if (problem->level.count > num_units) {
+    clv_problem part = *problem;
+    clv_dealer dealer;
+    if (problem->level.count > problem->num_units) {
         return CLV_ERROR(
-            USAGE, "data:%u needs as many units, there are %u", problem->level.count, num_units);
+            USAGE, "data:%u needs as many units, there are %u", problem->level.count,
+            problem->num_units);
     }
+    CLV_TRY_DONE(clv_dealer_init(problem, is_on_one(problem), &dealer));
+    part.units = dealer.units;
+    part.num_units = dealer.num_units;
     if (problem->level.count > 0) {
-        CLV_TRY_DONE(try_count(problem, problem->level.count, out_draft, &refusal));
+        CLV_TRY_DONE(try_count(&dealer, &part, problem->level.count, out_draft, &refusal));
     } else if (problem->num_inner == 0 && problem->costs->machine->bespoke == CLV_BESPOKE_NO) {
-        CLV_TRY_DONE(try_count(problem, num_units, out_draft, &refusal));
+        CLV_TRY_DONE(try_count(&dealer, &part, dealer.num_units, out_draft, &refusal));
     } else {
-        CLV_TRY_DONE(try_counts(problem, out_draft, &refusal));
+        CLV_TRY_DONE(try_counts(&dealer, &part, out_draft, &refusal));
     }
     if (out_draft->groups == NULL) {
         status = refusal;
         refusal = NULL;
     }
 done:
+    clv_dealer_deinit(&dealer);
     clv_status_destroy(refusal);
     return status;
 }

@@ -131,6 +131,80 @@ static void test_data(void **state) {
     tear_down(&s);
 }
 
+/* All orders of five words, one after another. */
+static bool next_order(int order[5]) {
+    int i = 3, k = 4;
+    while (i >= 0 && order[i] > order[i + 1]) {
+        i--;
+    }
+    if (i < 0) {
+        return false;
+    }
+    while (order[k] < order[i]) {
+        k--;
+    }
+    int kept = order[i];
+    order[i] = order[k];
+    order[k] = kept;
+    for (i++, k = 4; i < k; i++, k--) {
+        kept = order[i];
+        order[i] = order[k];
+        order[k] = kept;
+    }
+    return true;
+}
+
+typedef struct deal_case {
+    const char *units[5], *policy;
+    double period_us; /* 0: refused */
+} deal_case;
+
+/* What copies there are does not depend on the order of units, of which some run nothing ("n", "m")
+ * and others a part. */
+static void test_orders_of_units(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"tasks\":["
+        "{\"name\":\"one\",\"time_us\":{\"p\":8,\"q\":8,\"r\":16,\"x\":8,\"y\":8}},"
+        "{\"name\":\"two\",\"time_us\":{\"p\":8,\"q\":8,\"r\":16,\"z\":8}}],"
+        "\"edges\":[{\"from\":\"one\",\"to\":\"two\",\"bytes\":8}]}";
+    static const deal_case cases[] = {
+        {{"n", "m", "p", "q", "r"}, "data:2", 8},
+        {{"n", "m", "p", "q", "r"}, "data:3", 1 / (1. / 16 + 1. / 16 + 1. / 32)},
+        {{"n", "m", "p", "q", "r"}, "data:4", 0},
+        {{"n", "x", "z", "q", "r"}, "data:2", 1 / (1. / 16 + 1. / 32)},
+        {{"n", "x", "y", "z", "p"}, "data:2/serial", 8},
+        {{"n", "x", "y", "z", "r"}, "data:2/serial", 1 / (1. / 16 + 1. / 24)},
+        {{"n", "x", "y", "z", "r"}, "data:3/serial", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const deal_case *c = &cases[i];
+        int order[5] = {0, 1, 2, 3, 4};
+        do {
+            setting s;
+            char machine[32];
+            clv_plan *p = NULL;
+            clv_plan_request request = {.policy = c->policy, .allow_idle = true};
+            snprintf(
+                machine, sizeof machine, "%s;%s;%s;%s;%s", c->units[order[0]], c->units[order[1]],
+                c->units[order[2]], c->units[order[3]], c->units[order[4]]);
+            set_up(&s, json, machine);
+            clv_status *status = clv_plan_create(s.costs, &request, &p);
+            bool is_right = c->period_us > 0 ? status == NULL && fabs(p->period_us - c->period_us) <
+                                                                     1e-9 * c->period_us
+                                             : clv_status_code(status) == CLV_UNSUPPORTED;
+            if (!is_right) {
+                fail_msg(
+                    "%s on %s: %g us, %s", c->policy, machine, p != NULL ? p->period_us : 0,
+                    clv_status_message(status));
+            }
+            clv_status_destroy(status);
+            clv_plan_destroy(p);
+            tear_down(&s);
+        } while (next_order(order));
+    }
+}
+
 /* Two tasks cut along the same axis: shares 3 to 1, and nothing moves between them. */
 static void test_tensor(void **state) {
     (void)state;
@@ -614,6 +688,7 @@ int main(void) {
         cmocka_unit_test(test_what_fits_is_fast),
         cmocka_unit_test(test_serial),
         cmocka_unit_test(test_data),
+        cmocka_unit_test(test_orders_of_units),
         cmocka_unit_test(test_tensor),
         cmocka_unit_test(test_tensor_ties),
         cmocka_unit_test(test_bespoke),
