@@ -120,6 +120,18 @@ static clv_status *copy_graph(cleave_model *model, clv_graph **out_graph) {
     return NULL;
 }
 
+static clv_status *read_weights(const cleave_options *options, bool *out_half) {
+    const char *word = options->weights != NULL ? options->weights : "float";
+    *out_half = strcmp(word, "half") == 0;
+    if (!*out_half && strcmp(word, "float") != 0) {
+        return CLV_ERROR(USAGE, "--weights '%s': must be float or half", word);
+    }
+    if (*out_half && options->exact) {
+        return CLV_ERROR(USAGE, "--exact and --weights half contradict each other");
+    }
+    return NULL;
+}
+
 clv_status *clv_model_bind(
     cleave_model *model, const cleave_options *options, clv_bind_level level,
     clv_graph **out_graph) {
@@ -130,7 +142,9 @@ clv_status *clv_model_bind(
     *out_graph = NULL;
     clv_arena_init(&b.arena, 0);
     CLV_TRY_DONE(copy_graph(model, &graph));
-    CLV_TRY_DONE(fill_binder(&b, options != NULL ? options : &defaults));
+    options = options != NULL ? options : &defaults;
+    CLV_TRY_DONE(read_weights(options, &graph->half_weights));
+    CLV_TRY_DONE(fill_binder(&b, options));
     CLV_TRY_DONE(clv_bind_shapes(graph, &b.bindings));
     if (level >= CLV_BIND_COMPLETE) {
         CLV_TRY_DONE(clv_bind_check(graph));

@@ -420,6 +420,9 @@ static clv_status *write_report(clv_json_writer *w, const cleave_plan *p, uint32
         clv_json_add_string(w, NULL, t->aliases[i]);
     }
     clv_json_close(w);
+    if (p->graph != NULL && p->graph->nodes[task].note != NULL) {
+        clv_json_add_string(w, "note", p->graph->nodes[task].note);
+    }
     clv_json_add_string(w, "workload", p->workload->name);
     clv_json_add_string(w, "machine", p->machine->name);
     clv_json_add_string(w, "policy", p->plan->policy);

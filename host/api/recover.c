@@ -256,6 +256,7 @@ static bool keep_options(clv_recovery *r, const cleave_options *options) {
     r->options.objective = keep_word(r, options->objective, &has_memory);
     r->options.on_failure = keep_word(r, options->on_failure, &has_memory);
     r->options.debug = keep_word(r, options->debug, &has_memory);
+    r->options.weights = keep_word(r, options->weights, &has_memory);
     const char **pins = clv_arena_alloc(&r->arena, options->num_pins + 1, sizeof *pins);
     for (size_t i = 0; pins != NULL && i < options->num_pins; i++) {
         pins[i] = keep_word(r, options->pins[i], &has_memory);

@@ -207,7 +207,7 @@ cleave_status *cleave_session_verify(
     static const cleave_verify_options defaults = {.rtol = -1, .atol = -1};
     const clv_graph *graph = session->graph;
     verification v = {.session = session, .options = options != NULL ? options : &defaults};
-    v.rtol = v.options->rtol >= 0 ? v.options->rtol : 1e-4;
+    v.rtol = v.options->rtol >= 0 ? v.options->rtol : graph->half_weights ? 2e-3 : 1e-4;
     v.atol = v.options->atol >= 0 ? v.options->atol : 0;
     *out_json = NULL;
     v.outputs = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *v.outputs);

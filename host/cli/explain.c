@@ -27,6 +27,10 @@ static void print_head(const cJSON *report) {
         }
         printf("\n");
     }
+    const char *note = cli_json_string(report, "note", NULL);
+    if (note != NULL) {
+        printf("%s\n", note);
+    }
     printf("\n");
 }
 

@@ -77,6 +77,7 @@ static int read_plan_options(const cli_args *args, cleave_options *options) {
     options->plan = cli_value(args, FLAG_PLAN, NULL);
     options->no_calibrate = cli_given(args, FLAG_NO_CALIBRATE);
     options->exact = cli_given(args, FLAG_EXACT);
+    options->weights = cli_value(args, FLAG_WEIGHTS, NULL);
     options->times = cli_value(args, FLAG_TIMES, NULL);
     return 0;
 }

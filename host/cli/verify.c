@@ -57,7 +57,7 @@ static void print_text(const cJSON *report) {
 static int verify_session(const cli_args *args, cli_io *io, cleave_binding *against) {
     cleave_verify_options options = {
         .all_tensors = cli_given(args, FLAG_ALL_TENSORS), .against = against};
-    if (!cli_number(args, FLAG_RTOL, 1e-4, 0, &options.rtol) ||
+    if (!cli_number(args, FLAG_RTOL, -1, 0, &options.rtol) ||
         !cli_number(args, FLAG_ATOL, 0, 0, &options.atol)) {
         return 2;
     }

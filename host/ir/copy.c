@@ -57,6 +57,7 @@ clv_status *clv_graph_copy(const clv_graph *source, clv_graph **out_graph) {
     graph->producer = source->producer;
     graph->ir_version = source->ir_version;
     graph->opset = source->opset;
+    graph->half_weights = source->half_weights;
     graph->hash = source->hash;
     clv_status *status = copy_parts(source, graph);
     if (status != NULL) {

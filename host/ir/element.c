@@ -246,3 +246,42 @@ void clv_store_int64(clv_dtype dtype, void *data, int64_t index, int64_t value) 
         break;
     }
 }
+
+/* As bits, floats of one sign have the order of integers. */
+enum {
+    HALF_INFINITY = 0x477ff000, /* what rounds beyond 65504: from 65520 on */
+    HALF_NORMAL = 0x38800000,   /* 2^-14, the least normal float16 */
+    HALF_BIAS = 112 << 23,
+};
+
+uint16_t clv_half_from_float(float value) {
+    const float half = 0.5f;
+    uint32_t bits, half_bits, low_bits;
+    memcpy(&bits, &value, sizeof bits);
+    memcpy(&half_bits, &half, sizeof half_bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    /* Next to 0.5, floats are as far apart as subnormal float16: the sum rounds as they do. */
+    const float low = fabsf(value) + half;
+    memcpy(&low_bits, &low, sizeof low_bits);
+    /* A significand that rounds up carries into the exponent. */
+    const uint32_t normal = (magnitude - HALF_BIAS + 0xfff + (magnitude >> 13 & 1)) >> 13;
+    uint32_t result = magnitude < HALF_NORMAL ? low_bits - half_bits : normal;
+    result = magnitude >= HALF_INFINITY ? 0x7c00 : result;
+    result = magnitude > 0x7f800000 ? 0x7e00 : result;
+    return (uint16_t)(sign | result);
+}
+
+bool clv_half_holds(const void *data, int64_t count) {
+    enum { BLOCK = 4096 };
+    uint32_t block[BLOCK], most = 0;
+    for (int64_t i = 0; i < count && most < HALF_INFINITY; i += BLOCK) {
+        const int64_t here = count - i < BLOCK ? count - i : BLOCK;
+        memcpy(
+            block, (const char *)data + i * (int64_t)sizeof(float), (size_t)here * sizeof(float));
+        for (int64_t j = 0; j < here; j++) {
+            const uint32_t magnitude = block[j] & 0x7fffffff;
+            most = most > magnitude ? most : magnitude;
+        }
+    }
+    return most < HALF_INFINITY;
+}

@@ -96,7 +96,8 @@ typedef struct clv_node {
                                        before */
     const clv_epilogue *epilogue;   /* NULL: none */
     const char
-        *note; /* for people: why it was not fused with its neighbour; NULL: nothing to say */
+        *note; /* for people: why it was not fused with its neighbour, how its weights are kept;
+                  NULL: nothing to say */
     const char *
         *origins; /* names of nodes that were fused into this one (its own not among them) */
     size_t num_origins;
@@ -123,7 +124,9 @@ typedef struct clv_graph {
     size_t num_inputs;
     clv_tensor_id *outputs;
     size_t num_outputs;
-    clv_hash hash; /* of the model file and what was bound; ties plan files to models */
+    bool half_weights; /* what operators only stream once is to be kept in half precision: a pass
+                          says of which */
+    clv_hash hash;     /* of the model file and what was bound; ties plan files to models */
     clv_resource *resources;
     size_t num_resources, capacity_resources;
     clv_name_map names; /* of tensors that are or were there; empty until a fresh name is asked for

@@ -88,4 +88,11 @@ int64_t clv_load_int64(clv_dtype dtype, const void *data, int64_t index);
 void clv_store_double(clv_dtype dtype, void *data, int64_t index, double value);
 void clv_store_int64(clv_dtype dtype, void *data, int64_t index, int64_t value);
 
+/* The float16 that clv_store_double() gives, quickly; beyond the largest, 65504, by half a step or
+ * more: infinity. */
+uint16_t clv_half_from_float(float value);
+/* Whether none of `count` float32 at `data` (perhaps unaligned) becomes infinity or is not finite
+ * as float16. */
+bool clv_half_holds(const void *data, int64_t count);
+
 #endif

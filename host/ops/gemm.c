@@ -142,5 +142,7 @@ const clv_op_def clv_op_def_Gemm = {
     .cut = gemm_cut,
     .params_bytes = sizeof(clv_matmul_params),
     .takes_epilogue = clv_matmul_takes_epilogue,
+    .streams = clv_matmul_streams,
+    .halve = clv_matmul_halve,
     .kernels = &clv_kernels_matmul,
 };

@@ -105,6 +105,9 @@ const clv_op_def clv_op_def_MatMul = {
     .reference = clv_matmul_reference,
     .cost = clv_matmul_cost,
     .splits = matmul_splits,
+    .params_bytes = sizeof(clv_matmul_params),
     .takes_epilogue = clv_matmul_takes_epilogue,
+    .streams = clv_matmul_streams,
+    .halve = clv_matmul_halve,
     .kernels = &clv_kernels_matmul,
 };

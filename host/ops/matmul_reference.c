@@ -154,6 +154,12 @@ void clv_matmul_cost(const clv_call *call, clv_cost *out_cost) {
         return;
     }
     clv_matmul_shape_of(call, &shape);
+    if (params->half_weights) {
+        const clv_view *b = &call->inputs[1];
+        const double spared = (double)clv_view_bytes(b->dtype, &b->shape) / 2;
+        out_cost->read_bytes -= spared;
+        out_cost->weight_bytes -= b->data != NULL ? spared : 0;
+    }
     out_cost->flops = elements * 2.0 * (double)shape.k;
     out_cost->flops += params->alpha != 1.0f ? elements : 0;
     out_cost->flops += shape.has_c ? elements * (params->beta != 1.0f ? 2.0 : 1.0) : 0;
@@ -161,4 +167,22 @@ void clv_matmul_cost(const clv_call *call, clv_cost *out_cost) {
 
 bool clv_matmul_takes_epilogue(const clv_call *call) {
     return call->outputs[0].dtype == CLV_FLOAT32 && clv_matmul_store_fits(call);
+}
+
+/* Few rows use each weight, and what stays in a core's nearest cache is not worth rounding. */
+enum { MAX_USES = 8, MIN_WEIGHTS = 8192 };
+
+int clv_matmul_streams(const clv_call *call) {
+    const clv_view *b = &call->inputs[1];
+    const int64_t weights = clv_shape_elements(&b->shape);
+    if (b->data == NULL || b->dtype != CLV_FLOAT32 || weights < MIN_WEIGHTS) {
+        return -1;
+    }
+    clv_matmul_shape shape;
+    clv_matmul_shape_of(call, &shape);
+    return shape.m * num_matrices(&shape) * shape.n * shape.k <= MAX_USES * weights ? 1 : -1;
+}
+
+void clv_matmul_halve(void *params) {
+    ((clv_matmul_params *)params)->half_weights = 1;
 }

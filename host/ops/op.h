@@ -131,6 +131,13 @@ struct clv_op_def {
      * their shapes allow; max_inputs is then a number. */
     bool (*takes_epilogue)(const clv_call *call);
 
+    /* (optional: none) The constant float32 input that takes as long to read as everything else
+     * about the call, since each of its elements is used a few times alone; -1 where there is none.
+     * halve() then edits a copy of the params: kernels and cost keep that input in half precision,
+     * each element rounded to nearest. The reference does not know of it. */
+    int (*streams)(const clv_call *call);
+    void (*halve)(void *params);
+
     const clv_kernel_family *kernels; /* NULL only for VIEW and FROM_SHAPE */
 };
 

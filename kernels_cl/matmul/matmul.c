@@ -28,8 +28,15 @@ static bool takes_epilogue(const clv_call *call, const clv_traits *traits) {
     return clv_matmul_store_fits(call);
 }
 
+enum { MAX_PANEL = MATMUL_VECTORS * 16 };
+
 static int64_t panel_width(const clv_traits *traits) {
     return MATMUL_VECTORS * (int64_t)clv_width(traits);
+}
+
+static bool has_half_weights(const clv_call *call) {
+    const clv_matmul_params *op = call->params;
+    return op->half_weights && call->inputs[1].data != NULL;
 }
 
 /* Matrices that b holds: its own, not those of the output. */
@@ -38,7 +45,18 @@ static int64_t num_b_matrices(const clv_call *call, const clv_matmul_shape *shap
     return matrix == 0 ? 0 : clv_shape_elements(&call->inputs[1].shape) / matrix;
 }
 
-/* A panel of a matrix of b. args: columns of a panel. */
+/* One row of a panel: `count` elements, `step` apart. */
+static void copy_row(const char *from, int64_t step, int64_t count, float *to) {
+    if (step == 1) {
+        memcpy(to, from, (size_t)count * sizeof *to);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        memcpy(to + i, from + (size_t)(i * step) * sizeof *to, sizeof *to);
+    }
+}
+
+/* A panel of a matrix of b. args: columns of a panel; 1: as float16. */
 static void fill_panel(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
     clv_matmul_shape shape;
     clv_matmul_shape_of(call, &shape);
@@ -46,19 +64,19 @@ static void fill_panel(const clv_call *call, const int64_t args[8], int64_t part
     const int64_t matrix = part / panels, panel = part % panels;
     const char *from =
         (const char *)call->inputs[1].data + (size_t)(matrix * shape.n * shape.k) * sizeof(float);
-    float *to = out_part;
-    int64_t columns = shape.n - panel * width;
-    columns = columns < width ? columns : width;
-    for (int64_t k = 0; k < shape.k; k++, to += width) {
-        int64_t at = k * shape.b_row + panel * width * shape.b_col;
-        memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
-        if (shape.b_col == 1) {
-            memcpy(to, from + (size_t)at * sizeof *to, (size_t)columns * sizeof *to);
+    const int64_t rest = shape.n - panel * width, columns = rest < width ? rest : width;
+    for (int64_t k = 0; k < shape.k; k++) {
+        const int64_t at = k * shape.b_row + panel * width * shape.b_col;
+        float row[MAX_PANEL] = {0};
+        float *to = args[1] ? row : (float *)out_part + k * width;
+        copy_row(from + (size_t)at * sizeof *to, shape.b_col, columns, to);
+        if (!args[1]) {
+            memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
             continue;
         }
-        for (int64_t i = 0; i < columns; i++) {
-            int64_t element = at + i * shape.b_col;
-            memcpy(to + i, from + (size_t)element * sizeof *to, sizeof *to);
+        uint16_t *halves = (uint16_t *)out_part + k * width;
+        for (int64_t i = 0; i < width; i++) {
+            halves[i] = clv_half_from_float(row[i]);
         }
     }
 }
@@ -107,7 +125,9 @@ static clv_status *emit_b(
         return NULL;
     }
     int64_t matrix = panels * width * shape->k;
-    size_t bytes = (size_t)(num_b_matrices(call, shape) * matrix) * sizeof(float);
+    const bool is_half = has_half_weights(call);
+    const size_t element = is_half ? sizeof(uint16_t) : sizeof(float);
+    size_t bytes = (size_t)(num_b_matrices(call, shape) * matrix) * element;
     p->b_row = (clv_u64)width;
     p->b_panel = (clv_u64)(width * shape->k);
     for (int i = 0; i < shape->num_batch && shape->k > 0; i++) {
@@ -122,7 +142,7 @@ static clv_status *emit_b(
     }
     const clv_packing packing = {
         .bytes = bytes,
-        .args = {width},
+        .args = {width, is_half},
         .fill_part = fill_panel,
         .num_parts = num_b_matrices(call, shape) * panels,
     };
@@ -158,8 +178,9 @@ static void fill_params(const clv_call *call, const clv_matmul_shape *shape, mat
     }
 }
 
-/* What an item does at most, and how far ahead b is prefetched where few rows only stream it. */
-enum { MAX_ROW_SPAN = 256, STREAM_AHEAD = 1024 };
+/* What an item does at most, and how many bytes ahead b is prefetched where few rows only stream
+ * it. */
+enum { MAX_ROW_SPAN = 256, STREAM_AHEAD = 4096 };
 
 /* How many rows an item does: as many as let eight items a lane be, since they share a panel. */
 static uint64_t row_span(
@@ -175,7 +196,7 @@ static uint64_t row_span(
 
 /* Deals rows and panels to items; returns the number of items. */
 static uint64_t deal_panels(
-    const clv_matmul_shape *shape, const clv_traits *traits, matmul_params *p) {
+    const clv_matmul_shape *shape, const clv_traits *traits, size_t b_element, matmul_params *p) {
     const uint64_t width = (uint64_t)panel_width(traits);
     uint64_t others = 1;
     for (int i = 0; i < shape->num_batch; i++) {
@@ -197,7 +218,7 @@ static uint64_t deal_panels(
     }
     if (traits->is_cpu && !p->moves_back) { /* b lies in the order in which it is read */
         p->step = (clv_u32)(width * MATMUL_ROWS / p->row_span);
-        p->ahead = p->m <= MATMUL_ROWS ? STREAM_AHEAD : (clv_u32)p->b_panel;
+        p->ahead = p->m <= MATMUL_ROWS ? STREAM_AHEAD / (clv_u32)b_element : (clv_u32)p->b_panel;
     }
     p->panel_blocks = (p->panels + p->tiles - 1) / p->tiles;
     return others * p->panel_blocks;
@@ -251,18 +272,20 @@ static clv_status *emit_ref(
     clv_arg b = {CLV_ARG_INPUT, 1};
     if (is_float) {
         CLV_TRY(emit_b(call, &shape, traits, emitter, &p, &b));
-        num_items = deal_panels(&shape, traits, &p);
+        num_items = deal_panels(
+            &shape, traits, has_half_weights(call) ? sizeof(uint16_t) : sizeof(float), &p);
     } else {
         clv_deal(traits, elements, 256, &p.chunk, &num_items);
     }
     clv_arg c = {p.has_c ? CLV_ARG_INPUT : CLV_ARG_NONE, 2}, add = {CLV_ARG_NONE, 0};
     set_store(call, &p, &c, &add);
     char options[CLV_OPTIONS_BYTES];
+    const int kernels = !is_float ? 2 : has_half_weights(call) ? 3 : 1;
     clv_launch launch = {
         .source = &clv_source_matmul,
         .entry = is_float ? "matmul" : "matmul_int",
         .num_sums = is_float ? MATMUL_VECTORS * tile_rows(shape.m) : 0,
-        .options = clv_only_options(traits, is_float ? 1 : 2, options),
+        .options = clv_only_options(traits, kernels, options),
         .args = {{CLV_ARG_INPUT, 0}, b, c, add, {CLV_ARG_OUTPUT, 0}},
         .num_args = 5,
         .params = &p,
@@ -277,7 +300,8 @@ static const clv_variant variants[] = {
     {
         .name = "ref",
         .summary = "any shape: 8 rows by two vectors of columns in registers; constant weights and "
-                   "what has no unit-stride rows is laid out in panels first, and prefetched",
+                   "what has no unit-stride rows is laid out in panels first, and prefetched; "
+                   "weights as float16 where that is wanted",
         .takes_epilogue = takes_epilogue,
         .emit = emit_ref,
     },

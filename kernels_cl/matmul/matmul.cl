@@ -6,6 +6,9 @@
  * with zeros behind the last column. An item goes through the rows of its span with one panel in
  * cache, and prefetches the next panel meanwhile. Accumulates in float by fma in order of k:
  * relative error about 1e-7 * sqrt(k). Local size 1 on CPUs, 64 on GPUs. No local memory.
+ *
+ * CLV_HAS(3) alone: panels of constant weights are float16, which every device can load as float;
+ * sums are the same as with weights that were rounded so.
  */
 #include "kernels_cl/clv.h"
 #include "kernels_cl/dtype.h"
@@ -14,6 +17,15 @@
 #include "kernels_cl/wide.h"
 
 #define PANEL (MATMUL_VECTORS * CLV_WIDTH)
+
+/* What b consists of, and vector `i` of it at `b`. */
+#if CLV_ONLY == 3
+typedef half matmul_weight;
+#define MATMUL_LOAD(b, i) CLV_PASTE(vload_half, CLV_WIDTH)(i, b)
+#else
+typedef float matmul_weight;
+#define MATMUL_LOAD(b, i) CLV_FV_LOAD((b) + (i)*CLV_WIDTH)
+#endif
 
 #if CLV_HAS(1)
 /* b  [batch] by b_batch, b_row, b_col;  panels  [batch][panels][k][PANEL]
@@ -68,38 +80,39 @@ typedef struct matmul_columns {
     uint q, first;
 } matmul_columns;
 
-/* One tile of ROWS rows; a, c and out point at the first of them, b at the panel. For each k, one
- * line at `next` is prefetched (few rows: as many as b has), and `next` moves on by p->step. */
-#define MATMUL_TILE(ROWS)                                                                       \
-    static const global float *matmul_tile_##ROWS(                                              \
-        const global float *a, const global float *b, const global float *c, global float *out, \
-        const global float *next, matmul_columns at, const matmul_params *p) {                  \
-        clv_fv sums[ROWS][MATMUL_VECTORS];                                                      \
-        _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                      \
-            sums[j][0] = sums[j][1] = (clv_fv)(0.0f);                                           \
-        }                                                                                       \
-        for (uint k = 0; k < p->k; k++) {                                                       \
-            clv_fv b0 = CLV_FV_LOAD(b), b1 = CLV_FV_LOAD(b + CLV_WIDTH);                        \
-            _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                  \
-                clv_fv value = (clv_fv)(a[j * p->a_row]);                                       \
-                sums[j][0] = fma(value, b0, sums[j][0]);                                        \
-                sums[j][1] = fma(value, b1, sums[j][1]);                                        \
-            }                                                                                   \
-            a += p->a_col;                                                                      \
-            b += p->b_row;                                                                      \
-            CLV_PREFETCH(next);                                                                 \
-            if (ROWS < MATMUL_ROWS && CLV_WIDTH == 16) {                                        \
-                CLV_PREFETCH(next + CLV_WIDTH);                                                 \
-            }                                                                                   \
-            next += p->step;                                                                    \
-        }                                                                                       \
-        _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                      \
-            const global float *cj = c + j * p->c_row;                                          \
-            global float *to = out + (ulong)j * p->n;                                           \
-            matmul_store(to, cj, sums[j][0], at.q, at.first, p);                                \
-            matmul_store(to, cj, sums[j][1], at.q + CLV_WIDTH, at.first, p);                    \
-        }                                                                                       \
-        return next;                                                                            \
+/* One tile of ROWS rows; a, c and out point at the first of them, b at the panel. For each k, the
+ * line at `next` is prefetched (few rows: all that b has), and `next` moves on by p->step. */
+#define MATMUL_TILE(ROWS)                                                             \
+    static const global matmul_weight *matmul_tile_##ROWS(                            \
+        const global float *a, const global matmul_weight *b, const global float *c,  \
+        global float *out, const global matmul_weight *next, matmul_columns at,       \
+        const matmul_params *p) {                                                     \
+        clv_fv sums[ROWS][MATMUL_VECTORS];                                            \
+        _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                            \
+            sums[j][0] = sums[j][1] = (clv_fv)(0.0f);                                 \
+        }                                                                             \
+        for (uint k = 0; k < p->k; k++) {                                             \
+            clv_fv b0 = MATMUL_LOAD(b, 0), b1 = MATMUL_LOAD(b, 1);                    \
+            _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                        \
+                clv_fv value = (clv_fv)(a[j * p->a_row]);                             \
+                sums[j][0] = fma(value, b0, sums[j][0]);                              \
+                sums[j][1] = fma(value, b1, sums[j][1]);                              \
+            }                                                                         \
+            a += p->a_col;                                                            \
+            b += p->b_row;                                                            \
+            CLV_PREFETCH(next);                                                       \
+            if (ROWS < MATMUL_ROWS && CLV_WIDTH == 16 && sizeof(matmul_weight) > 2) { \
+                CLV_PREFETCH(next + CLV_WIDTH);                                       \
+            }                                                                         \
+            next += p->step;                                                          \
+        }                                                                             \
+        _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                            \
+            const global float *cj = c + j * p->c_row;                                \
+            global float *to = out + (ulong)j * p->n;                                 \
+            matmul_store(to, cj, sums[j][0], at.q, at.first, p);                      \
+            matmul_store(to, cj, sums[j][1], at.q + CLV_WIDTH, at.first, p);          \
+        }                                                                             \
+        return next;                                                                  \
     }
 
 MATMUL_TILE(8)
@@ -157,11 +170,11 @@ static void matmul_batch(const matmul_params *p, ulong index, ulong *a, ulong *b
     }
 }
 
-#if CLV_HAS(1)
+#if CLV_HAS(1) || CLV_ONLY == 3
 /* a, b by strides; c [m][n] by strides; out [batch][m][n].
  * An item does up to `row_span` rows by `tiles` panels of one batch, panel by panel. */
 CLV_WIDE kernel void matmul(
-    global float *a, global float *b, global float *c, global float *add, global float *out,
+    global float *a, global matmul_weight *b, global float *c, global float *add, global float *out,
     const matmul_params p, const clv_range r) {
     ulong item = CLV_ITEM(r);
     if (item >= r.end) {
@@ -179,15 +192,15 @@ CLV_WIDE kernel void matmul(
     ulong a_offset, b_offset;
     matmul_batch(&p, batch, &a_offset, &b_offset);
     a = CLV_AT(float, a, r.offset[0]) + a_offset;
-    b = CLV_AT(float, b, r.offset[1]) + b_offset;
+    b = CLV_AT(matmul_weight, b, r.offset[1]) + b_offset;
     c = CLV_AT(float, c, r.offset[2]);
     add = CLV_AT(float, add, r.offset[3]) + batch * p.m * p.n;
     out = CLV_AT(float, out, r.offset[4]) + batch * p.m * p.n;
     for (; panel < last_panel; panel++) {
         matmul_columns at = {.first = panel * PANEL};
         at.q = p.moves_back ? min(at.first, p.n - PANEL) : at.first;
-        const global float *from = b + panel * p.b_panel - (at.first - at.q),
-                           *next = from + p.ahead;
+        const global matmul_weight *from = b + panel * p.b_panel - (at.first - at.q);
+        const global matmul_weight *next = from + p.ahead;
         for (uint m = row; m < last_row;) {
             const global float *from_a = a + m * p.a_row, *from_c = c + m * p.c_row;
             global float *to = out + (ulong)m * p.n;

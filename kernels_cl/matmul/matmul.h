@@ -7,7 +7,8 @@
 typedef struct clv_matmul_params {
     float alpha, beta; /* 1 and 0 for MatMul */
     int32_t is_gemm, trans_a, trans_b;
-    int32_t skip_c; /* a piece of a sum that is not its first */
+    int32_t half_weights; /* b is constant, and kept as float16 */
+    int32_t skip_c;       /* a piece of a sum that is not its first */
 } clv_matmul_params;
 
 enum { CLV_MATMUL_BATCH = CLV_MAX_RANK - 2 };

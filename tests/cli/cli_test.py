@@ -611,6 +611,24 @@ def verify():
     error("verify", model("two"), "--debug", "fill,fast", code=2, says=["'fast'", "delays=SEED"])
 
 
+@test
+def weights_in_half_precision():
+    half = ["--weights", "half"]
+    exact = run_json("verify", model("rows"), "--input", "ones")["outputs"]
+    assert [output["max_rel"] < 1e-6 for output in exact] == [True, True]
+    done = run("verify", model("rows"), "--input", "ones", "--json", *half)
+    y, loud = json.loads(done.stdout)["outputs"]
+    assert 1e-5 < y["max_rel"] < 5e-4 and loud["max_rel"] < 1e-6
+    assert "'loud' keeps its weights in float32" in done.stderr
+    told = run_json("explain", model("rows"), "product", *half)
+    assert told["note"] == "weights in half precision" and told["weight_bytes"] == 128 * 64 * 2
+    assert "note" not in run_json("explain", model("rows"), "product")
+    text = run("inspect", model("rows"), "--stage", "passes", *half).stdout
+    assert "(weights in half precision)" in text and "(weights in float32: some are beyond" in text
+    error("run", model("rows"), "--input", "ones", "--weights", "tiny", code=2, says=["'tiny'", "float or half"])
+    error("run", model("rows"), "--input", "ones", "--exact", *half, code=2, says=["--exact", "--weights half"])
+
+
 # --- the process ---
 
 

@@ -53,6 +53,14 @@ def main():
         folder, "unknown", [node("NonMaxSuppression", ["boxes", "scores"], ["out"], name="nms")],
         [value("boxes", [1, 4, 4]), value("scores", [1, 1, 4])],
         [value("out", ["n", 3], TensorProto.INT64)])
+    save(  # one row times weights of 32 KB, which half precision does not have all of; and some beyond it
+        folder, "rows", [node("Expand", ["weight", "shape"], ["weights"], name="expand"),
+                         node("Mul", ["weights", "large"], ["beyond"], name="scale"),
+                         node("MatMul", ["x", "weights"], ["y"], name="product"),
+                         node("MatMul", ["x", "beyond"], ["loud"], name="loud")],
+        [value("x", [1, 128])], [value("y", [1, 64]), value("loud", [1, 64])],
+        [("weight", np.arange(1, 65, dtype=np.float32) / 3), ("shape", np.array([128, 64])),
+         ("large", np.array([1e5], np.float32))])
     save(  # wrong by itself: an axis that the input has not
         folder, "malformed", [node("Concat", ["x", "x"], ["y"], name="concat", axis=4)],
         [value("x", [2, 3])], [value("y", None)])

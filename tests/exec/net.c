@@ -306,6 +306,43 @@ clv_status *clv_net_gather(clv_graph **out_graph) {
     return clv_net_finish(&net, out_graph);
 }
 
+static void round_weights(clv_graph *graph) {
+    for (size_t i = 0; i < graph->num_tensors; i++) {
+        const clv_tensor *t = &graph->tensors[i];
+        float *data = t->kind == CLV_TENSOR_CONSTANT ? (float *)t->data : NULL;
+        for (int64_t k = 0; data != NULL && k < clv_shape_elements(&t->shape); k++) {
+            uint16_t half;
+            clv_store_double(CLV_FLOAT16, &half, 0, (double)data[k]);
+            data[k] = (float)clv_load_double(CLV_FLOAT16, &half, 0);
+        }
+    }
+}
+
+clv_status *clv_net_step(uint64_t seed, int64_t rows, bool is_rounded, clv_graph **out_graph) {
+    clv_net net;
+    clv_net_init(&net, seed);
+    int64_t sizes[4];
+    for (int i = 0; i < 4; i++) {
+        sizes[i] = 91 + (int64_t)clv_random_below(&net.random, 60);
+    }
+    clv_tensor_id x = clv_net_input(&net, "x", CLV_FLOAT32, DIMS(2, rows, sizes[0]));
+    clv_tensor_id both = clv_net_weight(&net, "both", DIMS(2, sizes[0], sizes[1]));
+    clv_tensor_id flat = clv_net_input(&net, "flat", CLV_FLOAT32, DIMS(rows, sizes[1]));
+    clv_tensor_id w1 = clv_net_weight(&net, "w1", DIMS(sizes[1], sizes[2]));
+    clv_tensor_id w2 = clv_net_weight(&net, "w2", DIMS(sizes[3], sizes[2]));
+    clv_tensor_id b2 = clv_net_weight(&net, "b2", DIMS(sizes[3]));
+    clv_tensor_id y = clv_net_node(&net, "MatMul", "product", IDS(flat, w1), "");
+    y = clv_net_node(&net, "Relu", "relu", IDS(y), "");
+    y = clv_net_node(&net, "Gemm", "gemm", IDS(y, w2, b2), "transB=1");
+    clv_net_output(&net, clv_net_node(&net, "Sigmoid", "sigmoid", IDS(y), ""));
+    clv_net_output(&net, clv_net_node(&net, "MatMul", "batch", IDS(x, both), ""));
+    if (net.status == NULL && is_rounded) {
+        round_weights(net.graph);
+    }
+    net.graph->half_weights = true;
+    return clv_net_finish(&net, out_graph);
+}
+
 clv_status *clv_net_chain(size_t length, int64_t elements, clv_graph **out_graph) {
     clv_net net;
     clv_net_init(&net, 3);

@@ -41,6 +41,11 @@ clv_status *clv_net_small(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_fire(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_gather(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_random(uint64_t seed, clv_graph **out_graph) CLV_CHECKED;
+/* A decoder's step with `rows` rows, weights in half precision: matrix products of drawn sizes, one
+ * with its weights transposed, one of two matrices. is_rounded: half precision holds the weights as
+ * they are. */
+clv_status *clv_net_step(uint64_t seed, int64_t rows, bool is_rounded, clv_graph **out_graph)
+    CLV_CHECKED;
 clv_status *clv_net_chain(size_t length, int64_t elements, clv_graph **out_graph) CLV_CHECKED;
 
 #endif

@@ -265,6 +265,13 @@ static void test_fire(void **state) {
     run_plans(graph);
 }
 
+static void test_half_weights(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    assert_ok(clv_net_step(5, 3, false, &graph));
+    run_plans(graph);
+}
+
 static void test_chain(void **state) {
     (void)state;
     clv_graph *graph = NULL;
@@ -291,9 +298,8 @@ static int destroy(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_fire),
+        cmocka_unit_test(test_random), cmocka_unit_test(test_small),
+        cmocka_unit_test(test_fire),   cmocka_unit_test(test_half_weights),
         cmocka_unit_test(test_chain),
     };
     first_seed = argc > 1 ? strtoull(argv[1], NULL, 10) : first_seed;

@@ -145,6 +145,61 @@ static void test_chain(void **state) {
     compare_units(graph, 11);
 }
 
+/* Weights in half precision that are there in it already: nothing else is rounded. */
+static void test_half_weights(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    assert_ok(clv_net_step(1, 3, true, &graph));
+    compare_units(graph, 12);
+    for (int64_t rows = 1; rows <= 8; rows++) {
+        fixture f;
+        clv_mutable_view outputs[MAX_OPERANDS];
+        assert_ok(clv_net_step(1 + (uint64_t)rows, rows, true, &graph));
+        make_fixture(&f, graph, 13);
+        run_on(&f, "core:0", false, outputs);
+        clv_net_free_outputs(graph, outputs);
+        free_fixture(&f);
+    }
+}
+
+/* Others are rounded: |error| is at most 2^-11 of the sum of |x| |w|. */
+static void test_error_of_half_weights(void **state) {
+    (void)state;
+    fixture f;
+    clv_graph *graph = NULL;
+    clv_exec_unit unit;
+    clv_session *session = NULL;
+    clv_mutable_view outputs[MAX_OPERANDS];
+    assert_ok(clv_net_step(3, 2, false, &graph));
+    make_fixture(&f, graph, 14);
+    assert_ok(clv_rig_open(&rig, "core:0", false, &unit));
+    assert_ok(clv_session_create(graph, &unit, 1, NULL, &session));
+    assert_ok(clv_net_outputs(graph, outputs));
+    assert_ok(clv_session_run(session, f.inputs, graph->num_inputs, outputs, graph->num_outputs));
+    const float *x = f.inputs[0].data, *w = NULL, *got = outputs[1].data;
+    const float *wanted = f.wanted.outputs[1].data;
+    w = graph->tensors[clv_graph_find_tensor(graph, "both")].data;
+    const clv_shape *a = &f.inputs[0].shape, *b = &outputs[1].shape;
+    const int64_t num_k = a->dims[2], num_n = b->dims[2];
+    double worst = 0;
+    for (int64_t i = 0; i < clv_shape_elements(b); i++) {
+        const int64_t row = i / num_n, matrix = row / b->dims[1];
+        double sum = 0;
+        for (int64_t k = 0; k < num_k; k++) {
+            sum += fabs((double)x[row * num_k + k]) *
+                   fabs((double)w[(matrix * num_k + k) * num_n + i % num_n]);
+        }
+        const double error = fabs((double)got[i] - (double)wanted[i]);
+        assert_true(error <= sum * 0x1p-11 * 1.01);
+        worst = error / sum > worst ? error / sum : worst;
+    }
+    assert_true(worst > 0x1p-15); /* they were rounded, some of them */
+    clv_session_destroy(session);
+    clv_rig_close(&unit);
+    clv_net_free_outputs(graph, outputs);
+    free_fixture(&f);
+}
+
 /* An index out of range fails the request with the node's name; the next one is right again. */
 static void forbidden_value(const char *unit_name) {
     fixture f;
@@ -199,8 +254,8 @@ static int destroy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_small),           cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_half_weights),    cmocka_unit_test(test_error_of_half_weights),
         cmocka_unit_test(test_forbidden_value),
     };
     return cmocka_run_group_tests(tests, create, destroy);

@@ -248,6 +248,12 @@ typedef struct cleave_options {
     /* No kernels whose error is bound by more than the order of sums (Winograd's convolution): each
      * operator is within 1e-4 of its output's largest magnitude by far. */
     bool exact;
+    /* "float" (default), or "half": constant matrices of 8192 weights or more that at most 8 rows
+     * are multiplied with (a decoder's step, fully connected layers of small batches) are kept as
+     * float16, each weight rounded to nearest, to be read in half the time: errors of some 2e-4 of
+     * the output's root mean square. A tensor with weights beyond 65504 stays float32, which the
+     * log says as a warning. USAGE together with `exact`. */
+    const char *weights;
     /* For plans only. */
     const char *machine; /* FILE.json, or one line of text (docs/machines.md), instead of devices */
     const char *times;   /* FILE.json: node or type to microseconds (docs/tasks.md) */
@@ -357,7 +363,8 @@ CLEAVE_API cleave_status *cleave_session_roofline(
 
 typedef struct cleave_verify_options {
     double rtol,
-        atol; /* allowed: atol + rtol * largest magnitude of the reference; negative: 1e-4 and 0 */
+        atol; /* allowed: atol + rtol * largest magnitude of the reference; negative: 1e-4 (2e-3
+                 where weights are kept in half precision) and 0 */
     bool all_tensors; /* also what lies between operators; the session needs keep_tensors */
     const cleave_binding *against; /* expected outputs instead of the reference */
     size_t num_against;

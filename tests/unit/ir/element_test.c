@@ -66,6 +66,32 @@ static void test_overflow_of_half(void **state) {
     assert_int_equal(encode(CLV_FLOAT16, -5e-324), 0x8000);
 }
 
+/* Every float16, and what lies between it and the next in float32. */
+static void test_quick_half_is_the_same(void **state) {
+    (void)state;
+    for (uint32_t high = 0; high < 0x10000; high++) {
+        static const uint32_t lows[] = {0,      1,      0xfff,  0x1000, 0x1001,
+                                        0x1fff, 0x3000, 0x8000, 0xffff};
+        for (size_t i = 0; i < sizeof lows / sizeof lows[0]; i++) {
+            const uint32_t bits = high << 16 | lows[i];
+            float value;
+            memcpy(&value, &bits, sizeof value);
+            const uint16_t wanted = encode(CLV_FLOAT16, (double)value);
+            const uint16_t got = clv_half_from_float(value);
+            if (got != wanted) {
+                fail_msg("%a gives %#x, wanted %#x", (double)value, got, wanted);
+            }
+            assert_int_equal(
+                clv_half_holds(&value, 1), isfinite(value) && (wanted & 0x7fff) != 0x7c00);
+        }
+    }
+    float values[5000] = {[4999] = 65519};
+    assert_true(clv_half_holds(values, 5000));
+    values[4998] = -65520;
+    assert_false(clv_half_holds(values, 5000));
+    assert_true(clv_half_holds(values, 4998));
+}
+
 static void test_float32_rounds_once_and_overflows(void **state) {
     (void)state;
     float value;
@@ -140,6 +166,7 @@ int main(void) {
         cmocka_unit_test(test_sixteen_bit_types_keep_every_number),
         cmocka_unit_test(test_rounding_is_to_nearest_even),
         cmocka_unit_test(test_overflow_of_half),
+        cmocka_unit_test(test_quick_half_is_the_same),
         cmocka_unit_test(test_float32_rounds_once_and_overflows),
         cmocka_unit_test(test_large_integers_round_once),
         cmocka_unit_test(test_integers_truncate_and_wrap),

@@ -3,6 +3,7 @@
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "host/ops/op.h"
+#include "kernels_cl/matmul/matmul.h"
 #include "tests/support/check.h"
 #include "tests/support/graph_text.h"
 #include <stdio.h>
@@ -580,6 +581,45 @@ static void test_a_node_of_many_outputs(void **state) {
     clv_graph_destroy(graph);
 }
 
+static const clv_node *node_of(const clv_graph *graph, const char *name) {
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        if (strcmp(graph->nodes[i].name, name) == 0) {
+            return &graph->nodes[i];
+        }
+    }
+    fail_msg("no node '%s'", name);
+    return NULL;
+}
+
+/* Those that few rows are multiplied with, in numbers that half precision has. */
+static void test_half_weights(void **state) {
+    (void)state;
+    const char *text = "input x f32[8,128]\ninput y f32[9,128]\ninput d f32[128,64]\n"
+                       "constant w f32[128,64]\nconstant small f32[128,63]\n"
+                       "constant t f32[64,128]\nconstant far f32[128,64]{1,2,-70000}\n"
+                       "few = MatMul(x, w)\nmany = MatMul(y, w)\ncached = MatMul(x, small)\n"
+                       "gemm = Gemm(x, t) transB=1\nloud = MatMul(x, far)\n"
+                       "given = MatMul(x, d)\noutput few many cached gemm loud given\n";
+    static const char *const names[] = {"few", "many", "cached", "gemm", "loud", "given"};
+    for (int is_wanted = 0; is_wanted < 2; is_wanted++) {
+        clv_graph *graph = make(text);
+        graph->half_weights = is_wanted != 0;
+        assert_ok(clv_passes_run(graph, NULL, NULL));
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+            const clv_node *node = node_of(graph, names[i]);
+            const bool is_half = is_wanted && (i == 0 || i == 3), is_told = is_half || i == 4;
+            clv_cost cost;
+            assert_ok(clv_node_cost(graph, node, &cost));
+            assert_int_equal(((const clv_matmul_params *)node->params)->half_weights, is_half);
+            const double weights = i == 5 ? 0 : i == 2 ? 128 * 63 : 128 * 64;
+            assert_true(cost.weight_bytes == weights * (is_half ? 2 : 4));
+            assert_int_equal(node->note != NULL, is_wanted && is_told);
+            assert_true(node->note == NULL || strstr(node->note, is_half ? "half" : "float32"));
+        }
+        clv_graph_destroy(graph);
+    }
+}
+
 static void test_dead_nodes_go(void **state) {
     (void)state;
     clv_graph *graph = optimise("input x f32[2]\nconstant c f32[2]\na = Add(x, c)\nb = Neg(a)\n"
@@ -618,7 +658,7 @@ static void test_hook_sees_every_pass(void **state) {
     assert_string_equal(
         s.names, "infer fold simplify fold_batchnorm join_norm join_attention spell_batchnorm "
                  "join_pointwise "
-                 "epilogue dce ");
+                 "epilogue half_weights dce ");
     clv_graph_destroy(graph);
     graph = make(shape_arithmetic);
     s = (seen){.stop_after = 1};
@@ -653,6 +693,7 @@ int main(void) {
         cmocka_unit_test(test_a_node_of_many_outputs),
         cmocka_unit_test(test_dead_nodes_go),
         cmocka_unit_test(test_a_graph_of_no_nodes),
+        cmocka_unit_test(test_half_weights),
         cmocka_unit_test(test_hook_sees_every_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
