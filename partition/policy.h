@@ -139,6 +139,21 @@ static inline const uint32_t *clv_units_of_task(
 clv_status *clv_distinct_units(const clv_problem *problem, uint32_t *out_units, uint32_t *out_count)
     CLV_CHECKED;
 
+/* Units for policies that try every unit with every other. */
+enum { CLV_MOST_CHOSEN_UNITS = 64 };
+
+typedef struct clv_unit_choice {
+    uint32_t units[CLV_MOST_CHOSEN_UNITS]; /* one of each sort, those that pins name too */
+    uint32_t count;                        /* 0: pins name as many as can be or more */
+    uint32_t num_sorts; /* those of pins counted; more than `count`: some are left out,
+                                              those on which least is gained */
+    /* Each other unit that may be used has one among these that does all that it does, no slower;
+     * where memory has room. */
+    bool is_complete;
+} clv_unit_choice;
+
+clv_status *clv_choose_units(const clv_problem *problem, clv_unit_choice *out_choice) CLV_CHECKED;
+
 /* Numbers of a plan whose groups, shares and depths are known. */
 clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) CLV_CHECKED;
 /* What clv_plan_verify proves, but for numbers and memory. */

@@ -1,9 +1,10 @@
 /* One task at a time, each where the whole is fastest: the sum of the tasks' times and of every
  * tensor's way to each memory that reads it.
  *
- * Exact by dynamic programming where tasks form a forest (every tensor read by one task, every task
- * reading one), and on small problems, where every assignment is tried. Else the forest of each
- * task's largest input is solved, and improved by moving single tasks and runs of neighbours.
+ * By dynamic programming where tasks form a forest (every tensor read by one task, every task
+ * reading one): exact where its sum, which counts nothing that need not be, is what the plan takes.
+ * On small problems every assignment is tried. Else the forest of each task's largest input is
+ * solved, and improved by moving single tasks and runs of neighbours.
  */
 #include "host/base/memory.h"
 #include "partition/policy.h"
@@ -13,24 +14,30 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-enum { MAX_LABELS = 64, MAX_ASSIGNMENTS = 30000, MOST_REFUSED = 300 };
+enum { MAX_ASSIGNMENTS = 30000, MOST_REFUSED = 300 };
 
 typedef struct serial {
     const clv_problem *problem;
     const clv_workload *workload;
-    uint32_t *labels; /* units to choose from, [num_labels] */
+    clv_unit_choice choice;
+    const uint32_t *labels; /* units to choose from, [num_labels] */
     uint32_t num_labels;
     uint32_t *first_line; /* [num_labels * num_labels + 1] into lines: a tensor's ways */
     clv_path_line *lines;
     size_t capacity_lines;
+    double *exchange_us;              /* [num_labels][num_labels] a byte that another unit wrote */
     double *own_us;                   /* [num_tasks][num_labels], at the first of a colocation */
     double *message_us;               /* [num_tasks][num_labels]: least cost of the tree below */
     uint32_t *parent, *parent_tensor; /* [num_tasks] */
+    uint32_t *reader;                 /* [num_tasks]: of the parent's tensor, in the colocation */
     uint32_t *label;                  /* [num_tasks] chosen, at the first of a colocation */
     uint32_t *assignment;             /* [num_tasks] scratch for drafts */
     bool has_limits;                  /* of memory */
     uint32_t num_refused;             /* by the clock, of what sums let pass */
-    bool is_forest, is_cut;           /* is_cut: there are more sorts of units than labels */
+    bool is_refused;                  /* something faster holds too much */
+    bool has_ways;                    /* some unit is not on the first one's memory */
+    bool is_forest;
+    double forest_us; /* the least sum; of a forest no plan on these units takes less */
 } serial;
 
 static double way_us(const serial *s, uint32_t from, uint32_t to, uint64_t bytes) {
@@ -42,24 +49,12 @@ static double way_us(const serial *s, uint32_t from, uint32_t to, uint64_t bytes
     return us;
 }
 
-/* Labels: one unit of each sort, the first unit first; units that pins name. */
-static clv_status *list_labels(serial *s) {
-    const clv_problem *problem = s->problem;
-    CLV_TRY(clv_distinct_units(problem, s->labels, &s->num_labels));
-    for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
-        bool is_known = problem->pins[i] == CLV_NO_INDEX;
-        for (uint32_t k = 0; k < s->num_labels && !is_known; k++) {
-            is_known = s->labels[k] == problem->pins[i];
-        }
-        if (!is_known) {
-            s->labels[s->num_labels++] = problem->pins[i];
-        }
-    }
-    if (s->num_labels > MAX_LABELS && problem->request->num_pins == 0) {
-        s->num_labels = MAX_LABELS;
-        s->is_cut = true;
-    }
-    return NULL;
+/* What getting a byte takes that another unit on its memory wrote. */
+static double exchange_us_per_byte(const clv_machine *machine, uint32_t from, uint32_t to) {
+    const clv_unit *unit = &machine->units[to];
+    const double exchange = machine->memories[unit->memory].exchange;
+    bool is_needed = from != to && machine->units[from].memory == unit->memory;
+    return is_needed && isfinite(exchange) ? 1e6 / exchange / unit->speed : 0;
 }
 
 static clv_status *fill_ways(serial *s) {
@@ -76,6 +71,8 @@ static clv_status *fill_ways(serial *s) {
         CLV_TRY(clv_routes_lines(
             costs->routes, units[from].memory, units[to].memory, s->lines + first, &count));
         s->first_line[at + 1] = first + count;
+        s->exchange_us[at] = exchange_us_per_byte(costs->machine, from, to);
+        s->has_ways = s->has_ways || units[from].memory != units[0].memory;
     }
     return NULL;
 }
@@ -125,13 +122,14 @@ static void find_parents(serial *s) {
     for (uint32_t x = 0; x < s->workload->num_tensors; x++) {
         const clv_task_tensor *tensor = &s->workload->tensors[x];
         uint32_t readers = 0;
+        bool is_sent = tensor->is_output && s->has_ways; /* home, on links that readers share */
         for (uint32_t i = 0; i < tensor->num_consumers && tensor->bytes > 0; i++) {
             uint32_t child = first[tensor->consumers[i]];
             uint32_t from = tensor->producer == CLV_NO_TASK ? CLV_NO_TASK : first[tensor->producer];
             if (from == child) {
                 continue;
             }
-            s->is_forest = s->is_forest && ++readers == 1;
+            s->is_forest = s->is_forest && ++readers == 1 && !is_sent;
             if (from == CLV_NO_TASK) {
                 continue;
             }
@@ -141,19 +139,36 @@ static void find_parents(serial *s) {
             if (from < child && is_larger) {
                 s->parent[child] = from;
                 s->parent_tensor[child] = x;
+                s->reader[child] = tensor->consumers[i];
             }
         }
     }
 }
 
+static bool takes_no_time(const serial *s, uint32_t task, uint32_t label) {
+    return clv_costs_time_us(s->problem->costs, task, s->labels[label]) == 0;
+}
+
+/* What getting the parent's tensor takes. What one who takes no time has, others wrote: who did is
+ * not known here. */
+static double edge_us(const serial *s, uint32_t child, uint32_t above, uint32_t label) {
+    const clv_task_tensor *tensor = &s->workload->tensors[s->parent_tensor[child]];
+    double us = way_us(s, above, label, tensor->bytes);
+    double exchange = s->exchange_us[(size_t)above * s->num_labels + label];
+    if (exchange > 0 && !takes_no_time(s, tensor->producer, above) &&
+        !takes_no_time(s, s->reader[child], label)) {
+        us += exchange * (double)tensor->bytes;
+    }
+    return us;
+}
+
 /* The label of `child` that is best below a parent with label `above`. */
 static uint32_t best_below(const serial *s, uint32_t child, uint32_t above, double *out_us) {
     const double *mine = &s->message_us[(size_t)child * s->num_labels];
-    uint64_t bytes = s->workload->tensors[s->parent_tensor[child]].bytes;
     uint32_t best = 0;
     *out_us = (double)INFINITY;
     for (uint32_t k = 0; k < s->num_labels; k++) {
-        double us = mine[k] + way_us(s, above, k, bytes);
+        double us = mine[k] + edge_us(s, child, above, k);
         if (us < *out_us) {
             *out_us = us;
             best = k;
@@ -172,6 +187,7 @@ static void solve_forest(serial *s) {
             s->message_us[(size_t)s->parent[i] * labels + k] += us;
         }
     }
+    s->forest_us = 0;
     for (uint32_t i = 0; i < count; i++) {
         const double *mine = &s->message_us[(size_t)i * labels];
         double us;
@@ -182,6 +198,7 @@ static void solve_forest(serial *s) {
             for (uint32_t k = 1; k < labels; k++) {
                 s->label[i] = mine[k] < mine[s->label[i]] ? k : s->label[i];
             }
+            s->forest_us += mine[s->label[i]];
         }
     }
 }
@@ -191,9 +208,8 @@ static void solve_forest(serial *s) {
 /* By sums and then, where they say yes and it is not too much, in a run on the clock, which has the
  * last word. */
 static clv_status *check_fit(serial *s, const clv_draft *draft, bool *out_fits) {
-    uint32_t depth = s->problem->request->depth;
     clv_evaluate_begin(s->problem->ev);
-    CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, depth > 0 ? depth : 1));
+    CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, 1));
     *out_fits = clv_evaluate_fits(s->problem->ev);
     bool is_clocked = s->has_limits && *out_fits && s->num_refused < MOST_REFUSED &&
                       clv_draft_is_clocked(s->problem, draft);
@@ -205,9 +221,31 @@ static clv_status *check_fit(serial *s, const clv_draft *draft, bool *out_fits) 
     return NULL;
 }
 
-static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal, bool *out_fits) {
+/* Keeps a draft that fits where it is better; its time is INFINITY where it does not fit. */
+static clv_status *keep_if_better(
+    serial *s, clv_draft *draft, clv_draft *best, clv_status **refusal, double *out_us) {
+    bool fits = false;
+    *out_us = (double)INFINITY;
+    clv_status *failure = clv_draft_score(s->problem, draft);
+    if (failure == NULL) {
+        CLV_TRY(check_fit(s, draft, &fits));
+    }
+    if (failure == NULL && !fits) {
+        failure = clv_evaluate_limits(s->problem->ev);
+    }
+    if (failure == NULL) {
+        *out_us = draft->latency_us;
+        if (best->groups == NULL || clv_draft_is_better(s->problem, draft, best)) {
+            *best = *draft;
+        }
+    }
+    *refusal = clv_status_join(*refusal, failure);
+    return NULL;
+}
+
+static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal, double *out_us) {
     clv_draft draft;
-    *out_fits = false;
+    *out_us = (double)INFINITY;
     for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
         s->assignment[i] = s->labels[s->label[s->problem->first_of_colocation[i]]];
         if (!clv_problem_allows(s->problem, i, s->assignment[i])) {
@@ -217,19 +255,7 @@ static clv_status *try_labels(serial *s, clv_draft *best, clv_status **refusal, 
     CLV_TRY(clv_draft_from_units(
         s->problem, s->assignment, NULL, "makes the whole fastest, transfers counted", &draft));
     draft.groups[0].is_serial = true;
-    clv_status *failure = clv_draft_score(s->problem, &draft);
-    if (failure == NULL) {
-        CLV_TRY(check_fit(s, &draft, out_fits));
-    }
-    if (failure == NULL && !*out_fits) {
-        failure = clv_evaluate_limits(s->problem->ev);
-    }
-    if (failure == NULL &&
-        (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
-        *best = draft;
-    }
-    *refusal = clv_status_join(*refusal, failure);
-    return NULL;
+    return keep_if_better(s, &draft, best, refusal, out_us);
 }
 
 /* All on one label where that is possible, else each such task where it is fastest. */
@@ -334,6 +360,7 @@ static clv_status *enumerate(serial *s, clv_draft *draft) {
             CLV_TRY(measure(s, draft, &us));
             if (us < best_us) {
                 CLV_TRY(check_fit(s, draft, &fits));
+                s->is_refused = s->is_refused || !fits;
             }
             if (fits) {
                 best_us = us;
@@ -353,41 +380,65 @@ static clv_status *enumerate(serial *s, clv_draft *draft) {
     return NULL;
 }
 
-static clv_status *search(serial *s, clv_draft *out_draft, clv_status **refusal) {
-    clv_draft draft;
-    double assignments = 1;
-    bool fits;
-    for (uint32_t k = 0; k <= s->num_labels; k++) {
-        label_all(s, k);
-        CLV_TRY(try_labels(s, out_draft, refusal, &fits));
+/* How the plan was found, and what it was chosen from where that is not all that there is. */
+static clv_status *name_method(
+    const serial *s, const char *method, const char *exact, const char **out) {
+    bool has_room = !s->is_refused || s->num_labels >= s->problem->num_units;
+    *out = method;
+    if (s->choice.num_sorts > s->num_labels) {
+        *out = clv_arena_printf(
+            s->problem->arena, "%s, on %u of %u sorts of units", method, s->num_labels,
+            s->choice.num_sorts);
+    } else if (exact != NULL && (!s->choice.is_complete || !has_room)) {
+        *out = clv_arena_printf(s->problem->arena, "%s, on one unit of each sort", method);
+    } else if (exact != NULL) {
+        *out = exact;
     }
-    find_parents(s);
-    solve_forest(s);
-    CLV_TRY(try_labels(s, out_draft, refusal, &fits));
-    bool is_exact = s->is_forest && fits;
-    out_draft->method = "exact over a forest of tasks";
+    return *out != NULL ? NULL : NO_MEMORY_HERE();
+}
+
+static bool is_small(const serial *s) {
+    double assignments = 1;
     for (uint32_t i = 0; i < s->workload->num_tasks && assignments <= MAX_ASSIGNMENTS; i++) {
         assignments *= s->problem->first_of_colocation[i] == i ? s->num_labels : 1;
     }
-    bool is_small = assignments <= MAX_ASSIGNMENTS;
-    if (is_exact || s->num_labels < 2) {
-        return NULL;
+    return assignments <= MAX_ASSIGNMENTS;
+}
+
+static clv_status *search(serial *s, clv_draft *out_draft, clv_status **refusal) {
+    clv_draft draft;
+    double us;
+    for (uint32_t k = 0; k <= s->num_labels; k++) {
+        label_all(s, k);
+        CLV_TRY(try_labels(s, out_draft, refusal, &us));
+    }
+    find_parents(s);
+    solve_forest(s);
+    CLV_TRY(try_labels(s, out_draft, refusal, &us));
+    if (s->is_forest && us <= s->forest_us * (1 + 1e-9)) {
+        return name_method(
+            s, "best over a forest of tasks", "exact over a forest of tasks", &out_draft->method);
     }
     memset(s->assignment, 0, s->workload->num_tasks * sizeof *s->assignment);
     CLV_TRY(clv_draft_from_units(s->problem, s->assignment, NULL, "", &draft));
     draft.groups[0].is_serial = true;
-    if (is_small) {
+    if (is_small(s)) {
         CLV_TRY(enumerate(s, &draft));
-    } else if (out_draft->groups != NULL) {
-        CLV_TRY(improve(s, out_draft, &draft));
+        CLV_TRY(try_labels(s, out_draft, refusal, &us));
+        return name_method(
+            s, "every assignment was tried", "exact: every assignment was tried",
+            &out_draft->method);
     }
-    CLV_TRY(try_labels(s, out_draft, refusal, &fits));
-    out_draft->method = is_small ? "exact: every assignment was tried"
-                                 : "forest of the largest inputs, improved by moving runs of tasks";
-    return NULL;
+    if (out_draft->groups != NULL && s->num_labels > 1) {
+        CLV_TRY(improve(s, out_draft, &draft));
+        CLV_TRY(try_labels(s, out_draft, refusal, &us));
+    }
+    return name_method(
+        s, "forest of the largest inputs, improved by moving runs of tasks", NULL,
+        &out_draft->method);
 }
 
-/* --- accelerators made for one network, of more units than can be tried together --- */
+/* --- more units than can be tried together --- */
 
 /* When a task can end on a unit, the ways of its inputs counted; `assignment` of those before. */
 static clv_status *measure_unit(
@@ -438,10 +489,56 @@ static clv_status *deal_out(const clv_problem *problem, clv_draft *out_draft) {
             return clv_problem_no_unit(problem);
         }
     }
-    CLV_TRY(clv_draft_from_units(problem, assignment, NULL, "its kind of unit", out_draft));
+    const char *reason = problem->costs->machine->bespoke != CLV_BESPOKE_NO
+                             ? "its kind of unit"
+                             : "it and the ways of its inputs take least";
+    CLV_TRY(clv_draft_from_units(problem, assignment, NULL, reason, out_draft));
     out_draft->groups[0].is_serial = true;
     out_draft->method = "each task where it and the ways of its inputs take least";
     return clv_draft_score(problem, out_draft);
+}
+
+/* What knows of every unit, and of no unit together with all others. */
+static clv_status *try_all_units(serial *s, clv_draft *best, clv_status **refusal) {
+    const clv_problem *problem = s->problem;
+    const clv_policy_level single = {clv_policy_find("single"), 0};
+    const uint64_t looks = (uint64_t)s->workload->num_tasks * problem->num_units;
+    double us;
+    for (int i = 0; i < 2; i++) {
+        clv_draft draft = {0};
+        if (i == 0 ? s->num_labels > 0 : s->num_labels > 0 && looks > problem->budget) {
+            continue; /* the best single one is among the chosen */
+        }
+        clv_status *failure =
+            i == 0 ? clv_policy_run(
+                         problem, single, NULL, 0, problem->units, problem->num_units, &draft)
+                   : deal_out(problem, &draft);
+        if (failure == NULL) {
+            CLV_TRY(keep_if_better(s, &draft, best, refusal, &us));
+        }
+        *refusal = clv_status_join(*refusal, failure);
+    }
+    return NULL;
+}
+
+static clv_status *make_tables(serial *s, clv_arena *arena) {
+    size_t count = s->workload->num_tasks, labels = s->num_labels;
+    s->first_line = clv_arena_alloc(arena, labels * labels + 1, sizeof(uint32_t));
+    s->exchange_us = clv_arena_alloc(arena, labels * labels, sizeof(double));
+    s->own_us = clv_arena_alloc(arena, count * labels, sizeof(double));
+    s->message_us = clv_arena_alloc(arena, count * labels, sizeof(double));
+    s->parent = clv_arena_alloc(arena, count, sizeof(uint32_t));
+    s->parent_tensor = clv_arena_alloc(arena, count, sizeof(uint32_t));
+    s->reader = clv_arena_alloc(arena, count, sizeof(uint32_t));
+    s->label = clv_arena_alloc(arena, count, sizeof(uint32_t));
+    s->assignment = clv_arena_alloc(arena, count, sizeof(uint32_t));
+    if (s->first_line == NULL || s->exchange_us == NULL || s->own_us == NULL ||
+        s->message_us == NULL || s->parent == NULL || s->parent_tensor == NULL ||
+        s->reader == NULL || s->label == NULL || s->assignment == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    CLV_TRY(fill_ways(s));
+    return fill_own(s);
 }
 
 clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_draft) {
@@ -449,36 +546,23 @@ clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_dr
         .problem = problem,
         .workload = problem->costs->workload,
         .has_limits = clv_problem_has_limits(problem)};
-    size_t count = s.workload->num_tasks, most = problem->costs->machine->num_units;
     clv_status *status = NULL, *refusal = NULL;
     clv_arena arena;
+    CLV_TRY(clv_choose_units(problem, &s.choice));
+    s.labels = s.choice.units;
+    s.num_labels = s.choice.count;
+    bool is_cut = s.choice.num_sorts > s.choice.count;
+    if (is_cut && problem->costs->machine->bespoke != CLV_BESPOKE_NO) {
+        return deal_out(problem, out_draft);
+    }
     clv_arena_init(&arena, 0);
-    s.labels = clv_arena_alloc(&arena, most, sizeof *s.labels);
-    if (s.labels == NULL) {
-        return NO_MEMORY_HERE();
+    CLV_TRY_DONE(make_tables(&s, &arena));
+    if (s.num_labels > 0) {
+        CLV_TRY_DONE(search(&s, out_draft, &refusal));
     }
-    CLV_TRY_DONE(list_labels(&s));
-    if (s.is_cut && problem->costs->machine->bespoke != CLV_BESPOKE_NO) {
-        status = deal_out(problem, out_draft);
-        goto done;
+    if (is_cut) {
+        CLV_TRY_DONE(try_all_units(&s, out_draft, &refusal));
     }
-    size_t labels = s.num_labels;
-    s.first_line = clv_arena_alloc(&arena, labels * labels + 1, sizeof(uint32_t));
-    s.own_us = clv_arena_alloc(&arena, count * labels, sizeof(double));
-    s.message_us = clv_arena_alloc(&arena, count * labels, sizeof(double));
-    s.parent = clv_arena_alloc(&arena, count, sizeof(uint32_t));
-    s.parent_tensor = clv_arena_alloc(&arena, count, sizeof(uint32_t));
-    s.label = clv_arena_alloc(&arena, count, sizeof(uint32_t));
-    s.assignment = clv_arena_alloc(&arena, count, sizeof(uint32_t));
-    if (s.first_line == NULL || s.own_us == NULL || s.message_us == NULL || s.parent == NULL ||
-        s.parent_tensor == NULL || s.label == NULL || s.assignment == NULL) {
-        status = NO_MEMORY_HERE();
-        goto done;
-    }
-    s.first_line[0] = 0;
-    CLV_TRY_DONE(fill_ways(&s));
-    CLV_TRY_DONE(fill_own(&s));
-    CLV_TRY_DONE(search(&s, out_draft, &refusal));
     if (out_draft->groups == NULL) {
         status = refusal != NULL ? refusal : clv_problem_no_unit(problem);
         refusal = NULL;
