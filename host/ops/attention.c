@@ -5,9 +5,10 @@
  *
  * inputs  Q, K, V; mask, optional, broadcast to [batch, heads, rows, keys]. All float32. Q, K, V
  *         and Y have rank 4 (attention.h says where their rows are), or all of them rank 3, without
- *         heads. K and V may have fewer heads: each then serves as many heads of Q in a row
- * attrs   scale (1); q_by_row, k_by_row, v_by_row, out_by_row (0); nan_is_zero (0): a row whose
- *         weights are NaN gives 0
+ *         heads. Q, K and V of rank 5 are a part of what one product made for several of them. K
+ *         and V may have fewer heads: each then serves as many heads of Q in a row
+ * attrs   scale (1); q_by_row, k_by_row, v_by_row, out_by_row (0); q_part, k_part, v_part (0);
+ *         nan_is_zero (0): a row whose weights are NaN gives 0
  */
 #include "kernels_cl/attention/attention.h"
 
@@ -26,6 +27,20 @@ static clv_status *read_attrs(const clv_infer *infer, clv_attention_params *para
         int64_t value;
         CLV_TRY(clv_attr_get_int(infer->node, names[i], 0, &value));
         *values[i] = value != 0;
+    }
+    static const char *const parts[] = {"q_part", "k_part", "v_part"};
+    int32_t *const numbers[] = {&params->q_part, &params->k_part, &params->v_part};
+    for (size_t i = 0; i < 3; i++) {
+        const clv_shape *shape = &infer->inputs[i].shape;
+        const int64_t count = shape->rank == 5 ? shape->dims[2] : 1;
+        int64_t value;
+        CLV_TRY(clv_attr_get_int(infer->node, parts[i], 0, &value));
+        if (value < 0 || value >= count) {
+            return CLV_ERROR(
+                MALFORMED, "%s is %lld of %lld parts", parts[i], (long long)value,
+                (long long)count);
+        }
+        numbers[i][0] = (int32_t)value;
     }
     return clv_attr_get_float(infer->node, "scale", 1.0f, &params->scale);
 }
@@ -51,10 +66,11 @@ static clv_status *check_operands(const clv_infer *infer, const clv_attention_pa
     for (size_t i = 0; i < 3; i++) {
         CLV_TRY(clv_infer_dtype(infer, i, CLV_BIT(FLOAT32)));
         const clv_shape *shape = &infer->inputs[i].shape;
-        if (shape->rank != 3 && shape->rank != 4) {
-            return CLV_ERROR(MALFORMED, "%s has rank %d, it must be 3 or 4", names[i], shape->rank);
+        if (shape->rank < 3 || shape->rank > 5) {
+            return CLV_ERROR(
+                MALFORMED, "%s has rank %d, it must be 3, 4 or 5", names[i], shape->rank);
         }
-        if (shape->rank != infer->inputs[0].shape.rank) {
+        if ((shape->rank == 3) != (infer->inputs[0].shape.rank == 3)) {
             return CLV_ERROR(
                 MALFORMED, "%s has rank %d, Q has rank %d", names[i], shape->rank,
                 infer->inputs[0].shape.rank);
@@ -103,10 +119,10 @@ static clv_status *attention_infer(clv_infer *infer) {
     }
     CLV_TRY(read_attrs(infer, params));
     CLV_TRY(check_operands(infer, params));
-    const int rank = infer->inputs[0].shape.rank;
+    const int rank = infer->inputs[0].shape.rank == 3 ? 3 : 4;
     const extents q = extents_of(&infer->inputs[0].shape, params->q_by_row != 0);
     const extents k = extents_of(&infer->inputs[1].shape, params->k_by_row != 0);
-    const int64_t size = infer->inputs[2].shape.dims[rank - 1];
+    const int64_t size = extents_of(&infer->inputs[2].shape, params->v_by_row != 0).size;
     const clv_shape scores =
         rank == 3 ? (clv_shape){.rank = 3, .dims = {q.batch, q.rows, k.rows}}
                   : (clv_shape){.rank = 4, .dims = {q.batch, q.heads, q.rows, k.rows}};
@@ -152,7 +168,7 @@ static void reference_row(
 }
 
 static int64_t offset_of(const clv_attention_operand *o, int64_t b, int64_t h, int64_t s) {
-    return b * o->batch + h * o->head + s * o->row;
+    return o->first + b * o->batch + h * o->head + s * o->row;
 }
 
 static clv_status *attention_reference(const clv_call *call, const clv_mutable_view *outputs) {
@@ -197,6 +213,11 @@ static void attention_cost(const clv_call *call, clv_cost *out_cost) {
     clv_attention_shape shape;
     clv_cost_default(call, out_cost);
     clv_attention_shape_of(call, &shape);
+    for (size_t i = 0; i < 3; i++) { /* of parts, one is read */
+        const clv_shape *in = &call->inputs[i].shape;
+        const double bytes = (double)clv_view_bytes(call->inputs[i].dtype, in);
+        out_cost->read_bytes -= in->rank == 5 ? bytes * (1 - 1 / (double)in->dims[2]) : 0;
+    }
     double scores = (double)(shape.batch * shape.heads * shape.rows) * (double)shape.keys;
     /* as those of Softmax, and of both products */
     out_cost->flops = scores * (15.0 + 2.0 * (double)(shape.size + shape.value_size));

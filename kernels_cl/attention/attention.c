@@ -7,18 +7,19 @@
 extern const clv_kernel_source clv_source_attention;
 
 int clv_attention_row_axis(const clv_shape *shape, bool by_row) {
-    return shape->rank == 3 || by_row ? 1 : 2;
+    return shape->rank != 4 || by_row ? 1 : 2;
 }
 
 int clv_attention_head_axis(const clv_shape *shape, bool by_row) {
-    return shape->rank == 3 ? -1 : by_row ? 2 : 1;
+    return shape->rank == 3 ? -1 : shape->rank == 5 ? 3 : by_row ? 2 : 1;
 }
 
-static clv_attention_operand operand_of(const clv_shape *shape, bool by_row) {
+static clv_attention_operand operand_of(const clv_shape *shape, bool by_row, int32_t part) {
     int64_t strides[CLV_MAX_RANK];
     clv_shape_strides(shape, strides);
     int head_axis = clv_attention_head_axis(shape, by_row);
     return (clv_attention_operand){
+        .first = shape->rank == 5 ? part * strides[2] : 0,
         .batch = strides[0],
         .head = head_axis < 0 ? 0 : strides[head_axis],
         .row = strides[clv_attention_row_axis(shape, by_row)],
@@ -36,7 +37,7 @@ static void set_mask(const clv_call *call, clv_attention_shape *shape) {
     int64_t strides[CLV_MAX_RANK];
     clv_shape_strides(mask, strides);
     shape->has_mask = true;
-    const bool has_heads = call->inputs[0].shape.rank == 4;
+    const bool has_heads = call->inputs[0].shape.rank != 3;
     for (int axis = mask->rank - 1, to = 3; axis >= 0 && to >= 0; axis--, to--) {
         to = to == 1 && !has_heads ? 0 : to;
         shape->mask[to] = mask->dims[axis] == 1 ? 0 : strides[axis];
@@ -54,10 +55,10 @@ void clv_attention_shape_of(const clv_call *call, clv_attention_shape *out_shape
         .keys = k->dims[clv_attention_row_axis(k, op->k_by_row != 0)],
         .size = q->dims[q->rank - 1],
         .value_size = v->dims[v->rank - 1],
-        .q = operand_of(q, op->q_by_row != 0),
-        .k = operand_of(k, op->k_by_row != 0),
-        .v = operand_of(v, op->v_by_row != 0),
-        .out = operand_of(&call->outputs[0].shape, op->out_by_row != 0),
+        .q = operand_of(q, op->q_by_row != 0, op->q_part),
+        .k = operand_of(k, op->k_by_row != 0, op->k_part),
+        .v = operand_of(v, op->v_by_row != 0, op->v_part),
+        .out = operand_of(&call->outputs[0].shape, op->out_by_row != 0, 0),
     };
     int64_t shared = heads_of(k, op->k_by_row != 0);
     out_shape->group = shared > 0 ? out_shape->heads / shared : 1;
@@ -68,6 +69,7 @@ void clv_attention_shape_of(const clv_call *call, clv_attention_shape *out_shape
 
 static attention_strides strides_of(const clv_attention_operand *operand) {
     return (attention_strides){
+        .first = (clv_u64)operand->first,
         .batch = (clv_u64)operand->batch,
         .head = (clv_u64)operand->head,
         .row = (clv_u64)operand->row,

@@ -67,9 +67,10 @@ CLV_WIDE kernel void attention(
     uint row = (uint)(item % p.rows), head = (uint)(item / p.rows % p.heads);
     ulong batch = item / p.rows / p.heads;
     uint shared = head / p.group;
-    q = CLV_AT(float, q, r.offset[0]) + batch * p.q.batch + head * p.q.head + row * p.q.row;
-    k = CLV_AT(float, k, r.offset[1]) + batch * p.k.batch + shared * p.k.head;
-    v = CLV_AT(float, v, r.offset[2]) + batch * p.v.batch + shared * p.v.head;
+    q = CLV_AT(float, q, r.offset[0]) + p.q.first + batch * p.q.batch + head * p.q.head +
+        row * p.q.row;
+    k = CLV_AT(float, k, r.offset[1]) + p.k.first + batch * p.k.batch + shared * p.k.head;
+    v = CLV_AT(float, v, r.offset[2]) + p.v.first + batch * p.v.batch + shared * p.v.head;
     mask = CLV_AT(float, mask, r.offset[3]) + batch * p.mask_batch + head * p.mask_head +
            row * p.mask_row;
     out =
@@ -282,9 +283,10 @@ CLV_TILE kernel void attention_tile(
     uint head = (uint)(item / p.row_blocks % p.heads), shared = head / p.group;
     ulong batch = item / p.row_blocks / p.heads;
     const uint count = min(p.rows - row, (uint)ATTENTION_ROWS);
-    q = CLV_AT(float, q, r.offset[0]) + batch * p.q.batch + head * p.q.head + row * p.q.row;
-    k = CLV_AT(float, k, r.offset[1]) + batch * p.k.batch + shared * p.k.head;
-    v = CLV_AT(float, v, r.offset[2]) + batch * p.v.batch + shared * p.v.head;
+    q = CLV_AT(float, q, r.offset[0]) + p.q.first + batch * p.q.batch + head * p.q.head +
+        row * p.q.row;
+    k = CLV_AT(float, k, r.offset[1]) + p.k.first + batch * p.k.batch + shared * p.k.head;
+    v = CLV_AT(float, v, r.offset[2]) + p.v.first + batch * p.v.batch + shared * p.v.head;
     mask = CLV_AT(float, mask, r.offset[3]) + batch * p.mask_batch + head * p.mask_head +
            row * p.mask_row;
     out =

@@ -8,7 +8,7 @@
 enum { ATTENTION_SIZE = 128, ATTENTION_KEYS = 128, ATTENTION_VECTORS = 2 };
 
 typedef struct attention_strides {
-    clv_u64 batch, head, row;
+    clv_u64 first, batch, head, row;
 } attention_strides;
 
 typedef struct attention_params {

@@ -354,14 +354,63 @@ static void draw_attention(drawn *d) {
         t, out_by_row ? "v%d = Transpose(o%d) perm=[0,2,1,3]\n" : "v%d = Identity(o%d)\n", v, v);
 }
 
+/* Attention of parts of one tensor, taken apart in every way that exporters have. */
+static void draw_part_attention(drawn *d) {
+    const int a = pick(d), form = below(d, 5);
+    const clv_shape from = d->shapes[a];
+    if (from.rank != 3 || clv_shape_elements(&from) == 0) {
+        return;
+    }
+    const int batch = (int)from.dims[0], rows = (int)from.dims[1], channels = (int)from.dims[2];
+    const int heads = channels % 2 == 0 ? 2 : 1, size = channels / heads, first = below(d, 3);
+    const clv_shape out = {.rank = 4, .dims = {batch, rows, heads, size}};
+    const int v = add_value(d, &out);
+    clv_text *t = &d->text;
+    clv_text_add(t, "n%d = Neg(v%d)\nh%d = Sigmoid(v%d)\n", v, a, v, a);
+    clv_text_add(t, "t%d = Concat(v%d, n%d, h%d) axis=2\n", v, a, v, v);
+    clv_text_add(t, "constant i%d i64[5]{%d,%d,3,%d,%d}\n", v, batch, rows, heads, size);
+    clv_text_add(t, "f%d = Reshape(t%d, i%d)\nconstant z%d i64[1]{0}\n", v, v, v, v);
+    clv_text_add(t, "constant j%d i64[4]{0,0,%d,%d}\n", v, heads, size);
+    if (form == 0) {
+        clv_text_add(t, "x0_%d, x1_%d, x2_%d = Split(t%d) axis=-1\n", v, v, v, v);
+    } else if (form < 4) {
+        const char *perm = form == 3 ? "2,0,1,3,4" : "2,0,3,1,4";
+        clv_text_add(t, "g%d = Transpose(f%d) perm=[%s]\n", v, v, perm);
+    }
+    if (form == 1) {
+        clv_text_add(t, "x0_%d, x1_%d, x2_%d = Split(g%d) axis=0\n", v, v, v, v);
+    }
+    for (int i = 0; i < 3; i++) {
+        const int part = (first + i) % 3;
+        if (form == 0) {
+            clv_text_add(t, "y%d_%d = Reshape(x%d_%d, j%d)\n", i, v, part, v, v);
+        } else if (form == 1) {
+            clv_text_add(t, "w%d_%d = Squeeze(x%d_%d, z%d)\n", i, v, part, v, v);
+        } else {
+            clv_text_add(t, "constant k%d_%d i64[]{%d}\n", i, v, part - 3 * below(d, 2));
+            clv_text_add(
+                t, "%c%d_%d = Gather(%c%d, k%d_%d) axis=%d\n", form == 2 ? 'w' : 'y', i, v,
+                form == 4 ? 'f' : 'g', v, i, v, form == 4 ? 2 : 0);
+        }
+        if (form != 1 && form != 2) {
+            clv_text_add(t, "w%d_%d = Transpose(y%d_%d) perm=[0,2,1,3]\n", i, v, i, v);
+        }
+    }
+    clv_text_add(
+        t, "k%d = Transpose(w1_%d) perm=[0,1,3,2]\np%d = MatMul(w0_%d, k%d)\n", v, v, v, v, v);
+    clv_text_add(t, "e%d = Softmax(p%d) axis=-1\no%d = MatMul(e%d, w2_%d)\n", v, v, v, v, v);
+    clv_text_add(t, "v%d = Transpose(o%d) perm=[0,2,1,3]\n", v, v);
+}
+
 static void (*const kinds[])(drawn *d) = {
-    draw_unary,      draw_unary,     draw_cast,
-    draw_binary,     draw_binary,    draw_same_shape_binary,
-    draw_flatten,    draw_reshape,   draw_slice,
-    draw_concat,     draw_reduce,    draw_reshape_like,
-    draw_matmul,     draw_transpose, draw_conv,
-    draw_conv,       draw_conv,      draw_norm,
-    draw_activation, draw_attention, draw_attention,
+    draw_unary,          draw_unary,          draw_cast,
+    draw_binary,         draw_binary,         draw_same_shape_binary,
+    draw_flatten,        draw_reshape,        draw_slice,
+    draw_concat,         draw_reduce,         draw_reshape_like,
+    draw_matmul,         draw_transpose,      draw_conv,
+    draw_conv,           draw_conv,           draw_norm,
+    draw_activation,     draw_attention,      draw_attention,
+    draw_part_attention, draw_part_attention,
 };
 
 static clv_status *draw_graph(uint64_t seed, char **out_text) {
