@@ -214,7 +214,7 @@ clv_hash clv_ocl_module_key(const clv_ocl_module *module);
 
 /* Around such a launch on PoCL (widen.c tells why): begin() says whether it is the kernel's first
  * in this process and has to be as wide as launches get; end() is called once that has run. Between
- * the two there is no other on any device. */
+ * the two no other kernel becomes known on any device. */
 bool clv_ocl_widen_begin(clv_ocl_kernel *kernel, uint32_t local_size);
 void clv_ocl_widen_end(clv_ocl_kernel *kernel, uint32_t local_size, bool has_widened);
 /* Whether a kernel object that was launched has to go through that again. Any thread. */

@@ -165,11 +165,15 @@ static void wait_for_others(clv_queue *queue, const command *now) {
     (void)error;
 }
 
-/* On PoCL one that is new to the process is as wide as may be, and waited for. */
-static cl_int launch_first(
+static bool widens_on(const clv_ocl_device *device) {
+    return device->found->is_pocl && device->base.info.max_items != 0;
+}
+
+/* A kernel that is new to the process, alone; on PoCL as wide as may be, and waited for. */
+static cl_int launch_new(
     clv_queue *queue, clv_ocl_kernel *kernel, size_t global, size_t local, const command *now) {
     const clv_ocl_device *device = clv_ocl_device_of(queue->device);
-    const bool may_widen = device->found->is_pocl && device->base.info.max_items != 0;
+    const bool may_widen = widens_on(device);
     if (may_widen && device->core_lock == NULL) {
         wait_for_others(queue, now);
     }
@@ -192,6 +196,19 @@ static cl_int launch_first(
     return error;
 }
 
+/* Whether PoCL has it from another kernel object: then nothing is new, and lanes that go through
+ * their first request need not wait for each other's work. */
+static bool is_widened(clv_ocl_kernel *kernel, size_t local, const clv_ocl_device *device) {
+    if (!widens_on(device)) {
+        return false;
+    }
+    clv_ocl_module_begin_launch(kernel);
+    const bool is_new = clv_ocl_widen_begin(kernel, (uint32_t)local);
+    clv_ocl_widen_end(kernel, (uint32_t)local, false);
+    clv_ocl_module_end_launch(kernel, (uint32_t)local, !is_new);
+    return !is_new;
+}
+
 clv_status *clv_ocl_enqueue_kernel(
     clv_queue *queue, clv_kernel *base, uint64_t global_size, uint32_t local_size,
     clv_event *const *waits, uint32_t num_waits, clv_event **out_event) {
@@ -205,9 +222,11 @@ clv_status *clv_ocl_enqueue_kernel(
     }
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
     const bool is_first = kernel->noted_local_size != local_size || clv_ocl_widen_is_due(kernel);
+    const bool is_new =
+        is_first && !is_widened(kernel, local_size, clv_ocl_device_of(queue->device));
     const size_t global = (size_t)global_size;
-    cl_int error = is_first ? launch_first(queue, kernel, global, local_size, &now)
-                            : launch(queue, kernel, global, local_size, &now);
+    cl_int error = is_new ? launch_new(queue, kernel, global, local_size, &now)
+                          : launch(queue, kernel, global, local_size, &now);
     return end(&now, queue, CLV_OCL_clEnqueueNDRangeKernel, error, out_event);
 }
 

@@ -34,12 +34,12 @@ const clv_tunable clv_conv_blocked_tunables[CONV_BLOCKED_TUNABLES] = {
         },
 };
 
-static int64_t groups_of(const clv_call *call) {
-    return ((const clv_conv_params *)call->params)->groups;
-}
-
 static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
+}
+
+static int64_t smallest(int64_t a, int64_t b) {
+    return a < b ? a : b;
 }
 
 /* What a convolution, transposed or not, must be. */
@@ -138,36 +138,58 @@ static int64_t weight_at(const clv_call *call, int64_t in, int64_t out, int64_t 
     return row * taps + tap;
 }
 
+/* Weights from input channels [in, in_end) to output channels [out, out_end), of which there is
+ * room for `width`. */
+typedef struct weight_slab {
+    int64_t in, in_end, out, out_end, width;
+} weight_slab;
+
+/* To [tap][in][width], with zeros between groups and behind the last output. An output's weights
+ * lie side by side in the model, and are read so; a slab is little enough for the nearest cache. */
+static void pack_slab(
+    const clv_call *call, const clv_conv_blocked_plan *plan, const weight_slab *slab, float *to) {
+    const clv_conv_params *op = call->params;
+    const int64_t across = op->window.kernel[CONV_X], num_in = slab->in_end - slab->in;
+    const int64_t group_out = call->outputs[0].shape.dims[1] / op->groups;
+    const int64_t group_in = call->inputs[0].shape.dims[1] / op->groups;
+    const int64_t step = weight_at(call, 1, 0, 0); /* from an input channel to the next */
+    const int64_t num_taps = plan->kernel[CONV_Y] * plan->kernel[CONV_X];
+    memset(to, 0, (size_t)(num_taps * num_in * slab->width) * sizeof *to);
+    for (int64_t out = slab->out; out < slab->out_end; out++, to++) {
+        const int64_t group = out / group_out;
+        const int64_t first = largest(slab->in, group * group_in);
+        const int64_t last = smallest(slab->in_end, (group + 1) * group_in);
+        if (first >= last) {
+            continue;
+        }
+        const int64_t at = weight_at(call, first - group * group_in, out, 0);
+        float *row = to + (first - slab->in) * slab->width;
+        for (int64_t t = 0; t < num_taps; t++, row += num_in * slab->width) {
+            const int64_t y = clv_conv_phase_tap(call, plan, CONV_Y, t / plan->kernel[CONV_X]);
+            const int64_t x = clv_conv_phase_tap(call, plan, CONV_X, t % plan->kernel[CONV_X]);
+            const char *from =
+                (const char *)call->inputs[1].data + sizeof *to * (size_t)(at + y * across + x);
+            for (int64_t i = 0; i < last - first; i++) {
+                memcpy(row + i * slab->width, from + sizeof *to * (size_t)(i * step), sizeof *to);
+            }
+        }
+    }
+}
+
 /* A block of outputs of a group. args: vectors of output channels of a block of weights, phase. */
 static void fill_block(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
     clv_conv_blocked_plan plan;
     clv_conv_blocked_plan_of(call, args[1], &plan);
-    int64_t vectors = args[0], block = plan.block;
-    const int64_t across = plan.kernel[CONV_X], taps = plan.kernel[CONV_Y] * across;
-    int64_t out_channels = call->outputs[0].shape.dims[1];
-    int64_t in_channels = call->inputs[0].shape.dims[1];
-    int64_t group_out = out_channels / groups_of(call), group_in = in_channels / groups_of(call);
-    int64_t blocks = (plan.group_out + vectors - 1) / vectors, width = vectors * block;
-    int64_t g = part / blocks, k = part % blocks * width;
-    const char *from = call->inputs[1].data;
+    const int64_t block = plan.block, width = args[0] * block;
+    const int64_t blocks = (plan.group_out + args[0] - 1) / args[0], g = part / blocks;
+    const int64_t of_group = plan.group_out * block, out = g * of_group + part % blocks * width;
+    const int64_t there = smallest((g + 1) * of_group, call->outputs[0].shape.dims[1]);
     float *to = out_part;
-    for (int64_t c = 0; c < plan.group_in * block * taps; c++) {
-        /* blocks of inputs, then taps, then channels of the block */
-        const int64_t t = c / block % taps;
-        const int64_t y = clv_conv_phase_tap(call, &plan, CONV_Y, t / across);
-        const int64_t x = clv_conv_phase_tap(call, &plan, CONV_X, t % across);
-        const int64_t tap = y * clv_conv_window(call)->kernel[CONV_X] + x;
-        int64_t in = g * plan.group_in * block + c / (block * taps) * block + c % block;
-        for (int64_t j = 0; j < width; j++, to++) {
-            int64_t out = g * plan.group_out * block + k + j;
-            bool is_there = k + j < plan.group_out * block && out < out_channels &&
-                            in < in_channels && out / group_out == in / group_in;
-            *to = 0;
-            if (is_there) {
-                const int64_t at = weight_at(call, in % group_in, out, tap);
-                memcpy(to, from + (size_t)at * sizeof *to, sizeof *to);
-            }
-        }
+    for (int64_t c = 0; c < plan.group_in; c++) {
+        const int64_t in = (g * plan.group_in + c) * block;
+        const weight_slab slab = {in, in + block, out, smallest(out + width, there), width};
+        pack_slab(call, &plan, &slab, to);
+        to += plan.kernel[CONV_Y] * plan.kernel[CONV_X] * block * width;
     }
 }
 

@@ -120,24 +120,42 @@ void clv_conv_winograd_layouts(
 
 /* --- weights --------------------------------------------------------------------------------- */
 
-static void transform_weights(const float g[TAPS * TAPS], int64_t m, double *out) {
-    static const double of_2[4][TAPS] = {
-        {1, 0, 0}, {1.0 / 2, 1.0 / 2, 1.0 / 2}, {1.0 / 2, -1.0 / 2, 1.0 / 2}, {0, 0, 1}};
-    static const double of_4[6][TAPS] = {
-        {1.0 / 4, 0, 0},
-        {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-        {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-        {1.0 / 24, 1.0 / 12, 1.0 / 6},
-        {1.0 / 24, -1.0 / 12, 1.0 / 6},
-        {0, 0, 1}};
-    const double(*G)[TAPS] = m == 2 ? of_2 : of_4;
-    for (int64_t i = 0; i < m + 2; i++) {
-        double half[TAPS];
-        for (int k = 0; k < TAPS; k++) {
-            half[k] = G[i][0] * g[k] + G[i][1] * g[TAPS + k] + G[i][2] * g[2 * TAPS + k];
+/* Kernels of so many output channels are transformed side by side. */
+enum { SIDE = 16, MOST_POINTS = WINOGRAD_MOST + 2 };
+
+/* Three values of each become m + 2 by the matrix G. Its rows are scale * (1, p, p^2) for the
+ * points p of the method, which are 0, 1, -1, (2, -2,) and infinity. */
+static void transform_line(const double *from[TAPS], int64_t m, double to[MOST_POINTS][SIDE]) {
+    static const double scales[2][WINOGRAD_MOST / 2] = {{1.0 / 2}, {-1.0 / 6, 1.0 / 24}};
+    const double first = m == 2 ? 1 : 1.0 / 4;
+    for (int64_t j = 0; j < SIDE; j++) {
+        to[0][j] = first * from[0][j];
+        to[m + 1][j] = from[2][j];
+    }
+    for (int64_t p = 1; p <= m / 2; p++) {
+        const double scale = scales[m / 2 - 1][p - 1], point = (double)p;
+        for (int64_t j = 0; j < SIDE; j++) {
+            const double even = scale * (from[0][j] + point * point * from[2][j]);
+            const double odd = scale * point * from[1][j];
+            to[2 * p - 1][j] = even + odd;
+            to[2 * p][j] = even - odd;
         }
-        for (int64_t j = 0; j < m + 2; j++) {
-            out[i * (m + 2) + j] = half[0] * G[j][0] + half[1] * G[j][1] + half[2] * G[j][2];
+    }
+}
+
+/* G g G^T of `count` kernels: point f of the j-th to out[f * step + j]. */
+static void transform_weights(
+    const double g[TAPS][TAPS][SIDE], int64_t m, int64_t count, int64_t step, float *out) {
+    double half[TAPS][MOST_POINTS][SIDE], points[MOST_POINTS][SIDE];
+    for (int64_t x = 0; x < TAPS; x++) {
+        transform_line((const double *[]){g[0][x], g[1][x], g[2][x]}, m, half[x]);
+    }
+    for (int64_t y = 0; y < m + 2; y++) {
+        transform_line((const double *[]){half[0][y], half[1][y], half[2][y]}, m, points);
+        for (int64_t x = 0; x < m + 2; x++, out += step) {
+            for (int64_t j = 0; j < count; j++) {
+                out[j] = (float)points[x][j];
+            }
         }
     }
 }
@@ -145,23 +163,27 @@ static void transform_weights(const float g[TAPS * TAPS], int64_t m, double *out
 /* A block of outputs. args: channels of it, the block of inputs, outputs of a tile along an axis.
  */
 static void fill_block(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
-    int64_t width = args[0], block = args[1], m = args[2], num_points = (m + 2) * (m + 2);
+    int64_t width = args[0], block = args[1], m = args[2];
     int64_t inputs = call->inputs[0].shape.dims[1], outputs = call->outputs[0].shape.dims[1];
-    int64_t rows = divide_up(inputs, block) * block, end = (part + 1) * width;
-    float *to = out_part;
-    memset(out_part, 0, (size_t)(width * rows * num_points) * sizeof *to);
-    for (int64_t k = part * width; k < outputs && k < end; k++) {
-        for (int64_t c = 0; c < inputs; c++) {
-            float g[TAPS * TAPS];
-            double points[(WINOGRAD_MOST + 2) * (WINOGRAD_MOST + 2)];
-            memcpy(
-                g, (const char *)call->inputs[1].data + (size_t)(k * inputs + c) * sizeof g,
-                sizeof g);
-            transform_weights(g, m, points);
-            float *at = to + c * width + k % width;
-            for (int64_t f = 0; f < num_points; f++) {
-                at[f * rows * width] = (float)points[f];
+    int64_t rows = divide_up(inputs, block) * block;
+    for (int64_t begin = 0; begin < width; begin += SIDE) {
+        const int64_t k = part * width + begin, wide = width - begin < SIDE ? width - begin : SIDE;
+        for (int64_t c = 0; c < rows; c++) {
+            double g[TAPS][TAPS][SIDE] = {0};
+            for (int64_t j = 0; j < wide && k + j < outputs && c < inputs; j++) {
+                float from[TAPS][TAPS];
+                memcpy(
+                    from,
+                    (const char *)call->inputs[1].data +
+                        (size_t)((k + j) * inputs + c) * sizeof from,
+                    sizeof from);
+                for (int64_t t = 0; t < TAPS * TAPS; t++) {
+                    g[t / TAPS][t % TAPS][j] = from[t / TAPS][t % TAPS];
+                }
             }
+            transform_weights(
+                (const double(*)[TAPS][SIDE])g, m, wide, rows * width,
+                (float *)out_part + c * width + begin);
         }
     }
 }

@@ -5,13 +5,15 @@
                                    [MODEL.onnx ...]
 
 A picture of SIDE x SIDE is made three times larger; or each MODEL serves one request of random
-inputs. "warm": the kernels are in cleave's cache folder
-(and in PoCL's, which is not read then); "cold": both folders are empty, so everything is compiled.
-Printed are the median, the least and the most of RUNS warm and of three cold runs, and of a command
-that needs no OpenCL, in turn with the warm ones. Needs Python alone.
+inputs, which are made meanwhile. "warm": the kernels are in cleave's cache folder (and in PoCL's,
+which is not read then); "cold": both folders are empty, so everything is compiled. "load" and "first"
+are what `bench` says that loading and the first request took, in the same runs. Printed are the
+median, the ninth in ten, the least and the most of RUNS warm and of three cold runs, and of a
+command that needs no OpenCL, in turn with the warm ones. Needs Python alone.
 """
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -40,19 +42,25 @@ def write_picture(path, side):
 
 
 def timed(command, environment):
+    """Milliseconds of the process, and of loading and the first request where it tells."""
     begin = time.perf_counter()
-    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE)
     took = (time.perf_counter() - begin) * 1e3
     if done.returncode != 0:
         sys.exit(f"first_run_bench: {' '.join(command)} gave {done.returncode}")
-    return took
+    told = json.loads(done.stdout) if "--json" in command and "bench" in command else {}
+    return took, told.get("load_ms"), told.get("first_ms")
 
 
-def report(what, times):
-    print(
-        f"{what:<28} median {statistics.median(times):7.1f} ms   "
-        f"least {min(times):7.1f}   most {max(times):7.1f}   ({len(times)} runs)"
-    )
+def report(what, runs):
+    for name, times in zip(("", ", load", ", first"), zip(*runs)):
+        if times[0] is None:
+            continue
+        ninth = sorted(times)[(len(times) * 9 - 1) // 10]
+        print(
+            f"{what + name:<36} median {statistics.median(times):7.1f} ms   90 % {ninth:7.1f}   "
+            f"least {min(times):7.1f}   most {max(times):7.1f}   ({len(times)} runs)"
+        )
 
 
 def measure(args, what, command, folder):
@@ -94,6 +102,7 @@ def main():
             measure(args, f"{args.side}x{args.side}", command, folder)
         for path in args.models:
             command = [args.cleave, "bench", path, *common, "--requests", "1"]
+            command += ["--warmup", "0", "--json"]
             measure(args, os.path.basename(path).removesuffix(".onnx"), command, folder)
 
 
