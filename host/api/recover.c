@@ -5,6 +5,7 @@
 #include "host/base/memory.h"
 #include "host/base/text.h"
 #include "host/base/threads.h"
+#include "host/ocl/ocl.h"
 #include <string.h>
 
 /* --- the units that are left ----------------------------------------------------------------- */
@@ -18,26 +19,62 @@ static bool has_failed_unit(const cleave_session *s) {
     return false;
 }
 
-/* Names of the units that failed, or of those that did not, with their limits; NULL without
- * memory. */
-static char *list_units(const cleave_session *s, bool has_failed, size_t *out_count) {
+static clv_status *copy_of(const clv_status *status) {
+    return status == NULL
+               ? NULL
+               : clv_status_create(
+                     clv_status_code(status), __FILE__, __LINE__, "%s", clv_status_message(status));
+}
+
+/* Units that may go on, in order of priority, and what became of the others. */
+typedef struct candidates {
+    clv_unit_name *names;
+    size_t count;
+    cJSON *left_out; /* items of the report, the new ones */
+} candidates;
+
+/* "core:0,core:1{speed=0.5}"; NULL without memory. */
+static char *write_list(const clv_unit_name *names, size_t count) {
     clv_text text;
     char *list = NULL;
-    *out_count = 0;
     clv_text_init(&text);
-    for (size_t i = 0; i < s->units.num_units; i++) {
-        if (clv_session_unit_failed(s->session, i) == has_failed) {
-            clv_text_add(&text, "%s", (*out_count)++ > 0 ? "," : "");
-            if (has_failed) {
-                clv_text_add(&text, "%s", s->units.names[i].text);
-            } else {
-                clv_unit_name_write(&s->units.names[i], &text);
-            }
-        }
+    for (size_t i = 0; i < count; i++) {
+        clv_text_add(&text, "%s", i > 0 ? "," : "");
+        clv_unit_name_write(&names[i], &text);
     }
     clv_status_destroy(clv_text_take(&text, &list));
     clv_text_deinit(&text);
     return list;
+}
+
+static void leave_out(candidates *c, size_t index, const char *why, size_t num_requests) {
+    cJSON *item = cJSON_CreateObject();
+    clv_log(CLV_LOG_WARNING, "%s failed and is left out: %s", c->names[index].text, why);
+    cJSON_AddStringToObject(item, "unit", c->names[index].text);
+    cJSON_AddStringToObject(item, "error", why);
+    cJSON_AddNumberToObject(item, "requests", (double)num_requests);
+    cJSON_AddItemToArray(c->left_out, item);
+    c->count--;
+    memmove(&c->names[index], &c->names[index + 1], (c->count - index) * sizeof *c->names);
+}
+
+/* The one to blame for a failure since `before`; c->count: none of them is. Another session's may
+ * be taken for it where both fail at the same time. */
+static size_t find_blamed(
+    const candidates *c, const clv_status *status, const clv_ocl_failure *before) {
+    const clv_ocl_failure last = clv_ocl_last_failure();
+    const clv_code code = clv_status_code(status);
+    size_t i = c->count;
+    if (last.count != before->count && (code == CLV_DEVICE_FAILED || code == CLV_NO_MEMORY)) {
+        for (i = 0; i < c->count; i++) {
+            const bool is_gang = c->names[i].kind == CLV_UNIT_CPU;
+            if (strcmp(c->names[i].text, last.unit) == 0 ||
+                (is_gang && strncmp(last.unit, "core:", 5) == 0)) {
+                break;
+            }
+        }
+    }
+    return i;
 }
 
 /* --- making what runs requests anew ---------------------------------------------------------- */
@@ -58,78 +95,189 @@ static clv_status *keep_old_plan(cleave_session *s) {
     return NULL;
 }
 
-/* By the policy that was asked for, where the units that are left allow that; else by whichever is
- * good. */
-static clv_status *set_up(cleave_session *s, const char *devices, size_t num_units) {
+/* By the policy that was asked for, where these units allow that and none of them fails; else by
+ * whichever is good. Torn down after a failure. */
+static clv_status *set_up(cleave_session *s, const candidates *c) {
+    const clv_ocl_failure before = clv_ocl_last_failure();
     cleave_options options = s->recovery.options;
+    char *devices = write_list(c->names, c->count);
+    clv_status *status = NULL;
+    if (devices == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
+    }
     options.devices = devices;
-    if (num_units > 1) {
-        clv_status *status = clv_session_set_up(&options, s);
-        if (status == NULL || clv_status_code(status) == CLV_CANCELLED) {
-            return status;
+    if (c->count > 1) {
+        status = clv_session_set_up(&options, s);
+        if (status != NULL) {
+            clv_session_tear_down(s);
+        }
+        if (status == NULL || clv_status_code(status) == CLV_CANCELLED ||
+            find_blamed(c, status, &before) != c->count) {
+            goto done;
         }
         clv_log(
             CLV_LOG_INFO, "no plan as it was asked for is possible on %s (%s)", devices,
             clv_status_message(status));
         clv_status_destroy(status);
-        clv_session_tear_down(s);
     }
     options.policy = NULL;
     options.pins = NULL;
     options.num_pins = 0;
-    return clv_session_set_up(&options, s);
+    status = clv_session_set_up(&options, s);
+    if (status != NULL) {
+        clv_session_tear_down(s);
+    }
+done:
+    clv_free(devices);
+    return status;
 }
 
-/* What reports say of a failure. */
-static void note(cleave_session *s, const char *units, const clv_status *why, size_t num_requests) {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddStringToObject(item, "unit", units);
-    cJSON_AddStringToObject(item, "error", clv_status_message(why));
-    cJSON_AddNumberToObject(item, "requests", (double)num_requests);
-    if (s->session != NULL) {
-        cJSON *plan = cJSON_AddObjectToObject(item, "plan");
-        cJSON_AddStringToObject(plan, "devices", s->devices);
-        cJSON_AddStringToObject(plan, "policy", s->policy);
-        cJSON_AddNumberToObject(plan, "depth", clv_session_depth(s->session));
-        if (s->predicted.period_us > 0) {
-            cJSON_AddNumberToObject(
-                plan, "predicted_throughput_per_s", 1e6 / s->predicted.period_us);
-            cJSON_AddNumberToObject(plan, "predicted_latency_ms", s->predicted.latency_us * 1e-3);
+/* On all of them but those that fail at that. An error where it is possible on none, or where none
+ * is to blame that it is not; *c is those. */
+static clv_status *set_up_healthy(cleave_session *s, candidates *c) {
+    clv_status *status = NULL;
+    for (;;) {
+        const clv_ocl_failure before = clv_ocl_last_failure();
+        clv_status_destroy(status);
+        status = c->count != 0 ? set_up(s, c) : CLV_ERROR(DEVICE_FAILED, "no unit is left");
+        const size_t blamed = status != NULL ? find_blamed(c, status, &before) : c->count;
+        if (blamed == c->count) {
+            return status;
+        }
+        leave_out(c, blamed, clv_status_message(status), 0);
+    }
+}
+
+/* On as many of them as go; else on the first that can do it alone. The others are left out. */
+static clv_status *set_up_some(cleave_session *s, candidates *c) {
+    clv_status *status = set_up_healthy(s, c);
+    const bool is_one = c->count == 1; /* then that was it alone */
+    while (status != NULL && clv_status_code(status) != CLV_CANCELLED && c->count > 0) {
+        clv_unit_name first = c->names[0];
+        candidates alone = {.names = &first, .count = 1, .left_out = c->left_out};
+        clv_status *why = is_one ? copy_of(status) : set_up_healthy(s, &alone);
+        if (why == NULL) {
+            while (c->count > 1) {
+                leave_out(c, 1, clv_status_message(status), 0);
+            }
+        } else if (clv_status_code(why) != CLV_CANCELLED && alone.count != 0) {
+            leave_out(c, 0, clv_status_message(why), 0);
+        } else if (alone.count == 0) { /* that is told of */
+            c->count--;
+            memmove(c->names, c->names + 1, c->count * sizeof *c->names);
+        }
+        clv_status_destroy(status);
+        status = why;
+    }
+    return status;
+}
+
+/* Says of those that were left out how it went on, and puts them into the report. */
+static void note(cleave_session *s, cJSON *left_out) {
+    for (cJSON *item; (item = cJSON_DetachItemFromArray(left_out, 0)) != NULL;) {
+        if (s->session != NULL) {
+            cJSON *plan = cJSON_AddObjectToObject(item, "plan");
+            cJSON_AddStringToObject(plan, "devices", s->devices);
+            cJSON_AddStringToObject(plan, "policy", s->policy);
+            cJSON_AddNumberToObject(plan, "depth", clv_session_depth(s->session));
+            if (s->predicted.period_us > 0) {
+                cJSON_AddNumberToObject(
+                    plan, "predicted_throughput_per_s", 1e6 / s->predicted.period_us);
+                cJSON_AddNumberToObject(
+                    plan, "predicted_latency_ms", s->predicted.latency_us * 1e-3);
+            }
+        }
+        cJSON_AddItemToArray(s->recovery.failures, item);
+    }
+}
+
+/* What there is to say where no unit is left: all of them, and why. */
+static clv_status *nothing_left(clv_code code, const cJSON *left_out) {
+    clv_text text;
+    char *list = NULL;
+    const cJSON *item;
+    clv_text_init(&text);
+    cJSON_ArrayForEach(item, left_out) {
+        const char *unit = cJSON_GetStringValue(cJSON_GetObjectItem(item, "unit"));
+        const char *error = cJSON_GetStringValue(cJSON_GetObjectItem(item, "error"));
+        if (unit != NULL && error != NULL) {
+            clv_text_add(&text, "%s%s: %s", text.length != 0 ? "; " : "", unit, error);
         }
     }
-    cJSON_AddItemToArray(s->recovery.failures, item);
+    clv_status *status = clv_text_take(&text, &list);
+    if (status == NULL) {
+        status =
+            clv_status_create(code, __FILE__, __LINE__, "no unit is left to go on with: %s", list);
+    }
+    clv_free(list);
+    clv_text_deinit(&text);
+    return status;
+}
+
+/* Goes on with `c` after what was left out of it. */
+static clv_status *go_on(cleave_session *s, candidates *c, clv_code code, size_t num_requests) {
+    clv_status *status = set_up_some(s, c);
+    if (status == NULL && num_requests > 0) {
+        clv_log(
+            CLV_LOG_WARNING, "going on with %s, policy %s; %zu request%s run again", s->devices,
+            s->policy, num_requests, num_requests == 1 ? " is" : "s are");
+    } else if (status == NULL) {
+        clv_log(CLV_LOG_WARNING, "going on with %s, policy %s", s->devices, s->policy);
+    } else if (clv_status_code(status) != CLV_CANCELLED) {
+        clv_status_destroy(status);
+        status = nothing_left(code, c->left_out);
+    }
+    note(s, c->left_out);
+    return status;
 }
 
 /* While no request is at work. What failed is told of with `why`. */
 static clv_status *make_anew(cleave_session *s, const clv_status *why, size_t num_requests) {
-    size_t num_failed, num_left;
-    char *failed = list_units(s, true, &num_failed), *left = list_units(s, false, &num_left);
-    clv_status *status = failed != NULL && left != NULL
-                             ? keep_old_plan(s)
-                             : CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
-    clv_session_tear_down(s);
-    if (status == NULL && num_left == 0) {
-        status =
-            CLV_ERROR(DEVICE_FAILED, "%s; no unit is left to go on with", clv_status_message(why));
-    } else if (status == NULL) {
-        status = set_up(s, left, num_left);
-        if (status != NULL) {
-            clv_session_tear_down(s);
-            status = clv_status_prefix(
-                status, "%s; going on with %s is not possible", clv_status_message(why), left);
+    candidates c = {.left_out = cJSON_CreateArray(), .count = s->units.num_units};
+    clv_status *status = NULL;
+    c.names = clv_alloc_zeroed(c.count + 1, sizeof *c.names);
+    if (c.names == NULL || c.left_out == NULL) {
+        status = CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
+        goto done;
+    }
+    memcpy(c.names, s->units.names, c.count * sizeof *c.names);
+    for (size_t i = c.count; i-- > 0;) {
+        if (clv_session_unit_failed(s->session, i)) {
+            leave_out(&c, i, clv_status_message(why), num_requests);
         }
     }
-    if (status == NULL) {
-        clv_log(
-            CLV_LOG_WARNING,
-            "%s failed and is left out (%s): going on with %s, policy %s; %zu "
-            "request%s run again",
-            failed, clv_status_message(why), s->devices, s->policy, num_requests,
-            num_requests == 1 ? " is" : "s are");
+    CLV_TRY_DONE(keep_old_plan(s));
+    clv_session_tear_down(s);
+    status = go_on(s, &c, CLV_DEVICE_FAILED, num_requests);
+done:
+    if (status != NULL) {
+        clv_session_tear_down(s);
     }
-    note(s, failed != NULL ? failed : "", why, num_requests);
-    clv_free(failed);
-    clv_free(left);
+    cJSON_Delete(c.left_out);
+    clv_free(c.names);
+    return status;
+}
+
+clv_status *clv_recovery_set_up(cleave_session *session, const cleave_options *options) {
+    const clv_ocl_failure before = clv_ocl_last_failure();
+    candidates c = {.left_out = NULL};
+    clv_status *status = clv_session_set_up(options, session), *other;
+    if (status == NULL || !session->recovery.is_wanted) {
+        return status;
+    }
+    clv_session_tear_down(session);
+    other = clv_unit_names(options->devices, &c.names, &c.count);
+    const size_t blamed = other == NULL ? find_blamed(&c, status, &before) : 0;
+    if (other == NULL && c.count > 1 && blamed != c.count &&
+        (c.left_out = cJSON_CreateArray()) != NULL) {
+        const clv_code code = clv_status_code(status);
+        leave_out(&c, blamed, clv_status_message(status), 0);
+        clv_status_destroy(status);
+        status = go_on(session, &c, code, 0);
+    }
+    clv_status_destroy(other);
+    cJSON_Delete(c.left_out);
+    clv_free(c.names);
     return status;
 }
 
@@ -141,13 +289,6 @@ static size_t count_failed(const clv_failed *first) {
         count++;
     }
     return count;
-}
-
-static clv_status *copy_of(const clv_status *status) {
-    return status == NULL
-               ? NULL
-               : clv_status_create(
-                     clv_status_code(status), __FILE__, __LINE__, "%s", clv_status_message(status));
 }
 
 static void run_again(clv_failed *failed, const clv_status *lost) {

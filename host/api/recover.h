@@ -1,5 +1,6 @@
 /* What a session does when a unit fails, where it was made with on_failure "replan": it goes on
- * with the units that are left, by a new plan, and runs again the requests that failed.
+ * with the units that are left, by a new plan, and runs again the requests that failed. A unit that
+ * fails while that is made, or while the session is, is left out too.
  *
  * A thread of its own waits until no request is at work any more (those of others end as well as
  * they can), makes units, plan and executor anew, and begins the failed requests again. Whoever
@@ -41,6 +42,8 @@ typedef struct clv_recovery {
 
 /* NO_MEMORY; USAGE: on_failure is neither "stop" nor "replan". */
 clv_status *clv_recovery_init(cleave_session *session, const cleave_options *options) CLV_CHECKED;
+/* clv_session_set_up, where one of several units fails at it without that unit. */
+clv_status *clv_recovery_set_up(cleave_session *session, const cleave_options *options) CLV_CHECKED;
 /* When no request is in flight any more. */
 void clv_recovery_deinit(cleave_session *session);
 

@@ -161,11 +161,11 @@ static clv_status *make_session(
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &s->graph));
     CLV_TRY(clv_passes_run(s->graph, NULL, NULL));
     s->plan_us = clv_time_us() - start_us;
-    CLV_TRY(clv_session_set_up(options, s));
+    CLV_TRY(clv_recovery_init(s, options));
+    CLV_TRY(clv_recovery_set_up(s, options));
     const clv_graph *graph = s->graph;
     CLV_TRY(make_infos(graph, graph->inputs, graph->num_inputs, &s->inputs));
-    CLV_TRY(make_infos(graph, graph->outputs, graph->num_outputs, &s->outputs));
-    return clv_recovery_init(s, options);
+    return make_infos(graph, graph->outputs, graph->num_outputs, &s->outputs);
 }
 
 clv_status *clv_session_set_up(const cleave_options *options, cleave_session *s) {

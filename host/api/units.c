@@ -55,6 +55,22 @@ const char *clv_default_devices(const clv_unit_table *table) {
     return wanted;
 }
 
+clv_status *clv_unit_names(const char *list, clv_unit_name **out_names, size_t *out_num) {
+    clv_ocl *ocl = NULL;
+    clv_unit_table table = {0};
+    clv_status *status = NULL;
+    *out_names = NULL;
+    *out_num = 0;
+    CLV_TRY_DONE(clv_units_ocl(&ocl));
+    CLV_TRY_DONE(clv_unit_table_init(ocl, &table));
+    CLV_TRY_DONE(clv_unit_list_parse(
+        list != NULL ? list : clv_default_devices(&table), table.entries, table.num_entries,
+        out_names, out_num));
+done:
+    clv_unit_table_deinit(&table);
+    return status;
+}
+
 static clv_status *open_unit(
     clv_ocl *ocl, const clv_unit_table *table, bool profiling, const clv_unit_name *name,
     clv_open_units *units) {

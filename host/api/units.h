@@ -22,6 +22,10 @@ void clv_unit_table_deinit(clv_unit_table *table);
  * first usable unit. Borrowed. */
 const char *clv_default_devices(const clv_unit_table *table);
 
+/* Their names with limits, as clv_unit_list_parse gives them; `list` as of clv_open_units_init. */
+clv_status *clv_unit_names(const char *list, clv_unit_name **out_names, size_t *out_num)
+    CLV_CHECKED;
+
 /* Units whose devices are open. */
 typedef struct clv_open_units {
     clv_exec_unit *units;

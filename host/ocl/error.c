@@ -81,12 +81,30 @@ const char *clv_cl_error_name(cl_int error) {
     return "an unknown error";
 }
 
+static pthread_mutex_t failure_lock = PTHREAD_MUTEX_INITIALIZER;
+static clv_ocl_failure last_failure; /* guarded by it */
+
+void clv_ocl_note_failure(const clv_device_info *info, char out_unit[32]) {
+    clv_device_unit_name(info, out_unit);
+    pthread_mutex_lock(&failure_lock);
+    last_failure.count++;
+    snprintf(last_failure.unit, sizeof last_failure.unit, "%s", out_unit);
+    pthread_mutex_unlock(&failure_lock);
+}
+
+clv_ocl_failure clv_ocl_last_failure(void) {
+    pthread_mutex_lock(&failure_lock);
+    const clv_ocl_failure failure = last_failure;
+    pthread_mutex_unlock(&failure_lock);
+    return failure;
+}
+
 clv_status *clv_cl_failed_with(
     clv_code code, const char *file, int line, const clv_device_info *info, clv_ocl_call call,
     cl_int error) {
     char unit[32] = "OpenCL";
     if (info != NULL) {
-        clv_device_unit_name(info, unit);
+        clv_ocl_note_failure(info, unit);
     }
     return clv_status_create(
         code, file, line, "%s: %s failed: %s (%d)", unit, clv_ocl_call_name(call),

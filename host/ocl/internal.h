@@ -40,6 +40,8 @@
 
 const char *clv_cl_error_name(cl_int error); /* "CL_OUT_OF_RESOURCES", "an unknown error" */
 
+/* For clv_ocl_last_failure; out_unit: the device's name. */
+void clv_ocl_note_failure(const clv_device_info *info, char out_unit[32]);
 /* "gpu:0: clFinish failed: CL_OUT_OF_RESOURCES (-5)". */
 clv_status *clv_cl_failed_with(
     clv_code code, const char *file, int line, const clv_device_info *info, clv_ocl_call call,

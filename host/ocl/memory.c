@@ -41,8 +41,12 @@ static clv_status *no_memory(const clv_device_info *info, size_t bytes, const ch
 /* Drivers of GPUs say CL_OUT_OF_RESOURCES where memory is short, as others do for other reasons. */
 static clv_status *out_of_memory_or(
     const clv_device_info *info, size_t bytes, clv_ocl_call call, cl_int error) {
-    return error == CL_OUT_OF_RESOURCES ? no_memory(info, bytes, "CL_OUT_OF_RESOURCES (-5)")
-                                        : clv_cl_failed_at(__FILE__, __LINE__, info, call, error);
+    char unit[32];
+    if (error != CL_OUT_OF_RESOURCES) {
+        return clv_cl_failed_at(__FILE__, __LINE__, info, call, error);
+    }
+    clv_ocl_note_failure(info, unit);
+    return no_memory(info, bytes, "CL_OUT_OF_RESOURCES (-5)");
 }
 
 /* Zeroing also makes drivers that allocate at first use do it now. */

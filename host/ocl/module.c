@@ -174,7 +174,7 @@ static clv_status *build_failed(
     for (size_t i = 0; i < length; i++) {
         log[i] = (unsigned char)log[i] < ' ' ? ' ' : log[i];
     }
-    clv_device_unit_name(&device->base.info, unit);
+    clv_ocl_note_failure(&device->base.info, unit);
     return CLV_ERROR(
         DEVICE_FAILED, "%s: the driver could not build the kernels '%s': %s (%d)%s%s", unit,
         module->name, clv_cl_error_name(build_error), (int)build_error, length != 0 ? ": " : "",

@@ -30,4 +30,11 @@ const clv_device_info *clv_ocl_device_info(const clv_ocl *ocl, size_t index);
 clv_status *clv_ocl_open(clv_ocl *ocl, size_t index, bool profiling, clv_device **out_device)
     CLV_CHECKED;
 
+/* The last OpenCL call of a device, or command on it, that failed in this process. Any thread. */
+typedef struct clv_ocl_failure {
+    uint64_t count; /* of them so far */
+    char unit[32];  /* the device: "core:1", "cl:0.2" */
+} clv_ocl_failure;
+clv_ocl_failure clv_ocl_last_failure(void);
+
 #endif

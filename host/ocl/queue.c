@@ -327,7 +327,7 @@ static clv_status *read_state(clv_event *base, cl_int *out_state) {
 
 static clv_status *command_failed(const clv_event *event, cl_int error) {
     char unit[32];
-    clv_device_unit_name(&event->device->info, unit);
+    clv_ocl_note_failure(&event->device->info, unit);
     return CLV_ERROR(
         DEVICE_FAILED, "%s: a command failed: %s (%d)", unit, clv_cl_error_name(error), (int)error);
 }

@@ -239,6 +239,74 @@ static void test_report(void **state) {
     cleave_session_destroy(session);
 }
 
+/* How often a word is in the report of a session. */
+static int count_in_report(cleave_session *session, const char *word) {
+    char *report = NULL;
+    int count = 0;
+    assert_ok(cleave_session_report(session, &report));
+    for (const char *at = report; (at = strstr(at, word)) != NULL; at++) {
+        count++;
+    }
+    cleave_free(report);
+    return count;
+}
+
+/* While a plan for those that are left is made, one of them fails as well, or each does. */
+static void test_another(void **state) {
+    (void)state;
+    const clv_ocl_call making[] = {
+        CLV_OCL_clCreateCommandQueue, CLV_OCL_clCreateBuffer, CLV_OCL_clCreateKernel};
+    const int64_t before = clv_shim_num_objects();
+    for (size_t i = 0; i < 2 * sizeof making / sizeof making[0]; i++) {
+        const clv_shim_fault second = {.call = making[i / 2], .error = -4, .stays = i % 2 != 0};
+        const clv_shim_fault first = {
+            .call = CLV_OCL_clEnqueueNDRangeKernel, .at = 2, .error = -5, .then = &second};
+        const cleave_binding in = binding_of("input", SIDE, input);
+        cleave_session *session = open_session("core:0,core:1,core:2", "static", "replan");
+        clv_shim_set_fault(&first);
+        cleave_status *status = cleave_session_run(session, &in, 1, NULL, 0);
+        assert_true(clv_shim_has_failed());
+        clv_shim_set_fault(NULL);
+        if (second.stays) {
+            assert_int_equal(cleave_status_code(status), CLEAVE_DEVICE_FAILED);
+            for (int core = 0; core < 3; core++) {
+                char name[16];
+                snprintf(name, sizeof name, "core:%d: ", core);
+                assert_non_null(strstr(cleave_status_message(status), name));
+            }
+            assert_non_null(strstr(cleave_status_message(status), "CL_OUT_OF_RESOURCES (-5)"));
+            assert_non_null(strstr(cleave_status_message(status), "no unit is left"));
+        } else {
+            assert_ok(status);
+            assert_int_equal(count_in_report(session, "\"error\""), 2);
+            assert_int_equal(count_in_report(session, "\"plan\""), 2);
+            assert_ok(cleave_session_run(session, &in, 1, NULL, 0));
+        }
+        cleave_status_destroy(status);
+        cleave_session_destroy(session);
+        assert_int_equal(clv_shim_num_objects(), before);
+    }
+}
+
+/* A unit that fails while the session is made. */
+static void test_making(void **state) {
+    (void)state;
+    const clv_ocl_call making[] = {
+        CLV_OCL_clCreateCommandQueue, CLV_OCL_clCreateBuffer, CLV_OCL_clCreateKernel};
+    for (size_t i = 0; i < sizeof making / sizeof making[0]; i++) {
+        const clv_shim_fault fault = {.call = making[i], .at = 1, .error = -4};
+        const cleave_binding in = binding_of("input", SIDE, input);
+        clv_shim_set_fault(&fault);
+        cleave_session *session = open_session("core:0,core:1,core:2", "static", "replan");
+        assert_true(clv_shim_has_failed());
+        clv_shim_set_fault(NULL);
+        assert_int_equal(count_in_report(session, "\"error\""), 1);
+        assert_int_equal(count_in_report(session, "MEM_OBJECT_ALLOCATION_FAILURE"), 1);
+        assert_ok(cleave_session_run(session, &in, 1, NULL, 0));
+        cleave_session_destroy(session);
+    }
+}
+
 /* --------------------------------------------------------------------------------------------- */
 
 /* PoCL's threaded devices, as the report names them. */
@@ -275,10 +343,9 @@ static int create(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_replan),
-        cmocka_unit_test(test_nothing_left),
-        cmocka_unit_test(test_report),
+        cmocka_unit_test(test_neighbours),   cmocka_unit_test(test_replan),
+        cmocka_unit_test(test_nothing_left), cmocka_unit_test(test_report),
+        cmocka_unit_test(test_another),      cmocka_unit_test(test_making),
     };
     if (argc != 2) {
         return 2;

@@ -104,6 +104,11 @@ static cl_int fault_of(clv_ocl_call call) {
         has_failed = has_failed || fails;
         error = fails ? the_fault.error : CL_SUCCESS;
         num_calls++;
+        if (fails && the_fault.then != NULL) {
+            the_fault = *the_fault.then;
+            num_calls = 0;
+            has_failed = false;
+        }
     }
     const bool hangs = error != CL_SUCCESS && the_fault.hangs;
     pthread_mutex_unlock(&lock);

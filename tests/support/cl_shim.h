@@ -33,6 +33,7 @@ typedef struct clv_shim_fault {
     int64_t at;
     cl_int error;
     bool stays, hangs, passes;
+    const struct clv_shim_fault *then; /* takes its place once it has happened; NULL: none */
 } clv_shim_fault;
 
 /* While no other thread is inside OpenCL; NULL: none. Whether the last one happened is

@@ -261,8 +261,9 @@ typedef struct cleave_options {
     /* "stop" (default): a request that a device fails at ends with DEVICE_FAILED. "replan": the
      * session leaves out the unit, for as long as it lives, plans anew for those that are left, and
      * runs the requests that failed again, whose outputs may have been written to by then; the log
-     * says so as a warning, and so do reports ("failures"). Requests fail only where no unit is
-     * left. */
+     * says so as a warning, and so do reports ("failures"). Units that fail while that is made, or
+     * while the session is, are left out too. Requests fail only where no unit is left, with
+     * DEVICE_FAILED that names all and why. */
     const char *on_failure;
     /* A step that takes so many times as long as expected, and 30 s at least, is reported to the
      * log, once, with what every unit is at and waits for; 0: 1000; negative: never. */
