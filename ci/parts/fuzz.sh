@@ -1,6 +1,7 @@
 # Each fuzzer for CLEAVE_FUZZ_SECONDS (60; in a sample 10, models, arrays and pictures 25) under
 # address and undefined behaviour sanitizers, from its checked-in corpus, as many at once as there are
-# cores; what is found lies in build-fuzz/found/.
+# cores; the seed is the commit's, so that another run of it goes the same way; what is found lies in
+# build-fuzz/found/.
 . "$(dirname "$0")/../lib.sh"
 most=60 others=60
 [ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || most=25 others=10
@@ -22,7 +23,7 @@ fuzz() {
     corpus=$(cat "$program.corpus")
     mkdir -p "build-fuzz/grown/$name"
     "$program" -max_total_time="$(seconds_for "$name")" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
-        -print_final_stats=1 -verbosity=1 -artifact_prefix="build-fuzz/found/$name-" \
+        -seed=$((${CLEAVE_TEST_SEED:-0} & 0x7fffffff)) -print_final_stats=1 -verbosity=1 -artifact_prefix="build-fuzz/found/$name-" \
         "build-fuzz/grown/$name" "$corpus" >"build-fuzz/$name.log" 2>&1
 }
 
