@@ -24,7 +24,7 @@ enum { MAX_TASKS = 10, MAX_UNITS = 4, LONG = 384 };
  * overlaps, one has to wait for what the other is at, which no load counts. So do the parts of a
  * folded pipeline on one unit; on one memory it is not told either which of them meet. Where units
  * share a memory, stages that run ahead draw bandwidth that the slowest one could do with. */
-static const double delivered = 0.025, near = 0.04, near_with_two = 0.4, near_folded = 0.25,
+static const double delivered = 0.025, near = 0.05, near_with_two = 0.4, near_folded = 0.25,
                     behind = 0.002, behind_with_these = 0.15;
 
 typedef struct scene {
