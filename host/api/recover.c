@@ -6,6 +6,7 @@
 #include "host/base/text.h"
 #include "host/base/threads.h"
 #include "host/ocl/ocl.h"
+#include <stdio.h>
 #include <string.h>
 
 /* --- the units that are left ----------------------------------------------------------------- */
@@ -92,6 +93,35 @@ static clv_status *keep_old_plan(cleave_session *s) {
     r->old_plans = grown;
     r->old_plans[r->num_old_plans++] = s->plan;
     s->plan = NULL;
+    return NULL;
+}
+
+/* What units did goes on counting. */
+static clv_status *keep_stats(cleave_session *s) {
+    clv_recovery *r = &s->recovery;
+    const clv_session_report *exec = clv_session_report_get(s->session);
+    clv_past_unit *past = clv_realloc(r->past, (r->num_past + exec->num_units) * sizeof *r->past);
+    if (past == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a report");
+    }
+    r->past = past;
+    r->past_load_us += exec->load_us;
+    for (size_t i = 0; i < exec->num_units; i++) {
+        const clv_unit_report *unit = &exec->units[i], *base = &s->base[i];
+        size_t at = 0;
+        while (at < r->num_past && strcmp(r->past[at].name, unit->name) != 0) {
+            at++;
+        }
+        if (at == r->num_past) {
+            r->past[r->num_past++] = (clv_past_unit){.ops = 0};
+            snprintf(past[at].name, sizeof past[at].name, "%s", unit->name);
+        }
+        past[at].ops += unit->ops - base->ops;
+        past[at].bytes_in += unit->bytes_in - base->bytes_in;
+        past[at].bytes_out += unit->bytes_out - base->bytes_out;
+        past[at].busy_us += unit->busy_us - base->busy_us;
+        past[at].transfer_us += unit->transfer_us - base->transfer_us;
+    }
     return NULL;
 }
 
@@ -247,6 +277,7 @@ static clv_status *make_anew(cleave_session *s, const clv_status *why, size_t nu
         }
     }
     CLV_TRY_DONE(keep_old_plan(s));
+    CLV_TRY_DONE(keep_stats(s));
     clv_session_tear_down(s);
     status = go_on(s, &c, CLV_DEVICE_FAILED, num_requests);
 done:
@@ -444,6 +475,7 @@ void clv_recovery_deinit(cleave_session *session) {
         cleave_plan_destroy(r->old_plans[i]);
     }
     clv_free(r->old_plans);
+    clv_free(r->past);
     cJSON_Delete(r->failures);
     clv_status_destroy(r->lost);
     pthread_cond_destroy(&r->changed);

@@ -22,6 +22,13 @@ typedef struct clv_failed {
     void (*again)(struct clv_failed *failed, clv_status *lost);
 } clv_failed;
 
+/* What a unit did before the last time that all was made anew; of the report's fields. */
+typedef struct clv_past_unit {
+    char name[32];
+    uint64_t ops, bytes_in, bytes_out;
+    double busy_us, transfer_us;
+} clv_past_unit;
+
 /* All zero: failures are left to who made the request. The session's lock guards what follows
  * `changed`. */
 typedef struct clv_recovery {
@@ -38,6 +45,9 @@ typedef struct clv_recovery {
     cJSON *failures;         /* for reports */
     cleave_plan **old_plans; /* timelines may be of them */
     size_t num_old_plans;
+    clv_past_unit *past; /* since the last reset; while nothing is made anew */
+    size_t num_past;
+    double past_load_us; /* making sessions that were given up */
 } clv_recovery;
 
 /* NO_MEMORY; USAGE: on_failure is neither "stop" nor "replan". */

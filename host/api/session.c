@@ -255,24 +255,57 @@ const cleave_tensor_info *cleave_session_output(const cleave_session *session, s
 
 /* --- reporting --- */
 
+/* What a unit did before all was made anew; zeros where it was not. */
+static clv_past_unit past_of(const cleave_session *s, const char *name) {
+    const clv_recovery *r = &s->recovery;
+    for (size_t i = 0; i < r->num_past; i++) {
+        if (strcmp(r->past[i].name, name) == 0) {
+            return r->past[i];
+        }
+    }
+    return (clv_past_unit){.ops = 0};
+}
+
+/* Returns the unit's item, for more. */
+static cJSON *add_unit(cJSON *units, const char *name, const clv_past_unit *did) {
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "name", name);
+    cJSON_AddNumberToObject(item, "ops", (double)did->ops);
+    cJSON_AddNumberToObject(item, "busy_ms", did->busy_us * 1e-3);
+    cJSON_AddNumberToObject(item, "transfer_ms", did->transfer_us * 1e-3);
+    cJSON_AddNumberToObject(item, "bytes_in", (double)did->bytes_in);
+    cJSON_AddNumberToObject(item, "bytes_out", (double)did->bytes_out);
+    cJSON_AddItemToArray(units, item);
+    return item;
+}
+
+/* Those that run requests, then those that were left out. */
 static void add_units(cJSON *report, const cleave_session *s, const clv_session_report *exec) {
     cJSON *units = cJSON_AddArrayToObject(report, "units");
     cJSON *memory = cJSON_AddObjectToObject(report, "memory_bytes");
     for (size_t i = 0; i < exec->num_units; i++) {
         const clv_unit_report *unit = &exec->units[i], *base = &s->base[i];
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "name", unit->name);
-        cJSON_AddNumberToObject(item, "ops", (double)(unit->ops - base->ops));
-        cJSON_AddNumberToObject(item, "busy_ms", (unit->busy_us - base->busy_us) * 1e-3);
-        cJSON_AddNumberToObject(
-            item, "transfer_ms", (unit->transfer_us - base->transfer_us) * 1e-3);
-        cJSON_AddNumberToObject(item, "bytes_in", (double)(unit->bytes_in - base->bytes_in));
-        cJSON_AddNumberToObject(item, "bytes_out", (double)(unit->bytes_out - base->bytes_out));
+        clv_past_unit did = past_of(s, unit->name);
+        did.ops += unit->ops - base->ops;
+        did.busy_us += unit->busy_us - base->busy_us;
+        did.transfer_us += unit->transfer_us - base->transfer_us;
+        did.bytes_in += unit->bytes_in - base->bytes_in;
+        did.bytes_out += unit->bytes_out - base->bytes_out;
+        cJSON *item = add_unit(units, unit->name, &did);
         cJSON_AddNumberToObject(item, "weight_bytes", (double)unit->weight_bytes);
         cJSON_AddNumberToObject(item, "arena_bytes", (double)unit->arena_bytes);
         cJSON_AddNumberToObject(item, "live_bytes", (double)unit->arena_lower_bound_bytes);
-        cJSON_AddItemToArray(units, item);
         cJSON_AddNumberToObject(memory, unit->name, (double)unit->memory_bytes);
+    }
+    for (size_t i = 0; i < s->recovery.num_past; i++) {
+        const clv_past_unit *past = &s->recovery.past[i];
+        bool is_there = false;
+        for (size_t k = 0; k < exec->num_units; k++) {
+            is_there = is_there || strcmp(exec->units[k].name, past->name) == 0;
+        }
+        if (!is_there) {
+            cJSON_AddBoolToObject(add_unit(units, past->name, past), "left_out", true);
+        }
     }
 }
 
@@ -326,7 +359,8 @@ static clv_status *fill_report(cleave_session *s, cJSON *report) {
     cJSON_AddNumberToObject(report, "requests", (double)s->num_requests);
     cJSON_AddNumberToObject(report, "wall_ms", s->wall_us * 1e-3);
     cJSON_AddNumberToObject(report, "plan_ms", s->plan_us * 1e-3);
-    cJSON_AddNumberToObject(report, "session_ms", exec->load_us * 1e-3);
+    cJSON_AddNumberToObject(
+        report, "session_ms", (s->recovery.past_load_us + exec->load_us) * 1e-3);
     if (!isnan(exec->first_us)) {
         cJSON_AddNumberToObject(report, "first_ms", exec->first_us * 1e-3);
     }
@@ -372,6 +406,7 @@ void cleave_session_reset(cleave_session *session) {
     if (lost == NULL) {
         const clv_session_report *exec = clv_session_report_get(session->session);
         memcpy(session->base, exec->units, exec->num_units * sizeof *session->base);
+        session->recovery.num_past = 0;
         clv_session_reset_times(session->session);
         if (session->num_in_flight == 0) { /* a clock that cannot be read fails the timeline */
             clv_status_destroy(clv_session_begin_record(session->session));

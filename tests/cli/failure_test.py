@@ -86,7 +86,7 @@ def an_event_that_a_driver_never_ends_does_not_hold_the_program():
 def runs_go_on_with_what_is_left():
     with Folder() as at:
         args = ["run", *MODEL, "--input", "random", "--requests", "12"]
-        run(*args, "--devices", "core:0", "--output", at("want.npy"))
+        num_ops = sum(u["ops"] for u in run_json(*args, "--devices", "core:0", "--output", at("want.npy"))["units"])
         want = read_npy(at("want.npy"))
         queued = threaded()
         for devices, policy, schedule, call in (
@@ -98,6 +98,9 @@ def runs_go_on_with_what_is_left():
                               "--on-failure", "replan", env=env(call))
             assert read_npy(at("got.npy")) == want, devices
             assert report["requests"] == 12
+            ops = {u["name"]: u["ops"] for u in report["units"]}  # with what was done before the failure
+            assert sum(ops.values()) == num_ops or (schedule == "dynamic" and sum(ops.values()) > num_ops), report
+            assert [u["name"] for u in report["units"] if u.get("left_out")] == [report["failures"][0]["unit"]], report
             (failure,) = report["failures"]
             has(failure, unit=str, error=str, requests=int, plan=dict)
             left = re.sub(r"\{[^}]*\}", "", devices).split(",")
