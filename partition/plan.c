@@ -155,6 +155,7 @@ static clv_status *check_idle(
     const clv_problem *problem, const clv_policy_spec *spec, const clv_plan *plan) {
     const clv_machine *machine = problem->costs->machine;
     const char *name = spec->levels[0].policy->info.name;
+    bool is_shallow = strcmp(name, "data") == 0 && plan->num_groups == problem->request->depth;
     bool may_idle = strcmp(name, "single") == 0 || strcmp(name, "serial") == 0 ||
                     strcmp(name, "auto") == 0 || problem->request->allow_idle;
     if (may_idle) {
@@ -174,9 +175,11 @@ static clv_status *check_idle(
         if (!has_work[i]) {
             status = CLV_ERROR(
                 USAGE,
-                "unit '%s' would get no work under policy '%s': it makes nothing faster there; "
-                "leave it out, or allow idle units",
-                machine->units[i].name, plan->policy);
+                "unit '%s' would get no work under policy '%s': %s; leave it out, or allow idle "
+                "units",
+                machine->units[i].name, plan->policy,
+                is_shallow ? "each copy has a request in flight, and no more may be"
+                           : "it makes nothing faster there");
         }
     }
     clv_free(has_work);
@@ -371,6 +374,10 @@ static clv_status *make_plan(
     clv_policy_spec spec;
     clv_draft draft;
     uint32_t num_units = costs->machine->num_units;
+    if (request->depth > CLV_MOST_DEPTH) {
+        return CLV_ERROR(
+            USAGE, "%u requests in flight, at most %d can be", request->depth, CLV_MOST_DEPTH);
+    }
     CLV_TRY(clv_policy_parse(request->policy, &spec));
     CLV_TRY(check_shares(request, &spec));
     uint32_t *units;
@@ -486,11 +493,21 @@ static clv_status *find_period_at(
 
 void clv_deal_depth(
     const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths) {
-    uint64_t total = 0, before = 0, dealt = 0;
+    uint64_t total = 0, before = 0, dealt = 0, num_serial = 0;
     for (uint32_t g = 0; g < num_groups; g++) {
         total += groups[g].depth;
+        num_serial += groups[g].is_serial;
+    }
+    bool is_more = depth > total; /* all else is for those that are not serial */
+    if (is_more) {
+        total -= num_serial;
+        depth -= (uint32_t)num_serial;
     }
     for (uint32_t g = 0; g < num_groups; g++) {
+        if (is_more && groups[g].is_serial) {
+            out_depths[g] = 1;
+            continue;
+        }
         before += groups[g].depth;
         uint64_t end = total > 0 ? (before * depth + total - 1) / total : 0;
         out_depths[g] = (uint32_t)(end - dealt);

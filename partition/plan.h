@@ -10,6 +10,10 @@
 
 #include "partition/costs.h"
 
+/* Requests in flight, of all groups together: as a request, in a plan and in its file; also the
+ * most that a number on the command line may be. */
+enum { CLV_MOST_DEPTH = 1000000000 };
+
 typedef enum clv_objective { CLV_THROUGHPUT, CLV_LATENCY } clv_objective;
 
 typedef struct clv_piece {
@@ -81,7 +85,7 @@ typedef struct clv_plan_request {
         *tensor_shares; /* --tensor-split, one for each unit of the machine, for policy tensor
                            and products that hold it; NULL: in proportion to speed */
     size_t num_tensor_shares;
-    uint32_t depth; /* 0: the plan's choice */
+    uint32_t depth; /* 0: the plan's choice; at most CLV_MOST_DEPTH */
     bool allow_idle;
     /* Of searches, in steps (about a microsecond each), so that the result does not depend on the
      * machine's speed; 0: 2 million. */
@@ -109,7 +113,8 @@ typedef struct clv_plan_depth {
 } clv_plan_depth;
 
 /* Deals `depth` requests in flight to groups in proportion to those that they were planned with, so
- * that as many as the plan has are where the plan has them; 0 for some where there are few. */
+ * that as many as the plan has are where the plan has them; 0 for some where there are few, and
+ * never more than one for a serial group. */
 void clv_deal_depth(
     const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths);
 /* Fills in rows of the depths that they name: each is a run on the clock. */

@@ -15,7 +15,7 @@
 
 static const char *const format_name = "cleave-plan-1";
 
-enum { MAX_WHERE = 64, MAX_GROUPS = 65536, MAX_DEPTH = 1 << 24, MAX_PLACEMENTS = 1 << 26 };
+enum { MAX_WHERE = 64, MAX_GROUPS = 65536, MAX_PLACEMENTS = 1 << 26 };
 /* Operators of all replicas from which on those of replicas that are alike are written once. */
 enum { MANY_OPS = 4096 };
 
@@ -371,15 +371,15 @@ static clv_status *read_flag(
 /* total: the replicas' depths. */
 static clv_status *check_depth(const cJSON *root, int64_t total) {
     int64_t said;
-    if (total > MAX_DEPTH) {
+    if (total > CLV_MOST_DEPTH) {
         return CLV_ERROR(
             MALFORMED, "the replicas' depths add up to %lld, at most %d requests may be in flight",
-            (long long)total, (int)MAX_DEPTH);
+            (long long)total, (int)CLV_MOST_DEPTH);
     }
     if (clv_json_find(root, "depth") == NULL) {
         return NULL;
     }
-    CLV_TRY(clv_json_get_int(root, "plan", "depth", 1, MAX_DEPTH, &said));
+    CLV_TRY(clv_json_get_int(root, "plan", "depth", 1, CLV_MOST_DEPTH, &said));
     if (said != total) {
         return CLV_ERROR(
             MALFORMED, "depth is %lld, and the replicas' depths add up to %lld", (long long)said,
@@ -421,7 +421,7 @@ static clv_status *read_groups(plan_reader *r, const cJSON *root) {
         r->items[plan->num_groups] = item;
         snprintf(where, sizeof where, "replicas[%u]", plan->num_groups++);
         CLV_TRY(clv_json_get_number(item, where, "share", 0, 1, &group->share));
-        CLV_TRY(clv_json_get_int(item, where, "depth", 1, 1 << 20, &depth));
+        CLV_TRY(clv_json_get_int(item, where, "depth", 1, CLV_MOST_DEPTH, &depth));
         CLV_TRY(clv_json_get_int(item, where, "stages", 1, UINT32_MAX / 2, &stages));
         group->depth = (uint32_t)depth;
         group->num_stages = (uint32_t)stages;

@@ -194,6 +194,12 @@ clv_status *clv_plan_structure_verify(const clv_costs *costs, const clv_plan *pl
             return CLV_ERROR(
                 MALFORMED, "group %u: share %g, depth %u", g, group->share, group->depth);
         }
+        if (group->is_serial && group->depth > 1) {
+            return CLV_ERROR(
+                MALFORMED,
+                "replicas[%u] is serial, and its depth is %u: it has one request in flight", g,
+                group->depth);
+        }
         for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
             CLV_TRY(verify_placement(costs, group, i));
         }

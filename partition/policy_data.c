@@ -221,11 +221,18 @@ static clv_status *try_count(
     return try_deals(dealer, part, num_groups, best, refusal);
 }
 
+/* Each has a request in flight of its own: no more than may be. */
+static uint32_t most_copies(const clv_problem *problem, uint32_t wanted) {
+    uint32_t depth = problem->request->depth;
+    return depth > 0 && depth < wanted ? depth : wanted;
+}
+
 /* Numbers of groups from 2 on while the budget lasts; one group where no other works. */
 static clv_status *try_counts(
     const clv_dealer *dealer, const clv_problem *part, clv_draft *best, clv_status **refusal) {
     uint64_t runs = part->budget / (RUN_STEPS * part->ev->size) + 4;
-    for (uint32_t k = 2; k <= part->num_units; k = k < 8 ? k + 1 : k * 2) {
+    const uint32_t most = most_copies(part, part->num_units);
+    for (uint32_t k = 2; k <= most; k = k < 8 ? k + 1 : k * 2) {
         uint64_t cost = (uint64_t)k * CLV_NUM_DEALS;
         if (cost > runs) {
             break;
@@ -259,9 +266,11 @@ clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draf
     part.units = dealer.units;
     part.num_units = dealer.num_units;
     if (problem->level.count > 0) {
-        CLV_TRY_DONE(try_count(&dealer, &part, problem->level.count, out_draft, &refusal));
+        uint32_t count = most_copies(problem, problem->level.count);
+        CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal));
     } else if (problem->num_inner == 0 && problem->costs->machine->bespoke == CLV_BESPOKE_NO) {
-        CLV_TRY_DONE(try_count(&dealer, &part, dealer.num_units, out_draft, &refusal));
+        uint32_t count = most_copies(problem, dealer.num_units);
+        CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal));
     } else {
         CLV_TRY_DONE(try_counts(&dealer, &part, out_draft, &refusal));
     }

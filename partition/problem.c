@@ -79,6 +79,9 @@ static bool has_stages(const clv_problem *problem, const clv_group *group) {
 /* Little's law: requests in flight that keep the most loaded resource busy. One more where units
  * have several stages, as requests then wait for one another at the second. */
 static uint32_t wanted_depth(const clv_problem *problem, const clv_group *group) {
+    if (group->is_serial) {
+        return 1;
+    }
     if (problem->request->depth > 0) {
         return problem->request->depth;
     }
@@ -211,7 +214,7 @@ static clv_status *score_alone(const clv_problem *problem, clv_draft *draft, uin
     clv_group *group = &draft->groups[g];
     uint32_t asked = problem->request->depth;
     CLV_TRY(measure_group(problem, group));
-    if (asked > 0) {
+    if (asked > 0 && !group->is_serial) {
         group->depth = clv_depth_of_group(asked, draft->num_groups, g);
         group->period_us = fmax(group->bound_us, group->latency_us / group->depth);
     }
@@ -226,6 +229,11 @@ static clv_status *score_alone(const clv_problem *problem, clv_draft *draft, uin
 
 clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) {
     bool is_lower;
+    if (problem->request->depth > 0 && draft->num_groups > problem->request->depth) {
+        return CLV_ERROR(
+            USAGE, "%u copies have a request in flight each, and only %u may be", draft->num_groups,
+            problem->request->depth);
+    }
     for (uint32_t g = 0; g < draft->num_groups; g++) {
         CLV_TRY(score_alone(problem, draft, g));
     }

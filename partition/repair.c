@@ -50,7 +50,7 @@ static void set_unit(repair *r, uint32_t task, uint32_t unit) {
 
 /* Bytes too many over all units and memories. */
 static clv_status *measure_excess(repair *r, double *out_bytes) {
-    uint32_t depth = r->problem->request->depth;
+    uint32_t depth = r->is_serial ? 1 : r->problem->request->depth;
     clv_evaluate_begin(r->problem->ev);
     CLV_TRY(clv_evaluate_memory(r->problem->ev, r->draft.groups, depth > 0 ? depth : 1));
     *out_bytes = clv_evaluate_excess(r->problem->ev);

@@ -1,7 +1,8 @@
 /* Serial plans are as fast as they say they are: against every assignment of small random problems,
  * with what sums over trees once left out or counted twice (data that another unit of the same
  * memory wrote, also through tasks that take no time, and outputs that are read too); and on more
- * sorts of units than are tried together. */
+ * sorts of units than are tried together. And what they hold and promise at any depth is that of
+ * one request at a time. */
 #include "host/base/memory.h"
 #include "host/base/random.h"
 #include "host/base/text.h"
@@ -235,11 +236,108 @@ static void test_many_pins(void **state) {
     clv_free(line);
 }
 
+/* --- requests in flight --- */
+
+static clv_plan *plan_at(const setting *s, const char *policy, uint32_t depth) {
+    clv_plan *out = NULL;
+    clv_plan_request request = {.policy = policy, .depth = depth, .allow_idle = true};
+    clv_status *status = clv_plan_create(s->costs, &request, &out);
+    if (status != NULL) {
+        fail_msg("%s, depth %u: %s", policy, depth, clv_status_message(status));
+    }
+    return out;
+}
+
+static const char *const chain =
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p1\":10,\"p2\":20}},"
+    "{\"name\":\"b\",\"time_us\":{\"p1\":20,\"p2\":10}},"
+    "{\"name\":\"c\",\"time_us\":{\"p1\":10,\"p2\":20}}],\"edges\":["
+    "{\"from\":\"a\",\"to\":\"b\",\"bytes\":400},{\"from\":\"b\",\"to\":\"c\",\"bytes\":400}]}";
+
+/* What does one thing after another has one request in flight, whatever was asked for; no plan has
+ * more than that. */
+static void test_depths(void **state) {
+    (void)state;
+    static const struct {
+        const char *policy;
+        uint32_t asked, depth;
+    } rows[] = {
+        {"single", 4, 1},      {"serial", 4, 1},   {"data/serial", 4, 2}, {"data", 4, 2},
+        {"data", 1, 1},        {"data:2", 1, 1},   {"auto", 1, 1},        {"data:2/pipeline", 1, 1},
+        {"data/serial", 1, 1}, {"pipeline", 3, 3}, {"auto", 2, 2}};
+    setting s;
+    set_up(&s, chain, "p1; p2; link p1 p2 bw=1G");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        clv_plan *p = plan_at(&s, rows[i].policy, rows[i].asked);
+        uint32_t depth = 0;
+        for (uint32_t g = 0; g < p->num_groups; g++) {
+            const clv_group *group = &p->groups[g];
+            assert_true(!group->is_serial || group->depth == 1);
+            assert_true(group->period_us >= group->latency_us / group->depth * (1 - 1e-9));
+            depth += group->depth;
+        }
+        if (p->depth != rows[i].depth || depth != p->depth) {
+            fail_msg("%s at %u: %u, %u", rows[i].policy, rows[i].asked, p->depth, depth);
+        }
+        clv_plan_destroy(p);
+    }
+    tear_down(&s);
+}
+
+/* Serial plans were refused, or others taken, as if they had the requests in flight that were asked
+ * for. */
+static void test_serial_memory(void **state) {
+    (void)state;
+    setting s;
+    set_up(&s, chain, "p1 mem=900; p2 mem=900; link p* p* bw=1G");
+    clv_plan *one = plan_at(&s, "serial", 1), *many = plan_at(&s, "serial", 5);
+    assert_true(one->latency_us < 35);
+    assert_true(many->latency_us == one->latency_us && many->period_us == one->period_us);
+    assert_memory_equal(many->memory_bytes, one->memory_bytes, 2 * sizeof *one->memory_bytes);
+    clv_plan_destroy(one);
+    clv_plan_destroy(many);
+    tear_down(&s);
+}
+
+/* Depths that a plan may have, its file may have; a serial one in a file has one. */
+static void test_depths_in_files(void **state) {
+    (void)state;
+    static const uint32_t depths[] = {2, 2000000, CLV_MOST_DEPTH};
+    setting s;
+    clv_plan *again, *p;
+    char *json;
+    set_up(&s, chain, "p1; p2; link p1 p2 bw=1G");
+    for (size_t i = 0; i < sizeof depths / sizeof depths[0]; i++) {
+        p = plan_at(&s, "pipeline", depths[i]);
+        assert_int_equal(p->depth, depths[i]);
+        assert_null(clv_plan_format_json(s.costs, p, &json));
+        assert_null(clv_plan_parse_json(s.costs, "test", json, strlen(json), &again));
+        assert_int_equal(again->depth, depths[i]);
+        clv_plan_destroy(again);
+        clv_plan_destroy(p);
+        clv_free(json);
+    }
+    clv_plan_request request = {.policy = "pipeline", .depth = CLV_MOST_DEPTH + 1U};
+    clv_status *status = clv_plan_create(s.costs, &request, &p);
+    assert_int_equal(clv_status_code(status), CLV_USAGE);
+    clv_status_destroy(status);
+    p = plan_at(&s, "serial", 1);
+    p->groups[0].depth = p->depth = 3;
+    assert_null(clv_plan_format_json(s.costs, p, &json));
+    status = clv_plan_parse_json(s.costs, "test", json, strlen(json), &again);
+    assert_int_equal(clv_status_code(status), CLV_MALFORMED);
+    assert_non_null(strstr(clv_status_message(status), "serial"));
+    clv_status_destroy(status);
+    clv_plan_destroy(p);
+    clv_free(json);
+    tear_down(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_assignment),
-        cmocka_unit_test(test_many_sorts),
-        cmocka_unit_test(test_many_pins),
+        cmocka_unit_test(test_every_assignment), cmocka_unit_test(test_many_sorts),
+        cmocka_unit_test(test_many_pins),        cmocka_unit_test(test_depths),
+        cmocka_unit_test(test_serial_memory),    cmocka_unit_test(test_depths_in_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
