@@ -60,6 +60,7 @@ static clv_status *infer_common(
         return CLV_NO_ARENA("params");
     }
     params->is_transposed = is_transposed;
+    params->shuffle = 1;
     CLV_TRY(clv_attr_get_int(infer->node, "group", 1, &params->groups));
     int64_t channels = 0;
     CLV_TRY(check_channels(infer, is_transposed, params->groups, &channels));
@@ -70,11 +71,38 @@ static clv_status *infer_common(
     return NULL;
 }
 
+/* The factors of input channels, which are not ONNX's. */
+static clv_status *check_scale(const clv_infer *infer) {
+    if (!clv_infer_has(infer, CLV_CONV_SCALE)) {
+        return NULL;
+    }
+    const clv_shape *x = &infer->inputs[0].shape;
+    clv_shape wanted = {.rank = x->rank, .dims = {x->dims[0], x->dims[1]}};
+    for (int32_t i = 2; i < wanted.rank; i++) {
+        wanted.dims[i] = 1;
+    }
+    if (!clv_shape_equal(&infer->inputs[CLV_CONV_SCALE].shape, &wanted)) {
+        char text[CLV_SHAPE_TEXT], needed[CLV_SHAPE_TEXT];
+        return CLV_ERROR(
+            MALFORMED, "the factors of input channels are %s, need %s",
+            clv_shape_format(&infer->inputs[CLV_CONV_SCALE].shape, text),
+            clv_shape_format(&wanted, needed));
+    }
+    return NULL;
+}
+
 static clv_status *conv_infer(clv_infer *infer) {
     clv_conv_params *params = NULL;
     clv_shape shape;
     clv_auto_pad auto_pad;
     CLV_TRY(infer_common(infer, false, &params, &shape, &auto_pad));
+    CLV_TRY(clv_attr_get_int(infer->node, "shuffle", 1, &params->shuffle)); /* not of ONNX */
+    if (params->shuffle < 1 || infer->inputs[0].shape.dims[1] % params->shuffle != 0) {
+        return CLV_ERROR(
+            MALFORMED, "shuffle is %lld, does not divide %lld input channels",
+            (long long)params->shuffle, (long long)infer->inputs[0].shape.dims[1]);
+    }
+    CLV_TRY(check_scale(infer));
     CLV_TRY(clv_window_slide(&params->window, auto_pad, false, &infer->inputs[0].shape, &shape));
     clv_infer_output(infer, 0, CLV_FLOAT32, &shape);
     return NULL;
@@ -169,12 +197,13 @@ static void conv_cost(const clv_call *call, clv_cost *out_cost) {
     }
 }
 
-/* Output channels, in whole groups where there are several. */
+/* Output channels, in whole groups where there are several; not where what a group reads lies
+ * apart. */
 static clv_status *split_channels(
     const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
     const clv_conv_params *params = call->params;
     int64_t in = call->inputs[0].shape.dims[1], out = call->outputs[0].shape.dims[1];
-    if (out < 2) {
+    if (out < 2 || params->shuffle > 1) {
         return NULL;
     }
     clv_split *split = NULL;
@@ -185,6 +214,9 @@ static clv_status *split_channels(
     clv_split_input in_channels = {.need = CLV_NEED_SLICE, .axis = 1, .num = in, .den = out};
     if (params->groups > 1) {
         split->inputs[0] = in_channels;
+    }
+    if (params->groups > 1 && clv_conv_has_scale(call)) {
+        split->inputs[CLV_CONV_SCALE] = in_channels;
     }
     split->inputs[1] = slice;
     if (params->is_transposed && params->groups > 1) {
@@ -252,13 +284,16 @@ static clv_status *split_batch(const clv_call *call, clv_arena *arena, clv_split
     clv_split *split = NULL;
     CLV_TRY(clv_split_add(out_list, arena, call, "batch", CLV_JOIN_PLACE, 0, batch, &split));
     split->inputs[0] = (clv_split_input){.need = CLV_NEED_SLICE, .axis = 0, .num = 1, .den = 1};
+    if (clv_conv_has_scale(call)) {
+        split->inputs[CLV_CONV_SCALE] = split->inputs[0];
+    }
     return NULL;
 }
 
 static clv_status *split_sum(const clv_call *call, clv_arena *arena, clv_split_list *out_list) {
     const clv_conv_params *params = call->params;
     int64_t channels = call->inputs[0].shape.dims[1];
-    if (params->groups != 1 || channels < 2) {
+    if (params->groups != 1 || params->shuffle > 1 || channels < 2) {
         return NULL;
     }
     clv_split *split = NULL;
@@ -267,6 +302,9 @@ static clv_status *split_sum(const clv_call *call, clv_arena *arena, clv_split_l
     split->inputs[0] = (clv_split_input){.need = CLV_NEED_SLICE, .axis = 1, .num = 1, .den = 1};
     split->inputs[1] = split->inputs[0];
     split->inputs[1].axis = params->is_transposed ? 0 : 1;
+    if (clv_conv_has_scale(call)) {
+        split->inputs[CLV_CONV_SCALE] = split->inputs[0];
+    }
     return NULL;
 }
 
@@ -302,7 +340,7 @@ const clv_op_def clv_op_def_Conv = {
     .domain = "",
     .since_opset = 1,
     .min_inputs = 2,
-    .max_inputs = 3,
+    .max_inputs = 4,
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = conv_infer,

@@ -11,7 +11,7 @@ enum { AXES = CLV_MAX_SPATIAL, ROWS = CLV_SUM_ROWS, BLOCK = 512 };
 /* A call with its extents; arrays are z, y, x. */
 typedef struct conv_work {
     const clv_conv_params *op;
-    const float *x, *w, *bias; /* bias: NULL where there is none */
+    const float *x, *w, *bias, *scale; /* the last two: NULL where there is none */
     float *y;
     int64_t batch, groups, group_in, group_out, taps;
     int64_t in[AXES], out[AXES];
@@ -73,16 +73,20 @@ static void conv_block(
             work->sums[j * count + i] = start;
         }
     }
-    const float *x = work->x + (image * work->groups + group) * work->group_in * in_plane;
+    const int64_t in_channels = work->groups * work->group_in;
+    const float *x = work->x + image * in_channels * in_plane;
     const float *w = work->w + channel * work->group_in * work->taps;
     for (int64_t c = 0; c < work->group_in; c++) {
         int64_t k[AXES] = {0};
+        const int64_t from =
+            clv_conv_shuffled(work->op->shuffle, in_channels, group * work->group_in + c);
+        const double factor = work->scale != NULL ? work->scale[image * in_channels + from] : 1;
         for (int64_t t = 0; t < work->taps; t++, next_index(work->op->window.kernel, k)) {
             double weights[ROWS] = {0};
             for (int64_t j = 0; j < rows; j++) {
-                weights[j] = w[(j * work->group_in + c) * work->taps + t];
+                weights[j] = w[(j * work->group_in + c) * work->taps + t] * factor;
             }
-            add_tap(work, x + c * in_plane, k, first, num, count, weights);
+            add_tap(work, x + from * in_plane, k, first, num, count, weights);
         }
     }
     int64_t out_plane = product(work->out);
@@ -180,7 +184,7 @@ static void fill_extents(const clv_call *call, conv_work *work) {
 
 clv_status *clv_conv_reference(const clv_call *call, const clv_mutable_view *outputs) {
     clv_status *status = NULL;
-    clv_floats x = {0}, w = {0}, bias = {0};
+    clv_floats x = {0}, w = {0}, bias = {0}, scale = {0};
     conv_work work = {.op = call->params, .y = outputs[0].data};
     if (clv_shape_elements(&outputs[0].shape) == 0) {
         return NULL;
@@ -193,6 +197,9 @@ clv_status *clv_conv_reference(const clv_call *call, const clv_mutable_view *out
     if (clv_call_has_input(call, 2) && !work.op->skip_bias) {
         CLV_TRY_DONE(clv_floats_init(&call->inputs[2], &bias));
     }
+    if (clv_conv_has_scale(call)) {
+        CLV_TRY_DONE(clv_floats_init(&call->inputs[CLV_CONV_SCALE], &scale));
+    }
     work.sums = clv_alloc((size_t)sums * sizeof *work.sums);
     if (work.sums == NULL) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for the sums of a convolution");
@@ -201,6 +208,7 @@ clv_status *clv_conv_reference(const clv_call *call, const clv_mutable_view *out
     work.x = x.data;
     work.w = w.data;
     work.bias = bias.data;
+    work.scale = scale.data;
     if (work.op->is_transposed) {
         transposed_all(&work);
     } else {
@@ -210,6 +218,7 @@ done:
     clv_floats_deinit(&x);
     clv_floats_deinit(&w);
     clv_floats_deinit(&bias);
+    clv_floats_deinit(&scale);
     clv_free(work.sums);
     return status;
 }

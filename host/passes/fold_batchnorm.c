@@ -50,7 +50,8 @@ static bool is_transposed(const clv_node *node) {
 }
 
 static bool is_convolution(const clv_node *node) {
-    return !node->removed && (is_transposed(node) || strcmp(node->op->name, "Conv") == 0);
+    return !node->removed && node->num_inputs <= 3 &&
+           (is_transposed(node) || strcmp(node->op->name, "Conv") == 0);
 }
 
 static bool has_norm_constants(const clv_graph *graph, const match *m) {

@@ -153,8 +153,11 @@ static void fill_table(const clv_call *call, const int64_t args[8], void *out_pa
 }
 
 /* True where the input itself is what conv_pad would make, and no tile reads behind a plane. */
-static bool reads_input(const conv_plan *plan, const clv_traits *traits) {
+static bool reads_input(const clv_call *call, const conv_plan *plan, const clv_traits *traits) {
     int64_t positions = 0;
+    if (plan->op->shuffle > 1 || clv_conv_has_scale(call)) {
+        return false;
+    }
     for (int a = 0; a < AXES; a++) {
         if (plan->in_step[a] != 1 || plan->lead[a] != 0 || plan->pitch[a] != plan->in[a]) {
             return false;
@@ -186,13 +189,20 @@ static clv_status *check_plane(conv_plan *plan) {
 }
 
 static clv_status *emit_pad(
-    const conv_plan *plan, const clv_traits *traits, const clv_emitter *emitter, clv_arg *out_arg) {
+    const clv_call *call, const conv_plan *plan, const clv_traits *traits,
+    const clv_emitter *emitter, clv_arg *out_arg) {
     int64_t planes = plan->batch * plan->op->groups * plan->group_in;
     /* behind the last plane: what the last tile of a plane smaller than a tile reads and drops */
     size_t bytes = ((size_t)(planes * plan->plane) + CONV_VECTORS * 16) * sizeof(float);
     out_arg->kind = CLV_ARG_SCRATCH;
     CLV_TRY(emitter->scratch(emitter->context, bytes, &out_arg->index));
-    conv_pad_params p = {.rows = 1, .chunk = 4};
+    conv_pad_params p = {
+        .rows = 1,
+        .chunk = 4,
+        .channels = (clv_u32)(plan->op->groups * plan->group_in),
+        .shuffle = (clv_u32)plan->op->shuffle,
+        .has_scale = clv_conv_has_scale(call),
+    };
     for (int a = 0; a < AXES; a++) {
         p.in[a] = (clv_u32)plan->in[a];
         p.pitch[a] = (clv_u32)plan->pitch[a];
@@ -212,8 +222,11 @@ static clv_status *emit_pad(
         .source = &clv_source_conv,
         .entry = "conv_pad",
         .options = clv_width_options(traits),
-        .args = {{CLV_ARG_INPUT, 0}, *out_arg},
-        .num_args = 2,
+        .args =
+            {{CLV_ARG_INPUT, 0},
+             {p.has_scale ? CLV_ARG_INPUT : CLV_ARG_NONE, CLV_CONV_SCALE},
+             *out_arg},
+        .num_args = 3,
         .params = &p,
         .params_bytes = sizeof p,
         .num_items = (uint64_t)planes * p.blocks * p.chunks,
@@ -288,8 +301,8 @@ static clv_status *emit_ref(
     make_plan(call, &plan);
     CLV_TRY(check_plane(&plan));
     clv_arg in = {CLV_ARG_INPUT, 0};
-    if (!reads_input(&plan, traits)) {
-        CLV_TRY(emit_pad(&plan, traits, emitter, &in));
+    if (!reads_input(call, &plan, traits)) {
+        CLV_TRY(emit_pad(call, &plan, traits, emitter, &in));
     }
     int64_t words = product(plan.out_phases) * CONV_PHASE_WORDS + 2 * plan.num_taps;
     clv_packing packing = {.bytes = (size_t)words * sizeof(clv_u32), .fill = fill_table};

@@ -7,8 +7,9 @@
  *
  * runs over unit-stride vectors of positions. Padding and strides are brought into that form by
  * conv_pad, which copies the input once: with zeros around it, and for stride s with every s-th
- * element side by side (a phase), so that tap k reads phase k mod s. A transposed convolution needs
- * no zeros between inputs: each phase of the OUTPUT is a convolution with the taps that reach it.
+ * element side by side (a phase), so that tap k reads phase k mod s; and times the factor of its
+ * channel, if there are any. A transposed convolution needs no zeros between inputs: each phase of
+ * the OUTPUT is a convolution with the taps that reach it.
  * Positions q behind the end of a row are computed and dropped.
  *
  * Tile: CONV_ROWS output channels by CONV_VECTORS vectors of positions in registers, over all input
@@ -20,9 +21,10 @@
 #include "kernels_cl/conv/conv_params.h"
 #include "kernels_cl/wide.h"
 
-/* Elements [begin, end) of row `row` of a padded plane; `in` and `out` are the planes. */
+/* Elements [begin, end) of row `row` of a padded plane; `in` and `out` are the planes, `scale` is
+ * what elements are multiplied by. */
 static void conv_pad_row(
-    const global float *in, global float *out, uint row, uint begin, uint end,
+    const global float *in, global float *out, float scale, uint row, uint begin, uint end,
     const conv_pad_params *p) {
     global float *to = out + (ulong)row * p->pitch[2];
     int y = row % p->pitch[1];
@@ -45,39 +47,48 @@ static void conv_pad_row(
             to[x] = 0.0f;
         }
         for (; x + CLV_WIDTH <= high; x += CLV_WIDTH) {
-            CLV_FV_STORE(to + x, CLV_FV_LOAD(from + ((int)x + shift)));
+            CLV_FV_STORE(to + x, CLV_FV_LOAD(from + ((int)x + shift)) * (clv_fv)(scale));
         }
         for (; x < high; x++) {
-            to[x] = from[(int)x + shift];
+            to[x] = from[(int)x + shift] * scale;
         }
         is_inside = false; /* zeros from here on */
     }
     for (; x < end; x++) {
         int at = (int)(x * p->step[2]) + shift;
-        to[x] = is_inside && at >= 0 && at < (int)p->in[2] ? from[at] : 0.0f;
+        to[x] = is_inside && at >= 0 && at < (int)p->in[2] ? from[at] * scale : 0.0f;
     }
 }
 
 /* in   [planes][in z][in y][in x]
+ * scales  [planes], where there are any
  * out  [planes][phases z][phases y][phases x][pitch z][pitch y][pitch x]
- * An item writes a chunk of each of `rows` rows of a plane. */
+ * An item writes a chunk of each of `rows` rows of a plane, which is that of a channel of the input
+ * that is shuffled. */
 CLV_WIDE kernel void conv_pad(
-    global float *in, global float *out, const conv_pad_params p, const clv_range r) {
+    global float *in, global float *scales, global float *out, const conv_pad_params p,
+    const clv_range r) {
     ulong item = CLV_ITEM(r);
     if (item >= r.end) {
         return;
     }
     in = CLV_AT(float, in, r.offset[0]);
-    out = CLV_AT(float, out, r.offset[1]);
+    out = CLV_AT(float, out, r.offset[2]);
     uint begin = (uint)(item % p.chunks) * p.chunk, end = min(begin + p.chunk, p.pitch[2]);
     ulong rest = item / p.chunks;
     uint num_rows = p.phases[0] * p.phases[1] * p.phases[2] * p.pitch[0] * p.pitch[1];
     uint row = (uint)(rest % p.blocks) * p.rows, last_row = min(row + p.rows, num_rows);
     ulong plane = rest / p.blocks;
-    in += plane * ((ulong)p.in[0] * p.in[1] * p.in[2]);
+    ulong from = plane;
+    if (p.shuffle > 1) {
+        const uint c = (uint)(plane % p.channels);
+        from += (ulong)(c % p.shuffle * (p.channels / p.shuffle) + c / p.shuffle) - c;
+    }
+    const float scale = p.has_scale ? CLV_AT(float, scales, r.offset[1])[from] : 1.0f;
+    in += from * ((ulong)p.in[0] * p.in[1] * p.in[2]);
     out += plane * ((ulong)num_rows * p.pitch[2]);
     for (; row < last_row; row++) {
-        conv_pad_row(in, out, row, begin, end, &p);
+        conv_pad_row(in, out, scale, row, begin, end, &p);
     }
 }
 

@@ -46,7 +46,6 @@ static int64_t smallest(int64_t a, int64_t b) {
 static bool fits(const clv_call *call, const clv_traits *traits) {
     const clv_conv_params *op = call->params;
     const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
-    const int64_t in = call->inputs[0].shape.dims[1], out = call->outputs[0].shape.dims[1];
     if (!traits->is_cpu || op->window.rank > 2 || call->inputs[1].data == NULL ||
         (clv_call_has_input(call, 2) && call->inputs[2].data == NULL) ||
         !clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) ||
@@ -61,9 +60,12 @@ static bool fits(const clv_call *call, const clv_traits *traits) {
             return false;
         }
     }
-    return (!op->is_transposed && clv_conv_groups_share_blocks(call, layout.block)) ||
-           (op->groups == 1 && in >= layout.block / 2) ||
-           (in / op->groups % layout.block == 0 && out / op->groups % layout.block == 0);
+    if (clv_conv_has_scale(call) && clv_conv_groups_are_mixed(call, layout.block)) {
+        return false; /* a list does not tell channels */
+    }
+    /* depthwise has a variant of its own */
+    return op->groups == 1 || call->inputs[0].shape.dims[1] > op->groups ||
+           call->outputs[0].shape.dims[1] > op->groups;
 }
 
 bool clv_conv_blocked_fits(const clv_call *call, const clv_traits *traits) {
@@ -82,11 +84,14 @@ bool clv_conv_transposed_fits(const clv_call *call, const clv_traits *traits) {
     return op->is_transposed && has_taps && fits(call, traits);
 }
 
-/* Gaps are memory, too: up to half of the map. Pieces are run as the whole is, and it may not
- * depend on their extents what fits. */
+/* Not where most of a block would be channels that are not there. Gaps are memory, too: up to half
+ * of the map. Pieces are run as the whole is, and it may not depend on their extents what fits. */
 bool clv_conv_blocked_pays(const clv_call *call, const clv_traits *traits) {
     const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
     clv_layout_extents extents;
+    if (call->inputs[0].shape.dims[1] * 2 < layout.block) {
+        return false;
+    }
     clv_layout_extents_of(&call->inputs[0].shape, &layout, &extents);
     for (int a = CONV_Y; a <= CONV_X; a++) {
         const int64_t most = 16 + (a == CONV_Y ? extents.height : extents.width) / 2;
@@ -99,7 +104,6 @@ bool clv_conv_blocked_pays(const clv_call *call, const clv_traits *traits) {
     return true;
 }
 
-/* Nor where most of a block would be channels that are not there. */
 bool clv_conv_transposed_pays(const clv_call *call, const clv_traits *traits) {
     return call->outputs[0].shape.dims[1] * 2 >= (int64_t)clv_width(traits) &&
            clv_conv_blocked_pays(call, traits);
@@ -114,6 +118,9 @@ void clv_conv_blocked_layouts(
     inputs[0].block = outputs[0].block = (uint8_t)clv_width(traits);
     inputs[0].gap_y = (uint8_t)largest(begin[CONV_Y], largest(end[CONV_Y], 0));
     inputs[0].gap_x = (uint8_t)largest(begin[CONV_X], largest(end[CONV_X], 0));
+    if (clv_conv_has_scale(call)) {
+        inputs[CLV_CONV_SCALE].block = inputs[0].block;
+    }
     clv_conv_store_layouts(call, traits, inputs);
 }
 
@@ -122,7 +129,7 @@ void clv_conv_blocked_layouts(
  * when compiled for fewer, and with that of one position, which has little to do. */
 static int64_t last_in_of(const clv_call *call, const clv_conv_blocked_plan *plan, const tile *t) {
     const int64_t rest = call->inputs[0].shape.dims[1] - (plan->group_in - 1) * plan->block;
-    const bool is_all = plan->groups > 1 || t->vectors == 1 || t->positions == 1;
+    const bool is_all = plan->groups > 1 || plan->is_mixed || t->vectors == 1 || t->positions == 1;
     return is_all ? plan->block : (rest + 3) / 4 * 4;
 }
 
@@ -193,17 +200,90 @@ static void fill_block(const clv_call *call, const int64_t args[8], int64_t part
     }
 }
 
-static clv_status *emit_weights(
-    const clv_conv_blocked_plan *plan, int64_t phase, int64_t vectors, const clv_emitter *emitter,
-    clv_arg *out_weights) {
-    int64_t blocks = (plan->group_out + vectors - 1) / vectors;
-    int64_t elements = plan->groups * blocks * vectors * plan->block * plan->group_in *
-                       plan->block * plan->kernel[CONV_Y] * plan->kernel[CONV_X];
+/* --- groups of any width --------------------------------------------------------------------- */
+
+/* Channels in the list of block k of `width` outputs. */
+static int64_t num_listed(const clv_call *call, int64_t width, int64_t k) {
+    int64_t begin, end;
+    clv_conv_mixed_inputs(call, k * width, (k + 1) * width, &begin, &end);
+    return end - begin;
+}
+
+/* The longest list, and how long all are together. */
+static int64_t longest_list(
+    const clv_call *call, const clv_conv_blocked_plan *plan, int64_t vectors, int64_t *out_all) {
+    int64_t longest = 0;
+    *out_all = 0;
+    for (int64_t k = 0; k * vectors < plan->group_out; k++) {
+        const int64_t count = num_listed(call, vectors * plan->block, k);
+        longest = largest(longest, count);
+        *out_all += count;
+    }
+    return longest;
+}
+
+/* args: vectors, phase, the longest list. */
+static void fill_listed(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
+    clv_conv_blocked_plan plan;
+    clv_conv_blocked_plan_of(call, args[1], &plan);
+    const int64_t width = args[0] * plan.block, out = part * width;
+    const int64_t out_end = smallest(out + width, call->outputs[0].shape.dims[1]);
+    const int64_t of_channel = plan.kernel[CONV_Y] * plan.kernel[CONV_X] * width;
+    int64_t begin, end;
+    clv_conv_mixed_inputs(call, out, out_end, &begin, &end);
+    float *to = out_part;
+    for (int64_t in = begin; in < begin + args[2]; in++, to += of_channel) {
+        const weight_slab slab = {in, in + 1, out, out_end, width};
+        if (in < end) {
+            pack_slab(call, &plan, &slab, to);
+        } else {
+            memset(to, 0, (size_t)of_channel * sizeof *to);
+        }
+    }
+}
+
+/* args: as fill_listed. */
+static void fill_lists(const clv_call *call, const int64_t args[8], void *out_packed) {
+    clv_conv_blocked_plan plan;
+    clv_conv_blocked_plan_of(call, args[1], &plan);
+    const clv_conv_params *op = call->params;
+    const int64_t width = args[0] * plan.block;
+    clv_u32 *row = out_packed;
+    for (int64_t k = 0; k * args[0] < plan.group_out; k++, row += 1 + args[2]) {
+        int64_t begin, end;
+        clv_conv_mixed_inputs(call, k * width, (k + 1) * width, &begin, &end);
+        memset(row, 0, (size_t)(1 + args[2]) * sizeof *row);
+        row[0] = (clv_u32)(end - begin);
+        for (int64_t c = begin; c < end; c++) {
+            const int64_t at = clv_conv_shuffled(op->shuffle, call->inputs[0].shape.dims[1], c);
+            row[1 + c - begin] = (clv_u32)(at / plan.block * plan.in.plane + at % plan.block);
+        }
+    }
+}
+
+static clv_status *emit_lists(
+    const clv_call *call, const clv_conv_blocked_plan *plan, int64_t phase, int64_t vectors,
+    const clv_emitter *emitter, clv_arg *out_table) {
+    int64_t all;
+    const int64_t longest = longest_list(call, plan, vectors, &all);
+    const int64_t blocks = (plan->group_out + vectors - 1) / vectors;
     const clv_packing packing = {
-        .bytes = (size_t)elements * sizeof(float),
-        .args = {vectors, phase},
-        .fill_part = fill_block,
-        .num_parts = plan->groups * blocks,
+        .bytes = (size_t)(blocks * (1 + longest)) * sizeof(clv_u32),
+        .args = {vectors, phase, longest},
+        .fill = fill_lists,
+    };
+    *out_table = (clv_arg){CLV_ARG_CONSTANT, 0};
+    return emitter->constant(emitter->context, &packing, &out_table->index);
+}
+
+static clv_status *emit_weights(
+    const clv_conv_blocked_plan *plan, int64_t phase, const conv_blocked_params *p, int64_t vectors,
+    const clv_emitter *emitter, clv_arg *out_weights) {
+    const clv_packing packing = {
+        .bytes = (size_t)(p->weight_group * p->groups) * sizeof(float),
+        .args = {vectors, phase, p->group_in},
+        .fill_part = plan->is_mixed ? fill_listed : fill_block,
+        .num_parts = (int64_t)p->groups * p->blocks,
     };
     *out_weights = (clv_arg){CLV_ARG_CONSTANT, 0};
     return emitter->constant(emitter->context, &packing, &out_weights->index);
@@ -214,14 +294,16 @@ static void fill_params(
     conv_blocked_params *p) {
     int64_t tiles = (plan->line + t->positions - 1) / t->positions;
     int64_t blocks = (plan->group_out + t->vectors - 1) / t->vectors;
-    int64_t weight_input =
-        t->vectors * plan->block * plan->block * plan->kernel[CONV_Y] * plan->kernel[CONV_X];
-    int64_t weight_block = weight_input * plan->group_in;
+    int64_t all,
+        inputs = plan->is_mixed ? longest_list(call, plan, t->vectors, &all) : plan->group_in;
+    int64_t weight_input = t->vectors * plan->block * (plan->is_mixed ? 1 : plan->block) *
+                           plan->kernel[CONV_Y] * plan->kernel[CONV_X];
+    int64_t weight_block = weight_input * inputs;
     *p = (conv_blocked_params){
         .weight_group = (clv_u64)(blocks * weight_block),
         .weight_block = (clv_u64)weight_block,
         .weight_input = (clv_u32)weight_input,
-        .group_in = (clv_u32)plan->group_in,
+        .group_in = (clv_u32)inputs,
         .group_out = (clv_u32)plan->group_out,
         .groups = (clv_u32)plan->groups,
         .kernel_y = (clv_u32)plan->kernel[CONV_Y],
@@ -293,6 +375,16 @@ static uint64_t num_items_of(const clv_conv_blocked_plan *plan, const conv_block
     return (uint64_t)plan->in.images * p->groups * p->bands * p->blocks * p->band;
 }
 
+/* Input channels that a block of outputs goes through, on average. */
+static double inputs_of(const clv_call *call, const clv_conv_blocked_plan *plan, const tile *t) {
+    if (plan->is_mixed) {
+        int64_t all;
+        longest_list(call, plan, t->vectors, &all);
+        return (double)all / (double)((plan->group_out + t->vectors - 1) / t->vectors);
+    }
+    return (double)((plan->group_in - 1) * plan->block + last_in_of(call, plan, t));
+}
+
 /* Time of the lane that has most to do: each takes as many items. */
 static double estimate_us(
     const clv_call *call, const clv_conv_blocked_plan *plan, const clv_traits *traits,
@@ -307,11 +399,10 @@ static double estimate_us(
     /* as many loads as multiply-adds at once, and eight sums at least to hide their latency, while
      * a core's own cache brings the weights */
     const double weights = (double)(t->vectors * plan->block) * sizeof(float);
-    const double sums =
-        (double)largest(largest(t->positions * t->vectors, t->positions + t->vectors), 8);
+    const int64_t work = t->positions * t->vectors + (clv_conv_has_scale(call) ? t->vectors : 0);
+    const double sums = (double)largest(largest(work, t->positions + t->vectors), 8);
     const double row_us = fmax(sums / lane.vectors_per_us, weights / lane.own_cache_bytes_per_us);
-    const double channels =
-        (double)((plan->group_in - 1) * plan->block + last_in_of(call, plan, t));
+    const double channels = inputs_of(call, plan, t);
     const double rows = channels * (double)(p->kernel_y * p->kernel_x);
     /* weights that do not stay come from the cache behind it once a band, or once an item */
     const double bytes = (double)p->weight_block * sizeof(float);
@@ -379,6 +470,36 @@ static const tile *choose_tile(
     return best;
 }
 
+enum { CONV_OPTIONS = 128 };
+
+static void add_option(char options[CONV_OPTIONS], const char *name, int64_t value) {
+    const size_t length = strlen(options);
+    snprintf(options + length, CONV_OPTIONS - length, " -D%s=%d", name, (int)value);
+}
+
+static void write_options(
+    const clv_call *call, const clv_conv_blocked_plan *plan, const tile *t,
+    char out_options[CONV_OPTIONS]) {
+    snprintf(out_options, CONV_OPTIONS, "-DCLV_WIDTH=%d", (int)plan->block);
+    add_option(out_options, "CONV_R", t->positions);
+    add_option(out_options, "CONV_V", t->vectors);
+    add_option(out_options, "CONV_S", plan->stride[CONV_X] == 2 ? 2 : 1);
+    const int64_t last_in = last_in_of(call, plan, t);
+    if (last_in < plan->block) {
+        add_option(out_options, "CONV_LAST", last_in);
+    }
+    if (plan->step[CONV_X] > 1) {
+        add_option(out_options, "CONV_OUT", plan->step[CONV_X]);
+    }
+    if (plan->is_mixed) {
+        const bool is_point = plan->kernel[CONV_Y] == 1 && plan->kernel[CONV_X] == 1;
+        add_option(out_options, "CONV_MIXED", is_point ? 2 : 1);
+    }
+    if (clv_conv_has_scale(call)) {
+        add_option(out_options, "CONV_SCALED", 1);
+    }
+}
+
 static clv_status *emit_phase(
     const clv_call *call, int64_t phase, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
@@ -386,9 +507,20 @@ static clv_status *emit_phase(
     clv_conv_blocked_plan_of(call, phase, &plan);
     conv_blocked_params p;
     const tile *t = choose_tile(call, &plan, traits, tunables[TILE], &p);
-    clv_arg weights, bias;
-    CLV_TRY(emit_weights(&plan, phase, t->vectors, emitter, &weights));
+    clv_arg weights, bias, more = {CLV_ARG_NONE, 0}; /* the table, or factors */
+    CLV_TRY(emit_weights(&plan, phase, &p, t->vectors, emitter, &weights));
     CLV_TRY(clv_conv_emit_bias(call, plan.out.planes * plan.block, emitter, &bias));
+    if (plan.is_mixed) {
+        CLV_TRY(emit_lists(call, &plan, phase, t->vectors, emitter, &more));
+    } else if (clv_conv_has_scale(call)) {
+        more = (clv_arg){CLV_ARG_INPUT, CLV_CONV_SCALE};
+        clv_layout_extents scale;
+        clv_layout_extents_of(
+            &call->inputs[CLV_CONV_SCALE].shape, &call->inputs[CLV_CONV_SCALE].layout, &scale);
+        p.scale_lead = (clv_u32)scale.lead;
+        p.scale_image = (clv_u32)scale.image;
+        p.scale_plane = (clv_u32)scale.plane;
+    }
     p.has_bias = bias.kind != CLV_ARG_NONE;
     const clv_conv_store store = clv_conv_store_of(call, &p.out);
     p.add = store.add;
@@ -396,27 +528,15 @@ static clv_status *emit_phase(
     p.low = store.low;
     p.high = store.high;
     p.act = store.act;
-    char options[112];
-    snprintf(
-        options, sizeof options, "-DCLV_WIDTH=%d -DCONV_R=%d -DCONV_V=%d -DCONV_S=%d",
-        (int)plan.block, (int)t->positions, (int)t->vectors, plan.stride[CONV_X] == 2 ? 2 : 1);
-    const int64_t last_in = last_in_of(call, &plan, t);
-    if (last_in < plan.block) {
-        const size_t length = strlen(options);
-        snprintf(options + length, sizeof options - length, " -DCONV_LAST=%d", (int)last_in);
-    }
-    if (plan.step[CONV_X] > 1) {
-        const size_t length = strlen(options);
-        snprintf(
-            options + length, sizeof options - length, " -DCONV_OUT=%d", (int)plan.step[CONV_X]);
-    }
+    char options[CONV_OPTIONS];
+    write_options(call, &plan, t, options);
     clv_launch launch = {
         .source = &clv_source_conv_blocked,
         .entry = "conv_blocked",
         .num_sums = (uint32_t)(t->positions * t->vectors),
         .options = options,
-        .args = {{CLV_ARG_INPUT, 0}, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}},
-        .num_args = 5,
+        .args = {{CLV_ARG_INPUT, 0}, weights, bias, store.arg, {CLV_ARG_OUTPUT, 0}, more},
+        .num_args = more.kind != CLV_ARG_NONE ? 6 : 5,
         .params = &p,
         .params_bytes = sizeof p,
         .num_items = num_items_of(&plan, &p),

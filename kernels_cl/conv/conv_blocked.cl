@@ -9,6 +9,12 @@
  * are dropped (linear mode); else R positions of one row (row mode).
  *
  * Weights are packed [group][block of V*B outputs][block of B inputs][ky][kx][B][V*B].
+ *
+ * CONV_MIXED: groups begin anywhere in blocks. Since an input is a broadcast element, each block of
+ * outputs has a list of the channels that it reads, in a table: [block][1 + group_in], first how
+ * many, then where each lies, in elements from the image's first. Weights are packed
+ * [block of V*B outputs][channel of its list][ky][kx][V*B], zero between groups.
+ *
  * Accumulates in float by fma in order of blocks, taps, channels: relative error about
  * 1e-7 * sqrt(channels * taps). For CPUs: local size 1, one item a tile, no local memory.
  */
@@ -34,6 +40,14 @@
 #define CONV_OUT 1
 #endif
 #define STEP (CONV_OUT * B)
+/* Lists of channels; 2: and a window of one tap. */
+#ifndef CONV_MIXED
+#define CONV_MIXED 0
+#endif
+/* Each input channel of an image has a factor, which goes into the weights on their way. */
+#ifndef CONV_SCALED
+#define CONV_SCALED 0
+#endif
 
 /* What does not change over a tile. */
 typedef struct conv_tile_place {
@@ -138,12 +152,16 @@ static void conv_resume(clv_fv *sums, const float *saved) {
     }
 }
 
-/* Input channel i of a block, at one tap. */
-static void conv_channel(clv_fv *sums, const global float *x, const global float *w, int i) {
+/* Input channel i of a block, at one tap. scale: factors of the block's channels. */
+static void conv_channel(
+    clv_fv *sums, const global float *x, const global float *w, const global float *scale, int i) {
     clv_fv weight[CONV_V];
 #pragma unroll
     for (int v = 0; v < CONV_V; v++) {
         weight[v] = CLV_FV_LOAD(w + (i * CONV_V + v) * B);
+#if CONV_SCALED
+        weight[v] *= (clv_fv)(scale[i]);
+#endif
     }
 #pragma unroll
     for (int r = 0; r < CONV_R; r++) {
@@ -155,21 +173,66 @@ static void conv_channel(clv_fv *sums, const global float *x, const global float
     }
 }
 
+#if CONV_MIXED
+/* Channels of a list. Unrolled, the sums of what is left over would not stay in registers. */
+static void conv_listed(
+    clv_fv *sums, const global float *x, const global float *w, const global uint *channels,
+    uint count, const conv_blocked_params *p) {
+#pragma unroll 1
+    for (uint k = 0; k < count; k++) {
+        const global float *from = x + channels[k];
+#if CONV_MIXED == 2
+        conv_channel(sums, from, w, 0, 0);
+        w += CONV_V * B;
+#else
+        for (uint ky = 0; ky < p->kernel_y; ky++) {
+            for (uint kx = 0; kx < p->kernel_x; kx++, w += CONV_V * B) {
+                conv_channel(sums, from + ky * p->tap_row + kx * p->tap_x, w, 0, 0);
+            }
+        }
+#endif
+    }
+}
+#else
 /* One tap of one block of input channels. */
-static void conv_tap(clv_fv *sums, const global float *x, const global float *w) {
+static void conv_tap(
+    clv_fv *sums, const global float *x, const global float *w, const global float *scale) {
 #pragma unroll 2
     for (int i = 0; i < B; i++) {
-        conv_channel(sums, x, w, i);
+        conv_channel(sums, x, w, scale, i);
     }
 }
 
 #if CONV_LAST < B
 /* One tap of a group's last block, which has fewer. */
-static void conv_last_tap(clv_fv *sums, const global float *x, const global float *w) {
+static void conv_last_tap(
+    clv_fv *sums, const global float *x, const global float *w, const global float *scale) {
 #pragma unroll 2
     for (int i = 0; i < CONV_LAST; i++) {
-        conv_channel(sums, x, w, i);
+        conv_channel(sums, x, w, scale, i);
     }
+}
+#endif
+
+/* Blocks of channels c0 .. c1 of a group of `group_in`. */
+static void conv_blocks(
+    clv_fv *sums, const global float *x, const global float *w, const global float *scale, uint c0,
+    uint c1, const conv_blocked_params *p) {
+    const uint full = CONV_LAST < B && c1 == p->group_in ? c1 - 1 : c1;
+    for (uint c = c0; c < full; c++, x += p->in.plane, scale += CONV_SCALED * p->scale_plane) {
+        for (uint ky = 0; ky < p->kernel_y; ky++) {
+            for (uint kx = 0; kx < p->kernel_x; kx++, w += B * B * CONV_V) {
+                conv_tap(sums, x + ky * p->tap_row + kx * p->tap_x, w, scale);
+            }
+        }
+    }
+#if CONV_LAST < B
+    for (uint ky = 0; full < c1 && ky < p->kernel_y; ky++) {
+        for (uint kx = 0; kx < p->kernel_x; kx++, w += B * B * CONV_V) {
+            conv_last_tap(sums, x + ky * p->tap_row + kx * p->tap_x, w, scale);
+        }
+    }
+#endif
 }
 #endif
 
@@ -227,7 +290,13 @@ static void conv_finish(
  * whose sums wait in memory meanwhile. */
 CLV_TILE kernel void conv_blocked(
     global float *in, global float *weights, global float *bias, global float *add,
-    global float *out, const conv_blocked_params p, const clv_range range) {
+    global float *out,
+#if CONV_MIXED
+    global uint *table,
+#elif CONV_SCALED
+    global float *scales,
+#endif
+    const conv_blocked_params p, const clv_range range) {
     ulong item = CLV_ITEM(range);
     if (item >= range.end) {
         return;
@@ -255,15 +324,24 @@ CLV_TILE kernel void conv_blocked(
         CLV_AT(float, weights, range.offset[1]) + group * p.weight_group + block * p.weight_block;
     bias = CLV_AT(float, bias, range.offset[2]) + plane * B;
     float waiting[CONV_BLOCKED_RUN * SUMS * B] __attribute__((aligned(64)));
-    for (uint c0 = 0; c0 < p.group_in; c0 += p.chunk) {
-        uint c1 = min(c0 + p.chunk, p.group_in);
-        uint full = CONV_LAST < B && c1 == p.group_in ? c1 - 1 : c1;
+#if CONV_MIXED
+    const global uint *channels =
+        CLV_AT(uint, table, range.offset[5]) + (ulong)block * (1 + p.group_in);
+    const uint num_inputs = *channels++;
+#else
+    const uint num_inputs = p.group_in;
+    const global float *scale = 0;
+#if CONV_SCALED
+    scale = CLV_AT(float, scales, range.offset[5]) + p.scale_lead + image * p.scale_image +
+            group * p.group_in * p.scale_plane;
+#endif
+#endif
+    for (uint c0 = 0; c0 < num_inputs; c0 += p.chunk) {
+        uint c1 = min(c0 + p.chunk, num_inputs);
         for (uint tile = first; tile < end; tile++) {
-            float *saved = waiting + (p.chunk < p.group_in ? tile - first : 0) * (SUMS * B);
+            float *saved = waiting + (p.chunk < num_inputs ? tile - first : 0) * (SUMS * B);
             uint line = tile / p.tiles, q = tile % p.tiles * CONV_R;
-            const global float *w = w_chunk, *x = in + (ulong)c0 * p.in.plane +
-                                                  line * p.stride_row + q * (CONV_S * B) -
-                                                  p.lead_taps;
+            const global float *x = in + line * p.stride_row + q * (CONV_S * B) - p.lead_taps;
             at.y = p.is_linear ? q / p.pitch : line;
             at.x = p.is_linear ? q % p.pitch : q;
             at.count = min((uint)CONV_R, p.line - q);
@@ -273,21 +351,14 @@ CLV_TILE kernel void conv_blocked(
             if (c0 != 0) {
                 conv_resume(sums, saved);
             }
-            for (uint c = c0; c < full; c++, x += p.in.plane) {
-                for (uint ky = 0; ky < p.kernel_y; ky++) {
-                    for (uint kx = 0; kx < p.kernel_x; kx++, w += B * B * CONV_V) {
-                        conv_tap(sums, x + ky * p.tap_row + kx * p.tap_x, w);
-                    }
-                }
-            }
-#if CONV_LAST < B
-            for (uint ky = 0; full < c1 && ky < p.kernel_y; ky++) {
-                for (uint kx = 0; kx < p.kernel_x; kx++, w += B * B * CONV_V) {
-                    conv_last_tap(sums, x + ky * p.tap_row + kx * p.tap_x, w);
-                }
-            }
+#if CONV_MIXED
+            conv_listed(sums, x, w_chunk, channels + c0, c1 - c0, &p);
+#else
+            conv_blocks(
+                sums, x + (ulong)c0 * p.in.plane, w_chunk, scale + CONV_SCALED * c0 * p.scale_plane,
+                c0, c1, &p);
 #endif
-            if (c1 < p.group_in) {
+            if (c1 < num_inputs) {
                 conv_save(sums, saved);
             } else {
                 conv_finish(sums, saved, &at, &p);

@@ -10,7 +10,8 @@ enum { CONV_BLOCKED_RUN = 8 }; /* tiles of an item at most */
 typedef struct conv_blocked_params {
     clv_blocked in, out, add; /* `add`: the tensor that is added; as out where there is none */
     clv_u64 weight_group, weight_block; /* elements of one group, of one block of output channels */
-    clv_u32 group_in, group_out;        /* blocks of channels of a group */
+    clv_u32 group_in, group_out; /* blocks of channels of a group; CONV_MIXED: group_in is channels
+                                    of a row of the table at most */
     clv_u32 groups;
     clv_u32 kernel_y, kernel_x;
     clv_u32 tap_row, tap_x; /* elements from one tap to the next */
@@ -20,9 +21,11 @@ typedef struct conv_blocked_params {
     clv_u32 lines;          /* row mode: rows of the output; else 1 */
     clv_u32 tiles;          /* of a line */
     clv_u32 run;            /* tiles (over all lines) of an item */
-    clv_u32 chunk;        /* blocks of input channels that go through all tiles of a run at once */
-    clv_u32 weight_input; /* elements of weights of a block of input channels */
-    clv_u32 band;         /* items that go through all output blocks together */
+    clv_u32 chunk;          /* of group_in that go through all tiles of a run at once */
+    clv_u32 weight_input;   /* elements of weights of one of group_in */
+    clv_u32 scale_lead, scale_image, scale_plane; /* CONV_SCALED: where factors are */
+    clv_u32 unused; /* params have no padding: their bytes are a key */
+    clv_u32 band;   /* items that go through all output blocks together */
     clv_u32 bands,
         blocks; /* bands of an image; blocks of V vectors of output channels of a group */
     clv_u32 is_linear;

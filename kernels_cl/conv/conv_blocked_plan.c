@@ -10,7 +10,27 @@ bool clv_conv_groups_share_blocks(const clv_call *call, int64_t block) {
     int64_t groups = ((const clv_conv_params *)call->params)->groups;
     int64_t in = call->inputs[0].shape.dims[1] / groups;
     int64_t out = call->outputs[0].shape.dims[1] / groups;
-    return groups > 1 && in == out && in > 1 && block % in == 0;
+    const bool is_shuffled = ((const clv_conv_params *)call->params)->shuffle > 1;
+    return groups > 1 && !is_shuffled && in == out && in > 1 && block % in == 0;
+}
+
+bool clv_conv_groups_are_mixed(const clv_call *call, int64_t block) {
+    const int64_t groups = ((const clv_conv_params *)call->params)->groups;
+    const int64_t in = call->inputs[0].shape.dims[1] / groups;
+    const int64_t out = call->outputs[0].shape.dims[1] / groups;
+    const bool is_shuffled = ((const clv_conv_params *)call->params)->shuffle > 1;
+    return is_shuffled || (groups > 1 && (in % block != 0 || out % block != 0) &&
+                           !clv_conv_groups_share_blocks(call, block));
+}
+
+void clv_conv_mixed_inputs(
+    const clv_call *call, int64_t begin, int64_t end, int64_t *out_begin, int64_t *out_end) {
+    const int64_t groups = ((const clv_conv_params *)call->params)->groups;
+    const int64_t channels = call->outputs[0].shape.dims[1], out = channels / groups;
+    const int64_t in = call->inputs[0].shape.dims[1] / groups;
+    const int64_t last = (end < channels ? end : channels) - 1;
+    *out_begin = begin / out * in;
+    *out_end = (last / out + 1) * in;
 }
 
 static bool is_transposed(const clv_call *call) {
@@ -77,6 +97,10 @@ void clv_conv_blocked_plan_of(const clv_call *call, int64_t phase, clv_conv_bloc
     clv_layout_extents_of(&out->shape, &out->layout, &plan->out);
     if (clv_conv_groups_share_blocks(call, plan->block)) {
         plan->groups = plan->in.planes;
+    }
+    plan->is_mixed = clv_conv_groups_are_mixed(call, plan->block);
+    if (plan->is_mixed) {
+        plan->groups = 1;
     }
     plan->group_in = plan->in.planes / plan->groups;
     plan->group_out = plan->out.planes / plan->groups;

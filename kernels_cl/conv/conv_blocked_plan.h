@@ -16,12 +16,22 @@ typedef struct clv_conv_blocked_plan {
     int64_t first[CONV_AXES], step[CONV_AXES]; /* its outputs: every step-th from the first */
     int64_t rows, columns;                     /* of its outputs */
     int64_t pitch, line, lines;
+    bool is_mixed;           /* groups begin within blocks: see clv_conv_mixed_inputs() */
     bool is_linear, is_flat; /* flat: rows of both follow one another, one long row */
 } clv_conv_blocked_plan;
 
 /* Groups narrower than a block, as many of them in one as fit: a block of outputs then reads one
  * block of inputs, through weights that are zero between groups. */
 bool clv_conv_groups_share_blocks(const clv_call *call, int64_t block);
+
+/* Groups of any other width than whole blocks: a block of outputs may have some of several groups,
+ * whose inputs begin anywhere; and input channels in the order of a shuffle. Such a convolution is
+ * planned as one group. */
+bool clv_conv_groups_are_mixed(const clv_call *call, int64_t block);
+
+/* Of a mixed one: the input channels of all groups that outputs [begin, end) belong to. */
+void clv_conv_mixed_inputs(
+    const clv_call *call, int64_t begin, int64_t end, int64_t *out_begin, int64_t *out_end);
 
 /* Convolutions that the call is: 1, or the phases of a transposed one. */
 int64_t clv_conv_num_phases(const clv_call *call);

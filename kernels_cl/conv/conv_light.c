@@ -24,8 +24,8 @@ static int64_t larger(int64_t a, int64_t b) {
 static bool is_light(const clv_call *call, const clv_traits *traits) {
     const clv_conv_params *op = call->params;
     const clv_layout layout = {.block = (uint8_t)clv_width(traits)};
-    return traits->is_cpu && !op->is_transposed && op->window.rank <= 2 &&
-           call->inputs[1].data != NULL &&
+    return traits->is_cpu && !op->is_transposed && op->shuffle <= 1 && !clv_conv_has_scale(call) &&
+           op->window.rank <= 2 && call->inputs[1].data != NULL &&
            (!clv_call_has_input(call, 2) || call->inputs[2].data != NULL) &&
            clv_layout_fits(call->inputs[0].dtype, &call->inputs[0].shape, &layout) &&
            clv_layout_fits(call->outputs[0].dtype, &call->outputs[0].shape, &layout) &&

@@ -61,8 +61,10 @@ static clv_fv conv_clamp(clv_fv value, float low, float high) {
 
 DEPTHWISE_RUN(depthwise_many, DEPTHWISE, B)
 DEPTHWISE_RUN(depthwise_many_s2, DEPTHWISE, 2 * B)
-DEPTHWISE_RUN(depthwise_some, 4, p->stride_x)
-DEPTHWISE_RUN(depthwise_one, 1, 0)
+DEPTHWISE_RUN(depthwise_7, 7, p->stride_x)
+DEPTHWISE_RUN(depthwise_4, 4, p->stride_x)
+DEPTHWISE_RUN(depthwise_2, 2, p->stride_x)
+DEPTHWISE_RUN(depthwise_1, 1, 0)
 
 /* An item does `rows` rows of one block of channels of one image. */
 CLV_TILE kernel void conv_depthwise(
@@ -101,11 +103,20 @@ CLV_TILE kernel void conv_depthwise(
                 depthwise_many_s2(x_row + x * 2 * B, w, start, add_row + x * B, row + x * B, &p);
             }
         }
-        for (; x + 4 <= p.out.width; x += 4) {
-            depthwise_some(x_row + x * p.stride_x, w, start, add_row + x * B, row + x * B, &p);
-        }
-        for (; x < p.out.width; x++) {
-            depthwise_one(x_row + x * p.stride_x, w, start, add_row + x * B, row + x * B, &p);
+        /* what is left: the sums of a run wait for one another, so the fewer runs the better */
+        for (uint count; x < p.out.width; x += count) {
+            const uint left = p.out.width - x;
+            const global float *from = x_row + x * p.stride_x, *sum = add_row + x * B;
+            count = left >= 7 ? 7 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            if (count == 7) {
+                depthwise_7(from, w, start, sum, row + x * B, &p);
+            } else if (count == 4) {
+                depthwise_4(from, w, start, sum, row + x * B, &p);
+            } else if (count == 2) {
+                depthwise_2(from, w, start, sum, row + x * B, &p);
+            } else {
+                depthwise_1(from, w, start, sum, row + x * B, &p);
+            }
         }
         if (p.act.op != EW_FLOAT_COPY) {
             clv_activate_row(

@@ -15,6 +15,10 @@ typedef struct conv_pad_params {
     clv_i32 lead[3];
     clv_u32 rows, blocks;  /* rows that an item does; such blocks of rows in a padded plane */
     clv_u32 chunk, chunks; /* elements of each row that an item does; such chunks in a row */
+    clv_u32 has_scale;
+    clv_u32 unused;            /* params have no padding: their bytes are a key */
+    clv_u32 channels, shuffle; /* of an image; input channels are taken in the order of a shuffle of
+                                  so many parts, at least 1 */
 } conv_pad_params;
 
 /* conv */
