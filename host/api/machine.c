@@ -118,27 +118,24 @@ static clv_status *probe_memory(
     return *out_rate > 0 ? keep_us(m, key, 1e15 / *out_rate) : NULL;
 }
 
-/* What cores get of each other, in bytes a second, as a power of two. It is another one after
- * processors of a virtual machine were moved, so it is measured each time, which takes some hundred
- * microseconds; what was known stays where it is about right, and plans stay the same with it. */
+static double measure_exchange(void *argument) {
+    (void)argument;
+    return clv_probe_exchange();
+}
+
+/* What cores get of each other, in bytes a second. It is another one after processors of a virtual
+ * machine were moved, so it is looked at each time, which takes some hundred microseconds; what was
+ * known stays unless that is clear, and plans stay the same with it. */
 static clv_status *probe_exchange(
     const machine_maker *m, const clv_device_info *core, double *out_rate) {
-    static const double about = 1.6;
     const clv_hash key = probe_key(core, 2, "getting a gigabyte of another core");
-    const double rate = clv_probe_exchange();
-    double us;
-    *out_rate = (double)INFINITY;
+    double us, known = 0;
     if (find_us(m, key, &us)) {
-        *out_rate = 1e15 / us;
-        if (rate < *out_rate * about && rate > *out_rate / about) {
-            return NULL;
-        }
+        known = 1e15 / us; /* 0 us: no limit */
     }
-    if (rate > 0 && isfinite(rate)) {
-        *out_rate = exp2(round(log2(rate)));
-        return keep_us(m, key, 1e15 / *out_rate);
-    }
-    return NULL;
+    const double rate = clv_probe_settle(known, measure_exchange, NULL);
+    *out_rate = rate > 0 ? rate : (double)INFINITY;
+    return rate > 0 && rate != known ? keep_us(m, key, 1e15 / rate) : NULL;
 }
 
 static clv_status *probe_link(const machine_maker *m, const clv_device_info *info, clv_link *link) {

@@ -14,6 +14,11 @@ double clv_probe_bandwidth(uint32_t num_threads);
  * processors. INFINITY: it takes no longer; 0: it could not be measured. */
 double clv_probe_exchange(void);
 
+/* The rate to go on with where `known` was found earlier (0: nothing was): `known` unless several
+ * measurements in a row are all clearly another, and agree; then their median as a power of two, or
+ * INFINITY. Where a measurement fails (0), `known`. */
+double clv_probe_settle(double known, double (*measure)(void *argument), void *argument);
+
 /* Latency and bandwidth of the way from host memory to device `index`: the best of a few writes of
  * several sizes, each with a read, and the line through them (clv_link_probe). The device is opened
  * and closed. DEVICE_FAILED, NO_MEMORY. */
