@@ -142,6 +142,30 @@ static clv_status *verify_split_input(
     return NULL;
 }
 
+static clv_status *verify_pieces(const clv_task *task, const clv_task_split *split) {
+    for (uint32_t i = 0; i < split->num_measured; i++) {
+        const clv_task_piece *piece = &split->measured[i];
+        if (!(piece->share > 0 && piece->share < 1) || !(piece->part > 0) || isinf(piece->part)) {
+            return CLV_ERROR(
+                MALFORMED,
+                "task '%s', split '%s': a measured piece with a share of %g takes %g of the "
+                "whole's "
+                "time; shares must be above 0 and below 1, parts above 0 and finite",
+                task->name, split->name, piece->share, piece->part);
+        }
+        if (i > 0 && (piece->share <= piece[-1].share || piece->part < piece[-1].part)) {
+            return CLV_ERROR(
+                MALFORMED,
+                "task '%s', split '%s': a measured piece with a share of %g takes %g of the "
+                "whole's "
+                "time, after one of %g that takes %g; shares must ascend, and parts not fall",
+                task->name, split->name, piece->share, piece->part, piece[-1].share,
+                piece[-1].part);
+        }
+    }
+    return NULL;
+}
+
 static clv_status *verify_splits(const clv_workload *workload, const clv_task *task) {
     for (uint32_t i = 0; i < task->num_splits; i++) {
         const clv_task_split *split = &task->splits[i];
@@ -155,6 +179,7 @@ static clv_status *verify_splits(const clv_workload *workload, const clv_task *t
                 task->name, split->name, (long long)split->extent, (long long)split->grain,
                 split->fixed_share, split->axis);
         }
+        CLV_TRY(verify_pieces(task, split));
         for (uint32_t k = 0; k < task->num_inputs; k++) {
             CLV_TRY(verify_split_input(workload, task, split, k));
         }

@@ -62,16 +62,46 @@ static clv_status *get_int(
 
 /* --- tasks --- */
 
+static bool read_origin(const char *word, clv_origin *out_origin) {
+    static const char *const words[] = {"none", "estimated", "given", "measured"};
+    for (int i = CLV_ORIGIN_ESTIMATED; i <= CLV_ORIGIN_MEASURED; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *out_origin = (clv_origin)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A number, or an object with more about it. */
 static clv_status *read_time(
     reader *r, const char *where, const char *unit, const cJSON *value, clv_task_time *out_time) {
-    if (!cJSON_IsNumber(value) || !isfinite(value->valuedouble) || value->valuedouble < 0) {
-        return CLV_ERROR(MALFORMED, "%s.time_us: a time must be a number of at least 0", where);
-    }
+    static const char *const keys[] = {"us", "draws", "origin"};
+    char place[MAX_WHERE + 32];
+    const char *origin = "given";
+    snprintf(place, sizeof place, "%s.time_us", where);
     *out_time = (clv_task_time){
-        .where = clv_arena_strdup(&r->workload->arena, unit),
-        .time_us = value->valuedouble,
-        .origin = CLV_ORIGIN_GIVEN};
-    return out_time->where != NULL ? NULL : NO_MEMORY_HERE();
+        .where = clv_arena_strdup(&r->workload->arena, unit), .origin = CLV_ORIGIN_GIVEN};
+    if (out_time->where == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    if (cJSON_IsObject(value)) {
+        CLV_TRY(clv_json_known_keys(value, place, keys, sizeof keys / sizeof keys[0]));
+        CLV_TRY(get_number(value, place, "draws", 0, &out_time->draws));
+        if (clv_json_find(value, "origin") != NULL) {
+            CLV_TRY(clv_json_get_string(value, place, "origin", &origin));
+        }
+        value = clv_json_find(value, "us");
+    }
+    if (!read_origin(origin, &out_time->origin)) {
+        return CLV_ERROR(
+            MALFORMED, "%s.origin: '%s' is not estimated, given or measured", place, origin);
+    }
+    if (!cJSON_IsNumber(value) || !isfinite(value->valuedouble) || value->valuedouble < 0) {
+        return CLV_ERROR(MALFORMED, "%s: a time must be a number of at least 0", place);
+    }
+    out_time->time_us = value->valuedouble;
+    return NULL;
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -149,6 +179,30 @@ static clv_status *read_dims(
     return NULL;
 }
 
+static clv_status *read_aliases(reader *r, const cJSON *item, const char *where, clv_task *task) {
+    const cJSON *array, *alias;
+    if (clv_json_find(item, "aliases") == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_json_get_array(item, where, "aliases", &array));
+    const char **aliases = clv_arena_alloc(
+        &r->workload->arena, (size_t)cJSON_GetArraySize(array) + 1, sizeof *aliases);
+    if (aliases == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    task->aliases = aliases;
+    cJSON_ArrayForEach(alias, array) {
+        if (!cJSON_IsString(alias)) {
+            return CLV_ERROR(MALFORMED, "%s.aliases: must be names", where);
+        }
+        aliases[task->num_aliases] = clv_arena_strdup(&r->workload->arena, alias->valuestring);
+        if (aliases[task->num_aliases++] == NULL) {
+            return NO_MEMORY_HERE();
+        }
+    }
+    return NULL;
+}
+
 static clv_status *read_task(reader *r, const cJSON *item, const char *where, clv_task *task) {
     static const char *const keys[] = {"name",         "type",         "time_us",       "flops",
                                        "memory_bytes", "output_bytes", "traffic_bytes", "splits",
@@ -164,6 +218,7 @@ static clv_status *read_task(reader *r, const cJSON *item, const char *where, cl
     if (task->name == NULL || task->type == NULL) {
         return NO_MEMORY_HERE();
     }
+    CLV_TRY(read_aliases(r, item, where, task));
     CLV_TRY(read_times(r, item, where, task));
     CLV_TRY(get_number(item, where, "flops", 0, &task->flops));
     CLV_TRY(get_number(item, where, "traffic_bytes", 0, &task->traffic_bytes));
@@ -465,6 +520,32 @@ static clv_status *read_split_inputs(
     return NULL;
 }
 
+/* "measured": [{"share": 0.5, "part": 0.6}]; what they must be is verified with the rest. */
+static clv_status *read_pieces(
+    reader *r, const cJSON *item, const char *where, clv_task_split *split) {
+    static const char *const keys[] = {"share", "part"};
+    const cJSON *array, *piece;
+    if (clv_json_find(item, "measured") == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_json_get_array(item, where, "measured", &array));
+    clv_task_piece *pieces =
+        clv_arena_alloc(&r->workload->arena, (size_t)cJSON_GetArraySize(array) + 1, sizeof *pieces);
+    if (pieces == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    split->measured = pieces;
+    cJSON_ArrayForEach(piece, array) {
+        char place[MAX_WHERE + 32];
+        clv_task_piece *out = &pieces[split->num_measured];
+        snprintf(place, sizeof place, "%s.measured[%u]", where, split->num_measured++);
+        CLV_TRY(clv_json_known_keys(piece, place, keys, 2));
+        CLV_TRY(clv_json_get_number(piece, place, "share", 0, 1, &out->share));
+        CLV_TRY(clv_json_get_number(piece, place, "part", 0, max_bytes, &out->part));
+    }
+    return NULL;
+}
+
 /* A cut of the output has as many positions as the output, where its dimensions are given. */
 static clv_status *check_extent(
     const reader *r, const clv_task *task, const clv_task_split *split, const char *where) {
@@ -489,8 +570,9 @@ static clv_status *check_extent(
 
 static clv_status *read_split(
     reader *r, const clv_task *task, const cJSON *item, const char *where, clv_task_split *split) {
-    static const char *const keys[] = {"name",  "join",        "axis",           "extent",
-                                       "grain", "fixed_share", "splits_weights", "inputs"};
+    static const char *const keys[] = {"name",           "join",   "axis",
+                                       "extent",         "grain",  "fixed_share",
+                                       "splits_weights", "inputs", "measured"};
     const char *name, *join = "place";
     int64_t axis;
     CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
@@ -515,6 +597,7 @@ static clv_status *read_split(
     }
     split->splits_weights = cJSON_IsTrue(splits_weights);
     CLV_TRY(check_extent(r, task, split, where));
+    CLV_TRY(read_pieces(r, item, where, split));
     clv_task_split_input *inputs =
         clv_arena_alloc(&r->workload->arena, task->num_inputs + 1, sizeof *inputs);
     if (inputs == NULL || split->name == NULL) {

@@ -133,8 +133,37 @@ static void test_splits(void **state) {
     clv_workload_destroy(workload);
 }
 
+/* What is known of times beyond a number, and pieces that were measured. */
+static void test_measured(void **state) {
+    (void)state;
+    clv_workload *workload = parse(
+        "{\"tasks\":[{\"name\":\"a\",\"aliases\":[\"b\",\"c\"],\"time_us\":{\"p\":{\"us\":8,"
+        "\"draws\":0.25,\"origin\":\"measured\"},\"q\":{\"us\":16},\"*\":3},\"splits\":[{\"name\":"
+        "\"rows\",\"extent\":8,\"fixed_share\":0.5,\"measured\":[{\"share\":0.25,\"part\":0.4},"
+        "{\"share\":0.5,\"part\":0.6}]}]}]}");
+    const clv_task *task = &workload->tasks[0];
+    assert_int_equal(task->num_aliases, 2);
+    assert_string_equal(task->aliases[1], "c");
+    assert_int_equal(task->num_times, 3);
+    assert_true(task->times[0].time_us == 8 && task->times[0].draws == 0.25);
+    assert_int_equal(task->times[0].origin, CLV_ORIGIN_MEASURED);
+    assert_true(task->times[1].time_us == 16 && task->times[1].draws == 0);
+    assert_int_equal(task->times[1].origin, CLV_ORIGIN_GIVEN);
+    const clv_task_split *split = &task->splits[0];
+    assert_int_equal(split->num_measured, 2);
+    assert_true(fabs(clv_task_split_part(split, 0.5) - 0.6) < 1e-12);
+    assert_true(fabs(clv_task_split_part(split, 0.375) - 0.5) < 1e-12);
+    assert_true(fabs(clv_task_split_part(split, 0.75) - 0.8) < 1e-12);
+    assert_true(fabs(clv_task_split_part(split, 0.125) - 0.3) < 1e-12);
+    clv_workload_destroy(workload);
+}
+
 static void test_refused(void **state) {
     (void)state;
+#define TIME(time) "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":" time "}}]}"
+#define PIECES(pieces)                                                                    \
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4," \
+    "\"measured\":" pieces "}]}]}"
     static const struct {
         const char *json, *message;
     } cases[] = {
@@ -178,6 +207,21 @@ static void test_refused(void **state) {
          "inputs: must be an object"},
         {"{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"x\":1,\"y\":1,\"x\":2}}]}",
          "time_us: 'x' stands there twice"},
+        {TIME("{\"us\":-1}"), "time_us: a time must be a number of at least 0"},
+        {TIME("{\"draws\":1}"), "time_us: a time must be a number"},
+        {TIME("{\"us\":1,\"draws\":1.5}"), "draws 1.5 of the memory's bandwidth"},
+        {TIME("{\"us\":1,\"origin\":\"none\"}"), "origin: 'none' is not estimated"},
+        {TIME("{\"us\":1,\"drws\":1}"), "draws"},
+        {"{\"tasks\":[{\"name\":\"a\",\"aliases\":[1],\"time_us\":1}]}", "aliases: must be names"},
+        {PIECES("1"), "'measured'"},
+        {PIECES("[1]"), "measured[0]"},
+        {PIECES("[{\"share\":0.5}]"), "measured[0]: 'part' is missing"},
+        {PIECES("[{\"share\":0.5,\"part\":1e999}]"), "part"},
+        {PIECES("[{\"share\":0,\"part\":0.5}]"), "a share of 0 takes 0.5"},
+        {PIECES("[{\"share\":1,\"part\":1}]"), "a share of 1 takes 1"},
+        {PIECES("[{\"share\":0.5,\"part\":0}]"), "a share of 0.5 takes 0"},
+        {PIECES("[{\"share\":0.5,\"part\":1},{\"share\":0.5,\"part\":2}]"), "shares must ascend"},
+        {PIECES("[{\"share\":0.5,\"part\":1},{\"share\":0.6,\"part\":0.9}]"), "parts not fall"},
         {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1}],\"colocate\":[\"a\"]}",
          "colocate[0]: must be an array"},
     };
@@ -216,7 +260,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_and_tensors), cmocka_unit_test(test_costs),
         cmocka_unit_test(test_costs_of_bespoke),  cmocka_unit_test(test_splits),
-        cmocka_unit_test(test_refused),           cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_measured),          cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
