@@ -155,10 +155,11 @@ static clv_status *check_idle(
     const clv_problem *problem, const clv_policy_spec *spec, const clv_plan *plan) {
     const clv_machine *machine = problem->costs->machine;
     const char *name = spec->levels[0].policy->info.name;
+    /* each copy has a request in flight, and no more may be */
     bool is_shallow = strcmp(name, "data") == 0 && plan->num_groups == problem->request->depth;
     bool may_idle = strcmp(name, "single") == 0 || strcmp(name, "serial") == 0 ||
                     strcmp(name, "auto") == 0 || problem->request->allow_idle;
-    if (may_idle) {
+    if (may_idle || is_shallow) {
         return NULL;
     }
     bool *has_work = clv_alloc_zeroed(machine->num_units, sizeof *has_work);
@@ -175,11 +176,9 @@ static clv_status *check_idle(
         if (!has_work[i]) {
             status = CLV_ERROR(
                 USAGE,
-                "unit '%s' would get no work under policy '%s': %s; leave it out, or allow idle "
-                "units",
-                machine->units[i].name, plan->policy,
-                is_shallow ? "each copy has a request in flight, and no more may be"
-                           : "it makes nothing faster there");
+                "unit '%s' would get no work under policy '%s': it makes nothing faster there; "
+                "leave it out, or allow idle units",
+                machine->units[i].name, plan->policy);
         }
     }
     clv_free(has_work);

@@ -31,7 +31,8 @@ static clv_status *try_unit(
     const char *reason = is_whole ? "everything is on the best single unit"
                                   : "everything that no pin names is on the best single unit";
     CLV_TRY(clv_draft_from_units(problem, assignment, NULL, reason, out_draft));
-    out_draft->groups[0].is_serial = true;
+    /* requests that were asked for move data while others compute */
+    out_draft->groups[0].is_serial = problem->request->depth <= 1;
     CLV_TRY(clv_draft_score(problem, out_draft));
     return clv_draft_check_fit(problem, out_draft);
 }

@@ -262,7 +262,7 @@ static void test_depths(void **state) {
         const char *policy;
         uint32_t asked, depth;
     } rows[] = {
-        {"single", 4, 1},      {"serial", 4, 1},   {"data/serial", 4, 2}, {"data", 4, 2},
+        {"single", 4, 4},      {"serial", 4, 1},   {"data/serial", 4, 2}, {"data", 4, 4},
         {"data", 1, 1},        {"data:2", 1, 1},   {"auto", 1, 1},        {"data:2/pipeline", 1, 1},
         {"data/serial", 1, 1}, {"pipeline", 3, 3}, {"auto", 2, 2}};
     setting s;
