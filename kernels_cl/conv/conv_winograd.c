@@ -26,26 +26,43 @@ static int64_t divide_up(int64_t a, int64_t b) {
 typedef struct winograd_plan {
     int64_t out, points; /* outputs of a tile along an axis, and (out + 2)^2 */
     int64_t block, planes_in, planes_out, tiles_y, tiles_x, tiles;
+    int64_t lanes;
     const winograd_tile *tile;
-    double us; /* estimated, on one lane */
+    bool by_rows; /* lanes share the map by its rows, else by output channels */
+    double us;    /* estimated, of the lane that has most to do */
 } winograd_plan;
 
-/* Time on one lane: products, weights from memory once and from the shared cache for each further
- * group of tiles, and the transforms' loads and stores. */
+/* What one lane reads that another wrote last, in bytes a microsecond: half of what a cache that
+ * they share brings; less where they share none. */
+static double exchange_of(const clv_ceilings *lane) {
+    return lane->shared_cache_bytes_per_us / 2;
+}
+
+/* Products, weights from memory once and from the shared cache for each further group of tiles, the
+ * transforms' loads and stores, and, by channels, the other lanes' parts of the maps. */
 static double estimate_us(
-    const clv_ceilings *lane, const winograd_plan *plan, const winograd_tile *t) {
-    double groups = (double)divide_up(plan->tiles, t->tiles);
-    double blocks = (double)divide_up(plan->planes_out, t->vectors);
-    double sums = (double)(t->tiles * t->vectors), loads = (double)(t->tiles + t->vectors);
-    double slots = sums > loads ? sums : loads, points = (double)plan->points;
-    double inputs = (double)(plan->planes_in * plan->block);
-    double products = points * groups * blocks * slots * inputs / lane->vectors_per_us;
-    double bytes = points * blocks * inputs * (double)(t->vectors * plan->block) * sizeof(float);
-    double weights =
-        bytes / lane->memory_bytes_per_us + (groups - 1) * bytes / lane->shared_cache_bytes_per_us;
-    double transforms = (double)(plan->tiles * (plan->planes_in + plan->planes_out)) * points * 6 /
-                        lane->vectors_per_us;
-    return (products > weights ? products : weights) + transforms;
+    const clv_ceilings *lane, const winograd_plan *plan, const winograd_tile *t, bool by_rows) {
+    const int64_t tiles = by_rows ? divide_up(plan->tiles, plan->lanes) : plan->tiles;
+    const int64_t groups = divide_up(tiles, t->tiles);
+    const int64_t blocks = divide_up(plan->planes_out, t->vectors);
+    const int64_t items = by_rows ? groups * blocks : divide_up(groups * blocks, plan->lanes);
+    const double lanes = (double)plan->lanes, points = (double)plan->points;
+    const double sums = (double)(t->tiles * t->vectors), loads = (double)(t->tiles + t->vectors);
+    const double inputs = (double)(plan->planes_in * plan->block);
+    const double products =
+        points * (double)items * fmax(sums, loads) * inputs / lane->vectors_per_us;
+    const double bytes = points * inputs * (double)(t->vectors * plan->block) * sizeof(float) *
+                         (double)(by_rows ? blocks : divide_up(blocks, plan->lanes));
+    const double weights = bytes / lane->memory_bytes_per_us +
+                           (double)(groups - 1) * bytes / lane->shared_cache_bytes_per_us;
+    const double vectors = (double)(plan->tiles * (plan->planes_in + plan->planes_out));
+    const double transforms = vectors * points * 6 / lane->vectors_per_us / lanes;
+    const double out = (double)(plan->out * plan->out);
+    const double maps = ((double)(plan->tiles * plan->planes_in) * (out + points) +
+                         (double)(plan->tiles * plan->planes_out) * out) *
+                        (double)plan->block * sizeof(float);
+    const double exchange = by_rows ? 0 : maps * (1 - 1 / lanes) / lanes / exchange_of(lane);
+    return fmax(products, weights) + transforms + exchange;
 }
 
 static void make_plan(
@@ -63,19 +80,22 @@ static void make_plan(
         .planes_out = divide_up(out->dims[1], block),
         .tiles_y = divide_up(out->dims[2], m),
         .tiles_x = divide_up(out->dims[3], m),
+        .lanes = traits->num_lanes != 0 ? traits->num_lanes : 1,
         .us = INFINITY,
     };
     plan->tiles = out->dims[0] * plan->tiles_y * plan->tiles_x;
-    for (size_t i = 0; i < count; i++) {
-        const double us = estimate_us(&lane, plan, &tiles[i]);
-        if (us < plan->us) {
+    for (size_t i = 0; i < 2 * count; i++) {
+        const bool by_rows = i >= count;
+        const double us = estimate_us(&lane, plan, &tiles[i % count], by_rows);
+        if (us < plan->us && (plan->lanes > 1 || !by_rows)) {
             plan->us = us;
-            plan->tile = &tiles[i];
+            plan->tile = &tiles[i % count];
+            plan->by_rows = by_rows;
         }
     }
 }
 
-/* Of the direct sum, by the same measure. */
+/* Of the direct sum on one lane, by the same measure. */
 static double direct_us(const clv_call *call, const clv_traits *traits, const winograd_plan *plan) {
     const clv_shape *out = &call->outputs[0].shape;
     double positions = (double)(out->dims[0] * out->dims[2] * out->dims[3]);
@@ -95,12 +115,15 @@ bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits) {
            clv_conv_blocked_fits(call, traits);
 }
 
-/* Whether tiles of m x m are the fastest of all. */
+/* Whether tiles of m x m are the fastest of all: on one lane, so that units of a class compute
+ * alike, however many cores they have. */
 static bool pays(const clv_call *call, const clv_traits *traits, int64_t m) {
     const clv_shape *out = &call->outputs[0].shape;
+    clv_traits one = *traits;
     winograd_plan plan, other;
-    make_plan(call, traits, clv_width(traits), m, &plan);
-    make_plan(call, traits, clv_width(traits), 6 - m, &other);
+    one.num_lanes = 1;
+    make_plan(call, &one, clv_width(traits), m, &plan);
+    make_plan(call, &one, clv_width(traits), 6 - m, &other);
     return out->dims[2] >= MIN_OUTPUTS && out->dims[3] >= MIN_OUTPUTS && plan.us <= other.us &&
            plan.us < direct_us(call, traits, &plan);
 }
@@ -229,26 +252,21 @@ static clv_status *emit_band(
 /* Parts: one for each lane where they share the map by rows. Bands: so many tiles that what they
  * become stays in the cores' own caches. */
 static void choose_bands(
-    const clv_call *call, const clv_traits *traits, const winograd_plan *plan,
-    conv_winograd_params *p) {
+    const clv_traits *traits, const winograd_plan *plan, conv_winograd_params *p) {
     const int64_t cache = clv_ceilings_of(traits).cache_bytes;
-    const int64_t lanes = traits->num_lanes != 0 ? traits->num_lanes : 1, run = plan->tile->tiles;
-    const double weights = (double)p->blocks * (double)p->weight_block * sizeof(float);
-    const double moved = (double)clv_view_bytes(CLV_FLOAT32, &call->inputs[0].shape) +
-                         (double)clv_view_bytes(CLV_FLOAT32, &call->outputs[0].shape);
-    const int64_t all = divide_up(plan->tiles, run);
-    p->by_rows = clv_blocked_by_rows(traits, 2 * all, weights, moved);
-    p->parts = (clv_u32)(p->by_rows ? lanes : 1);
+    const int64_t run = plan->tile->tiles, all = divide_up(plan->tiles, run);
+    p->by_rows = plan->by_rows;
+    p->parts = (clv_u32)(plan->by_rows ? plan->lanes : 1);
     const int64_t of_part = divide_up(all, p->parts);
     const int64_t bytes =
         plan->points * plan->planes_in * plan->block * run * (int64_t)sizeof(float);
-    int64_t most = cache * (p->by_rows ? 1 : lanes) / 2 / bytes;
+    int64_t most = cache * (plan->by_rows ? 1 : plan->lanes) / 2 / bytes;
     most = most < 1 ? 1 : most;
     const int64_t of_band = divide_up(of_part, divide_up(of_part, most)); /* even bands */
     p->tiles = (clv_u32)plan->tiles;
     p->part = (clv_u32)(of_part * run);
     p->count = (clv_u32)(of_band * run);
-    p->room = p->parts * p->count;
+    p->room = (clv_u32)(plan->points * plan->planes_in * of_band * run);
 }
 
 static clv_status *emit(
@@ -266,13 +284,14 @@ static clv_status *emit(
         .pad_y = (clv_i32)w->pad_begin[Y],
         .pad_x = (clv_i32)w->pad_begin[X],
     };
-    choose_bands(call, traits, &plan, &p);
-    p.point = (clv_u64)rows * p.room;
+    choose_bands(traits, &plan, &p);
+    p.point = (clv_u64)rows * p.count;
     clv_blocked_from_view(&call->inputs[0], &p.in);
     clv_blocked_from_view(&call->outputs[0], &p.out);
     clv_arg args[4] = {{CLV_ARG_SCRATCH, 0}, {CLV_ARG_CONSTANT, 0}};
     CLV_TRY(emitter->scratch(
-        emitter->context, (size_t)plan.points * (size_t)p.point * sizeof(float), &args[0].index));
+        emitter->context, p.parts * (size_t)plan.points * (size_t)p.point * sizeof(float),
+        &args[0].index));
     const clv_packing packing = {
         .bytes = (size_t)(p.blocks * p.weight_block) * sizeof(float),
         .args = {width, plan.block, plan.out},

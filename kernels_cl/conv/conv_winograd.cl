@@ -7,7 +7,7 @@
  * point: [tiles x inputs] by [inputs x outputs], with 4/9 (M = 2) or 1/4 (M = 4) of the
  * multiplications of the definition, and 16/9 or 4 times its weights.
  *
- * winograd_input    B' d B of every tile into scratch memory [points][input blocks][tiles][B]
+ * winograd_input    B' d B of every tile, [parts][points][input blocks][tiles][B] in scratch memory
  * winograd_output   for R tiles and V vectors of outputs the products of all points, R * V sums in
  *                   registers, then A' m A, bias, sum, clamp
  *
@@ -104,13 +104,13 @@ static void transform_tile(
 }
 
 typedef struct some_tiles {
-    uint at, first, count; /* in scratch memory; of all tiles; how many, at most R */
+    uint at, first, count; /* in scratch memory, at its first point; of all tiles; at most R */
 } some_tiles;
 
 /* The `group`-th R tiles of a band. */
 static some_tiles find_tiles(uint group, const conv_winograd_params *p) {
     uint of_part = p->count / R, part = group / of_part, at = p->first + group % of_part * R;
-    some_tiles some = {group * R, part * p->part + at, 0};
+    some_tiles some = {part * p->room + group % of_part * R, part * p->part + at, 0};
     if (at < p->part && some.first < p->tiles) {
         some.count = min((uint)R, p->tiles - some.first);
     }
@@ -128,7 +128,7 @@ CLV_TILE kernel void winograd_input(
     uint plane = (uint)(p.by_rows ? item % planes : item / groups);
     some_tiles some = find_tiles((uint)(p.by_rows ? item / planes : item % groups), &p);
     in = CLV_AT(float, in, range.offset[0]) + p.in.lead + (ulong)plane * p.in.plane;
-    points = CLV_AT(float, points, range.offset[1]) + ((ulong)plane * p.room + some.at) * B;
+    points = CLV_AT(float, points, range.offset[1]) + ((ulong)plane * p.count + some.at) * B;
     for (uint t = 0; t < some.count; t++) {
         for (uint f = 0; f < POINTS && t + 1 < some.count; f++) {
             CLV_CLAIM(points + (t + 1) * B + f * p.point);
@@ -207,7 +207,7 @@ static void multiply(
                 }
             }
         }
-        x += p->room * B;
+        x += p->count * B;
         w += B * B * V;
     }
 #pragma unroll
@@ -249,7 +249,7 @@ CLV_TILE kernel void winograd_output(
     }
     float sums[POINTS * R * V * B] __attribute__((aligned(64)));
     claim_tiles(&some, block, CLV_AT(float, out, range.offset[4]), &p);
-    points = CLV_AT(float, points, range.offset[0]) + some.at * B;
+    points = CLV_AT(float, points, range.offset[0]) + (ulong)some.at * B;
     weights = CLV_AT(float, weights, range.offset[1]) + block * p.weight_block;
     for (uint f = 0; f < POINTS; f++) {
         multiply(points + f * p.point, weights + f * p.weight_point, sums + f * (R * V * B), &p);

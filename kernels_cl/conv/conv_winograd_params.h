@@ -18,7 +18,7 @@ typedef struct conv_winograd_params {
      * tiles of each, from its tile `first` on. `part` and `count` are multiples of R. */
     clv_u32 tiles, parts, part;
     clv_u32 first, count;
-    clv_u32 room;    /* tiles that the scratch memory has room for: those of the largest band */
+    clv_u32 room;    /* scratch memory of a part, in tiles of all points and input blocks */
     clv_u32 blocks;  /* blocks of V vectors of output channels */
     clv_u32 by_rows; /* input: the blocks of channels of R tiles follow one another */
     clv_i32 pad_y, pad_x;

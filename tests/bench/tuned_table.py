@@ -21,7 +21,7 @@ TABLE = ROOT / "host/tune/shipped.def"
 HEAD = """/* COST(key, time_us): what one way to run a call takes on two cores of a class of CPU (host/tune/shipped.h), by
  * rising keys; tests/bench/tuned_table.py writes it. Comments name class, call and way. */
 """
-LINE = re.compile(r"^COST\((0x[0-9a-f]+), [0-9.]+\) /\* ([^:]+): ")
+LINE = re.compile(r"^COST\((0x[0-9a-f]+), [0-9.e+]+\) /\* ([^:]+): ")
 
 
 def tune(cleave, model, budget, cache):
