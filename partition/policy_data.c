@@ -164,10 +164,11 @@ static clv_status *check_count(const clv_dealer *dealer, uint32_t num_groups) {
     return NULL;
 }
 
-/* The best of the ways to deal the units to `num_groups` groups; *refusal where none works. */
+/* The best of the ways to deal the units to `num_groups` groups, of which *out_deals differ;
+ * *refusal where none works. */
 static clv_status *try_deals(
     const clv_dealer *dealer, const clv_problem *part, uint32_t num_groups, clv_draft *best,
-    clv_status **refusal) {
+    clv_status **refusal, uint32_t *out_deals) {
     clv_status *status = NULL;
     bool is_bespoke = part->costs->machine->bespoke != CLV_BESPOKE_NO;
     bool may_skip = part->level.count == 0 && part->num_inner == 0;
@@ -200,13 +201,15 @@ static clv_status *try_deals(
         }
     }
 done:
+    *out_deals = num_deals;
     clv_free(deals);
     return status;
 }
 
 static clv_status *try_count(
     const clv_dealer *dealer, const clv_problem *part, uint32_t num_groups, clv_draft *best,
-    clv_status **refusal) {
+    clv_status **refusal, uint32_t *out_deals) {
+    *out_deals = 0;
     uint32_t count = part->costs->workload->num_tasks;
     clv_status *failure = check_count(dealer, num_groups);
     if (failure == NULL && (uint64_t)num_groups * count > MAX_PLACEMENTS) {
@@ -218,7 +221,7 @@ static clv_status *try_count(
         *refusal = clv_status_join(*refusal, failure);
         return NULL;
     }
-    return try_deals(dealer, part, num_groups, best, refusal);
+    return try_deals(dealer, part, num_groups, best, refusal, out_deals);
 }
 
 /* Each has a request in flight of its own: no more than may be. */
@@ -227,20 +230,23 @@ static uint32_t most_copies(const clv_problem *problem, uint32_t wanted) {
     return depth > 0 && depth < wanted ? depth : wanted;
 }
 
-/* Numbers of groups from 2 on while the budget lasts; one group where no other works. */
+/* Numbers of groups from 2 on while the budget lasts, for two ways to deal units at least; one group
+ * where no other works. */
 static clv_status *try_counts(
     const clv_dealer *dealer, const clv_problem *part, clv_draft *best, clv_status **refusal) {
+    enum { OFTEN = 2 };
     uint64_t runs = part->budget / (RUN_STEPS * part->ev->size) + 4;
+    uint32_t num_deals;
     const uint32_t most = most_copies(part, part->num_units);
     for (uint32_t k = 2; k <= most; k = k < 8 ? k + 1 : k * 2) {
-        uint64_t cost = (uint64_t)k * CLV_NUM_DEALS;
-        if (cost > runs) {
+        if ((uint64_t)k * OFTEN > runs) {
             break;
         }
-        runs -= cost;
-        CLV_TRY(try_count(dealer, part, k, best, refusal));
+        CLV_TRY(try_count(dealer, part, k, best, refusal, &num_deals));
+        const uint64_t cost = (uint64_t)k * num_deals;
+        runs -= cost < runs ? cost : runs;
     }
-    return best->groups != NULL ? NULL : try_count(dealer, part, 1, best, refusal);
+    return best->groups != NULL ? NULL : try_count(dealer, part, 1, best, refusal, &num_deals);
 }
 
 /* Whether a copy is on one unit that runs all of it. */
@@ -257,6 +263,7 @@ clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draf
     clv_status *refusal = NULL, *status = NULL;
     clv_problem part = *problem;
     clv_dealer dealer;
+    uint32_t num_deals;
     if (problem->level.count > problem->num_units) {
         return CLV_ERROR(
             USAGE, "data:%u needs as many units, there are %u", problem->level.count,
@@ -267,10 +274,10 @@ clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draf
     part.num_units = dealer.num_units;
     if (problem->level.count > 0) {
         uint32_t count = most_copies(problem, problem->level.count);
-        CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal));
+        CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal, &num_deals));
     } else if (problem->num_inner == 0 && problem->costs->machine->bespoke == CLV_BESPOKE_NO) {
         uint32_t count = most_copies(problem, dealer.num_units);
-        CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal));
+        CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal, &num_deals));
     } else {
         CLV_TRY_DONE(try_counts(&dealer, &part, out_draft, &refusal));
     }
