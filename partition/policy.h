@@ -101,6 +101,10 @@ static inline uint32_t clv_depth_of_group(uint32_t depth, uint32_t num_groups, u
     return own > 0 || depth == 0 ? own : 1;
 }
 
+/* Of two reasons why there is no plan, either NULL, the one to tell: the first, but memory rather
+ * than what a unit cannot run, since with more of it there were a plan. Takes both. */
+clv_status *clv_refusal_join(clv_status *first, clv_status *second);
+
 /* Shares, depth, period and latency. NO_MEMORY where it does not fit. */
 clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
 /* Whether plans of this size are measured on the clock too. */

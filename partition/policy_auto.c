@@ -20,7 +20,7 @@ static clv_status *try_policy(
         }
         *best = draft;
     }
-    *refusal = clv_status_join(*refusal, failure);
+    *refusal = clv_refusal_join(*refusal, failure);
     return NULL;
 }
 

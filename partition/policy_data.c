@@ -84,7 +84,7 @@ static clv_status *make_group(
         draft->num_groups += part.num_groups;
         draft->method = part.method;
     } else if (may_skip && clv_status_code(status) != CLV_USAGE) {
-        *refusal = clv_status_join(*refusal, status);
+        *refusal = clv_refusal_join(*refusal, status);
         status = NULL;
     }
     return status;
@@ -194,7 +194,7 @@ static clv_status *try_deals(
         if (failure == NULL && (best->groups == NULL || clv_draft_is_better(part, &draft, best))) {
             *best = draft;
         }
-        *refusal = clv_status_join(*refusal, failure);
+        *refusal = clv_refusal_join(*refusal, failure);
         num_deals++;
         if (is_same) {
             break;
@@ -218,7 +218,7 @@ static clv_status *try_count(
             count, (unsigned)MAX_PLACEMENTS);
     }
     if (failure != NULL) {
-        *refusal = clv_status_join(*refusal, failure);
+        *refusal = clv_refusal_join(*refusal, failure);
         return NULL;
     }
     return try_deals(dealer, part, num_groups, best, refusal, out_deals);
@@ -230,8 +230,8 @@ static uint32_t most_copies(const clv_problem *problem, uint32_t wanted) {
     return depth > 0 && depth < wanted ? depth : wanted;
 }
 
-/* Numbers of groups from 2 on while the budget lasts, for two ways to deal units at least; one group
- * where no other works. */
+/* Numbers of groups from 2 on while the budget lasts, for two ways to deal units at least; one
+ * group where that is better or no other works. */
 static clv_status *try_counts(
     const clv_dealer *dealer, const clv_problem *part, clv_draft *best, clv_status **refusal) {
     enum { OFTEN = 2 };
@@ -246,7 +246,8 @@ static clv_status *try_counts(
         const uint64_t cost = (uint64_t)k * num_deals;
         runs -= cost < runs ? cost : runs;
     }
-    return best->groups != NULL ? NULL : try_count(dealer, part, 1, best, refusal, &num_deals);
+    bool has_others = best->groups != NULL && part->num_inner == 0;
+    return has_others ? NULL : try_count(dealer, part, 1, best, refusal, &num_deals);
 }
 
 /* Whether a copy is on one unit that runs all of it. */
@@ -278,7 +279,8 @@ clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draf
     } else if (problem->num_inner == 0 && problem->costs->machine->bespoke == CLV_BESPOKE_NO) {
         uint32_t count = most_copies(problem, dealer.num_units);
         CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal, &num_deals));
-    } else {
+    }
+    if (problem->level.count == 0 && out_draft->groups == NULL) {
         CLV_TRY_DONE(try_counts(&dealer, &part, out_draft, &refusal));
     }
     if (out_draft->groups == NULL) {

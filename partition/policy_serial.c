@@ -239,7 +239,7 @@ static clv_status *keep_if_better(
             *best = *draft;
         }
     }
-    *refusal = clv_status_join(*refusal, failure);
+    *refusal = clv_refusal_join(*refusal, failure);
     return NULL;
 }
 
@@ -516,7 +516,7 @@ static clv_status *try_all_units(serial *s, clv_draft *best, clv_status **refusa
         if (failure == NULL) {
             CLV_TRY(keep_if_better(s, &draft, best, refusal, &us));
         }
-        *refusal = clv_status_join(*refusal, failure);
+        *refusal = clv_refusal_join(*refusal, failure);
     }
     return NULL;
 }

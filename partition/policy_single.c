@@ -56,7 +56,7 @@ clv_status *clv_policy_make_single(const clv_problem *problem, clv_draft *out_dr
             *out_draft = draft;
             is_found = true;
         }
-        refusal = clv_status_join(refusal, failure);
+        refusal = clv_refusal_join(refusal, failure);
     }
     out_draft->method = "every unit was tried";
 done:

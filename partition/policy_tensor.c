@@ -351,7 +351,7 @@ static clv_status *try_options(tensor_search *s, clv_draft *best, clv_status **r
         (best->groups == NULL || clv_draft_is_better(s->problem, &draft, best))) {
         *best = draft;
     }
-    *refusal = clv_status_join(*refusal, failure);
+    *refusal = clv_refusal_join(*refusal, failure);
     return NULL;
 }
 
@@ -369,7 +369,7 @@ static clv_status *try_units(
     for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
         clv_status *failure = list_options(s, i);
         if (clv_status_code(failure) == CLV_UNSUPPORTED) { /* other units may do */
-            *refusal = clv_status_join(*refusal, failure);
+            *refusal = clv_refusal_join(*refusal, failure);
             goto done;
         }
         CLV_TRY_DONE(failure);

@@ -227,6 +227,12 @@ static clv_status *score_alone(const clv_problem *problem, clv_draft *draft, uin
     return measure_blocking(problem, is_limited ? group->depth : 0, group);
 }
 
+clv_status *clv_refusal_join(clv_status *first, clv_status *second) {
+    bool is_memory =
+        clv_status_code(first) == CLV_UNSUPPORTED && clv_status_code(second) == CLV_NO_MEMORY;
+    return is_memory ? clv_status_join(second, first) : clv_status_join(first, second);
+}
+
 clv_status *clv_draft_score(const clv_problem *problem, clv_draft *draft) {
     bool is_lower;
     if (problem->request->depth > 0 && draft->num_groups > problem->request->depth) {

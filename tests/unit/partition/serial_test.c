@@ -299,6 +299,48 @@ static void test_serial_memory(void **state) {
     tear_down(&s);
 }
 
+/* Memory was not told where no single unit could run everything either; copies were refused for
+ * memory where fewer fit, and made where one was faster. */
+static void test_counts_of_copies(void **state) {
+    (void)state;
+    setting s;
+    clv_plan *p;
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":3},\"memory_bytes\":20},"
+        "{\"name\":\"b\",\"time_us\":{\"q\":3},\"memory_bytes\":20}],\"edges\":[]}",
+        "p mem=10; q mem=10; link p q bw=1G");
+    static const char *const refused[] = {"auto", "data/pipeline"};
+    for (size_t i = 0; i < 2; i++) {
+        clv_plan_request request = {.policy = refused[i]};
+        clv_status *status = clv_plan_create(s.costs, &request, &p);
+        assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+        clv_status_destroy(status);
+    }
+    tear_down(&s);
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":27,\"q\":3}},"
+        "{\"name\":\"b\",\"time_us\":{\"p\":7,\"q\":29}}],\"edges\":[]}",
+        "p; q; link p q bw=1G");
+    p = plan_at(&s, "data/pipeline", 0);
+    assert_int_equal(p->num_groups, 1);
+    assert_true(p->period_us < 7.001);
+    clv_plan_destroy(p);
+    tear_down(&s);
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":3,\"memory_bytes\":20},"
+        "{\"name\":\"b\",\"time_us\":3,\"memory_bytes\":10}],\"edges\":[]}",
+        "p mem=35; q mem=35; link p q bw=1G");
+    const clv_pin pin = {.pattern = "^a$", .unit = "p"};
+    clv_plan_request request = {.policy = "data", .pins = &pin, .num_pins = 1, .allow_idle = true};
+    assert_null(clv_plan_create(s.costs, &request, &p));
+    assert_int_equal(p->num_groups, 1);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
 /* Depths that a plan may have, its file may have; a serial one in a file has one. */
 static void test_depths_in_files(void **state) {
     (void)state;
@@ -337,7 +379,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_assignment), cmocka_unit_test(test_many_sorts),
         cmocka_unit_test(test_many_pins),        cmocka_unit_test(test_depths),
-        cmocka_unit_test(test_serial_memory),    cmocka_unit_test(test_depths_in_files),
+        cmocka_unit_test(test_counts_of_copies), cmocka_unit_test(test_serial_memory),
+        cmocka_unit_test(test_depths_in_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
