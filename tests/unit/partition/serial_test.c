@@ -119,8 +119,7 @@ static void test_every_assignment(void **state) {
     (void)state;
     static const char *const machines[] = {
         "p0; p1; p2", "p0; p1; p2; link p2 host bw=1M",
-        "p0; p1; p2; link p1 host bw=1M; "
-        "link p2 host bw=2M latency=1us"};
+        "p0; p1; p2; link p1 host bw=1M; link p2 host bw=2M latency=1us"};
     uint32_t num_exact = 0;
     for (uint64_t seed = 1; seed <= 300; seed++) {
         clv_random random;
