@@ -98,8 +98,8 @@ def runs_go_on_with_what_is_left():
                               "--on-failure", "replan", env=env(call))
             assert read_npy(at("got.npy")) == want, devices
             assert report["requests"] == 12
-            ops = {u["name"]: u["ops"] for u in report["units"]}  # with what was done before the failure
-            assert sum(ops.values()) == num_ops or (schedule == "dynamic" and sum(ops.values()) > num_ops), report
+            # with what was done before the failure, of requests that were run again too
+            assert sum(u["ops"] for u in report["units"]) >= num_ops, report
             assert [u["name"] for u in report["units"] if u.get("left_out")] == [report["failures"][0]["unit"]], report
             (failure,) = report["failures"]
             has(failure, unit=str, error=str, requests=int, plan=dict)
