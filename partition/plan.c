@@ -156,7 +156,9 @@ static clv_status *check_idle(
     const clv_machine *machine = problem->costs->machine;
     const char *name = spec->levels[0].policy->info.name;
     /* each copy has a request in flight, and no more may be */
-    bool is_shallow = strcmp(name, "data") == 0 && plan->num_groups == problem->request->depth;
+    uint32_t depth = problem->request->depth, count = spec->levels[0].count;
+    bool is_shallow =
+        strcmp(name, "data") == 0 && plan->num_groups == depth && (count == 0 || count > depth);
     bool may_idle = strcmp(name, "single") == 0 || strcmp(name, "serial") == 0 ||
                     strcmp(name, "auto") == 0 || problem->request->allow_idle;
     if (may_idle || is_shallow) {
