@@ -149,16 +149,15 @@ static clv_status *verify_pieces(const clv_task *task, const clv_task_split *spl
             return CLV_ERROR(
                 MALFORMED,
                 "task '%s', split '%s': a measured piece with a share of %g takes %g of the "
-                "whole's "
-                "time; shares must be above 0 and below 1, parts above 0 and finite",
+                "whole's time; shares must be above 0 and below 1, parts above 0 and finite",
                 task->name, split->name, piece->share, piece->part);
         }
         if (i > 0 && (piece->share <= piece[-1].share || piece->part < piece[-1].part)) {
             return CLV_ERROR(
                 MALFORMED,
                 "task '%s', split '%s': a measured piece with a share of %g takes %g of the "
-                "whole's "
-                "time, after one of %g that takes %g; shares must ascend, and parts not fall",
+                "whole's time, after one of %g that takes %g; shares must ascend, and parts not "
+                "fall",
                 task->name, split->name, piece->share, piece->part, piece[-1].share,
                 piece[-1].part);
         }

@@ -446,15 +446,18 @@ static clv_status *part_units(parser *p, const scope *in, const char *pattern) {
     return NULL;
 }
 
+static void set_values(clv_link *link, const params *values) {
+    link->bandwidth = values->bandwidth;
+    link->latency_us = values->latency_us;
+    link->half_duplex = values->half_duplex;
+}
+
 /* A link that an earlier statement made takes the new values. */
 static clv_status *add_pair(parser *p, uint32_t from, uint32_t to, const params *values) {
     clv_machine *machine = p->builder.machine;
     uint32_t found = clv_pair_map_find(&p->links, from, to);
     if (found != CLV_NO_INDEX) {
-        clv_link *link = &machine->links[found];
-        link->bandwidth = values->bandwidth;
-        link->latency_us = values->latency_us;
-        link->half_duplex = values->half_duplex;
+        set_values(&machine->links[found], values);
         return NULL;
     }
     const char *name = clv_arena_printf(
@@ -466,9 +469,7 @@ static clv_status *add_pair(parser *p, uint32_t from, uint32_t to, const params 
         return CLV_ERROR(NO_MEMORY, "out of host memory for links");
     }
     clv_link link = clv_link_default(name, from, to);
-    link.bandwidth = values->bandwidth;
-    link.latency_us = values->latency_us;
-    link.half_duplex = values->half_duplex;
+    set_values(&link, values);
     return clv_machine_add_link(&p->builder, &link);
 }
 

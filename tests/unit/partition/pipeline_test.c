@@ -10,29 +10,7 @@
 
 #include <cmocka.h>
 
-typedef struct setting {
-    clv_workload *workload;
-    clv_machine *machine;
-    clv_costs *costs;
-} setting;
-
-static void set_up(setting *s, clv_status *status, const char *machine) {
-    if (status != NULL) {
-        fail_msg("%s", clv_status_message(status));
-    }
-    assert_null(clv_machine_parse_text(machine, &s->machine));
-    assert_null(clv_costs_create(s->workload, s->machine, &s->costs));
-}
-
-static void set_up_json(setting *s, const char *json, const char *machine) {
-    set_up(s, clv_workload_parse_json("test", json, strlen(json), &s->workload), machine);
-}
-
-static void tear_down(setting *s) {
-    clv_costs_destroy(s->costs);
-    clv_machine_destroy(s->machine);
-    clv_workload_destroy(s->workload);
-}
+#include "tests/support/setting.h"
 
 static clv_plan *plan(const setting *s, const clv_plan_request *request) {
     clv_plan *out = NULL;
@@ -63,7 +41,7 @@ static void check_published(const char *name, int num_gpus, double optimum_us) {
     snprintf(
         machine, sizeof machine,
         "core*1; gpu*%d mem=17185374208 overlap=no; link gpu* host bw=1G latency=0", num_gpus);
-    set_up(&s, clv_workload_load(path, &s.workload), machine);
+    set_up_workload(&s, clv_workload_load(path, &s.workload), machine);
     clv_plan_request request = {.policy = "pipeline", .allow_idle = true};
     clv_plan *p = plan(&s, &request);
     assert_true(fabs(p->period_us / optimum_us - 1) < 1e-3);
@@ -89,7 +67,7 @@ static const char *const chain =
 static void test_chain(void **state) {
     (void)state;
     setting s;
-    set_up_json(&s, chain, "core*2");
+    set_up(&s, chain, "core*2");
     clv_plan_request request = {.policy = "pipeline"};
     clv_plan *p = plan(&s, &request);
     assert_true(fabs(p->period_us - 30) < 1e-9);
@@ -126,7 +104,7 @@ static void test_training(void **state) {
         "{\"from\":\"b2\",\"to\":\"b1\",\"bytes\":5},{\"from\":\"b1\",\"to\":\"b0\",\"bytes\":5}],"
         "\"colocate\":[[\"f0\",\"b0\"],[\"f1\",\"b1\"],[\"f2\",\"b2\"],[\"f3\",\"b3\"]]}";
     setting s;
-    set_up_json(&s, layers, "p; q; link p q bw=1M");
+    set_up(&s, layers, "p; q; link p q bw=1M");
     clv_plan_request request = {.policy = "pipeline"};
     clv_plan *p = plan(&s, &request);
     assert_true(p->groups[0].is_folded);
@@ -134,7 +112,7 @@ static void test_training(void **state) {
     assert_int_equal(p->groups[0].num_stages, 3);
     clv_plan_destroy(p);
     tear_down(&s);
-    set_up_json(&s, layers, "p overlap=no; q overlap=no; link p q bw=1M");
+    set_up(&s, layers, "p overlap=no; q overlap=no; link p q bw=1M");
     p = plan(&s, &request);
     assert_true(fabs(p->period_us - 130) < 1e-9);
     clv_plan_destroy(p);
@@ -144,7 +122,7 @@ static void test_training(void **state) {
 static void test_pins(void **state) {
     (void)state;
     setting s;
-    set_up_json(&s, chain, "core*3");
+    set_up(&s, chain, "core*3");
     clv_pin pins[] = {{"a|b", "core:1"}, {"^b$", "core:2"}};
     clv_plan_request request = {
         .policy = "pipeline", .pins = pins, .num_pins = 2, .allow_idle = true};
@@ -166,7 +144,7 @@ static void test_pins(void **state) {
 static void test_memory(void **state) {
     (void)state;
     setting s;
-    set_up_json(&s, chain, "gpu*2 mem=220; link gpu* gpu* bw=1M");
+    set_up(&s, chain, "gpu*2 mem=220; link gpu* gpu* bw=1M");
     clv_plan_request request = {.policy = "single"};
     expect_failure(&s, &request, CLV_NO_MEMORY, "are missing");
     request.policy = "pipeline";
@@ -174,7 +152,7 @@ static void test_memory(void **state) {
     assert_int_equal(p->best_single_unit, CLV_NO_INDEX);
     clv_plan_destroy(p);
     tear_down(&s);
-    set_up_json(&s, chain, "gpu*2 mem=120; link gpu* gpu* bw=1M");
+    set_up(&s, chain, "gpu*2 mem=120; link gpu* gpu* bw=1M");
     expect_failure(&s, &request, CLV_NO_MEMORY, "60 are missing");
     tear_down(&s);
 }
@@ -182,7 +160,7 @@ static void test_memory(void **state) {
 static void test_text(void **state) {
     (void)state;
     setting s;
-    set_up_json(&s, chain, "core*2");
+    set_up(&s, chain, "core*2");
     clv_plan_request request = {.policy = "pipelin"};
     expect_failure(&s, &request, CLV_USAGE, "did you mean 'pipeline'");
     request.policy = "single:2";
@@ -205,7 +183,7 @@ static void test_text(void **state) {
 static void test_no_memory(void **state) {
     (void)state;
     setting s;
-    set_up_json(&s, chain, "core*2");
+    set_up(&s, chain, "core*2");
     clv_plan_request request = {.policy = "pipeline"};
     int failures = 0;
     for (int n = 0;; n++) {

@@ -12,26 +12,7 @@
 
 #include <cmocka.h>
 
-typedef struct setting {
-    clv_workload *workload;
-    clv_machine *machine;
-    clv_costs *costs;
-} setting;
-
-static void set_up(setting *s, const char *json, const char *machine) {
-    clv_status *status = clv_workload_parse_json("test", json, strlen(json), &s->workload);
-    if (status != NULL) {
-        fail_msg("%s", clv_status_message(status));
-    }
-    assert_null(clv_machine_parse_text(machine, &s->machine));
-    assert_null(clv_costs_create(s->workload, s->machine, &s->costs));
-}
-
-static void tear_down(setting *s) {
-    clv_costs_destroy(s->costs);
-    clv_machine_destroy(s->machine);
-    clv_workload_destroy(s->workload);
-}
+#include "tests/support/setting.h"
 
 static clv_plan *plan(const setting *s, const char *policy, clv_objective objective) {
     clv_plan *out = NULL;
