@@ -187,6 +187,9 @@ typedef struct clv_uses {
 } clv_uses;
 clv_status *clv_uses_init(const clv_graph *graph, clv_uses *out_uses) CLV_CHECKED;
 void clv_uses_deinit(clv_uses *uses);
+/* The one node that reads `id`, once; CLV_NO_ID: none, several, or the graph's user too. It may
+ * have been removed since. */
+clv_node_id clv_uses_only_reader(const clv_uses *uses, clv_tensor_id id);
 
 /* What must hold of a graph, removed nodes aside:
  *  - every tensor and every node has a name that no other has; every node has an operator's name

@@ -270,6 +270,11 @@ clv_status *clv_uses_init(const clv_graph *graph, clv_uses *out_uses) {
     return NULL;
 }
 
+clv_node_id clv_uses_only_reader(const clv_uses *uses, clv_tensor_id id) {
+    bool is_one = uses->outputs[id] == 0 && uses->offsets[id + 1] - uses->offsets[id] == 1;
+    return is_one ? uses->nodes[uses->offsets[id]] : CLV_NO_ID;
+}
+
 void clv_uses_deinit(clv_uses *uses) {
     clv_free(uses->offsets);
     clv_free(uses->nodes);

@@ -42,7 +42,7 @@ static const clv_tensor *constant_input(
 }
 
 static bool is_used_once(const clv_uses *uses, clv_tensor_id id) {
-    return uses->offsets[id + 1] - uses->offsets[id] == 1 && uses->outputs[id] == 0;
+    return clv_uses_only_reader(uses, id) != CLV_NO_ID;
 }
 
 static bool is_transposed(const clv_node *node) {

@@ -24,18 +24,13 @@ static bool is_for_channels(const clv_tensor *map, const clv_tensor *scale) {
     return fits;
 }
 
-/* The one node that reads `id`, once; NULL: none, several, or the graph's user too. */
-static const clv_node *only_reader(const clv_graph *graph, const clv_uses *uses, clv_tensor_id id) {
-    if (uses->outputs[id] != 0 || uses->offsets[id + 1] - uses->offsets[id] != 1) {
-        return NULL;
+static bool takes_scale(const clv_graph *graph, clv_node_id reader, clv_tensor_id input) {
+    if (reader == CLV_NO_ID) {
+        return false;
     }
-    return &graph->nodes[uses->nodes[uses->offsets[id]]];
-}
-
-static bool takes_scale(const clv_graph *graph, const clv_node *node, clv_tensor_id input) {
-    if (node == NULL || node->removed || strcmp(node->op->name, "Conv") != 0 ||
-        node->num_inputs > CLV_CONV_SCALE || node->inputs[0] != input ||
-        graph->tensors[node->inputs[1]].kind != CLV_TENSOR_CONSTANT) {
+    const clv_node *node = &graph->nodes[reader];
+    if (node->removed || strcmp(node->op->name, "Conv") != 0 || node->num_inputs > CLV_CONV_SCALE ||
+        node->inputs[0] != input || graph->tensors[node->inputs[1]].kind != CLV_TENSOR_CONSTANT) {
         return false;
     }
     const clv_conv_params *params = node->params;
@@ -75,11 +70,11 @@ clv_status *clv_pass_fold_scale(clv_graph *graph) {
             continue;
         }
         for (size_t slot = 0; slot < 2; slot++) {
-            const clv_node *reader = only_reader(graph, &uses, mul->outputs[0]);
+            const clv_node_id reader = clv_uses_only_reader(&uses, mul->outputs[0]);
             if (is_for_channels(
                     &graph->tensors[mul->inputs[1 - slot]], &graph->tensors[mul->inputs[slot]]) &&
                 takes_scale(graph, reader, mul->outputs[0])) {
-                status = fold(graph, (clv_node_id)(reader - graph->nodes), id, slot);
+                status = fold(graph, reader, id, slot);
                 break;
             }
         }

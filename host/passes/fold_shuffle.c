@@ -27,14 +27,12 @@ typedef struct match {
     clv_node_id conv;
 } match;
 
-/* The one node that reads `id`, once; NO_ID where it is read more often, or is an output. */
+/* The one node that reads `id`, as its first input; NO_ID where there is none. */
 static clv_node_id only_reader(const clv_graph *graph, const clv_uses *uses, clv_tensor_id id) {
-    if (uses->outputs[id] != 0 || uses->offsets[id + 1] - uses->offsets[id] != 1) {
-        return CLV_NO_ID;
-    }
-    const clv_node_id reader = uses->nodes[uses->offsets[id]];
-    return graph->nodes[reader].removed || graph->nodes[reader].inputs[0] != id ? CLV_NO_ID
-                                                                                : reader;
+    const clv_node_id reader = clv_uses_only_reader(uses, id);
+    bool is_there = reader != CLV_NO_ID && !graph->nodes[reader].removed &&
+                    graph->nodes[reader].inputs[0] == id;
+    return is_there ? reader : CLV_NO_ID;
 }
 
 static bool is_view(const clv_graph *graph, clv_node_id id) {

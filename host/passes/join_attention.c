@@ -65,13 +65,13 @@ static const clv_node *maker(const joiner *j, clv_tensor_id id, const char *op) 
 }
 
 static bool is_read_once(const joiner *j, clv_tensor_id id) {
-    return j->uses.outputs[id] == 0 && j->uses.offsets[id + 1] - j->uses.offsets[id] == 1;
+    return clv_uses_only_reader(&j->uses, id) != CLV_NO_ID;
 }
 
 /* The one node that reads `id`, once, if it is of this type. */
 static const clv_node *only_reader(const joiner *j, clv_tensor_id id, const char *op) {
-    const bool is_one = is_read_once(j, id);
-    const clv_node *node = is_one ? &j->graph->nodes[j->uses.nodes[j->uses.offsets[id]]] : NULL;
+    const clv_node_id reader = clv_uses_only_reader(&j->uses, id);
+    const clv_node *node = reader != CLV_NO_ID ? &j->graph->nodes[reader] : NULL;
     return node != NULL && !node->removed && strcmp(node->op->name, op) == 0 ? node : NULL;
 }
 

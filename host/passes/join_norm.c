@@ -174,8 +174,8 @@ static bool is_joined(const match *m, clv_node_id id) {
 
 /* The one node that reads `id`, or NULL. */
 static clv_node *only_reader(const joiner *j, clv_tensor_id id) {
-    bool is_one = j->uses.outputs[id] == 0 && j->uses.offsets[id + 1] - j->uses.offsets[id] == 1;
-    return is_one ? &j->graph->nodes[j->uses.nodes[j->uses.offsets[id]]] : NULL;
+    const clv_node_id reader = clv_uses_only_reader(&j->uses, id);
+    return reader != CLV_NO_ID ? &j->graph->nodes[reader] : NULL;
 }
 
 /* Takes in `op` of `id` with a constant along the last axis. */
