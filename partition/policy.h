@@ -95,10 +95,10 @@ bool clv_problem_has_limits(const clv_problem *problem);
  * (repair.c). NO_MEMORY: none was found. */
 clv_status *clv_draft_make(
     const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) CLV_CHECKED;
-/* Of `depth` requests in flight those in group g of several, at least one; 0 for 0: not said. */
+/* Of `depth` requests in flight those in group g of several: at least one, since there are no more
+ * groups than requests; 0 for 0: not said. */
 static inline uint32_t clv_depth_of_group(uint32_t depth, uint32_t num_groups, uint32_t g) {
-    uint32_t own = depth / num_groups + (g < depth % num_groups ? 1 : 0);
-    return own > 0 || depth == 0 ? own : 1;
+    return depth / num_groups + (g < depth % num_groups ? 1 : 0);
 }
 
 /* Of two reasons why there is no plan, either NULL, the one to tell: the first, but memory rather
@@ -149,8 +149,8 @@ enum { CLV_MOST_CHOSEN_UNITS = 64 };
 typedef struct clv_unit_choice {
     uint32_t units[CLV_MOST_CHOSEN_UNITS]; /* one of each sort, those that pins name too */
     uint32_t count;                        /* 0: pins name as many as can be or more */
-    uint32_t num_sorts; /* those of pins counted; more than `count`: some are left out,
-                                              those on which least is gained */
+    uint32_t num_sorts; /* those of pins counted; more than `count`: some are left out, those on
+                         * which least is gained */
     /* Each other unit that may be used has one among these that does all that it does, no slower;
      * where memory has room. */
     bool is_complete;
