@@ -12,26 +12,30 @@ enum { MAX_WHERE = 64 };
 
 static const char *const bespoke_words[] = {"no", "type", "node"};
 
-/* A number that may be left out (the fallback) or be the word "inf". */
+/* A finite number that may be left out. */
 static clv_status *get_number(
     const cJSON *object, const char *where, const char *key, double minimum, double fallback,
     double *out_value) {
-    const cJSON *item = clv_json_find(object, key);
     *out_value = fallback;
-    if (item == NULL) {
-        return NULL;
-    }
-    if (cJSON_IsString(item) && strcmp(item->valuestring, "inf") == 0) {
-        *out_value = (double)INFINITY;
-        return NULL;
-    }
-    return clv_json_get_number(object, where, key, minimum, 1e300, out_value);
+    return clv_json_find(object, key) == NULL
+               ? NULL
+               : clv_json_get_number(object, where, key, minimum, 1e300, out_value);
+}
+
+/* A limit: where it is left out or the word "inf" there is none. */
+static clv_status *get_limit(
+    const cJSON *object, const char *where, const char *key, double minimum, double *out_value) {
+    const cJSON *item = clv_json_find(object, key);
+    *out_value = (double)INFINITY;
+    return item == NULL || (cJSON_IsString(item) && strcmp(item->valuestring, "inf") == 0)
+               ? NULL
+               : clv_json_get_number(object, where, key, minimum, 1e300, out_value);
 }
 
 static clv_status *get_size(
     const cJSON *object, const char *where, const char *key, uint64_t *out_value) {
     double value;
-    CLV_TRY(get_number(object, where, key, 0, (double)INFINITY, &value));
+    CLV_TRY(get_limit(object, where, key, 0, &value));
     if (!isinf(value) && value > 9007199254740992.0) {
         return CLV_ERROR(MALFORMED, "%s.%s: %g is beyond 2^53 bytes", where, key, value);
     }
@@ -75,8 +79,8 @@ static clv_status *read_memory(
     CLV_TRY(clv_json_get_string(item, where, "name", &name));
     clv_memory memory = clv_memory_default(name);
     CLV_TRY(get_size(item, where, "capacity_bytes", &memory.capacity_bytes));
-    CLV_TRY(get_number(item, where, "bandwidth", 0, (double)INFINITY, &memory.bandwidth));
-    CLV_TRY(get_number(item, where, "exchange", 0, (double)INFINITY, &memory.exchange));
+    CLV_TRY(get_limit(item, where, "bandwidth", 0, &memory.bandwidth));
+    CLV_TRY(get_limit(item, where, "exchange", 0, &memory.exchange));
     CLV_TRY(clv_machine_add_memory(builder, &memory, &index));
     if (!clv_name_map_set(names, builder->machine->memories[index].name, index)) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for names");
@@ -102,11 +106,11 @@ static clv_status *read_unit(
     CLV_TRY(get_memory_index(item, where, "memory", names, &unit.memory));
     CLV_TRY(get_size(item, where, "limit_bytes", &unit.limit_bytes));
     CLV_TRY(get_number(item, where, "peak_flops", 0, 0, &unit.peak_flops));
-    CLV_TRY(get_number(item, where, "bandwidth", 0, (double)INFINITY, &unit.bandwidth));
+    CLV_TRY(get_limit(item, where, "bandwidth", 0, &unit.bandwidth));
     CLV_TRY(get_number(item, where, "speed", 0, 1, &unit.speed));
     CLV_TRY(get_number(item, where, "launch_us", 0, 0, &unit.launch_us));
     CLV_TRY(get_bool(item, where, "overlaps", true, &unit.overlaps));
-    CLV_TRY(get_number(item, where, "slots", 1, (double)INFINITY, &slots));
+    CLV_TRY(get_limit(item, where, "slots", 1, &slots));
     if (!isinf(slots) && (slots > 1000000 || slots != floor(slots))) {
         return CLV_ERROR(
             MALFORMED, "%s.slots: %g is not a whole number up to 1000000", where, slots);
@@ -125,7 +129,7 @@ static clv_status *read_link(
     clv_link link = clv_link_default(name, 0, 0);
     CLV_TRY(get_memory_index(item, where, "from", names, &link.ends[0]));
     CLV_TRY(get_memory_index(item, where, "to", names, &link.ends[1]));
-    CLV_TRY(get_number(item, where, "bandwidth", 0, (double)INFINITY, &link.bandwidth));
+    CLV_TRY(get_limit(item, where, "bandwidth", 0, &link.bandwidth));
     CLV_TRY(get_number(item, where, "latency_us", 0, 0, &link.latency_us));
     CLV_TRY(get_bool(item, where, "half_duplex", false, &link.half_duplex));
     return clv_machine_add_link(builder, &link);

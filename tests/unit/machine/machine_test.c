@@ -253,6 +253,12 @@ static void test_bad_json(void **state) {
          "\"a\",\"kind\":\"a\",\"memory\":\"host\",\"speed\":-1}]}",
          "speed"},
         {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":"
+         "\"a\",\"kind\":\"a\",\"memory\":\"host\",\"peak_flops\":\"inf\"}]}",
+         "'peak_flops' is a string, a number is needed"},
+        {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":"
+         "\"a\",\"kind\":\"a\",\"memory\":\"host\",\"launch_us\":1e999}]}",
+         "launch_us"},
+        {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":"
          "\"a\",\"kind\":\"a\",\"memory\":\"host\"},{\"name\":\"a\",\"kind\":\"a\",\"memory\":"
          "\"host\"}]}",
          "a second unit named 'a'"},
