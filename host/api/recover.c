@@ -34,6 +34,17 @@ typedef struct candidates {
     cJSON *left_out; /* items of the report, the new ones */
 } candidates;
 
+/* Why a unit is left out. */
+typedef enum leaving { HAS_FAILED, IS_NO_USE } leaving;
+
+/* What no unit is to blame for and no other plan mends: the user's wish, a want of the host's own
+ * memory, a fault of cleave. `failures` was clv_memory_failures() before. */
+static bool is_nobodys(const clv_status *status, uint64_t failures) {
+    const clv_code code = clv_status_code(status);
+    return code == CLV_CANCELLED || code == CLV_INTERNAL ||
+           (code == CLV_NO_MEMORY && clv_memory_failures() != failures);
+}
+
 /* "core:0,core:1{speed=0.5}"; NULL without memory. */
 static char *write_list(const clv_unit_name *names, size_t count) {
     clv_text text;
@@ -48,10 +59,13 @@ static char *write_list(const clv_unit_name *names, size_t count) {
     return list;
 }
 
-static void leave_out(candidates *c, size_t index, const char *why, size_t num_requests) {
+static void leave_out(
+    candidates *c, size_t index, leaving how, const char *why, size_t num_requests) {
     cJSON *item = cJSON_CreateObject();
-    clv_log(CLV_LOG_WARNING, "%s failed and is left out: %s", c->names[index].text, why);
+    const char *what = how == HAS_FAILED ? " failed and" : "";
+    clv_log(CLV_LOG_WARNING, "%s%s is left out: %s", c->names[index].text, what, why);
     cJSON_AddStringToObject(item, "unit", c->names[index].text);
+    cJSON_AddBoolToObject(item, "failed", how == HAS_FAILED);
     cJSON_AddStringToObject(item, "error", why);
     cJSON_AddNumberToObject(item, "requests", (double)num_requests);
     cJSON_AddItemToArray(c->left_out, item);
@@ -80,40 +94,31 @@ static size_t find_blamed(
 
 /* --- making what runs requests anew ---------------------------------------------------------- */
 
-/* Timelines may be of the old plan. */
-static clv_status *keep_old_plan(cleave_session *s) {
-    clv_recovery *r = &s->recovery;
-    if (s->plan == NULL) {
-        return NULL;
-    }
-    cleave_plan **grown = clv_realloc(r->old_plans, (r->num_old_plans + 1) * sizeof(cleave_plan *));
-    if (grown == NULL) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
-    }
-    r->old_plans = grown;
-    r->old_plans[r->num_old_plans++] = s->plan;
-    s->plan = NULL;
-    return NULL;
-}
-
-/* What units did goes on counting. */
-static clv_status *keep_stats(cleave_session *s) {
+/* Keeps the old plan, which timelines may be of, and what units did, which goes on counting.
+ * Nothing has changed after an error. */
+static clv_status *keep_past(cleave_session *s) {
     clv_recovery *r = &s->recovery;
     const clv_session_report *exec = clv_session_report_get(s->session);
+    cleave_plan **plans = clv_realloc(r->old_plans, (r->num_old_plans + 1) * sizeof(cleave_plan *));
+    r->old_plans = plans != NULL ? plans : r->old_plans;
     clv_past_unit *past = clv_realloc(r->past, (r->num_past + exec->num_units) * sizeof *r->past);
-    if (past == NULL) {
+    r->past = past != NULL ? past : r->past;
+    if (plans == NULL || past == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a report");
     }
-    r->past = past;
+    if (s->plan != NULL) {
+        plans[r->num_old_plans++] = s->plan;
+        s->plan = NULL;
+    }
     r->past_load_us += exec->load_us;
     for (size_t i = 0; i < exec->num_units; i++) {
         const clv_unit_report *unit = &exec->units[i], *base = &s->base[i];
         size_t at = 0;
-        while (at < r->num_past && strcmp(r->past[at].name, unit->name) != 0) {
+        while (at < r->num_past && strcmp(past[at].name, unit->name) != 0) {
             at++;
         }
         if (at == r->num_past) {
-            r->past[r->num_past++] = (clv_past_unit){.ops = 0};
+            past[r->num_past++] = (clv_past_unit){.ops = 0};
             snprintf(past[at].name, sizeof past[at].name, "%s", unit->name);
         }
         past[at].ops += unit->ops - base->ops;
@@ -129,6 +134,7 @@ static clv_status *keep_stats(cleave_session *s) {
  * whichever is good. Torn down after a failure. */
 static clv_status *set_up(cleave_session *s, const candidates *c) {
     const clv_ocl_failure before = clv_ocl_last_failure();
+    const uint64_t failures = clv_memory_failures();
     cleave_options options = s->recovery.options;
     char *devices = write_list(c->names, c->count);
     clv_status *status = NULL;
@@ -141,7 +147,7 @@ static clv_status *set_up(cleave_session *s, const candidates *c) {
         if (status != NULL) {
             clv_session_tear_down(s);
         }
-        if (status == NULL || clv_status_code(status) == CLV_CANCELLED ||
+        if (status == NULL || is_nobodys(status, failures) ||
             find_blamed(c, status, &before) != c->count) {
             goto done;
         }
@@ -174,27 +180,29 @@ static clv_status *set_up_healthy(cleave_session *s, candidates *c) {
         if (blamed == c->count) {
             return status;
         }
-        leave_out(c, blamed, clv_status_message(status), 0);
+        leave_out(c, blamed, HAS_FAILED, clv_status_message(status), 0);
     }
 }
 
-/* On as many of them as go; else on the first that can do it alone. The others are left out. */
+/* On as many of them as go; else on the first that can do it alone. The others are left out, but
+ * for those that are there after an error that is nobody's. */
 static clv_status *set_up_some(cleave_session *s, candidates *c) {
+    const uint64_t failures = clv_memory_failures();
     clv_status *status = set_up_healthy(s, c);
     const bool is_one = c->count == 1; /* then that was it alone */
-    while (status != NULL && clv_status_code(status) != CLV_CANCELLED && c->count > 0) {
+    while (status != NULL && !is_nobodys(status, failures) && c->count > 0) {
         clv_unit_name first = c->names[0];
         candidates alone = {.names = &first, .count = 1, .left_out = c->left_out};
         clv_status *why = is_one ? copy_of(status) : set_up_healthy(s, &alone);
         if (why == NULL) {
             while (c->count > 1) {
-                leave_out(c, 1, clv_status_message(status), 0);
+                leave_out(c, 1, IS_NO_USE, clv_status_message(status), 0);
             }
-        } else if (clv_status_code(why) != CLV_CANCELLED && alone.count != 0) {
-            leave_out(c, 0, clv_status_message(why), 0);
         } else if (alone.count == 0) { /* that is told of */
             c->count--;
             memmove(c->names, c->names + 1, c->count * sizeof *c->names);
+        } else if (!is_nobodys(why, failures)) {
+            leave_out(c, 0, IS_NO_USE, clv_status_message(why), 0);
         }
         clv_status_destroy(status);
         status = why;
@@ -244,7 +252,8 @@ static clv_status *nothing_left(clv_code code, const cJSON *left_out) {
     return status;
 }
 
-/* Goes on with `c` after what was left out of it. */
+/* Goes on with `c` after what was left out of it. Units are left there after an error that is
+ * nobody's. */
 static clv_status *go_on(cleave_session *s, candidates *c, clv_code code, size_t num_requests) {
     clv_status *status = set_up_some(s, c);
     if (status == NULL && num_requests > 0) {
@@ -253,7 +262,7 @@ static clv_status *go_on(cleave_session *s, candidates *c, clv_code code, size_t
             s->policy, num_requests, num_requests == 1 ? " is" : "s are");
     } else if (status == NULL) {
         clv_log(CLV_LOG_WARNING, "going on with %s, policy %s", s->devices, s->policy);
-    } else if (clv_status_code(status) != CLV_CANCELLED) {
+    } else if (c->count == 0) {
         clv_status_destroy(status);
         status = nothing_left(code, c->left_out);
     }
@@ -261,8 +270,10 @@ static clv_status *go_on(cleave_session *s, candidates *c, clv_code code, size_t
     return status;
 }
 
-/* While no request is at work. What failed is told of with `why`. */
+/* While no request is at work. What failed is told of with `why`. An error: there is nothing to run
+ * requests, or all is as it was. */
 static clv_status *make_anew(cleave_session *s, const clv_status *why, size_t num_requests) {
+    clv_recovery *r = &s->recovery;
     candidates c = {.left_out = cJSON_CreateArray(), .count = s->units.num_units};
     clv_status *status = NULL;
     c.names = clv_alloc_zeroed(c.count + 1, sizeof *c.names);
@@ -270,22 +281,41 @@ static clv_status *make_anew(cleave_session *s, const clv_status *why, size_t nu
         status = CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
         goto done;
     }
+    CLV_TRY_DONE(keep_past(s));
     memcpy(c.names, s->units.names, c.count * sizeof *c.names);
     for (size_t i = c.count; i-- > 0;) {
         if (clv_session_unit_failed(s->session, i)) {
-            leave_out(&c, i, clv_status_message(why), num_requests);
+            leave_out(&c, i, HAS_FAILED, clv_status_message(why), num_requests);
         }
     }
-    CLV_TRY_DONE(keep_old_plan(s));
-    CLV_TRY_DONE(keep_stats(s));
     clv_session_tear_down(s);
     status = go_on(s, &c, CLV_DEVICE_FAILED, num_requests);
-done:
-    if (status != NULL) {
-        clv_session_tear_down(s);
+    if (status != NULL) { /* these may do another time */
+        r->left = c.names;
+        r->num_left = c.count;
+        c.names = NULL;
     }
+done:
     cJSON_Delete(c.left_out);
     clv_free(c.names);
+    return status;
+}
+
+/* The same with the units that are left after an error that was nobody's. */
+static clv_status *try_again(cleave_session *s) {
+    clv_recovery *r = &s->recovery;
+    candidates c = {.names = r->left, .count = r->num_left, .left_out = cJSON_CreateArray()};
+    if (c.left_out == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
+    }
+    clv_status *status = go_on(s, &c, CLV_DEVICE_FAILED, 0);
+    r->num_left = c.count;
+    if (status == NULL) {
+        clv_free(r->left);
+        r->left = NULL;
+        r->num_left = 0;
+    }
+    cJSON_Delete(c.left_out);
     return status;
 }
 
@@ -302,7 +332,7 @@ clv_status *clv_recovery_set_up(cleave_session *session, const cleave_options *o
     if (other == NULL && c.count > 1 && blamed != c.count &&
         (c.left_out = cJSON_CreateArray()) != NULL) {
         const clv_code code = clv_status_code(status);
-        leave_out(&c, blamed, clv_status_message(status), 0);
+        leave_out(&c, blamed, HAS_FAILED, clv_status_message(status), 0);
         clv_status_destroy(status);
         status = go_on(session, &c, code, 0);
     }
@@ -322,12 +352,17 @@ static size_t count_failed(const clv_failed *first) {
     return count;
 }
 
-static void run_again(clv_failed *failed, const clv_status *lost) {
+/* Begins them, or ends them with an error: with what they failed with where all is as it was. */
+static void run_again(clv_failed *failed, const clv_status *error, bool is_lost) {
     while (failed != NULL) {
         clv_failed *next = failed->next;
-        clv_status_destroy(failed->status);
+        clv_status *status = failed->status;
         failed->status = NULL;
-        failed->again(failed, copy_of(lost)); /* it may be gone then */
+        if (error == NULL || is_lost) {
+            clv_status_destroy(status);
+            status = copy_of(error);
+        }
+        failed->again(failed, status); /* it may be gone then */
         failed = next;
     }
 }
@@ -337,10 +372,10 @@ static void *recover(void *argument) {
     clv_recovery *r = &s->recovery;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (r->first == NULL && !(r->quits && r->num_running == 0)) {
+        while (r->first == NULL && !r->tries_again && !(r->quits && r->num_running == 0)) {
             pthread_cond_wait(&r->changed, &s->lock);
         }
-        if (r->first == NULL) {
+        if (r->first == NULL && !r->tries_again) {
             break;
         }
         r->is_replanning = true;
@@ -351,13 +386,17 @@ static void *recover(void *argument) {
         r->first = NULL;
         r->end = &r->first;
         pthread_mutex_unlock(&s->lock); /* nobody looks at what runs requests meanwhile */
-        clv_status *lost = make_anew(s, failed->status, count_failed(failed));
+        clv_status *error =
+            failed != NULL ? make_anew(s, failed->status, count_failed(failed)) : try_again(s);
         pthread_mutex_lock(&s->lock);
-        r->lost = lost;
-        r->is_replanning = false;
+        clv_status_destroy(r->lost);
+        const bool is_lost = s->session == NULL;
+        r->lost = is_lost ? copy_of(error) : NULL;
+        r->is_replanning = r->tries_again = false;
         pthread_cond_broadcast(&r->changed);
         pthread_mutex_unlock(&s->lock);
-        run_again(failed, lost);
+        run_again(failed, error, is_lost);
+        clv_status_destroy(error);
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
@@ -381,6 +420,15 @@ clv_status *clv_recovery_enter(cleave_session *session) {
     }
     pthread_mutex_lock(&session->lock);
     clv_status *status = clv_recovery_settle(session);
+    if (status != NULL && r->num_left != 0) {
+        clv_status_destroy(status);
+        r->tries_again = true;
+        pthread_cond_broadcast(&r->changed);
+        while (r->tries_again) {
+            pthread_cond_wait(&r->changed, &session->lock);
+        }
+        status = clv_recovery_settle(session);
+    }
     r->num_running += status == NULL ? 1 : 0;
     pthread_mutex_unlock(&session->lock);
     return status;
@@ -476,6 +524,7 @@ void clv_recovery_deinit(cleave_session *session) {
     }
     clv_free(r->old_plans);
     clv_free(r->past);
+    clv_free(r->left);
     cJSON_Delete(r->failures);
     clv_status_destroy(r->lost);
     pthread_cond_destroy(&r->changed);

@@ -79,6 +79,10 @@ uint64_t clv_memory_failures(void) {
     return num_failures;
 }
 
+void clv_memory_note_failure(void) {
+    num_failures++;
+}
+
 int64_t clv_memory_count(void) {
     return atomic_load_explicit(&num_allocations, memory_order_relaxed);
 }

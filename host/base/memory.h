@@ -19,6 +19,8 @@ char *clv_strdup(const char *text); /* NULL when there is no memory or `text` is
  * works compares two counts: a way that only ran out of memory must not pass for one that does not
  * work. */
 uint64_t clv_memory_failures(void);
+/* Counts as one: something else of the host's was not to be had, such as a thread. */
+void clv_memory_note_failure(void);
 
 /* Bytes of memory that the machine has; 0: unknown. */
 uint64_t clv_memory_installed(void);

@@ -1,5 +1,6 @@
 #include "host/base/threads.h"
 
+#include "host/base/memory.h"
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -79,6 +80,7 @@ clv_status *clv_thread_create(
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0) {
         char buffer[128];
+        clv_memory_note_failure();
         return CLV_ERROR(
             NO_MEMORY, "cannot start thread '%s': %s", name,
             strerror_r(error, buffer, sizeof buffer));

@@ -3,6 +3,7 @@
  * queues. Without on_failure the requests at fault end with DEVICE_FAILED and no other does; with
  * "replan" none does, as long as a unit is left. Argument: the folder tests/data. */
 #include "cleave/cleave.h"
+#include "host/base/memory.h"
 #include "tests/support/cl_shim.h"
 
 #include <pthread.h>
@@ -307,6 +308,117 @@ static void test_making(void **state) {
     }
 }
 
+/* --- a plan for those that are left that cannot be made, though none of them fails ------------ */
+
+/* The user has had enough in the middle of that, or the host's memory is used up. */
+static int stop_making(void *context, clv_ocl_call call) {
+    const cleave_code *why = context;
+    if (call == CLV_OCL_clCreateKernel && *why == CLEAVE_CANCELLED) {
+        cleave_cancel(true);
+    } else if (call == CLV_OCL_clCreateKernel) {
+        clv_memory_fail_at(1);
+    }
+    return 0;
+}
+
+typedef struct other_caller {
+    cleave_session *session;
+    cleave_code code;
+} other_caller;
+
+static void *submit_and_wait(void *argument) {
+    other_caller *other = argument;
+    const cleave_binding in = binding_of("input", SIDE, input);
+    cleave_request *one = NULL;
+    cleave_status *status = cleave_session_submit(other->session, &in, 1, NULL, 0, &one);
+    if (status == NULL) {
+        status = cleave_request_wait(one);
+    }
+    other->code = cleave_status_code(status);
+    cleave_status_destroy(status);
+    return NULL;
+}
+
+static cleave_code run_once(cleave_session *session, float *output) {
+    const cleave_binding in = binding_of("input", SIDE, input);
+    const cleave_binding out = binding_of("output", 3 * SIDE, output);
+    cleave_status *status = cleave_session_run(session, &in, 1, &out, output != NULL ? 1 : 0);
+    const cleave_code code = cleave_status_code(status);
+    if (code != CLEAVE_OK) {
+        assert_null(strstr(cleave_status_message(status), "left"));
+    }
+    cleave_status_destroy(status);
+    return code;
+}
+
+static void test_stopped(void **state) {
+    (void)state;
+    const int64_t before = clv_shim_num_objects();
+    for (int i = 0; i < 4; i++) {
+        const bool goes_on = i % 2 != 0;
+        cleave_code why = i / 2 != 0 ? CLEAVE_NO_MEMORY : CLEAVE_CANCELLED;
+        const clv_shim_fault fault = {.call = CLV_OCL_clEnqueueNDRangeKernel, .at = 2, .error = -5};
+        other_caller other = {
+            .session = open_session("core:0,core:1,core:2", schedules[i % 2], "replan")};
+        pthread_t thread;
+        char *report = NULL;
+        clv_shim_set_fault(&fault);
+        clv_ocl_set_hook(stop_making, &why);
+        assert_int_equal(pthread_create(&thread, NULL, submit_and_wait, &other), 0);
+        const cleave_code code = run_once(other.session, NULL);
+        pthread_join(thread, NULL);
+        assert_true(code == why || other.code == why);
+        assert_true(clv_shim_has_failed());
+        assert_int_equal(run_once(other.session, NULL), why);
+        cleave_status *status = cleave_session_report(other.session, &report);
+        assert_int_equal(cleave_status_code(status), why);
+        cleave_status_destroy(status);
+        clv_ocl_set_hook(NULL, NULL);
+        clv_shim_set_fault(NULL);
+        cleave_cancel(false);
+        clv_memory_fail_at(-1);
+        if (goes_on) { /* with those that are left */
+            float output[NUM_OUT];
+            assert_int_equal(run_once(other.session, output), CLEAVE_OK);
+            assert_memory_equal(output, wanted, sizeof wanted);
+            assert_int_equal(count_in_report(other.session, "\"error\""), 1);
+        }
+        cleave_session_destroy(other.session);
+        assert_int_equal(clv_shim_num_objects(), before);
+    }
+}
+
+/* The host's own memory runs out while it is made: no unit has failed at that. */
+static void test_host_memory(void **state) {
+    (void)state;
+    const int64_t before = clv_shim_num_objects();
+    int num_failed = 0;
+    bool is_through = false;
+    for (int64_t n = 0; !is_through; n += 1 + n / 2) {
+        const clv_shim_fault fault = {.call = CLV_OCL_clEnqueueNDRangeKernel, .at = 2, .error = -5};
+        cleave_session *session = open_session("core:0,core:1,core:2", "static", "replan");
+        const int64_t start = clv_memory_count();
+        clv_shim_set_fault(&fault);
+        clv_memory_fail_at(n);
+        const cleave_code code = run_once(session, NULL);
+        is_through = clv_memory_count() - start <= n;
+        clv_memory_fail_at(-1);
+        assert_true(code == CLEAVE_OK || code == CLEAVE_NO_MEMORY || code == CLEAVE_DEVICE_FAILED);
+        float output[NUM_OUT];
+        assert_int_equal(run_once(session, output), CLEAVE_OK);
+        assert_true(clv_shim_has_failed());
+        clv_shim_set_fault(NULL);
+        assert_memory_equal(output, wanted, sizeof wanted);
+        /* Of the one that failed; nothing is left out where there was no memory to begin with. */
+        const int num_left_out = count_in_report(session, "\"error\"");
+        assert_true(num_left_out == 1 || (num_left_out == 0 && code != CLEAVE_OK));
+        num_failed += code == CLEAVE_NO_MEMORY && num_left_out == 1;
+        cleave_session_destroy(session);
+        assert_int_equal(clv_shim_num_objects(), before);
+    }
+    assert_true(num_failed > 3);
+}
+
 /* --------------------------------------------------------------------------------------------- */
 
 /* PoCL's threaded devices, as the report names them. */
@@ -346,6 +458,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_neighbours),   cmocka_unit_test(test_replan),
         cmocka_unit_test(test_nothing_left), cmocka_unit_test(test_report),
         cmocka_unit_test(test_another),      cmocka_unit_test(test_making),
+        cmocka_unit_test(test_stopped),      cmocka_unit_test(test_host_memory),
     };
     if (argc != 2) {
         return 2;

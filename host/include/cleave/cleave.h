@@ -263,7 +263,8 @@ typedef struct cleave_options {
      * runs the requests that failed again, whose outputs may have been written to by then; the log
      * says so as a warning, and so do reports ("failures"). Units that fail while that is made, or
      * while the session is, are left out too. Requests fail only where no unit is left, with
-     * DEVICE_FAILED that names all and why. */
+     * DEVICE_FAILED that names all and why; or where that could not be made and no unit is to blame
+     * (CANCELLED, NO_MEMORY of the host): the next request tries again. */
     const char *on_failure;
     /* A step that takes so many times as long as expected, and 30 s at least, is reported to the
      * log, once, with what every unit is at and waits for; 0: 1000; negative: never. */
