@@ -531,6 +531,24 @@ static uint32_t deal_depth(
     return count;
 }
 
+clv_status *clv_plan_deal(clv_plan *plan, uint32_t depth) {
+    double share = 0;
+    uint32_t *depths = clv_alloc_zeroed(plan->num_groups, sizeof *depths);
+    if (depths == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    plan->num_groups = deal_depth(plan, depth, depths, plan->groups);
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        share += plan->groups[g].share;
+    }
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        clv_group *group = &plan->groups[g];
+        group->share = share > 0 ? group->share / share : 1.0 / plan->num_groups;
+    }
+    clv_free(depths);
+    return NULL;
+}
+
 /* The period by sums, at least row->period_us. */
 static clv_status *sum_period(
     clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, double *shared_us,

@@ -117,6 +117,9 @@ typedef struct clv_plan_depth {
  * never more than one for a serial group. */
 void clv_deal_depth(
     const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths);
+/* The same for a plan, which then has that depth: groups that get none are left out, the others'
+ * shares add up to 1 again. What was measured of it is to be measured again. NO_MEMORY. */
+clv_status *clv_plan_deal(clv_plan *plan, uint32_t depth) CLV_CHECKED;
 /* Fills in rows of the depths that they name: each is a run on the clock. */
 clv_status *clv_plan_depths(
     const clv_costs *costs, const clv_plan *plan, uint32_t num_rows,
@@ -135,11 +138,12 @@ clv_status *clv_policy_copies(const char *policy, uint32_t *out_copies) CLV_CHEC
 
 /* --- files --- */
 
-/* docs/plans.md. Reading checks the hash, units and drivers, and verifies. */
+/* docs/plans.md. Reading checks the hash, units and drivers, and verifies; for `depth` requests in
+ * flight, dealt as by clv_plan_deal, where that is not 0. */
 clv_status *clv_plan_format_json(const clv_costs *costs, const clv_plan *plan, char **out_json)
     CLV_CHECKED;
 clv_status *clv_plan_parse_json(
-    const clv_costs *costs, const char *what, const char *json, size_t length,
+    const clv_costs *costs, const char *what, const char *json, size_t length, uint32_t depth,
     clv_plan **out_plan) CLV_CHECKED;
 
 #endif

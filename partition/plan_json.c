@@ -692,7 +692,7 @@ done:
 }
 
 clv_status *clv_plan_parse_json(
-    const clv_costs *costs, const char *what, const char *json, size_t length,
+    const clv_costs *costs, const char *what, const char *json, size_t length, uint32_t depth,
     clv_plan **out_plan) {
     plan_reader r = {.costs = costs};
     clv_status *status = NULL;
@@ -710,6 +710,9 @@ clv_status *clv_plan_parse_json(
     }
     CLV_TRY_DONE(read_plan(&r, json, length));
     CLV_TRY_DONE(clv_plan_structure_verify(costs, r.plan));
+    if (depth != 0) {
+        CLV_TRY_DONE(clv_plan_deal(r.plan, depth));
+    }
     CLV_TRY_DONE(clv_plan_measure(costs, r.plan));
     CLV_TRY_DONE(clv_plan_verify(costs, r.plan));
     *out_plan = r.plan;

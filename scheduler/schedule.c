@@ -77,7 +77,8 @@ static void sift_down(done_heap *h, uint32_t at) {
     h->items[at] = group;
 }
 
-/* Request by request to the group that would be done with it first, were all shares kept. */
+/* Request by request to the group that would be done with it first, were all shares kept, of those
+ * that may have one in flight. */
 static clv_status *deal_requests(clv_schedule *s) {
     done_heap h = {
         .plan = s->plan,
@@ -86,7 +87,7 @@ static clv_status *deal_requests(clv_schedule *s) {
         .items = clv_alloc_zeroed(s->num_groups, sizeof *h.items)};
     bool is_fine = h.when != NULL && h.num_requests != NULL && h.items != NULL;
     for (uint32_t g = 0; is_fine && g < s->num_groups; g++) {
-        if (s->plan->groups[g].share > 0) {
+        if (s->plan->groups[g].share > 0 && s->depth_of_group[g] > 0) {
             h.when[g] = next_done(&h, g);
             h.items[h.count++] = g;
         }
@@ -110,11 +111,11 @@ static clv_status *deal_requests(clv_schedule *s) {
 static void set_depths(clv_schedule *s, uint32_t depth) {
     const clv_group *groups = s->plan->groups;
     clv_deal_depth(groups, s->num_groups, depth, s->depth_of_group);
-    for (uint32_t g = 0; g < s->num_groups; g++) {
-        uint32_t own = depth == CLV_DEPTH_OF_PLAN     ? groups[g].depth
-                       : depth == CLV_DEPTH_UNLIMITED ? depth
-                                                      : s->depth_of_group[g];
-        s->depth_of_group[g] = groups[g].is_serial || own == 0 ? 1 : own;
+    for (uint32_t g = 0; g < s->num_groups && depth == CLV_DEPTH_OF_PLAN; g++) {
+        s->depth_of_group[g] = groups[g].depth;
+    }
+    for (uint32_t g = 0; g < s->num_groups && depth == CLV_DEPTH_UNLIMITED; g++) {
+        s->depth_of_group[g] = groups[g].is_serial ? 1 : depth;
     }
 }
 
@@ -308,8 +309,8 @@ static clv_status *fill(clv_schedule *s, const clv_schedule_request *request) {
         return NO_MEMORY_HERE();
     }
     CLV_TRY(find_crews(s));
-    CLV_TRY(deal_requests(s));
     set_depths(s, request->depth);
+    CLV_TRY(deal_requests(s));
     CLV_TRY(unroll(s, request->num_chunks < UINT16_MAX ? request->num_chunks : UINT16_MAX));
     CLV_TRY(clv_clock_run(s, &(clv_clock_request){.mode = CLV_CLOCK_LIST}, &s->predicted));
     return keep_order(s);

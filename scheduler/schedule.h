@@ -56,7 +56,7 @@ typedef struct clv_run {
 
 typedef struct clv_schedule_request {
     uint32_t num_requests;
-    uint32_t depth;      /* in flight over all groups, one at least in each; or CLV_DEPTH_... */
+    uint32_t depth;      /* in flight over all groups (clv_deal_depth), or CLV_DEPTH_... */
     uint32_t num_chunks; /* 0, 1: none; else tasks that can be cut are, in as many pieces at most */
     uint64_t most_bytes; /* that the schedule and its runs may take; 0: any number */
 } clv_schedule_request;
@@ -67,7 +67,7 @@ typedef struct clv_schedule {
     clv_schedule_request request; /* that it was made for */
     uint32_t num_requests, num_groups;
     uint32_t *group_of_request; /* [num_requests] */
-    uint32_t *depth_of_group;   /* [num_groups]: requests in flight */
+    uint32_t *depth_of_group;   /* [num_groups]: requests in flight; 0: it gets none */
     uint64_t *first_step;       /* [num_requests + 1] */
     clv_schedule_step *steps;   /* by request; in it, in an order that dependences allow */
     uint64_t num_steps;

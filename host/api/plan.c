@@ -210,7 +210,8 @@ static clv_status *read_plan(
     CLV_TRY(status);
     CLV_TRY(make_costs(plan));
     return clv_plan_parse_json(
-        plan->costs, options->plan, (const char *)file->data, file->bytes, &plan->plan);
+        plan->costs, options->plan, (const char *)file->data, file->bytes, options->depth,
+        &plan->plan);
 }
 
 static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan) {

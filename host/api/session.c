@@ -126,7 +126,6 @@ static clv_status *make_exec_session(
         .keep_all = options->keep_tensors,
         .cancel = clv_cancel_flag(),
         .plan = plan != NULL ? plan->plan : NULL,
-        .depth = options->depth,
         .times = &times,
         .num_recorded = options->record,
         .node_us = s->predicted.node_us,

@@ -69,10 +69,11 @@ static clv_status *run_at_depth(
         .most_bytes = clv_memory_installed()};
     *out_fits = true;
     drop_run(t);
-    t->depth = depth == CLV_DEPTH_UNLIMITED ? 0
-               : depth == CLV_DEPTH_OF_PLAN ? t->plan->plan->depth
-                                            : depth;
     CLV_TRY(clv_schedule_create(costs, t->plan->plan, &request, &t->schedule));
+    t->depth = 0;
+    for (uint32_t g = 0; depth != CLV_DEPTH_UNLIMITED && g < t->schedule->num_groups; g++) {
+        t->depth += t->schedule->depth_of_group[g];
+    }
     if (t->is_dynamic) {
         clv_clock_request clock = {.mode = CLV_CLOCK_DYNAMIC, .dispatch_us = t->dispatch_us};
         CLV_TRY(clv_clock_run(t->schedule, &clock, &t->run));

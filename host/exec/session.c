@@ -117,19 +117,12 @@ static bool is_crowded(const clv_session *session, const clv_plan *plan) {
     return num_lanes > (size_t)clv_num_processors();
 }
 
-/* Requests in flight in a group: its share of what was asked for, or what the plan says. */
-static uint32_t depth_of(const clv_session *session, const clv_group *group) {
-    const uint32_t asked = session->options.depth;
-    uint32_t depth = group->depth;
-    if (asked != 0) {
-        depth = (uint32_t)(asked * group->share + 0.5);
-    }
-    return group->is_serial || depth == 0 ? 1 : depth;
-}
-
-static clv_status *check_depths(const clv_session *session, const clv_plan *plan) {
+static clv_status *check_depths(const clv_plan *plan) {
     for (uint32_t g = 0; g < plan->num_groups; g++) {
-        const uint32_t depth = depth_of(session, &plan->groups[g]);
+        const uint32_t depth = plan->groups[g].depth;
+        if (depth == 0) {
+            return CLV_ERROR(MALFORMED, "no request in flight in replica %u of the plan", g);
+        }
         if (depth > CLV_MAX_DEPTH) {
             return CLV_ERROR(
                 USAGE, "%u requests in flight in replica %u of the plan, at most %d can be", depth,
@@ -162,7 +155,7 @@ static clv_status *check_groups(const clv_session *session, const clv_plan *plan
 }
 
 static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
-    CLV_TRY(check_depths(session, plan));
+    CLV_TRY(check_depths(plan));
     CLV_TRY(check_groups(session, plan));
     session->replicas = clv_alloc_zeroed(plan->num_groups, sizeof *session->replicas);
     if (session->replicas == NULL) {
@@ -175,7 +168,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .group = &plan->groups[i],
             .units = session->units,
             .num_units = session->num_units,
-            .depth = depth_of(session, &plan->groups[i]),
+            .depth = plan->groups[i].depth,
             .taken_bytes = taken_bytes,
             .keep_all = session->options.keep_all,
             .has_spans = session->options.profile,

@@ -24,11 +24,9 @@ typedef struct clv_session_options {
     bool keep_all; /* every tensor stays in memory, for clv_session_read_tensor */
     const atomic_bool *cancel; /* NULL, or: once true, requests end soon with CANCELLED */
     /* Placements of the graph's nodes, pieces on the session's units by index; used while the
-     * session is made. NULL: everything on the one unit. */
+     * session is made. NULL: everything on the one unit, one request in flight. More than
+     * CLV_MAX_DEPTH in one of its groups is USAGE. */
     const clv_plan *plan;
-    /* Requests in flight over all replicas; 0: what the plan says. Over CLV_MAX_DEPTH in one of
-     * them is USAGE. */
-    uint32_t depth;
     const clv_known_times *times; /* that variants are chosen by; used likewise. NULL: none */
     /* Requests, the last ones, whose steps' times are kept for clv_session_record, as far as some
      * memory allows (devices must be opened with profiling); 0: none. */

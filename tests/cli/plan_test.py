@@ -289,6 +289,20 @@ def a_plan_that_is_written_can_be_read():
 
 
 @test
+def a_plan_file_takes_other_depths():
+    with Folder() as at:
+        chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")
+        run("plan", chain, "--machine", "core*3", "--policy", "data:3", "--plan-out", plan)
+        for asked, depth in (1, 1), (2, 2), (3, 3), (7, 3):  # copies that are serial have one each
+            args = [chain, "--machine", "core*3", "--plan", plan, "--depth", str(asked)]
+            report = run_json("plan", *args)
+            simulated = run_json("simulate", *args, "--requests", "12")
+            assert report["depth"] == simulated["depth"] == depth, (asked, report["depth"], simulated["depth"])
+            assert near(report["predicted_throughput_per_s"], 1e6 / 90 * depth), (asked, report)
+            assert near(simulated["throughput_per_s"], 1e6 / 90 * depth), (asked, simulated)
+
+
+@test
 def plans_for_others_are_refused():
     with Folder() as at:
         chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")

@@ -225,6 +225,24 @@ def sessions_take_planning_options():
 
 
 @test
+def a_plan_is_run_and_simulated_with_the_requests_in_flight_that_are_asked_for():
+    args = [model("free"), *SHAPE, "--devices", "core:0,core:1,core:2"]
+    env = {"CLEAVE_CORES": "3"}
+    with Folder() as at:
+        run("plan", *args, "--policy", "data:3", "--plan-out", at("p.json"), env=env)
+        for asked, depth in (1, 1), (2, 2), (3, 3), (7, 3):  # copies that are serial have one each
+            more = ["--plan", at("p.json"), "--depth", str(asked)]
+            plan = run_json("plan", *args, *more, env=env)
+            simulated = run_json("simulate", *args, *more, "--requests", "12", env=env)
+            ran = run_json("run", *args, *more, "--requests", "12", "--input", "random", env=env)
+            busy = {f"core:{i}" for i in range(depth)}
+            assert plan["depth"] == simulated["depth"] == ran["depth"] == depth, (asked, plan["depth"], simulated["depth"], ran["depth"])
+            assert {op["unit"] for op in plan["ops"]} == busy
+            assert {u["name"] for u in simulated["units"] if u["busy"] > 0} == busy, (asked, simulated["units"])
+            assert {u["name"] for u in ran["units"] if u["ops"]} <= busy, (asked, ran["units"])
+
+
+@test
 def planning_and_simulating_can_be_interrupted():
     with Folder() as at:
         chain = write_chain(at("chain.tasks.json"))

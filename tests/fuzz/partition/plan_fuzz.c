@@ -24,11 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     if (status != NULL) {
         abort(); /* not the input's fault */
     }
-    status = clv_plan_parse_json(costs, "fuzz", (const char *)data, bytes, &plan);
+    status = clv_plan_parse_json(costs, "fuzz", (const char *)data, bytes, 0, &plan);
     if (status == NULL) {
         status = clv_plan_format_json(costs, plan, &text);
         status = status != NULL ? status
-                                : clv_plan_parse_json(costs, "fuzz", text, strlen(text), &again);
+                                : clv_plan_parse_json(costs, "fuzz", text, strlen(text), 0, &again);
         if (status != NULL) {
             abort(); /* what was accepted once must read back */
         }

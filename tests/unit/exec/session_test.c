@@ -113,8 +113,8 @@ static void free_fixture(fixture *f) {
     }
 }
 
-/* depth: of each copy, and in all; 0: the copies' own. */
-static clv_status *open_session(fixture *f, double first_share, uint32_t depth, uint32_t in_all) {
+/* depth: of each copy. */
+static clv_status *open_session(fixture *f, double first_share, uint32_t depth) {
     clv_placement *placements = calloc(f->graph->num_nodes, sizeof *placements);
     clv_piece pieces[NUM_UNITS] = {{.unit = 0}, {.unit = 1}};
     clv_group groups[NUM_UNITS];
@@ -133,7 +133,7 @@ static clv_status *open_session(fixture *f, double first_share, uint32_t depth, 
         };
     }
     const clv_plan plan = {.groups = groups, .num_groups = NUM_UNITS};
-    const clv_session_options options = {.plan = &plan, .depth = in_all};
+    const clv_session_options options = {.plan = &plan};
     clv_status *status = clv_session_create(f->graph, f->units, NUM_UNITS, &options, &f->session);
     free(placements);
     return status;
@@ -158,7 +158,7 @@ static void test_idle_replica(void **state) {
     (void)state;
     fixture f;
     make_fixture(&f);
-    assert_ok(open_session(&f, 0.9, 1, 0));
+    assert_ok(open_session(&f, 0.9, 1));
     submit(&f, 0); /* waits at the gate */
     for (int n = 1; n < NUM_REQUESTS; n++) {
         submit(&f, n);
@@ -179,7 +179,7 @@ static void test_settled_once(void **state) {
     fixture f;
     make_fixture(&f);
     clv_signal_add(&gate, 1);
-    assert_ok(open_session(&f, 0.5, 2, 0));
+    assert_ok(open_session(&f, 0.5, 2));
     assert_true(isnan(clv_session_report_get(f.session)->first_us));
     for (int n = 0; n < NUM_REQUESTS; n++) {
         assert_int_equal(num_settled, n < 2 ? n * num_created / NUM_UNITS : num_created);
@@ -207,7 +207,7 @@ static void test_idle_threads_sleep(void **state) {
     fixture f;
     make_fixture(&f);
     clv_signal_add(&gate, 1);
-    assert_ok(open_session(&f, 0.5, 2, 0));
+    assert_ok(open_session(&f, 0.5, 2));
     for (int n = 0; n < NUM_REQUESTS; n++) {
         submit(&f, n);
     }
@@ -222,10 +222,8 @@ static void test_depth_too_large(void **state) {
     (void)state;
     fixture f;
     make_fixture(&f);
-    assert_failed(
-        USAGE, "1025 requests in flight", open_session(&f, 0.5, 1, 2 * (CLV_MAX_DEPTH + 1)));
-    assert_failed(USAGE, "1025 requests in flight", open_session(&f, 0.5, CLV_MAX_DEPTH + 1, 0));
-    assert_ok(open_session(&f, 0.5, 1, 2 * CLV_MAX_DEPTH));
+    assert_failed(USAGE, "1025 requests in flight", open_session(&f, 0.5, CLV_MAX_DEPTH + 1));
+    assert_ok(open_session(&f, 0.5, CLV_MAX_DEPTH));
     assert_int_equal(clv_session_depth(f.session), 2 * CLV_MAX_DEPTH);
     free_fixture(&f);
 }
@@ -235,15 +233,15 @@ static void test_memory_of_all_replicas(void **state) {
     (void)state;
     fixture f;
     make_fixture(&f);
-    assert_ok(open_session(&f, 0.5, 1, 0));
+    assert_ok(open_session(&f, 0.5, 1));
     const clv_session_report *report = clv_session_report_get(f.session);
     const uint64_t needed = report->units[0].memory_bytes;
     assert_true(needed > 0 && report->units[1].memory_bytes == needed);
     clv_session_destroy(f.session);
     f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = 2 * needed - 1;
-    assert_failed(NO_MEMORY, "beside other replicas", open_session(&f, 0.5, 1, 0));
+    assert_failed(NO_MEMORY, "beside other replicas", open_session(&f, 0.5, 1));
     f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = 2 * needed;
-    assert_ok(open_session(&f, 0.5, 1, 0));
+    assert_ok(open_session(&f, 0.5, 1));
     free_fixture(&f);
 }
 
@@ -278,7 +276,7 @@ static void test_progress(void **state) {
     watch w = {.what = NULL};
     make_fixture(&f);
     clv_progress_set_sink(on_progress, &w);
-    assert_ok(open_session(&f, 0.5, 1, 0));
+    assert_ok(open_session(&f, 0.5, 1));
     clv_progress_set_sink(NULL, NULL);
     assert_true(w.num_told >= 4 && !w.goes_back);
     for (int i = 0; i < 2; i++) {
@@ -295,11 +293,11 @@ static void test_cancelled_making(void **state) {
         watch w = {.what = words[i]};
         make_fixture(&f);
         clv_progress_set_sink(on_progress, &w);
-        assert_failed(CANCELLED, "interrupted", open_session(&f, 0.5, 1, 0));
+        assert_failed(CANCELLED, "interrupted", open_session(&f, 0.5, 1));
         clv_progress_set_sink(NULL, NULL);
         clv_cancel_set(false);
         assert_int_equal(num_created, 0); /* looks before the first one */
-        assert_ok(open_session(&f, 0.5, 1, 0));
+        assert_ok(open_session(&f, 0.5, 1));
         free_fixture(&f);
     }
 }

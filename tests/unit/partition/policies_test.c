@@ -275,7 +275,7 @@ static void check_file(const char *json, const char *machine, const char *policy
     set_up(&s, json, machine);
     clv_plan *p = plan(&s, policy, CLV_THROUGHPUT);
     assert_null(clv_plan_format_json(s.costs, p, &first));
-    clv_status *status = clv_plan_parse_json(s.costs, "test", first, strlen(first), &read);
+    clv_status *status = clv_plan_parse_json(s.costs, "test", first, strlen(first), 0, &read);
     if (status != NULL) {
         fail_msg("%s: %s", policy, clv_status_message(status));
     }
@@ -287,7 +287,7 @@ static void check_file(const char *json, const char *machine, const char *policy
     /* Cut short anywhere it is refused, and nothing else happens. */
     for (size_t i = 0; i + 2 < strlen(first); i += 7) {
         clv_plan *none;
-        status = clv_plan_parse_json(s.costs, "test", first, i, &none);
+        status = clv_plan_parse_json(s.costs, "test", first, i, 0, &none);
         assert_int_equal(clv_status_code(status), CLV_MALFORMED);
         clv_status_destroy(status);
     }
@@ -312,7 +312,7 @@ static void expect_refusal(const setting *s, const char *text, const char *old, 
     clv_plan *none;
     assert_non_null(at);
     snprintf(buffer, sizeof buffer, "%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
-    clv_status *status = clv_plan_parse_json(s->costs, "test", buffer, strlen(buffer), &none);
+    clv_status *status = clv_plan_parse_json(s->costs, "test", buffer, strlen(buffer), 0, &none);
     assert_null(none);
     if (clv_status_code(status) != CLV_MALFORMED) {
         fail_msg("%s -> %s: %s", old, new, clv_status_message(status));
@@ -367,7 +367,7 @@ static void test_many_replicas(void **state) {
         num_ops++;
     }
     assert_in_range(num_ops, 2, 8);
-    assert_null(clv_plan_parse_json(s.costs, "test", first, strlen(first), &read));
+    assert_null(clv_plan_parse_json(s.costs, "test", first, strlen(first), 0, &read));
     assert_int_equal(read->num_groups, 2100);
     assert_true(fabs(read->period_us - p->period_us) < 1e-9 * p->period_us);
     for (uint32_t g = 0; g < 2100; g++) {
@@ -392,7 +392,7 @@ static void test_many_replicas(void **state) {
         clv_text_init(&text);
         clv_text_add_bytes(&text, first, (size_t)(at - first));
         clv_text_add(&text, "%s%s", bad[i], at + strlen("\"like\": 0, \"units\": ["));
-        clv_status *status = clv_plan_parse_json(s.costs, "test", text.data, text.length, &none);
+        clv_status *status = clv_plan_parse_json(s.costs, "test", text.data, text.length, 0, &none);
         assert_int_equal(clv_status_code(status), CLV_MALFORMED);
         clv_status_destroy(status);
         clv_text_deinit(&text);

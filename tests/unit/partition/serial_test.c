@@ -333,7 +333,7 @@ static void test_depths_in_files(void **state) {
         p = plan_at(&s, "pipeline", depths[i]);
         assert_int_equal(p->depth, depths[i]);
         assert_null(clv_plan_format_json(s.costs, p, &json));
-        assert_null(clv_plan_parse_json(s.costs, "test", json, strlen(json), &again));
+        assert_null(clv_plan_parse_json(s.costs, "test", json, strlen(json), 0, &again));
         assert_int_equal(again->depth, depths[i]);
         clv_plan_destroy(again);
         clv_plan_destroy(p);
@@ -346,7 +346,7 @@ static void test_depths_in_files(void **state) {
     p = plan_at(&s, "serial", 1);
     p->groups[0].depth = p->depth = 3;
     assert_null(clv_plan_format_json(s.costs, p, &json));
-    status = clv_plan_parse_json(s.costs, "test", json, strlen(json), &again);
+    status = clv_plan_parse_json(s.costs, "test", json, strlen(json), 0, &again);
     assert_int_equal(clv_status_code(status), CLV_MALFORMED);
     assert_non_null(strstr(clv_status_message(status), "serial"));
     clv_status_destroy(status);
