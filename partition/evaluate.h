@@ -91,6 +91,9 @@ double clv_piece_bytes(
     const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
     const clv_piece *piece, const clv_placement *producer, const clv_piece *source);
 
+/* Whether pieces along an axis lie side by side in memory: all axes before it have one position. */
+bool clv_axis_is_run(const clv_task_tensor *tensor, int32_t axis);
+
 /* Which input of its reader-th consumer a tensor is. */
 static inline uint32_t clv_reader_input(const clv_evaluator *ev, uint32_t tensor, uint32_t reader) {
     return ev->reader_input[ev->first_reader[tensor] + reader];

@@ -5,7 +5,7 @@
  */
 #include "partition/evaluate.h"
 
-static bool is_run(const clv_task_tensor *tensor, int32_t axis) {
+bool clv_axis_is_run(const clv_task_tensor *tensor, int32_t axis) {
     for (int32_t i = 0; i < axis; i++) {
         if (i >= tensor->num_dims || tensor->dims[i] != 1) {
             return false;
@@ -56,10 +56,10 @@ double clv_gather_us(
         return 0;
     }
     double bytes = 0;
-    if (made >= 0 && (needed >= 0 || !is_run(tensor, made))) {
+    if (made >= 0 && (needed >= 0 || !clv_axis_is_run(tensor, made))) {
         bytes += (double)tensor->bytes;
     }
-    if (needed >= 0 && (made >= 0 || !is_run(tensor, needed))) {
+    if (needed >= 0 && (made >= 0 || !clv_axis_is_run(tensor, needed))) {
         bytes += clv_piece_bytes(costs, task, input, placement, piece, NULL, NULL);
     }
     const clv_unit *unit = &costs->machine->units[piece->unit];

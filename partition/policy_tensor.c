@@ -49,28 +49,136 @@ static double share_of(const tensor_search *s, uint32_t task, uint32_t k) {
     return time_us > 0 ? 1 / time_us : 1;
 }
 
-/* Cuts in multiples of the grain nearest to the shares; *out_count pieces, empty ones left out. */
-static clv_status *cut_pieces(
-    const tensor_search *s, uint32_t task, const clv_task_split *split, clv_piece **out_pieces,
-    uint32_t *out_count) {
+/* Grains of each unit, nearest to the shares. */
+static void deal_grains(
+    const tensor_search *s, uint32_t task, const clv_task_split *split, int64_t *out_grains) {
     double total = 0, sum = 0;
     int64_t at = 0;
-    *out_count = 0;
-    *out_pieces = clv_arena_alloc(s->arena, s->num_units, sizeof **out_pieces);
-    if (*out_pieces == NULL) {
-        return NO_MEMORY_HERE();
-    }
+    const int64_t grains = (split->extent + split->grain - 1) / split->grain;
     for (uint32_t k = 0; k < s->num_units; k++) {
         total += share_of(s, task, k);
     }
-    int64_t grains = (split->extent + split->grain - 1) / split->grain;
-    for (uint32_t k = 0; k < s->num_units && total > 0; k++) {
-        double share = share_of(s, task, k);
+    for (uint32_t k = 0; k < s->num_units; k++) {
+        const double share = share_of(s, task, k);
         sum += share;
-        int64_t end = (int64_t)floor(sum / total * (double)grains + 0.5);
-        end = end >= grains || sum >= total * (1 - 1e-12) ? split->extent : end * split->grain;
-        if (share > 0 && end > at) {
-            (*out_pieces)[(*out_count)++] = (clv_piece){s->units[k], at, end};
+        int64_t end = total > 0 ? (int64_t)floor(sum / total * (double)grains + 0.5) : 0;
+        end = end >= grains || (total > 0 && sum >= total * (1 - 1e-12)) ? grains : end;
+        out_grains[k] = share > 0 && end > at ? end - at : 0;
+        at += out_grains[k];
+    }
+}
+
+static double grains_us(
+    const tensor_search *s, uint32_t task, int32_t split, uint32_t k, int64_t grains) {
+    const clv_task_split *sp = &s->workload->tasks[task].splits[split];
+    const clv_placement placement = {.split = split};
+    const int64_t end = grains * sp->grain;
+    const clv_piece piece = {s->units[k], 0, end < sp->extent ? end : sp->extent};
+    return clv_piece_time_us(s->problem->costs, task, &placement, &piece);
+}
+
+/* Who takes longest; *out_us is how long. */
+static uint32_t find_longest(
+    const tensor_search *s, uint32_t task, int32_t split, const int64_t *grains, double *out_us) {
+    uint32_t longest = 0;
+    *out_us = -1;
+    for (uint32_t k = 0; k < s->num_units; k++) {
+        const double us = grains[k] > 0 ? grains_us(s, task, split, k, grains[k]) : 0;
+        longest = us > *out_us ? k : longest;
+        *out_us = fmax(us, *out_us);
+    }
+    return longest;
+}
+
+/* Moves grains from who takes longest to who is through first with so many more; false: that does
+ * not help. */
+static bool move_grains(
+    const tensor_search *s, uint32_t task, int32_t split, int64_t step, int64_t *grains) {
+    double longest_us, least_us = (double)INFINITY;
+    const uint32_t giver = find_longest(s, task, split, grains, &longest_us);
+    uint32_t taker = CLV_NO_INDEX;
+    for (uint32_t k = 0; k < s->num_units; k++) {
+        if (k != giver && grains[k] > 0) {
+            const double us = grains_us(s, task, split, k, grains[k] + step);
+            taker = us < least_us ? k : taker;
+            least_us = fmin(us, least_us);
+        }
+    }
+    if (grains[giver] <= step || taker == CLV_NO_INDEX || !(least_us < longest_us)) {
+        return false;
+    }
+    grains[giver] -= step;
+    grains[taker] += step;
+    return true;
+}
+
+/* What pieces were measured to take is not in proportion to their sizes, and slower units lose more
+ * by what each piece does anew. Many grains are moved at once first, then single ones; where that
+ * gains less than predictions are good for, shares stay in proportion: false. */
+static bool balance_grains(
+    const tensor_search *s, uint32_t task, int32_t split, int64_t *moved, int64_t *grains) {
+    enum { MOST_MOVES = 16 };
+    const double worth = 0.97;
+    double before_us, after_us;
+    int64_t all = 0;
+    for (uint32_t k = 0; k < s->num_units; k++) {
+        moved[k] = grains[k];
+        all += grains[k];
+    }
+    find_longest(s, task, split, grains, &before_us);
+    for (int64_t step = all / 8 > 0 ? all / 8 : 1; step > 0; step /= 2) {
+        for (int i = 0; i < MOST_MOVES && move_grains(s, task, split, step, moved); i++) {
+        }
+    }
+    find_longest(s, task, split, moved, &after_us);
+    if (!(after_us < worth * before_us)) {
+        return false;
+    }
+    memcpy(grains, moved, s->num_units * sizeof *grains);
+    return true;
+}
+
+/* Whether pieces lie side by side in one memory, so that neighbours read them without a copy
+ * wherever they are cut. Others go in proportion, at the same places in one operator after another:
+ * what lies otherwise than it is needed is moved or put together first. */
+static bool lies_in_runs(const tensor_search *s, uint32_t task, const clv_task_split *split) {
+    const clv_task *t = &s->workload->tasks[task];
+    const clv_unit *units = s->problem->costs->machine->units;
+    for (uint32_t k = 1; k < s->num_units; k++) {
+        if (units[s->units[k]].memory != units[s->units[0]].memory) {
+            return false;
+        }
+    }
+    return t->num_outputs > 0 && split->axis >= 0 &&
+           clv_axis_is_run(&s->workload->tensors[t->outputs[0]], split->axis);
+}
+
+/* Cuts in multiples of the grain, so that pieces end together, or nearest to shares that are given;
+ * empty pieces are left out. */
+static clv_status *cut_pieces(
+    const tensor_search *s, uint32_t task, int32_t index, option *out_option) {
+    enum { MOST_BALANCED = 64 }; /* of more units proportion is enough */
+    const clv_task_split *split = &s->workload->tasks[task].splits[index];
+    const bool is_given = s->problem->request->tensor_shares != NULL;
+    int64_t at = 0;
+    clv_piece *pieces = clv_arena_alloc(s->arena, s->num_units, sizeof *pieces);
+    int64_t *grains = clv_arena_alloc(s->arena, 2 * (size_t)s->num_units, sizeof *grains);
+    if (pieces == NULL || grains == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    *out_option = (option){.placement = {.split = index}, .pieces = pieces};
+    deal_grains(s, task, split, grains);
+    const bool is_balanced = !is_given && s->num_units <= MOST_BALANCED &&
+                             lies_in_runs(s, task, split) &&
+                             balance_grains(s, task, index, grains + s->num_units, grains);
+    out_option->placement.reason = is_given      ? "cut by the shares that were given"
+                                   : is_balanced ? "cut so that the units end together"
+                                                 : "cut in proportion to the units' speed";
+    for (uint32_t k = 0; k < s->num_units; k++) {
+        const int64_t end = at + grains[k] * split->grain;
+        if (grains[k] > 0) {
+            pieces[out_option->placement.num_pieces++] =
+                (clv_piece){s->units[k], at, end < split->extent ? end : split->extent};
             at = end;
         }
     }
@@ -93,29 +201,19 @@ static clv_status *join_us(const tensor_search *s, uint32_t task, const option *
     return NULL;
 }
 
-static clv_status *add_option(
-    tensor_search *s, uint32_t task, int32_t split, const clv_piece *pieces, uint32_t count) {
+static clv_status *add_option(tensor_search *s, uint32_t task, const option *added) {
+    const clv_placement *p = &added->placement;
     if (s->num_options[task] == MAX_OPTIONS) {
         return NULL;
     }
     option *o = &s->options[(size_t)task * MAX_OPTIONS + s->num_options[task]++];
     double sum_us = 0;
-    *o = (option){
-        .placement =
-            {.num_pieces = count,
-             .split = split,
-             .reason = "whole: cutting it gains less"
-                       " than moving data costs"},
-        .pieces = pieces};
-    for (uint32_t k = 0; k < count; k++) {
-        o->own_us =
-            fmax(o->own_us, clv_piece_time_us(s->problem->costs, task, &o->placement, &pieces[k]));
+    *o = *added;
+    for (uint32_t k = 0; k < p->num_pieces; k++) {
+        o->own_us = fmax(o->own_us, clv_piece_time_us(s->problem->costs, task, p, &o->pieces[k]));
     }
-    if (split >= 0) {
-        o->placement.reason = "cut in proportion to the units' speed";
-        if (s->workload->tasks[task].splits[split].join == CLV_TASK_SUM) {
-            CLV_TRY(join_us(s, task, o, &sum_us));
-        }
+    if (p->split >= 0 && s->workload->tasks[task].splits[p->split].join == CLV_TASK_SUM) {
+        CLV_TRY(join_us(s, task, o, &sum_us));
     }
     o->own_us += sum_us;
     return NULL;
@@ -148,7 +246,14 @@ static clv_status *add_whole(tensor_search *s, uint32_t task) {
                 return NO_MEMORY_HERE();
             }
             piece->unit = units[i];
-            CLV_TRY(add_option(s, task, -1, piece, 1));
+            const option whole = {
+                .placement =
+                    {.num_pieces = 1,
+                     .split = -1,
+                     .reason = "whole: cutting it gains less"
+                               " than moving data costs"},
+                .pieces = piece};
+            CLV_TRY(add_option(s, task, &whole));
         }
     }
     return NULL;
@@ -159,11 +264,10 @@ static clv_status *list_options(tensor_search *s, uint32_t task) {
     bool is_free = s->problem->pins[task] == CLV_NO_INDEX && t->colocation == 0;
     s->num_options[task] = 0;
     for (uint32_t i = 0; i < t->num_splits && is_free; i++) {
-        clv_piece *pieces;
-        uint32_t count;
-        CLV_TRY(cut_pieces(s, task, &t->splits[i], &pieces, &count));
-        if (count > 1 && s->num_options[task] + 2 < MAX_OPTIONS) {
-            CLV_TRY(add_option(s, task, (int32_t)i, pieces, count));
+        option cut;
+        CLV_TRY(cut_pieces(s, task, (int32_t)i, &cut));
+        if (cut.placement.num_pieces > 1 && s->num_options[task] + 2 < MAX_OPTIONS) {
+            CLV_TRY(add_option(s, task, &cut));
         }
     }
     if (s->num_options[task] == 0 || !s->must_split) {

@@ -238,11 +238,20 @@ static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
     return status;
 }
 
-/* Whether the policy may cut operators. */
-static bool may_cut(const cleave_options *options, const cleave_plan *plan) {
+/* Whether the policy may cut operators, or the plan's file may do so. */
+static clv_status *may_cut(
+    const cleave_options *options, const cleave_plan *plan, bool *out_may_cut) {
     const char *policy = options->policy != NULL ? options->policy : "auto";
-    return options->plan == NULL && plan->pattern->num_units > 1 &&
-           (strstr(policy, "auto") != NULL || strstr(policy, "tensor") != NULL);
+    *out_may_cut = plan->pattern->num_units > 1 && options->plan == NULL &&
+                   (strstr(policy, "auto") != NULL || strstr(policy, "tensor") != NULL);
+    if (options->plan != NULL && plan->pattern->num_units > 1) {
+        clv_mapped_file file;
+        CLV_TRY(clv_file_map(options->plan, &file));
+        static const char member[] = "\"split\"";
+        *out_may_cut = memmem(file.data, file.bytes, member, sizeof member - 1) != NULL;
+        clv_file_unmap(&file);
+    }
+    return NULL;
 }
 
 /* What is planned for: one of them. */
@@ -267,9 +276,10 @@ static clv_status *make_from_graph(
     CLV_TRY(find_graph(of, options, plan));
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
     if (is_measured(options, plan)) {
+        bool pieces;
+        CLV_TRY(may_cut(options, plan, &pieces));
         CLV_TRY(clv_calibrate_workload(
-            options, may_cut(options, plan), plan->graph, plan->pattern, plan->workload,
-            &plan->calibration));
+            options, pieces, plan->graph, plan->pattern, plan->workload, &plan->calibration));
     }
     return make_plan(options, plan);
 }

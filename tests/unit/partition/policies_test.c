@@ -208,6 +208,24 @@ static void test_tensor(void **state) {
     tear_down(&s);
 }
 
+/* Pieces that were measured to take more than their share: the slower unit gets less than in
+ * proportion, as much as lets both end together. */
+static void test_tensor_ends_together(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":400,\"output_dims\":[64,8],\"splits\":[{\"name\":"
+        "\"rows\",\"axis\":0,\"extent\":64,\"measured\":[{\"share\":0.25,\"part\":0.5},"
+        "{\"share\":0.5,\"part\":0.7}]}]}],\"edges\":[]}";
+    setting s;
+    set_up(&s, json, "core; cpu speed=0.5");
+    clv_plan *p = plan(&s, "tensor", CLV_LATENCY);
+    assert_int_equal(p->groups[0].num_pieces, 2);
+    assert_int_equal(p->groups[0].pieces[0].end, 53); /* in proportion: 43, which takes 449.5 us */
+    assert_true(fabs(p->latency_us - 400 * (0.4 + 0.6 * 53 / 64)) < 1e-6);
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
 /* Where moving takes no time, what is cut along the neighbour's axis still moves nothing. */
 static void test_tensor_ties(void **state) {
     (void)state;
@@ -671,6 +689,7 @@ int main(void) {
         cmocka_unit_test(test_data),
         cmocka_unit_test(test_orders_of_units),
         cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_tensor_ends_together),
         cmocka_unit_test(test_tensor_ties),
         cmocka_unit_test(test_bespoke),
         cmocka_unit_test(test_files),
