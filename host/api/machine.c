@@ -133,9 +133,10 @@ static clv_status *probe_exchange(
     if (find_us(m, key, &us)) {
         known = 1e15 / us; /* 0 us: no limit */
     }
-    const double rate = clv_probe_settle(known, measure_exchange, NULL);
+    bool is_known;
+    const double rate = clv_probe_settle(known, measure_exchange, NULL, &is_known);
     *out_rate = rate > 0 ? rate : (double)INFINITY;
-    return rate > 0 && rate != known ? keep_us(m, key, 1e15 / rate) : NULL;
+    return is_known && rate != known ? keep_us(m, key, 1e15 / rate) : NULL;
 }
 
 static clv_status *probe_link(const machine_maker *m, const clv_device_info *info, clv_link *link) {

@@ -196,20 +196,32 @@ static bool is_about(double rate, double known) {
     return rate == known || (rate < known * clearly && rate > known / clearly);
 }
 
-double clv_probe_settle(double known, double (*measure)(void *argument), void *argument) {
-    enum { TRIES = 5 };
-    double rates[TRIES];
-    for (size_t i = 0; i < TRIES; i++) {
-        rates[i] = measure(argument);
-        if (!(rates[i] > 0) || (known > 0 && is_about(rates[i], known))) {
-            return known;
+/* In order, of `count` rates those but `left_out` at either end are about the median. */
+static bool agree(const double *rates, size_t count, size_t left_out) {
+    const double median = rates[count / 2];
+    return is_about(rates[left_out], median) && is_about(rates[count - 1 - left_out], median);
+}
+
+double clv_probe_settle(
+    double known, double (*measure)(void *argument), void *argument, bool *out_is_known) {
+    enum { TRIES = 5, MOST_TRIES = 25 };
+    double rates[MOST_TRIES];
+    size_t count = 0;
+    *out_is_known = known > 0;
+    do {
+        for (size_t i = 0; i < TRIES; i++) {
+            const double rate = rates[count++] = measure(argument);
+            if (!(rate > 0) || (known > 0 && is_about(rate, known))) {
+                return known;
+            }
         }
-    }
-    qsort(rates, TRIES, sizeof(double), compare_times);
-    const double median = rates[TRIES / 2];
-    if (known > 0 && !(is_about(rates[0], median) && is_about(rates[TRIES - 1], median))) {
-        return known; /* what they have in common is that something disturbs them */
-    }
+        qsort(rates, count, sizeof(double), compare_times);
+        if (known > 0 && !agree(rates, count, 0)) {
+            return known; /* what they have in common is that something disturbs them */
+        }
+        *out_is_known = agree(rates, count, known > 0 ? 0 : count / 4);
+    } while (!*out_is_known && count < MOST_TRIES);
+    const double median = rates[count / 2];
     return isfinite(median) ? exp2(round(log2(median))) : median;
 }
 
