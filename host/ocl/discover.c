@@ -8,8 +8,7 @@
 
 enum {
     LONGEST = 256,
-    /* PoCL compiles a kernel once for launches up to so many work-items and once for more, and does
-     * not take it well if both are used: see widen.c. */
+    /* PoCL may compile kernels so that they are good for so many work-items alone. */
     POCL_MAX_ITEMS = 65534,
 };
 
@@ -144,7 +143,8 @@ static void describe(cl_platform_id platform, clv_hash environment, clv_ocl_foun
     info->local_bytes = NUMBER64(id, CL_DEVICE_LOCAL_MEM_SIZE);
     info->base_align_bytes = NUMBER32(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
     info->max_local_size = (uint32_t)NUMBERZ(id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
-    info->max_items = found->is_pocl && info->is_cpu ? POCL_MAX_ITEMS : 0;
+    found->is_turned = found->is_pocl && info->is_cpu;
+    info->max_items = found->is_turned ? POCL_MAX_ITEMS : 0;
     info->max_params_bytes = (uint32_t)NUMBERZ(id, CL_DEVICE_MAX_PARAMETER_SIZE);
     info->has_fp64 = NUMBER64(id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
     info->has_fp16 = error == CL_SUCCESS && strstr(extensions, "cl_khr_fp16") != NULL;

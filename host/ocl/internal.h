@@ -78,6 +78,7 @@ typedef struct clv_ocl_found {
     clv_device_info info;
     cl_device_id id;
     bool is_pocl;
+    bool is_turned;       /* launches go along the third dimension: see queue.c */
     clv_ocl_group *group; /* NULL where it cannot be used */
     clv_hash identity;    /* of device, driver, processor: what a binary depends on */
 } clv_ocl_found;
@@ -142,8 +143,6 @@ typedef struct clv_ocl_kernel {
     clv_ocl_module *module;
     char entry[64];
     uint32_t noted_local_size; /* of the last launch that the module knows of */
-    bool is_widened;           /* PoCL: see widen.c */
-    uint64_t widened_at;
 } clv_ocl_kernel;
 
 typedef struct clv_ocl_queue {
@@ -204,23 +203,15 @@ clv_status *clv_ocl_kernel_set_buffer(clv_kernel *kernel, uint32_t index, clv_bu
     CLV_CHECKED;
 clv_status *clv_ocl_kernel_set_bytes(
     clv_kernel *kernel, uint32_t index, const void *data, size_t bytes) CLV_CHECKED;
-/* Around the first launch of a kernel object with a local size. Drivers compile then: PoCL must
- * not be asked for the same kernel by two threads at once (it would compile it twice, and later
- * trip over its own reference counts), so first launches of a group come one after another.
+/* Around the first launch of a kernel with a local size. Drivers compile then, and not twice where
+ * first launches of a group come one after another.
  * Afterwards the module knows that (entry, local size) has run: a binary that was taken before
  * lacks it. */
 void clv_ocl_module_begin_launch(const clv_ocl_kernel *kernel);
 void clv_ocl_module_end_launch(clv_ocl_kernel *kernel, uint32_t local_size, bool is_done);
-/* Of its source, options, and what the device is. */
-clv_hash clv_ocl_module_key(const clv_ocl_module *module);
-
-/* Around such a launch on PoCL (widen.c tells why): begin() says whether it is the kernel's first
- * in this process and has to be as wide as launches get; end() is called once that has run. Between
- * the two no other kernel becomes known on any device. */
-bool clv_ocl_widen_begin(clv_ocl_kernel *kernel, uint32_t local_size);
-void clv_ocl_widen_end(clv_ocl_kernel *kernel, uint32_t local_size, bool has_widened);
-/* Whether a kernel object that was launched has to go through that again. Any thread. */
-bool clv_ocl_widen_is_due(const clv_ocl_kernel *kernel);
+/* Whether nothing is compiled and nothing new for the module: another object of the kernel was
+ * launched so, or its program came with all kernels. */
+bool clv_ocl_module_has(clv_ocl_kernel *kernel, uint32_t local_size);
 
 clv_status *clv_ocl_queue_create(clv_device *device, clv_queue_role role, clv_queue **out_queue)
     CLV_CHECKED;

@@ -71,8 +71,15 @@ void clv_ocl_module_end_launch(clv_ocl_kernel *kernel, uint32_t local_size, bool
     pthread_mutex_unlock(&kernel->module->group->lock);
 }
 
-clv_hash clv_ocl_module_key(const clv_ocl_module *module) {
-    return module->key;
+bool clv_ocl_module_has(clv_ocl_kernel *kernel, uint32_t local_size) {
+    const clv_ocl_module *module = kernel->module;
+    pthread_mutex_lock(&module->group->lock);
+    const bool has = module->is_complete || knows(module, kernel->entry, local_size);
+    if (has) {
+        kernel->noted_local_size = local_size;
+    }
+    pthread_mutex_unlock(&module->group->lock);
+    return has;
 }
 
 static void read_stored(clv_ocl_module *module, const clv_ocl_cached *cached) {
@@ -189,13 +196,28 @@ static cl_int build(clv_ocl_module *module, const char *options) {
     return error;
 }
 
+/* What stands before every source: where launches are turned, kernels find their work-items. */
+static const char *head_of(const clv_ocl_device *device) {
+    static const char turned[] = "#define CLV_TURNED(d) ((d) == 0 ? 2 : (d) == 2 ? 0 : (d))\n"
+                                 "#define get_global_id(d) get_global_id(CLV_TURNED(d))\n"
+                                 "#define get_global_size(d) get_global_size(CLV_TURNED(d))\n"
+                                 "#define get_global_offset(d) get_global_offset(CLV_TURNED(d))\n"
+                                 "#define get_group_id(d) get_group_id(CLV_TURNED(d))\n"
+                                 "#define get_num_groups(d) get_num_groups(CLV_TURNED(d))\n"
+                                 "#define get_local_id(d) get_local_id(CLV_TURNED(d))\n"
+                                 "#define get_local_size(d) get_local_size(CLV_TURNED(d))\n"
+                                 "#line 1\n";
+    return device->found->is_turned ? turned : "";
+}
+
 static clv_status *build_source(
     clv_ocl_device *device, clv_ocl_module *module, const clv_program_desc *desc) {
     cl_int error;
-    const char *source = desc->source;
-    size_t bytes = desc->source_bytes;
+    const char *head = head_of(device);
+    const char *sources[] = {head, desc->source};
+    size_t bytes[] = {strlen(head), desc->source_bytes};
     CLV_CL_NEW(
-        module->program, error, clCreateProgramWithSource, device->context, 1, &source, &bytes);
+        module->program, error, clCreateProgramWithSource, device->context, 2, sources, bytes);
     if (error != CL_SUCCESS) {
         return CLV_CL_FAILED(&device->base.info, clCreateProgramWithSource, error);
     }
@@ -290,6 +312,7 @@ static void release_module(clv_ocl_module *module) {
 static clv_hash key_of(const clv_ocl_device *device, const clv_program_desc *desc) {
     clv_hash key = clv_hash_combine(
         clv_hash_bytes(desc->source, desc->source_bytes), clv_hash_string(desc->options));
+    key = clv_hash_combine(key, clv_hash_string(head_of(device)));
     return clv_hash_combine(key, device->found->identity);
 }
 

@@ -132,6 +132,12 @@ static void end_wait(const clv_queue *queue) {
     }
 }
 
+/* PoCL 3.1 keeps what it has loaded of kernels in a list, with an entry for every local size and,
+ * for every widest dimension that is larger than those before, another. A launch takes the first
+ * entry that is wide enough, and when it is done, lets go of the first of its local size: of
+ * another one, if a launch in another thread has put that in front meanwhile, and an assertion
+ * (found->ref_count > 0) ends the process sooner or later. What the third dimension has of groups,
+ * it does not count: so launches go along that, all are equally wide, and there is one entry. */
 static cl_int launch(
     clv_queue *queue, const clv_ocl_kernel *kernel, size_t global, size_t local,
     const command *now) {
@@ -143,9 +149,12 @@ static cl_int launch(
     if (device->core_lock != NULL) {
         pthread_mutex_lock(&device->core_lock->mutex);
     }
+    const bool is_turned = device->found->is_turned;
+    const size_t globals[] = {is_turned ? 1 : global, 1, global};
+    const size_t locals[] = {is_turned ? 1 : local, 1, local};
     CLV_CL(
-        error, clEnqueueNDRangeKernel, raw(queue), kernel->kernel, 1, NULL, &global, &local,
-        now->num_waits, now->wait_list, now->event_slot);
+        error, clEnqueueNDRangeKernel, raw(queue), kernel->kernel, is_turned ? 3 : 1, NULL, globals,
+        locals, now->num_waits, now->wait_list, now->event_slot);
     if (device->core_lock != NULL) {
         pthread_mutex_unlock(&device->core_lock->mutex);
     }
@@ -153,60 +162,13 @@ static cl_int launch(
     return error;
 }
 
-/* What is before a command in its queue, and what it waits for, has ended: locks that are held
- * while the command runs are held for no longer than that. Failures are told to whoever waits for
- * it. */
-static void wait_for_others(clv_queue *queue, const command *now) {
-    cl_int error;
-    if (now->num_waits != 0) {
-        CLV_CL(error, clWaitForEvents, now->num_waits, now->waits);
-    }
-    CLV_CL(error, clFinish, raw(queue));
-    (void)error;
-}
-
-static bool widens_on(const clv_ocl_device *device) {
-    return device->found->is_pocl && device->base.info.max_items != 0;
-}
-
-/* A kernel that is new to the process, alone; on PoCL as wide as may be, and waited for. */
+/* A kernel that the driver may have to compile: one such launch of a group at a time. */
 static cl_int launch_new(
     clv_queue *queue, clv_ocl_kernel *kernel, size_t global, size_t local, const command *now) {
-    const clv_ocl_device *device = clv_ocl_device_of(queue->device);
-    const bool may_widen = widens_on(device);
-    if (may_widen && device->core_lock == NULL) {
-        wait_for_others(queue, now);
-    }
     clv_ocl_module_begin_launch(kernel);
-    const bool widens = may_widen && clv_ocl_widen_begin(kernel, (uint32_t)local);
-    if (widens) {
-        global = (size_t)device->base.info.max_items / local * local;
-    }
-    cl_int error = launch(queue, kernel, global, local, now);
-    bool has_run = error == CL_SUCCESS;
-    if (widens && has_run && device->core_lock == NULL) {
-        cl_int finish_error;
-        CLV_CL(finish_error, clFinish, raw(queue));
-        has_run = finish_error == CL_SUCCESS; /* else whoever waits for the command is told */
-    }
-    if (may_widen) {
-        clv_ocl_widen_end(kernel, (uint32_t)local, widens && has_run);
-    }
+    const cl_int error = launch(queue, kernel, global, local, now);
     clv_ocl_module_end_launch(kernel, (uint32_t)local, error == CL_SUCCESS);
     return error;
-}
-
-/* Whether PoCL has it from another kernel object: then nothing is new, and lanes that go through
- * their first request need not wait for each other's work. */
-static bool is_widened(clv_ocl_kernel *kernel, size_t local, const clv_ocl_device *device) {
-    if (!widens_on(device)) {
-        return false;
-    }
-    clv_ocl_module_begin_launch(kernel);
-    const bool is_new = clv_ocl_widen_begin(kernel, (uint32_t)local);
-    clv_ocl_widen_end(kernel, (uint32_t)local, false);
-    clv_ocl_module_end_launch(kernel, (uint32_t)local, !is_new);
-    return !is_new;
 }
 
 clv_status *clv_ocl_enqueue_kernel(
@@ -221,9 +183,8 @@ clv_status *clv_ocl_enqueue_kernel(
             kernel->entry, (unsigned long long)global_size, (unsigned long long)most);
     }
     CLV_TRY(begin(&now, queue, waits, num_waits, out_event));
-    const bool is_first = kernel->noted_local_size != local_size || clv_ocl_widen_is_due(kernel);
     const bool is_new =
-        is_first && !is_widened(kernel, local_size, clv_ocl_device_of(queue->device));
+        kernel->noted_local_size != local_size && !clv_ocl_module_has(kernel, local_size);
     const size_t global = (size_t)global_size;
     cl_int error = is_new ? launch_new(queue, kernel, global, local_size, &now)
                           : launch(queue, kernel, global, local_size, &now);

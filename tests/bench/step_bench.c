@@ -32,7 +32,7 @@ static double median(double *values, int count) {
 
 /* --- the driver alone ------------------------------------------------------------------------ */
 
-/* First launches may be wider than what is asked for (host/ocl/widen.c). */
+/* A launch may have more work-items than are asked for. */
 static const char tiny_source[] =
     "kernel void tiny(global float *x) { if (get_global_id(0) == 0) { x[0] += 1.0f; } }\n";
 

@@ -1,15 +1,15 @@
 /* Launches of every size, in turn and at once, of two objects of one kernel.
  *
  * PoCL 3.1 ended the process with `found->ref_count > 0' where a launch was wider than those before
- * while another thread ran the same kernel (host/ocl/widen.c tells why), and where launches of
- * 65,535 work-items and more, for which it compiles a kernel once more, ran beside shorter ones. So
- * the first launch of a kernel is as wide as any may be; its devices say how wide that is, a longer
- * launch is refused, and the executor cuts it (test_long_launches in
- * tests/unit/exec/null_run_test.c). */
+ * while another thread ran the same kernel (host/ocl/queue.c tells why), and where launches of
+ * 65,535 work-items and more, for which it may compile a kernel once more, ran beside shorter ones.
+ * So launches go along the third dimension; devices say how long one may be, a longer one is
+ * refused, and the executor cuts it (test_long_launches in tests/unit/exec/null_run_test.c). */
 #include "host/ocl/ocl.h"
 
 #include "host/base/threads.h"
 #include "tests/support/check.h"
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -171,6 +171,89 @@ static void test_mixed(void **state) {
     launch_on_all(*state, mixed_size);
 }
 
+static const char slow_source[] = "kernel void slow(global uint *counts, uint times) {\n"
+                                  "    volatile global uint *count = counts + get_global_id(0);\n"
+                                  "    for (uint i = 0; i < times; i++) {\n"
+                                  "        *count = *count + 1;\n"
+                                  "    }\n"
+                                  "}\n";
+
+static void open_slow(clv_ocl *ocl, size_t index, lane *l) {
+    const clv_program_desc desc = {
+        .name = "slow",
+        .source = slow_source,
+        .source_bytes = sizeof slow_source - 1,
+        .options = ""};
+    assert_ok(open_lane(ocl, index, l));
+    const clv_device_vtable *v = l->device->vtable;
+    clv_program *slow = NULL;
+    assert_ok(v->program_create(l->device, &desc, &slow));
+    for (int i = 0; i < 2; i++) {
+        v->kernel_destroy(l->kernels[i]);
+        assert_ok(v->kernel_create(slow, "slow", &l->kernels[i]));
+        assert_ok(v->kernel_set_buffer(l->kernels[i], 0, l->buffer));
+    }
+    v->program_destroy(l->program);
+    l->program = slow;
+}
+
+static clv_status *launch_slow(
+    const lane *l, uint32_t local_size, uint32_t num_groups, uint32_t times) {
+    const clv_device_vtable *v = l->device->vtable;
+    CLV_TRY(v->kernel_set_bytes(l->kernels[0], 1, &times, sizeof times));
+    CLV_TRY(v->enqueue_kernel(
+        l->queue, l->kernels[0], (uint64_t)num_groups * local_size, local_size, NULL, 0, NULL));
+    return v->queue_finish(l->queue);
+}
+
+enum { NUM_KEPT = 140, NUM_SIZES = NUM_KEPT + 10, NUM_TIMES = 20000 };
+
+typedef struct slow_launch {
+    lane *lane;
+    uint32_t local_size;
+} slow_launch;
+
+static void *slow_thread(void *argument) {
+    const slow_launch *s = argument;
+    s->lane->status = launch_slow(s->lane, s->local_size, 1, NUM_TIMES);
+    return NULL;
+}
+
+/* With more local sizes than PoCL keeps kernels for (128): those that it has dropped are launched
+ * again, and, while that runs, once more and wider on another core. */
+static void test_many_local_sizes(void **state) {
+    clv_ocl *ocl = *state;
+    lane cores[2], queued;
+    size_t index = 0, num_cores = 0;
+    for (; num_cores < 2; index++) {
+        open_slow(ocl, index, &cores[num_cores]);
+        assert_int_equal(cores[num_cores].device->info.kind, CLV_DEVICE_CORE);
+        num_cores++;
+    }
+    open_slow(ocl, index, &queued); /* never dropped are those that ran here */
+    for (uint32_t size = 1; size <= NUM_SIZES; size++) {
+        assert_ok(launch_slow(size <= NUM_KEPT ? &queued : &cores[0], size, 1, 0));
+    }
+    const volatile uint32_t *count = cores[0].device->vtable->buffer_host(cores[0].buffer);
+    uint32_t wanted = 0;
+    for (uint32_t size = NUM_KEPT + 1; size <= NUM_SIZES; size++) {
+        pthread_t thread;
+        slow_launch slow = {&cores[0], size};
+        assert_ok(clv_thread_create(&thread, slow_thread, &slow, -1, "slow"));
+        while (*count == wanted) {
+            sched_yield();
+        }
+        assert_ok(launch_slow(&cores[1], size, 2, 0));
+        pthread_join(thread, NULL);
+        assert_ok(cores[0].status);
+        wanted += NUM_TIMES;
+        assert_int_equal(*count, wanted);
+    }
+    close_lane(&queued);
+    close_lane(&cores[1]);
+    close_lane(&cores[0]);
+}
+
 static int create(void **state) {
     snprintf(cache_folder, sizeof cache_folder, "/tmp/cleave-sizes-test-XXXXXX");
     if (mkdtemp(cache_folder) == NULL) {
@@ -203,6 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_growing),
         cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_many_local_sizes),
     };
     return cmocka_run_group_tests(tests, create, destroy);
 }
