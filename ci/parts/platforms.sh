@@ -12,7 +12,7 @@ passed=0 failed=0
 
 # check NAME COMMAND ...: runs it under the drivers of OCL_ICD_VENDORS, and keeps what it prints.
 check() {
-    local name=$1
+    local name=$1 begin=$SECONDS
     shift
     echo "== $name: $*"
     if "$@" 2>&1 | tee "build/icd/$name.log"; then
@@ -20,6 +20,7 @@ check() {
     else
         failed=$((failed + 1))
     fi
+    echo "== $name: $((SECONDS - begin)) s"
 }
 
 intel=$PWD/$venv/lib/libintelocl.so
