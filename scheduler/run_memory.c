@@ -17,7 +17,8 @@ typedef struct keeper {
     const clv_schedule *schedule;
     const clv_run *run;
     double *until_us;   /* [num_steps]: when what the step made was read for the last time */
-    uint32_t *where;    /* [num_steps]: the unit that holds it; CLV_NO_INDEX: none */
+    uint32_t *where;    /* [num_steps]: the unit that holds it; CLV_NO_INDEX: none. In a dynamic run
+                           too the one that was planned: memory is there before anybody runs */
     double *task_bytes; /* [num_tasks] that outputs hold, */
     double *slot_bytes; /* and that steps count for them */
     change *changes;
@@ -72,7 +73,7 @@ static void find_readers(keeper *k) {
         const clv_schedule_step *step = &s->steps[i];
         bool is_send = step->kind == CLV_SCHEDULE_SEND;
         k->until_us[i] = fmax(k->until_us[i], k->run->end_us[i]);
-        k->where[i] = is_send ? k->where[i] : k->run->unit[i];
+        k->where[i] = is_send ? k->where[i] : step->resources[0];
         for (uint32_t n = 0; n < step->num_waits; n++) {
             uint32_t before = s->waits[step->first_wait + n];
             if (!reads(s, step, n)) {
@@ -80,7 +81,7 @@ static void find_readers(keeper *k) {
             }
             k->until_us[before] = fmax(k->until_us[before], k->run->end_us[i]);
             if (!is_send && k->where[before] == CLV_NO_INDEX) {
-                k->where[before] = k->run->unit[i];
+                k->where[before] = step->resources[0];
             }
         }
     }
@@ -89,6 +90,7 @@ static void find_readers(keeper *k) {
 static double bytes_of(const keeper *k, const clv_schedule_step *step) {
     const clv_workload *workload = k->schedule->costs->workload;
     switch (step->kind) {
+    case CLV_SCHEDULE_JOIN:
     case CLV_SCHEDULE_LAUNCH: {
         double slot = k->slot_bytes[step->task];
         return slot > 0 ? k->task_bytes[step->task] * ((double)step->bytes / slot) : 0;
@@ -99,16 +101,20 @@ static double bytes_of(const keeper *k, const clv_schedule_step *step) {
         return bytes > 0 ? (double)tensor->resident * ((double)step->bytes / bytes) : 0;
     }
     default:
-        return 0; /* sums are made in place */
+        return 0;
     }
 }
 
+/* What pieces and chunks made lies with them until they are joined, and with the join from then on:
+ * sums are made in place. */
 static void list_changes(keeper *k) {
     const clv_schedule *s = k->schedule;
     for (uint64_t i = 0; i < s->num_steps; i++) {
         double bytes = bytes_of(k, &s->steps[i]);
-        if (bytes > 0 && k->where[i] != CLV_NO_INDEX) {
-            k->changes[k->num_changes++] = (change){k->run->start_us[i], bytes, k->where[i]};
+        const bool is_join = s->steps[i].kind == CLV_SCHEDULE_JOIN;
+        const double from_us = is_join ? k->run->end_us[i] : k->run->start_us[i];
+        if (bytes > 0 && k->where[i] != CLV_NO_INDEX && k->until_us[i] > from_us) {
+            k->changes[k->num_changes++] = (change){from_us, bytes, k->where[i]};
             k->changes[k->num_changes++] = (change){k->until_us[i], -bytes, k->where[i]};
         }
     }

@@ -308,6 +308,7 @@ static clv_status *add_launch(
     for (uint32_t i = 0; i < chunks; i++) {
         uint32_t index;
         chunk.chunk = (uint16_t)i;
+        chunk.bytes = step->bytes / chunks + (i < step->bytes % chunks ? 1 : 0);
         CLV_TRY(add_waits(u, needed, &first));
         CLV_TRY(add_step(u, &chunk, first, is_beside || i > 0, &index));
     }

@@ -1,6 +1,8 @@
 /* What runs hold, on runs small enough to be followed by hand. */
 #include "scheduler/run_memory.h"
 
+#include "scheduler/clock.h"
+
 #include "tests/support/check.h"
 
 #include <string.h>
@@ -100,12 +102,39 @@ static void replicas_hold_weights_each(void **state) {
     tear_down(&r);
 }
 
+/* Chunks of a hold a part of its output each, in the unit's memory that a is planned for, until b
+ * has read all of it. */
+static void chunks_hold_their_parts(void **state) {
+    (void)state;
+    static const char *const tasks =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":40,\"output_bytes\":1000,"
+        "\"splits\":[{\"name\":\"rows\",\"extent\":4}]},"
+        "{\"name\":\"b\",\"time_us\":30,\"output_bytes\":50}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1000}]}";
+    rig r;
+    clv_run *run = NULL;
+    uint64_t held[2];
+    set_up(&r, tasks, "core*2", "branch", 1, 1);
+    assert_ok(clv_run_memory(r.schedule, NULL, held));
+    assert_int_equal(held[0] + held[1], 1050);
+    clv_schedule_destroy(r.schedule);
+    const clv_schedule_request request = {.num_requests = 1, .depth = 1, .num_chunks = 4};
+    const clv_clock_request clock = {.mode = CLV_CLOCK_DYNAMIC};
+    assert_ok(clv_schedule_create(r.costs, r.plan, &request, &r.schedule));
+    assert_ok(clv_clock_run(r.schedule, &clock, &run));
+    assert_ok(clv_run_memory(r.schedule, run, held));
+    assert_int_equal(run->unit[1] + run->unit[0], 1); /* both were at it */
+    assert_int_equal(held[0], 1050);
+    assert_int_equal(held[1], 0);
+    clv_run_destroy(run);
+    tear_down(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_steps_are_refused),
-        cmocka_unit_test(requests_pile_up),
-        cmocka_unit_test(copies_lie_with_the_reader),
-        cmocka_unit_test(replicas_hold_weights_each),
+        cmocka_unit_test(many_steps_are_refused),     cmocka_unit_test(requests_pile_up),
+        cmocka_unit_test(copies_lie_with_the_reader), cmocka_unit_test(replicas_hold_weights_each),
+        cmocka_unit_test(chunks_hold_their_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
