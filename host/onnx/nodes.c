@@ -172,7 +172,10 @@ static clv_status *add_resolved(
     const char *domain = clv_load_domain(source->domain);
     CLV_TRY(find_opset(loader, scope, domain, &node.opset));
     node.op_type = op_type_of(source, arena);
-    node.op = clv_op_find(domain, source->op_type);
+    node.op = clv_op_find_onnx(domain, source->op_type);
+    if (node.op != NULL) {
+        CLV_TRY(clv_op_check_onnx(&node));
+    }
     return node.op_type != NULL ? clv_load_add_node(loader, &node) : CLV_NO_ARENA("a node");
 }
 

@@ -288,6 +288,7 @@ const clv_op_def clv_op_def_HeadAttention = {
     .max_inputs = 4,
     .min_outputs = 1,
     .max_outputs = 1,
+    .flags = CLV_OP_OWN,
     .infer = attention_infer,
     .reference = attention_reference,
     .cost = attention_cost,

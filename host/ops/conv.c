@@ -341,6 +341,7 @@ const clv_op_def clv_op_def_Conv = {
     .since_opset = 1,
     .min_inputs = 2,
     .max_inputs = 4,
+    .num_own_inputs = 1, /* CLV_CONV_SCALE */
     .min_outputs = 1,
     .max_outputs = 1,
     .infer = conv_infer,

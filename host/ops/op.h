@@ -71,10 +71,10 @@ enum {
     CLV_OP_VIEW = 1u << 0, /* output 0 is input 0 with another shape: no data moves, no kernels */
     CLV_OP_FROM_SHAPE =
         1u << 1, /* the value depends on input shapes only (Shape, Size): always a constant */
-    CLV_OP_COMMUTES = 1u << 2, /* inputs may be swapped */
-    CLV_OP_POINTWISE =
-        1u
-        << 3, /* output element i depends on element i (after broadcasting) of the inputs alone */
+    CLV_OP_COMMUTES = 1u << 2,  /* inputs may be swapped */
+    CLV_OP_POINTWISE = 1u << 3, /* output element i depends on element i (after broadcasting) of the
+                                   inputs alone */
+    CLV_OP_OWN = 1u << 4,       /* not ONNX's: passes make it, and no file can have it */
 };
 
 struct clv_op_def {
@@ -83,6 +83,7 @@ struct clv_op_def {
     int since_opset;              /* lowest version handled; 1 where older models are read alike */
     int min_inputs, max_inputs;   /* max -1: any number */
     int min_outputs, max_outputs; /* max -1: any number */
+    int num_own_inputs;   /* the last of max_inputs that ONNX does not have: passes add them */
     uint32_t host_inputs; /* bit i: the value of input i must be known when shapes are inferred (it
                              becomes params) */
     uint32_t flags;
@@ -143,6 +144,11 @@ struct clv_op_def {
 
 /* NULL where there is none. `domain` "" and "ai.onnx" are the same. */
 const clv_op_def *clv_op_find(const char *domain, const char *name);
+/* The same for what stands in a file, which cannot have operators of cleave's own. */
+const clv_op_def *clv_op_find_onnx(const char *domain, const char *name);
+/* MALFORMED where a node of a file has an attribute that no version of ONNX's operator has, or an
+ * input that is cleave's own: passes add such, and files must not. node->op is not NULL. */
+clv_status *clv_op_check_onnx(const clv_node *node) CLV_CHECKED;
 size_t clv_op_count(void);
 const clv_op_def *clv_op_at(size_t index); /* in order of ops.def, sorted by name */
 

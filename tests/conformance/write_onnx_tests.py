@@ -16,6 +16,7 @@ onnx 1.23.2; another release has other cases, so its version is checked.
 
 import argparse
 import os
+import re
 import warnings
 
 ONNX_VERSION = "1.23.2"
@@ -59,6 +60,22 @@ def write_case(folder, case):
         write_values(data, "output", outputs, case.model.graph.output)
 
 
+def check_attributes():
+    """host/ops/ops.def names the attributes of every version of each operator."""
+    import onnx
+
+    known = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            known.setdefault(schema.name, set()).update(schema.attributes)
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "host", "ops", "ops.def")
+    with open(path) as file:
+        lines = re.sub(r'"\s*"', "", file.read())
+    for name, attributes in re.findall(r'^OP\((\w+),\s*"([^"]*)"\)', lines, re.MULTILINE):
+        if name in known and set(attributes.split()) != known[name]:
+            raise SystemExit(f"ops.def: {name} has the attributes {' '.join(sorted(known[name]))}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder")
@@ -72,6 +89,7 @@ def main():
         raise SystemExit(
             f"write_onnx_tests.py: onnx {ONNX_VERSION} is needed, not {onnx.__version__}"
         )
+    check_attributes()
     cases = sorted(collect_testcases(), key=lambda case: case.name)
     if len(cases) != NUM_CASES:
         raise SystemExit(f"write_onnx_tests.py: {len(cases)} cases, {NUM_CASES} expected")

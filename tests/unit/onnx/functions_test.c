@@ -301,7 +301,7 @@ static void large_bodies_are_bounded(void **state) {
         pb function = onnx_function("local", "F", "a", "c", 17);
         pb node = onnx_node("Relu", kind == 0 ? name : "n", "a", "c");
         if (kind == 1) {
-            onnx_attr_ints(&node, "axes", ints, 20000);
+            onnx_attr_ints(&node, "consumed_inputs", ints, 20000);
         }
         pb_message(&function, FUNCTION_NODE, node);
         pb graph = {0}, model = {0};

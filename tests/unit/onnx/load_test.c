@@ -1,6 +1,9 @@
 /* What the graph of a good model looks like. */
 #include "load_helpers.h"
 
+#include "host/ops/op.h"
+#include <stdio.h>
+
 static void sample_model_becomes_a_graph(void **state) {
     (void)state;
     pb model = onnx_sample_model();
@@ -139,7 +142,7 @@ static void every_kind_of_attribute(void **state) {
     static const int64_t ints[] = {-1, INT64_C(1) << 40};
     static const float floats[] = {0.5f, -2.0f};
     static const float one = 1.0f;
-    pb node = onnx_node("Relu", "n", "x", "y");
+    pb node = onnx_node("Custom", "n", "x", "y");
     onnx_attr_int(&node, "i", -7);
     onnx_attr_float(&node, "f", 1.5f);
     onnx_attr_string(&node, "s", "text");
@@ -326,6 +329,57 @@ static void every_allocation_may_fail(void **state) {
     pb_free(&model);
 }
 
+/* --- what is cleave's own ---------------------------------------------------------------------- */
+
+/* A file of one node with `num_inputs` inputs, and the attribute where it has a name. */
+static pb node_file(const clv_op_def *op, size_t num_inputs, const char *attribute) {
+    clv_text inputs;
+    clv_text_init(&inputs);
+    for (size_t i = 0; i < num_inputs; i++) {
+        clv_text_add(&inputs, "%sx", i > 0 ? "," : "");
+    }
+    char *names = NULL;
+    assert_null(clv_text_take(&inputs, &names));
+    pb node = onnx_node(op->name, "node", names, "y");
+    clv_free(names);
+    if (attribute != NULL) {
+        onnx_attr_int(&node, attribute, 1);
+    }
+    pb graph = {0};
+    pb_message(&graph, GRAPH_NODE, node);
+    pb_message(&graph, GRAPH_INPUT, onnx_value("x", 1, "N"));
+    pb_message(&graph, GRAPH_OUTPUT, onnx_value("y", 1, NULL));
+    return finish(graph);
+}
+
+static void no_file_has_what_passes_add(void **state) {
+    (void)state;
+    static const char *const own[] = {"shuffle", "q_by_row", "v_part",   "nan_is_zero",
+                                      "folded",  "epilogue", "half",     "skip_bias",
+                                      "Axis",    "axi",      "axis axes"};
+    for (size_t i = 0; i < clv_op_count(); i++) {
+        const clv_op_def *op = clv_op_at(i);
+        for (size_t k = 0; k < sizeof own / sizeof own[0]; k++) {
+            char wanted[64];
+            (void)snprintf(
+                wanted, sizeof wanted, "attribute '%s' is none of %s's", own[k], op->name);
+            pb model = node_file(op, (size_t)op->min_inputs, own[k]);
+            if ((op->flags & CLV_OP_OWN) == 0) {
+                load_fails(&model, CLV_MALFORMED, wanted);
+                continue;
+            }
+            clv_graph *graph = load_ok(&model); /* an operator that is not known */
+            assert_null(node_named(graph, "node")->op);
+            clv_graph_destroy(graph);
+            pb_free(&model);
+        }
+        if (op->num_own_inputs > 0) {
+            pb model = node_file(op, (size_t)op->max_inputs, NULL);
+            load_fails(&model, CLV_MALFORMED, "4 inputs, at most 3 are allowed");
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sample_model_becomes_a_graph),
@@ -338,6 +392,7 @@ int main(void) {
         cmocka_unit_test(unknown_fields_are_ignored),
         cmocka_unit_test(hash_follows_content),
         cmocka_unit_test(hash_samples_large_weights),
+        cmocka_unit_test(no_file_has_what_passes_add),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
