@@ -329,7 +329,7 @@ static void every_allocation_may_fail(void **state) {
     pb_free(&model);
 }
 
-/* --- what is cleave's own ---------------------------------------------------------------------- */
+/* --- what is cleave's own ---  */
 
 /* A file of one node with `num_inputs` inputs, and the attribute where it has a name. */
 static pb node_file(const clv_op_def *op, size_t num_inputs, const char *attribute) {
