@@ -136,7 +136,7 @@ static clv_status *choose_some(chooser *c) {
 
 /* --- whether the others could be left out --- */
 
-/* Whether all ways of `unit` from and to the first unit and the chosen ones take at least as long
+/* Whether all ways of `unit` from and to inputs, outputs and the chosen ones take at least as long
  * as those of `other`. */
 static clv_status *is_no_nearer(
     const clv_problem *problem, const clv_unit_choice *choice, uint32_t unit, uint32_t other,
@@ -144,7 +144,7 @@ static clv_status *is_no_nearer(
     const clv_costs *costs = problem->costs;
     *out_is_no_nearer = true;
     for (uint32_t i = 0; i < 4 * (choice->count + 1) && *out_is_no_nearer; i++) {
-        uint32_t end = i / 4 < choice->count ? choice->units[i / 4] : 0;
+        uint32_t end = i / 4 < choice->count ? choice->units[i / 4] : CLV_NO_INDEX;
         double ours_us, theirs_us, bytes = i % 2 == 0 ? 1 : 1 << 20;
         bool is_back = i % 4 < 2;
         if (end == other || end == unit) {

@@ -371,14 +371,17 @@ done:
     return status;
 }
 
+static uint32_t memory_of(const clv_machine *machine, uint32_t unit) {
+    return unit != CLV_NO_INDEX ? machine->units[unit].memory : clv_machine_home(machine);
+}
+
 clv_status *clv_costs_transfer_us(
     const clv_costs *costs, uint32_t from_unit, uint32_t to_unit, double bytes, double *out_us) {
     const clv_machine *machine = costs->machine;
     clv_path path;
     *out_us = 0;
     CLV_TRY(clv_routes_path(
-        costs->routes, machine->units[from_unit].memory, machine->units[to_unit].memory, bytes,
-        &path));
+        costs->routes, memory_of(machine, from_unit), memory_of(machine, to_unit), bytes, &path));
     if (path.count == CLV_NO_INDEX) {
         *out_us = (double)INFINITY;
         return NULL;

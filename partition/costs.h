@@ -102,8 +102,9 @@ static inline clv_origin clv_costs_origin(const clv_costs *costs, uint32_t task,
                : CLV_ORIGIN_NONE;
 }
 
-/* Time for `bytes` to go from one unit's memory to another's, alone on its links: 0 within a
- * memory, INFINITY where there is no path. Error: NO_MEMORY. */
+/* Time for `bytes` to go from one unit's memory (CLV_NO_INDEX: the one that holds inputs and
+ * outputs) to another's, alone on its links: 0 within a memory, INFINITY where there is no path.
+ * Error: NO_MEMORY. */
 clv_status *clv_costs_transfer_us(
     const clv_costs *costs, uint32_t from_unit, uint32_t to_unit, double bytes,
     double *out_us) CLV_CHECKED;

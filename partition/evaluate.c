@@ -310,7 +310,7 @@ static clv_status *add_source(
     const clv_machine *machine = ev->costs->machine;
     const clv_task_tensor *tensor = &workload->tensors[tensor_index];
     const clv_placement *producer = source != NULL ? &group->placements[tensor->producer] : NULL;
-    uint32_t home = machine->units[0].memory;
+    uint32_t home = clv_machine_home(machine);
     delivery d = {
         .from_memory = source != NULL ? machine->units[source->unit].memory : home,
         .from_unit = source != NULL ? source->unit : CLV_NO_INDEX};
@@ -530,7 +530,7 @@ static clv_status *push_source(
     const clv_placement *producer = source != NULL ? &w->group->placements[tensor->producer] : NULL;
     delivery d = {
         .from_memory =
-            source != NULL ? machine->units[source->unit].memory : machine->units[0].memory,
+            source != NULL ? machine->units[source->unit].memory : clv_machine_home(machine),
         .from_unit = source != NULL ? source->unit : CLV_NO_INDEX};
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
         uint32_t task = tensor->consumers[i];
@@ -563,7 +563,7 @@ static clv_status *push_source(
     if (tensor->is_output) {
         double arrival_us;
         d.to_unit = CLV_NO_INDEX;
-        d.to_memory = machine->units[0].memory;
+        d.to_memory = clv_machine_home(machine);
         d.bytes = (double)tensor->bytes;
         if (producer != NULL && producer->num_pieces > 1) {
             d.bytes *= piece_share(ev->costs, tensor->producer, producer, source);

@@ -3,7 +3,7 @@
  *
  * A tensor crosses a link once in each direction however many readers it has behind it. A unit with
  * `overlaps` false is occupied by what it sends (the first hop) and by what it receives (the last).
- * Inputs and outputs of the workload live in the first unit's memory.
+ * Inputs and outputs of the workload live in the machine's home (clv_machine_home).
  */
 #ifndef CLV_PARTITION_EVALUATE_H
 #define CLV_PARTITION_EVALUATE_H

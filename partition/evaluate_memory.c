@@ -143,7 +143,7 @@ static clv_status *add_made(const holding *h, uint32_t tensor_index) {
         return NULL;
     }
     if (tensor->producer == CLV_NO_TASK) {
-        return add_readers(h, tensor_index, machine->units[0].memory, 0);
+        return add_readers(h, tensor_index, clv_machine_home(machine), 0);
     }
     const clv_placement *p = &h->group->placements[tensor->producer];
     CLV_TRY(add_partial_sums(h, tensor_index));
@@ -152,7 +152,7 @@ static clv_status *add_made(const holding *h, uint32_t tensor_index) {
         uint32_t memory = machine->units[piece->unit].memory;
         uint32_t last = position_of(h, tensor->producer);
         double *first = h->ev->arrived_us, sent = 0;
-        bool leaves = tensor->is_output && memory != machine->units[0].memory;
+        bool leaves = tensor->is_output && memory != clv_machine_home(machine);
         find_readers(h, tensor, false, first);
         for (uint32_t c = 0; c < tensor->num_consumers; c++) {
             const clv_placement *reader = &h->group->placements[tensor->consumers[c]];

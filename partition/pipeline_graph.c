@@ -213,7 +213,7 @@ static clv_pipe_sort make_sort(clv_pipe *pipe, uint32_t unit_index, uint32_t lin
         .cost_class = pipe->problem->costs->class_of_unit[unit_index],
         .launch_us = unit->launch_us,
         .overlaps = unit->overlaps,
-        .is_home = unit->memory == machine->units[0].memory,
+        .is_home = unit->memory == clv_machine_home(machine),
         .limit_bytes = unit->limit_bytes < capacity ? unit->limit_bytes : capacity};
     if (link_index != CLV_NO_INDEX) {
         const clv_link *link = &machine->links[link_index];

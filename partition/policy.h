@@ -138,7 +138,7 @@ static inline const uint32_t *clv_units_of_task(
     return by_kind->units + first[0];
 }
 
-/* One unit of every sort that differs for planning (times, way to the first unit's memory, limits),
+/* One unit of every sort that differs for planning (times, way to inputs and outputs, limits),
  * in order; [num_units] at most. */
 clv_status *clv_distinct_units(const clv_problem *problem, uint32_t *out_units, uint32_t *out_count)
     CLV_CHECKED;

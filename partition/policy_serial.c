@@ -72,12 +72,12 @@ static clv_status *fill_ways(serial *s) {
             costs->routes, units[from].memory, units[to].memory, s->lines + first, &count));
         s->first_line[at + 1] = first + count;
         s->exchange_us[at] = exchange_us_per_byte(costs->machine, from, to);
-        s->has_ways = s->has_ways || units[from].memory != units[0].memory;
+        s->has_ways = s->has_ways || units[from].memory != clv_machine_home(costs->machine);
     }
     return NULL;
 }
 
-/* Times of tasks, and of the ways of inputs and outputs from and to the first unit's memory. */
+/* Times of tasks, and of the ways of inputs and outputs from and to where they live. */
 static clv_status *fill_own(serial *s) {
     const clv_problem *problem = s->problem;
     for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
@@ -94,7 +94,7 @@ static clv_status *fill_own(serial *s) {
                 const clv_task_tensor *tensor = &s->workload->tensors[task->inputs[x]];
                 if (tensor->producer == CLV_NO_TASK && tensor->bytes > 0) {
                     CLV_TRY(clv_costs_transfer_us(
-                        problem->costs, 0, unit, (double)tensor->bytes, &way));
+                        problem->costs, CLV_NO_INDEX, unit, (double)tensor->bytes, &way));
                     own[k] += way;
                 }
             }
@@ -102,7 +102,7 @@ static clv_status *fill_own(serial *s) {
                 const clv_task_tensor *tensor = &s->workload->tensors[task->outputs[y]];
                 if (tensor->is_output && tensor->bytes > 0) {
                     CLV_TRY(clv_costs_transfer_us(
-                        problem->costs, unit, 0, (double)tensor->bytes, &way));
+                        problem->costs, unit, CLV_NO_INDEX, (double)tensor->bytes, &way));
                     own[k] += way;
                 }
             }
@@ -448,7 +448,8 @@ static clv_status *measure_unit(
     *out_us = clv_costs_time_us(problem->costs, task, unit);
     for (uint32_t x = 0; x < workload->tasks[task].num_inputs; x++) {
         const clv_task_tensor *tensor = &workload->tensors[workload->tasks[task].inputs[x]];
-        uint32_t from = tensor->producer == CLV_NO_TASK ? 0 : assignment[tensor->producer];
+        uint32_t from =
+            tensor->producer == CLV_NO_TASK ? CLV_NO_INDEX : assignment[tensor->producer];
         double way_us = 0;
         if (tensor->bytes > 0) {
             CLV_TRY(

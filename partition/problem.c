@@ -50,10 +50,10 @@ clv_status *clv_draft_from_units(
 
 /* Whether something of a group's is not on the memory where inputs come from and outputs go to. */
 static bool is_away(const clv_problem *problem, const clv_group *group) {
-    const clv_unit *units = problem->costs->machine->units;
+    const clv_machine *machine = problem->costs->machine;
     for (uint32_t i = 0; i < group->num_pieces; i++) {
-        const clv_unit *unit = &units[group->pieces[i].unit];
-        if (unit->memory != units[0].memory && unit->overlaps) {
+        const clv_unit *unit = &machine->units[group->pieces[i].unit];
+        if (unit->memory != clv_machine_home(machine) && unit->overlaps) {
             return true;
         }
     }
@@ -450,11 +450,11 @@ static clv_status *are_alike(
     for (uint32_t i = 0; *out_are_alike && x->memory != y->memory && i < 4; i++) {
         double there_us, here_us, bytes = i % 2 == 0 ? 1 : 1 << 20;
         if (i < 2) {
-            CLV_TRY(clv_costs_transfer_us(costs, 0, a, bytes, &here_us));
-            CLV_TRY(clv_costs_transfer_us(costs, 0, b, bytes, &there_us));
+            CLV_TRY(clv_costs_transfer_us(costs, CLV_NO_INDEX, a, bytes, &here_us));
+            CLV_TRY(clv_costs_transfer_us(costs, CLV_NO_INDEX, b, bytes, &there_us));
         } else {
-            CLV_TRY(clv_costs_transfer_us(costs, a, 0, bytes, &here_us));
-            CLV_TRY(clv_costs_transfer_us(costs, b, 0, bytes, &there_us));
+            CLV_TRY(clv_costs_transfer_us(costs, a, CLV_NO_INDEX, bytes, &here_us));
+            CLV_TRY(clv_costs_transfer_us(costs, b, CLV_NO_INDEX, bytes, &there_us));
         }
         *out_are_alike = here_us == there_us;
     }

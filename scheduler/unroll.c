@@ -230,7 +230,7 @@ static clv_status *need_input(
         .tensor = tensor,
         .from_unit = NONE,
         .to_unit = piece->unit,
-        .from_memory = machine->units[0].memory,
+        .from_memory = clv_machine_home(machine),
         .to_memory = machine->units[piece->unit].memory};
     const clv_placement *placement = &u->group->placements[task];
     if (producer == CLV_NO_TASK) {
@@ -365,7 +365,7 @@ static clv_status *add_join(unroller *u, uint32_t task, step_list *needed) {
     return add_step(u, &join, first, false, &piece_step[0]);
 }
 
-/* Outputs of the workload go to the first unit's memory. */
+/* Outputs of the workload go to the memory that holds them. */
 static clv_status *send_outputs(unroller *u, uint32_t task) {
     const clv_workload *workload = u->costs->workload;
     const clv_machine *machine = u->costs->machine;
@@ -382,7 +382,7 @@ static clv_status *send_outputs(unroller *u, uint32_t task) {
                 .from_unit = piece->unit,
                 .to_unit = NONE,
                 .from_memory = machine->units[piece->unit].memory,
-                .to_memory = machine->units[0].memory,
+                .to_memory = clv_machine_home(machine),
                 .bytes = share * (double)workload->tensors[tensor].bytes};
             CLV_TRY(bring(u, &r, &step));
         }

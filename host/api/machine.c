@@ -183,7 +183,9 @@ static clv_status *add_host(machine_maker *m) {
     } else if (num_cores > 0 && core_bandwidth() > 0) {
         host.bandwidth = core_bandwidth() * num_cores;
     }
-    return clv_machine_add_memory(&m->builder, &host, &m->host);
+    CLV_TRY(clv_machine_add_memory(&m->builder, &host, &m->host));
+    m->builder.machine->home = m->host; /* where callers have them */
+    return NULL;
 }
 
 /* Whether a unit computes while transfers over its link are under way. */

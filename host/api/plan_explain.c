@@ -194,13 +194,14 @@ static clv_status *write_transfer(
     const clv_task_tensor *tensor = &p->workload->tensors[task->inputs[input]];
     const clv_placement *place = &m->group->placements[reader], *producer = NULL;
     const clv_piece *to = &m->group->pieces[place->first_piece + piece], *from = NULL;
-    uint32_t from_unit = 0;
+    uint32_t from_unit = CLV_NO_INDEX, home = clv_machine_home(p->machine);
     if (tensor->producer != CLV_NO_TASK) {
         producer = &m->group->placements[tensor->producer];
         from = &m->group->pieces[producer->first_piece + source];
         from_unit = from->unit;
     }
-    bool is_same = p->machine->units[from_unit].memory == p->machine->units[to->unit].memory;
+    bool is_same = (from != NULL ? p->machine->units[from_unit].memory : home) ==
+                   p->machine->units[to->unit].memory;
     double time_us, bytes = clv_piece_bytes(p->costs, reader, input, place, to, producer, from);
     if (is_same || bytes <= 0) {
         return NULL;
@@ -213,8 +214,7 @@ static clv_status *write_transfer(
     clv_json_add_number(w, "replica", m->group_index);
     clv_json_add_string(
         w, "from",
-        producer != NULL ? machine->units[from_unit].name
-                         : machine->memories[machine->units[0].memory].name);
+        producer != NULL ? machine->units[from_unit].name : machine->memories[home].name);
     clv_json_add_string(w, "to", machine->units[to->unit].name);
     clv_json_add_string(w, "reader", task->name);
     clv_json_add_number(w, "bytes", bytes);

@@ -31,7 +31,6 @@ typedef struct clv_join_request {
     const clv_channel *channels; /* [pieces->num_moves] */
     const clv_join_unit *units;  /* [num_units] */
     uint32_t num_units;
-    uint32_t home; /* the memory that the caller's inputs and outputs are in, as plans have it */
     uint32_t depth;
     bool any_order; /* as clv_lower_options has it */
 } clv_join_request;

@@ -54,6 +54,7 @@ typedef struct queue_set {
     uint64_t free_ns;          /* the pacer's: when the slow device is through with all before; */
     uint64_t seen_ns; /* and its clock: the host's is offset_ns ahead of it, as seen then */
     int64_t offset_ns;
+    _Atomic uint64_t link_ns; /* that slow links took, of requests that have not ended */
 } queue_set;
 
 /* Requests whose events are kept: threads that are at a request look at events of up to depth - 1
@@ -379,7 +380,7 @@ static void await_own(
 }
 
 /* For the record: when a slow link, or a slow device, was at it. */
-static void note_link(
+static void note_pace(
     const clv_runner *runner, const clv_slot *slot, uint32_t step, clv_link_time booked) {
     const clv_step_program *program = runner->executor->program;
     if (slot->spans != NULL) {
@@ -388,6 +389,13 @@ static void note_link(
         span->link_ns = booked.begin_ns;
         span->through_ns = booked.end_ns;
     }
+}
+
+static void note_link(
+    const clv_runner *runner, queue_set *set, const clv_slot *slot, uint32_t step,
+    clv_link_time booked) {
+    note_pace(runner, slot, step, booked);
+    atomic_fetch_add_explicit(&set->link_ns, booked.end_ns - booked.begin_ns, memory_order_relaxed);
 }
 
 /* What comes in over a slow link is there when the link is through. */
@@ -400,7 +408,7 @@ static void bring_in(
     clv_runner_open_gate(runner, slot, step, gate);
     clv_event_wait_and_ignore(event);
     clv_executor_sleep_until(runner->executor, booked.end_ns);
-    note_link(runner, slot, step, booked);
+    note_link(runner, set, slot, step, booked);
     clv_runner_open_gate(
         runner, slot, step, set->arrivals[at_request(runner, set, slot->number) + step]);
 }
@@ -456,7 +464,7 @@ static clv_status *stretch(
     atomic_store_explicit(
         &set->took_ns[step], took_ns < UINT32_MAX ? (uint32_t)took_ns : UINT32_MAX,
         memory_order_relaxed);
-    note_link(runner, slot, step, at);
+    note_pace(runner, slot, step, at);
     return NULL;
 }
 
@@ -525,7 +533,8 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
         span->begin_ns = times.started_ns;
         span->end_ns = times.ended_ns;
         span->queued_ns = times.queued_ns;
-        if (program->lowered->steps[step].kind != CLV_STEP_LAUNCH) {
+        const clv_step *s = step_at(runner, step);
+        if (s->kind != CLV_STEP_LAUNCH && !s->has_link) { /* a link's time is taken otherwise */
             runner->now.transfer_us += (double)(times.ended_ns - times.started_ns) * 1e-3;
         }
     }
@@ -587,7 +596,7 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
         status = event->device->vtable->event_wait(event);
         clv_executor_sleep_until(executor, booked.end_ns);
         if (leaves_slowly) {
-            note_link(runner, slot, step, booked);
+            note_link(runner, set, slot, step, booked);
         }
         clv_runner_at(runner, slot, step, CLV_AT_NOTHING);
     }
@@ -658,6 +667,7 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
     const uint32_t all = all_enqueued(set, slot->number);
     clv_runner_wait(runner, &set->enqueuer->progress, all);
     runner->now.waited_us = 0; /* the device works from the beginning on */
+    runner->now.transfer_us += (double)atomic_exchange(&set->link_ns, 0) * 1e-3;
     clv_status *status = wait_for_all(runner, set, slot);
     if (status == NULL && slot->spans != NULL && !clv_slot_has_failed(slot)) {
         status = read_spans(runner, set, slot);

@@ -22,7 +22,6 @@ typedef struct places {
     uint32_t *memory_of_unit;
     uint32_t *first_unit; /* [num_memories] */
     uint32_t num_memories;
-    uint32_t home; /* the memory of the session's first unit, or one more than there are */
 } places;
 
 static clv_status *check_unit(const clv_replica_options *options, uint32_t unit) {
@@ -54,18 +53,6 @@ static void add_place(places *p, const clv_replica_options *options, uint32_t un
     p->memory_of_unit[unit] = place->memory;
 }
 
-/* The memory that the session's first unit is on, whether or not it has a part in this. */
-static uint32_t find_home(const places *p, const clv_replica_options *options) {
-    const clv_exec_unit *first = &options->units[0];
-    for (uint32_t m = 0; m < p->num_memories; m++) {
-        const uint32_t unit = p->first_unit[m];
-        if (unit == 0 || (!is_apart(first) && !is_apart(&options->units[unit]))) {
-            return m;
-        }
-    }
-    return p->num_memories;
-}
-
 static clv_status *find_places(places *p, const clv_replica_options *options) {
     const clv_group *group = options->group;
     const size_t count = (size_t)options->num_units + 1;
@@ -87,7 +74,6 @@ static clv_status *find_places(places *p, const clv_replica_options *options) {
     if (p->num_memories == 0) {
         add_place(p, options, 0);
     }
-    p->home = find_home(p, options);
     return NULL;
 }
 
@@ -162,7 +148,7 @@ static clv_status *lower_memory(
         .depth = options->depth,
         .any_order = options->is_dynamic,
         .is_serial = options->group->is_serial,
-        .callers_overlap = has_queues(unit) && memory != p->home,
+        .callers_overlap = has_queues(unit),
         .whole_ways = options->wanted,
         .times = options->times != NULL ? &times : NULL,
     };
@@ -200,7 +186,6 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, con
             .channels = channels,
             .units = p->units,
             .num_units = options->num_units,
-            .home = p->home,
             .depth = options->depth,
             .any_order = options->is_dynamic,
         };

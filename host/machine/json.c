@@ -160,7 +160,7 @@ static clv_status *read_items(
 
 static clv_status *read_head(clv_machine_builder *builder, const cJSON *root) {
     static const char *const keys[] = {"format",   "name",  "bespoke", "pattern_count",
-                                       "memories", "units", "links"};
+                                       "memories", "units", "links",   "home"};
     const char *format, *word;
     int64_t count;
     CLV_TRY(clv_json_known_keys(root, "machine", keys, sizeof keys / sizeof keys[0]));
@@ -212,6 +212,9 @@ clv_status *clv_machine_parse_json(
     CLV_TRY_DONE(read_items(&builder, root, "memories", true, &names, read_memory));
     CLV_TRY_DONE(read_items(&builder, root, "units", true, &names, read_unit));
     CLV_TRY_DONE(read_items(&builder, root, "links", false, &names, read_link));
+    if (clv_json_find(root, "home") != NULL) {
+        CLV_TRY_DONE(get_memory_index(root, "machine", "home", &names, &builder.machine->home));
+    }
     CLV_TRY_DONE(clv_machine_builder_take(&builder, out_machine));
 done:
     clv_machine_builder_deinit(&builder);
@@ -291,6 +294,8 @@ clv_status *clv_machine_format_json(const clv_machine *machine, char **out_json)
         cJSON_AddStringToObject(root, "bespoke", bespoke_words[machine->bespoke]) != NULL &&
         (machine->pattern_count == 0 ||
          cJSON_AddNumberToObject(root, "pattern_count", machine->pattern_count) != NULL) &&
+        (machine->home == CLV_NO_INDEX ||
+         cJSON_AddStringToObject(root, "home", machine->memories[machine->home].name) != NULL) &&
         write_memories(cJSON_AddArrayToObject(root, "memories"), machine) &&
         write_units(cJSON_AddArrayToObject(root, "units"), machine) &&
         write_links(cJSON_AddArrayToObject(root, "links"), machine);

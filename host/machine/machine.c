@@ -13,6 +13,7 @@ clv_status *clv_machine_create(const char *name, clv_machine **out_machine) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a machine");
     }
     clv_arena_init(&machine->arena, 0);
+    machine->home = CLV_NO_INDEX;
     machine->name = clv_arena_strdup(&machine->arena, name);
     if (machine->name == NULL) {
         clv_machine_destroy(machine);
@@ -191,6 +192,7 @@ static clv_status *spread_links(clv_machine_builder *builder, const clv_link *pa
 
 static clv_status *copy_parts(clv_machine_builder *builder, const clv_machine *machine) {
     uint32_t index;
+    builder->machine->home = machine->home;
     for (uint32_t i = 0; i < machine->num_memories; i++) {
         CLV_TRY(clv_machine_add_memory(builder, &machine->memories[i], &index));
     }

@@ -60,8 +60,9 @@ typedef struct clv_machine {
     clv_bespoke bespoke;
     clv_memory *memories;
     uint32_t num_memories;
-    clv_unit *units; /* in order of priority; the first one's memory holds inputs and outputs */
+    clv_unit *units; /* in order of priority */
     uint32_t num_units;
+    uint32_t home; /* the memory that holds inputs and outputs; CLV_NO_INDEX: the first unit's */
     clv_link *links;
     uint32_t num_links;
     /* A bespoke machine whose units are not made yet (they depend on the workload): its one unit is
@@ -90,9 +91,13 @@ clv_status *clv_machine_instantiate(
     clv_machine **out_machine) CLV_CHECKED;
 
 /* Everything that must hold: unique names, indices in range, numbers in range, at least one unit,
- * every unit reachable from the first one's memory. MALFORMED names the thing. */
+ * every unit reachable from the memory that holds inputs and outputs. MALFORMED names the thing. */
 clv_status *clv_machine_verify(const clv_machine *machine) CLV_CHECKED;
 uint32_t clv_machine_find_unit(const clv_machine *machine, const char *name); /* or CLV_NO_INDEX */
+/* The memory that holds inputs and outputs. */
+static inline uint32_t clv_machine_home(const clv_machine *machine) {
+    return machine->home != CLV_NO_INDEX ? machine->home : machine->units[0].memory;
+}
 
 /* --- paths --- */
 

@@ -95,6 +95,11 @@ static uint32_t find_root(uint32_t *parents, uint32_t index) {
 }
 
 static clv_status *check_reachable(const clv_machine *machine) {
+    if (machine->home != CLV_NO_INDEX && machine->home >= machine->num_memories) {
+        return CLV_ERROR(
+            MALFORMED, "memory %u is to hold inputs and outputs, there are %u", machine->home,
+            machine->num_memories);
+    }
     uint32_t *parents = clv_alloc_zeroed(machine->num_memories, sizeof *parents);
     if (parents == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a machine");
@@ -107,12 +112,14 @@ static clv_status *check_reachable(const clv_machine *machine) {
         parents[from] = find_root(parents, machine->links[i].ends[1]);
     }
     clv_status *status = NULL;
-    uint32_t first = find_root(parents, machine->units[0].memory);
-    for (uint32_t i = 1; status == NULL && i < machine->num_units; i++) {
+    const uint32_t home = clv_machine_home(machine);
+    uint32_t first = find_root(parents, home);
+    for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
         if (find_root(parents, machine->units[i].memory) != first) {
             status = CLV_ERROR(
                 MALFORMED, "unit '%s' is reached by no link from '%s'", machine->units[i].name,
-                machine->units[0].name);
+                machine->home == CLV_NO_INDEX ? machine->units[0].name
+                                              : machine->memories[home].name);
         }
     }
     clv_free(parents);

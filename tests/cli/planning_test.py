@@ -243,6 +243,25 @@ def a_plan_is_run_and_simulated_with_the_requests_in_flight_that_are_asked_for()
 
 
 @test
+def inputs_and_outputs_cross_the_link_of_whoever_needs_them():
+    env = {"CLEAVE_CORES": "2", "CLEAVE_POCL_THREADED": "1"}
+    queued = [u["name"] for u in run_json("devices", env=env)["units"] if u["device"].startswith("pthread")][0]
+    for first in "core:0", "core:0,core:1", queued:  # also the only unit, and also the first one
+        base = [model("free"), *SHAPE, "--devices", first + "{link=4M,latency=300us}", "--pin",
+                f".*={first.split(',')[-1]}", "--allow-idle"]
+        planned, simulated = run_json("plan", *base, env=env), run_json("simulate", *base, "--requests", "3", env=env)
+        (link,) = simulated["links"]
+        for schedule, lanes in ("static", 1), ("dynamic", 2):  # of a device with queues; times are a mean over them
+            unit = run_json("run", *base, "--input", "random", "--requests", "3", "--schedule", schedule, env=env)["units"][-1]
+            assert {d["from"]: d["bytes"] for d in link["directions"]} == {"host": unit["bytes_in"], unit["name"]: unit["bytes_out"]}
+            assert unit["bytes_in"] > 0 and unit["bytes_out"] > 0
+            least_ms = 3 * 2 * 0.3 + (unit["bytes_in"] + unit["bytes_out"]) / 4e3
+            assert unit["transfer_ms"] > 0.999 * least_ms / lanes, (schedule, unit, least_ms)
+        assert planned["predicted_latency_ms"] > 0.999 * least_ms / 3
+        assert simulated["latency_us"] > 999 * least_ms / 3
+
+
+@test
 def planning_and_simulating_can_be_interrupted():
     with Folder() as at:
         chain = write_chain(at("chain.tasks.json"))

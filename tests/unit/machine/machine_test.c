@@ -92,9 +92,30 @@ static void test_json_round_trip(void **state) {
     assert_false(again->units[2].overlaps);
     assert_true(again->links[0].half_duplex);
     assert_true(again->units[0].launch_us == 0.5);
+    assert_int_equal(clv_machine_home(again), again->units[0].memory);
     clv_free(first);
     clv_free(second);
     clv_machine_destroy(machine);
+    clv_machine_destroy(again);
+}
+
+/* Inputs and outputs are where the file says, though no unit is there. */
+static void test_home(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"format\":\"cleave-machine-1\",\"home\":\"host\",\"memories\":[{\"name\":\"a\"},"
+        "{\"name\":\"host\"}],\"units\":[{\"name\":\"a\",\"kind\":\"a\",\"memory\":\"a\"}],"
+        "\"links\":[{\"name\":\"a-host\",\"from\":\"a\",\"to\":\"host\"}]}";
+    clv_machine *machine = NULL, *copy = NULL, *again = NULL;
+    char *text = NULL;
+    assert_null(clv_machine_parse_json("test", json, strlen(json), &machine));
+    assert_null(clv_machine_instantiate(machine, NULL, 0, &copy));
+    assert_null(clv_machine_format_json(copy, &text));
+    assert_null(clv_machine_parse_json("test", text, strlen(text), &again));
+    assert_int_equal(clv_machine_home(again), 1);
+    clv_free(text);
+    clv_machine_destroy(machine);
+    clv_machine_destroy(copy);
     clv_machine_destroy(again);
 }
 
@@ -246,6 +267,12 @@ static void test_bad_json(void **state) {
         {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":"
          "\"a\",\"kind\":\"a\",\"memory\":\"hosd\"}]}",
          "no memory 'hosd'"},
+        {"{\"format\":\"cleave-machine-1\",\"home\":\"hosd\",\"memories\":[{\"name\":\"host\"}],"
+         "\"units\":[{\"name\":\"a\",\"kind\":\"a\",\"memory\":\"host\"}]}",
+         "no memory 'hosd'"},
+        {"{\"format\":\"cleave-machine-1\",\"home\":\"host\",\"memories\":[{\"name\":\"host\"},"
+         "{\"name\":\"a\"}],\"units\":[{\"name\":\"a\",\"kind\":\"a\",\"memory\":\"a\"}]}",
+         "'a' is reached by no link from 'host'"},
         {"{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\",\"bandwidth\":0}],"
          "\"units\":[{\"name\":\"a\",\"kind\":\"a\",\"memory\":\"host\"}]}",
          "bandwidth is 0"},
@@ -299,9 +326,9 @@ int main(void) {
         cmocka_unit_test(test_cores_and_gpus), cmocka_unit_test(test_nested_nodes),
         cmocka_unit_test(test_many_links),     cmocka_unit_test(test_words_as_kinds),
         cmocka_unit_test(test_bespoke),        cmocka_unit_test(test_json_round_trip),
-        cmocka_unit_test(test_routes),         cmocka_unit_test(test_routes_by_size),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_bad_json),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_home),           cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_routes_by_size), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bad_json),       cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
