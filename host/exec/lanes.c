@@ -71,12 +71,13 @@ static clv_status *launch(clv_runner *lane, const clv_item *item, const clv_slot
     return status == NULL ? NULL : clv_status_prefix(status, "node '%s'", step->name);
 }
 
-/* A unit that is declared slower takes that much longer, which may be very long: the time is kept
- * as a double, and cancelling ends it. */
+/* A unit that is declared slower takes that much longer, and leaves its processor to others for
+ * most of that. */
 void clv_lane_stretch(const clv_executor *executor, uint64_t begin_ns, double speed) {
-    double whole_ns = (double)(clv_time_ns() - begin_ns) / speed;
-    while ((double)(clv_time_ns() - begin_ns) < whole_ns && !clv_executor_is_cancelled(executor)) {
-    }
+    const double whole_ns = (double)(clv_time_ns() - begin_ns) / speed;
+    const double most_ns = 1e18; /* thirty years */
+    clv_executor_sleep_until(
+        executor, begin_ns + (uint64_t)(whole_ns < most_ns ? whole_ns : most_ns));
 }
 
 static void do_item(clv_runner *lane, const clv_item *item, uint32_t index, clv_slot *slot) {

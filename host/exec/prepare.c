@@ -40,8 +40,12 @@ static clv_status *over(
         is_declared ? "its declared limit is" : "the device has", most);
 }
 
-static clv_status *check_memory(const clv_prepared *p, uint64_t taken_bytes) {
-    const clv_joined *joined = p->joined;
+/* Whether what is allocated there is the host's memory in the end. */
+static bool is_of_host(const clv_device *home) {
+    return home->info.shares_host_memory || home->info.is_cpu;
+}
+
+static clv_status *check_limits(const clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
     for (uint32_t i = 0; i < lowered->num_units && i < p->num_units; i++) {
         const uint64_t limit = p->units[i].name.limits.memory_bytes;
@@ -49,19 +53,43 @@ static clv_status *check_memory(const clv_prepared *p, uint64_t taken_bytes) {
         if (needed > limit) {
             return over(lowered, &p->units[i], i, needed, limit, true);
         }
-        if (p->first_device[i + 1] > p->first_device[i]) {
-            const uint32_t memory = joined->memory_of_unit[i];
-            const clv_device_info *home = &p->homes[memory]->info;
-            const uint64_t taken = home->shares_host_memory ? taken_bytes : 0;
-            const uint64_t left =
-                home->memory_bytes - (taken < home->memory_bytes ? taken : home->memory_bytes);
-            if (joined->memory_bytes[memory] > left) {
-                clv_status *status =
-                    over(lowered, &p->units[i], i, joined->memory_bytes[memory], left, false);
-                return taken == 0 ? status
-                                  : clv_status_prefix(status, "beside other replicas of the plan");
-            }
+    }
+    return NULL;
+}
+
+/* The first unit with steps on a memory; num_units: there is none. */
+static uint32_t find_user(const clv_prepared *p, uint32_t memory) {
+    uint32_t i = 0;
+    while (i < p->num_units && (p->joined->memory_of_unit[i] != memory ||
+                                p->first_device[i + 1] == p->first_device[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* What several memories take of the host's adds up, with what lies between units of them. */
+static clv_status *check_memory(const clv_prepared *p, uint64_t taken_bytes) {
+    const clv_joined *joined = p->joined;
+    uint64_t host = taken_bytes + joined->memory_bytes[joined->num_memories];
+    CLV_TRY(check_limits(p));
+    for (uint32_t m = 0; m < joined->num_memories; m++) {
+        const uint64_t needed = joined->memory_bytes[m];
+        const uint32_t unit = find_user(p, m);
+        if (unit == p->num_units) {
+            continue;
         }
+        const bool is_hosts = is_of_host(p->homes[m]);
+        const uint64_t all = p->homes[m]->info.memory_bytes;
+        const uint64_t taken = !is_hosts ? 0 : host < all ? host : all;
+        if (needed > all - taken) {
+            clv_status *status =
+                over(p->lowered, &p->units[unit], unit, needed, all - taken, false);
+            return taken == 0 ? status
+                              : clv_status_prefix(
+                                    status, "beside other %s of the plan",
+                                    taken_bytes != 0 ? "replicas" : "units");
+        }
+        host += is_hosts ? needed : 0;
     }
     return NULL;
 }
@@ -503,11 +531,11 @@ void clv_prepared_deinit(clv_prepared *p) {
 }
 
 uint64_t clv_prepared_host_bytes(const clv_prepared *prepared) {
-    uint64_t bytes = 0;
-    for (uint32_t m = 0; m < prepared->joined->num_memories; m++) {
+    const clv_joined *joined = prepared->joined;
+    uint64_t bytes = joined->memory_bytes[joined->num_memories];
+    for (uint32_t m = 0; m < joined->num_memories; m++) {
         const clv_device *home = prepared->homes[m];
-        bytes +=
-            home != NULL && home->info.shares_host_memory ? prepared->joined->memory_bytes[m] : 0;
+        bytes += home != NULL && is_of_host(home) ? joined->memory_bytes[m] : 0;
     }
     return bytes;
 }

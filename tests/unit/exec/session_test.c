@@ -245,6 +245,44 @@ static void test_memory_of_all_replicas(void **state) {
     free_fixture(&f);
 }
 
+/* Units behind links have memories of their own in a plan, and share the host's in fact. */
+static void test_memory_of_all_units(void **state) {
+    (void)state;
+    fixture f;
+    make_fixture(&f);
+    f.units[1].name.limits.latency_us = 1;
+    clv_placement *placements = calloc(f.graph->num_nodes, sizeof *placements);
+    clv_piece pieces[NUM_UNITS] = {{.unit = 0}, {.unit = 1}};
+    assert_non_null(placements);
+    for (size_t i = 0; i < f.graph->num_nodes; i++) {
+        const bool is_second = i >= f.graph->num_nodes / 2;
+        placements[i] = (clv_placement){
+            .first_piece = is_second, .num_pieces = 1, .split = -1, .stage = is_second};
+    }
+    clv_group group = {
+        .placements = placements,
+        .pieces = pieces,
+        .num_pieces = NUM_UNITS,
+        .num_stages = 2,
+        .share = 1,
+        .depth = 1,
+    };
+    const clv_plan plan = {.groups = &group, .num_groups = 1};
+    const clv_session_options options = {.plan = &plan};
+    assert_ok(clv_session_create(f.graph, f.units, NUM_UNITS, &options, &f.session));
+    const clv_session_report *report = clv_session_report_get(f.session);
+    const uint64_t first = report->units[0].memory_bytes, second = report->units[1].memory_bytes;
+    assert_true(first > 0 && second > 0);
+    clv_session_destroy(f.session);
+    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = first + second - 1;
+    clv_status *status = clv_session_create(f.graph, f.units, NUM_UNITS, &options, &f.session);
+    assert_failed(NO_MEMORY, "beside other units", status);
+    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = 2 * (first + second);
+    assert_ok(clv_session_create(f.graph, f.units, NUM_UNITS, &options, &f.session));
+    free(placements);
+    free_fixture(&f);
+}
+
 /* --- making it: told of as it goes, and ended when the user has had enough --- */
 
 typedef struct watch {
@@ -304,9 +342,13 @@ static void test_cancelled_making(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settled_once),           cmocka_unit_test(test_depth_too_large),
-        cmocka_unit_test(test_idle_threads_sleep),     cmocka_unit_test(test_idle_replica),
-        cmocka_unit_test(test_memory_of_all_replicas), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_settled_once),
+        cmocka_unit_test(test_depth_too_large),
+        cmocka_unit_test(test_idle_threads_sleep),
+        cmocka_unit_test(test_idle_replica),
+        cmocka_unit_test(test_memory_of_all_replicas),
+        cmocka_unit_test(test_memory_of_all_units),
+        cmocka_unit_test(test_progress),
         cmocka_unit_test(test_cancelled_making),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
