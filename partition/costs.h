@@ -17,6 +17,7 @@ typedef struct clv_steady {
     uint32_t in_flight; /* requests under way at once */
     /* [num_units], of whoever asks: the most that each unit holds at once. NULL: not asked for. */
     uint64_t *memory_bytes;
+    uint32_t *requests; /* [num_groups], likewise: how many of the run each group had */
 } clv_steady;
 
 typedef enum clv_clock_load {

@@ -343,22 +343,90 @@ static clv_status *find_depth(const clv_problem *problem, clv_draft *draft, clv_
     return problem->may_choose_depth ? deepen_to(problem, draft, true, least_us, steady) : NULL;
 }
 
-clv_status *clv_clock_memory(
-    const clv_problem *problem, const clv_group *groups, uint32_t num_groups) {
-    const clv_costs *costs = problem->costs;
-    uint32_t num_units = costs->machine->num_units;
-    clv_steady steady = {.memory_bytes = clv_alloc_zeroed(num_units, sizeof(uint64_t))};
+/* A run's memory: of each unit the most of it and of what is in `most_bytes`. */
+static clv_status *hold_of_run(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups, clv_clock_load load,
+    uint64_t *most_bytes, uint32_t *requests) {
+    uint32_t num_units = problem->costs->machine->num_units;
+    clv_steady steady = {
+        .memory_bytes = clv_alloc_zeroed(num_units, sizeof(uint64_t)), .requests = requests};
     if (steady.memory_bytes == NULL) {
         return NO_MEMORY_HERE();
     }
-    bool is_one = num_groups == 1 && groups[0].depth == 1;
-    clv_status *status = costs->ask_clock(
-        costs, groups, num_groups, is_one ? CLV_ONE_REQUEST : CLV_PLANNED_REQUESTS, &steady);
-    clv_evaluate_begin(problem->ev);
+    memset(requests, 0, num_groups * sizeof *requests);
+    clv_status *status =
+        problem->costs->ask_clock(problem->costs, groups, num_groups, load, &steady);
     for (uint32_t i = 0; status == NULL && i < num_units; i++) {
-        clv_evaluate_hold(problem->ev, i, steady.memory_bytes[i]);
+        uint64_t bytes = steady.memory_bytes[i];
+        most_bytes[i] = bytes > most_bytes[i] ? bytes : most_bytes[i];
     }
     clv_free(steady.memory_bytes);
+    return status;
+}
+
+/* The first group from g on that had too few requests for as many in flight as its depth. */
+static uint32_t next_rare(
+    const clv_group *groups, uint32_t num_groups, const uint32_t *requests, uint32_t g) {
+    while (g < num_groups && requests[g] > groups[g].depth) {
+        g++;
+    }
+    return g;
+}
+
+/* Slow copies beside fast ones have few requests of a run: another one, dealt by depths, fills
+ * them too. Where even that has too few (it is no longer than others), sums say what is held. */
+static clv_status *fill_rare(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups, uint64_t *most_bytes,
+    uint32_t *requests) {
+    clv_group *even = clv_alloc_zeroed(num_groups, sizeof *even);
+    double depth = 0;
+    if (even == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    memcpy(even, groups, num_groups * sizeof *even);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        depth += groups[g].depth;
+    }
+    for (uint32_t g = 0; g < num_groups; g++) {
+        even[g].share = groups[g].depth / depth;
+    }
+    clv_status *status =
+        hold_of_run(problem, even, num_groups, CLV_PLANNED_REQUESTS, most_bytes, requests);
+    clv_evaluate_begin(problem->ev);
+    uint32_t g = next_rare(groups, num_groups, requests, 0);
+    while (status == NULL && g < num_groups) {
+        status = clv_evaluate_memory(problem->ev, &groups[g], groups[g].depth);
+        g = next_rare(groups, num_groups, requests, g + 1);
+    }
+    clv_free(even);
+    return status;
+}
+
+clv_status *clv_clock_memory(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups) {
+    uint32_t num_units = problem->costs->machine->num_units;
+    bool is_one = num_groups == 1 && groups[0].depth == 1;
+    uint64_t *most_bytes = clv_alloc_zeroed(num_units, sizeof *most_bytes);
+    uint32_t *requests = clv_alloc_zeroed(num_groups, sizeof *requests);
+    clv_status *status = NULL;
+    if (most_bytes == NULL || requests == NULL) {
+        status = NO_MEMORY_HERE();
+        goto done;
+    }
+    clv_evaluate_begin(problem->ev);
+    CLV_TRY_DONE(hold_of_run(
+        problem, groups, num_groups, is_one ? CLV_ONE_REQUEST : CLV_PLANNED_REQUESTS, most_bytes,
+        requests));
+    if (num_groups > 1 && next_rare(groups, num_groups, requests, 0) < num_groups) {
+        CLV_TRY_DONE(fill_rare(problem, groups, num_groups, most_bytes, requests));
+    }
+    for (uint32_t i = 0; i < num_units; i++) {
+        uint64_t held = problem->ev->held[i];
+        clv_evaluate_hold(problem->ev, i, most_bytes[i] > held ? most_bytes[i] - held : 0);
+    }
+done:
+    clv_free(most_bytes);
+    clv_free(requests);
     return status;
 }
 

@@ -77,6 +77,14 @@ uint32_t clv_steady_requests(uint32_t depth, uint32_t num_tasks) {
     return (uint32_t)fmax(fmin(wanted, most), fmin(2.0 * depth + 2, MOST_REQUESTS));
 }
 
+/* What whoever asked wants to know of a run beside its times. */
+static clv_status *tell_more(const clv_schedule *schedule, clv_steady *out) {
+    for (uint32_t r = 0; r < schedule->num_requests && out->requests != NULL; r++) {
+        out->requests[schedule->group_of_request[r]] += 1;
+    }
+    return out->memory_bytes != NULL ? clv_run_memory(schedule, NULL, out->memory_bytes) : NULL;
+}
+
 /* A run; *io_requests becomes what more in flight than was thought need, and then nothing else is
  * measured. */
 static clv_status *run_requests(
@@ -94,22 +102,23 @@ static clv_status *run_requests(
     if (status == NULL && is_last) {
         status = clv_schedule_period(schedule, NULL, MOST_STEPS, &out->period_us);
     }
-    if (status == NULL && is_last && out->memory_bytes != NULL) {
-        status = clv_run_memory(schedule, NULL, out->memory_bytes);
+    if (status == NULL && is_last) {
+        status = tell_more(schedule, out);
     }
     clv_schedule_destroy(schedule);
     return status;
 }
 
-static clv_status *run_one(const clv_costs *costs, const clv_plan *plan, clv_steady *out) {
+static clv_status *run_one(
+    const clv_costs *costs, const clv_plan *plan, bool is_last, clv_steady *out) {
     clv_schedule_request request = {.num_requests = 1, .depth = CLV_DEPTH_OF_PLAN};
     clv_schedule *schedule;
     clv_status *status = NULL;
     CLV_TRY(clv_schedule_create(costs, plan, &request, &schedule));
     out->period_us = out->latency_us = schedule->predicted->makespan_us;
     out->in_flight = 1;
-    if (out->memory_bytes != NULL) {
-        status = clv_run_memory(schedule, NULL, out->memory_bytes);
+    if (is_last) {
+        status = tell_more(schedule, out);
     }
     clv_schedule_destroy(schedule);
     return status;
@@ -121,7 +130,7 @@ clv_status *clv_steady_state(
     clv_plan plan = {.groups = (clv_group *)groups, .num_groups = num_groups};
     clv_schedule_request request = {
         .depth = load == CLV_ALL_REQUESTS ? CLV_DEPTH_UNLIMITED : CLV_DEPTH_OF_PLAN};
-    CLV_TRY(run_one(costs, &plan, out_steady));
+    CLV_TRY(run_one(costs, &plan, load == CLV_ONE_REQUEST, out_steady));
     for (uint32_t g = 0; g < num_groups; g++) {
         plan.depth += groups[g].depth;
     }

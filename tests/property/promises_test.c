@@ -260,22 +260,31 @@ static double clock_us(const problem *p, const clv_plan *plan, clv_objective obj
     return result;
 }
 
-/* What units hold in as many requests as are in flight, and more. */
-static void check_memory(const problem *p, const clv_plan *plan) {
-    uint32_t num_tasks = p->costs->workload->num_tasks;
-    clv_schedule_request request = {
-        .num_requests = plan->depth == 1 ? 1 : clv_steady_requests(plan->depth, num_tasks),
-        .depth = CLV_DEPTH_OF_PLAN};
+/* What units hold at most in a run. */
+static void find_held(
+    const problem *p, const clv_plan *plan, uint32_t num_requests, uint64_t *out_held) {
+    clv_schedule_request request = {.num_requests = num_requests, .depth = CLV_DEPTH_OF_PLAN};
     clv_schedule *schedule;
-    uint64_t held[3 * 2]; /* types by copies, or units */
     ok(p, plan->policy, clv_schedule_create(p->costs, plan, &request, &schedule));
-    ok(p, plan->policy, clv_run_memory(schedule, NULL, held));
+    ok(p, plan->policy, clv_run_memory(schedule, NULL, out_held));
+    clv_schedule_destroy(schedule);
+}
+
+/* A plan tells what units hold in as many requests as are in flight, and more; of copies also
+ * about what a slow one holds that is not reached by then (requests of copies meet on links
+ * otherwise in a long run). */
+static void check_memory(const problem *p, const clv_plan *plan) {
+    enum { LONG = 400 };
+    uint32_t few = clv_steady_requests(plan->depth, p->costs->workload->num_tasks);
+    uint64_t held[3 * 2], in_long[3 * 2]; /* types by copies, or units */
+    find_held(p, plan, plan->depth == 1 ? 1 : few, held);
+    find_held(p, plan, plan->num_groups == 1 ? 1 : LONG, in_long);
     for (uint32_t u = 0; u < p->machine->num_units; u++) {
-        if (held[u] != plan->memory_bytes[u]) {
-            fail(p, plan->policy, (double)plan->memory_bytes[u], (double)held[u]);
+        bool is_more = held[u] > plan->memory_bytes[u] || in_long[u] > 2 * plan->memory_bytes[u];
+        if (is_more || (plan->num_groups == 1 && held[u] != plan->memory_bytes[u])) {
+            fail(p, plan->policy, (double)plan->memory_bytes[u], (double)fmax(held[u], in_long[u]));
         }
     }
-    clv_schedule_destroy(schedule);
 }
 
 /* INFINITY where there is no such plan. */

@@ -2,6 +2,7 @@
 #include "scheduler/run_memory.h"
 
 #include "scheduler/clock.h"
+#include "scheduler/steady.h"
 
 #include "tests/support/check.h"
 
@@ -130,11 +131,32 @@ static void chunks_hold_their_parts(void **state) {
     tear_down(&r);
 }
 
+/* Of a run to look at a plan by, a slow copy beside a fast one has no request; it will hold what
+ * one takes. */
+static void a_slow_copy_holds_a_request(void **state) {
+    (void)state;
+    static const char *const tasks =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":10,\"q\":9000},\"memory_bytes\":100,"
+        "\"output_bytes\":1000},{\"name\":\"b\",\"time_us\":{\"p\":5,\"q\":9000},\"memory_bytes\":"
+        "7,"
+        "\"output_bytes\":50}],\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1000}]}";
+    rig r;
+    clv_plan *plan;
+    set_up(&r, tasks, "p; q", "data:2", 1, 1);
+    r.costs->ask_clock = clv_steady_state;
+    clv_plan_request request = {.policy = "data:2"};
+    assert_ok(clv_plan_create(r.costs, &request, &plan));
+    assert_int_equal(plan->memory_bytes[0], 107 + 1050);
+    assert_int_equal(plan->memory_bytes[1], 107 + 1050);
+    clv_plan_destroy(plan);
+    tear_down(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_steps_are_refused),     cmocka_unit_test(requests_pile_up),
         cmocka_unit_test(copies_lie_with_the_reader), cmocka_unit_test(replicas_hold_weights_each),
-        cmocka_unit_test(chunks_hold_their_parts),
+        cmocka_unit_test(chunks_hold_their_parts),    cmocka_unit_test(a_slow_copy_holds_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
