@@ -4,7 +4,7 @@
 
 They have what the zoo has not: normalisation before convolutions, grouped and shuffled channels,
 squeeze-and-excitation, dilations, transposed convolutions, odd numbers of channels, one axis,
-vision and decoding transformers. Needs the Python packages onnx and numpy only.
+vision and decoding transformers, recurrent layers. Needs the Python packages onnx and numpy only.
 """
 
 import argparse
@@ -212,6 +212,39 @@ def decoder(seq, past):
     return finish(n, [1, seq, 50])
 
 
+def recurrent(n, kind, x, ci, hidden, bidirectional=False, **attrs):
+    """x [seq, batch, ci]; returns [seq, batch, directions * hidden], as exporters write it."""
+    rows, d = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind] * hidden, 2 if bidirectional else 1
+    bound = 1 / np.sqrt(hidden)
+    w, r, b = (n.const(n.rng.uniform(-bound, bound, s).astype(np.float32)) for s in ((d, rows, ci), (d, rows, hidden), (d, 2 * rows)))
+    state = [n.const(np.zeros((d, 1, hidden), np.float32))] * (2 if kind == "LSTM" else 1)
+    direction = "bidirectional" if bidirectional else "forward"
+    y = n.op(kind, x, w, r, b, "", *state, n_out=1 + len(state), hidden_size=hidden, direction=direction, **attrs)[0]
+    if not bidirectional:
+        return n.op("Squeeze", y, n.i64(1))
+    return n.op("Reshape", n.op("Transpose", y, perm=[0, 2, 1, 3]), n.i64(0, 0, -1))
+
+
+def tagger():
+    n = Net("tagger", 17)
+    x = n.op("Gather", n.const(n.rng.standard_normal((80, 36))), n.input("words", [23, 1], T.INT64), axis=0)
+    x = recurrent(n, "LSTM", x, 36, 40, True)
+    x = recurrent(n, "LSTM", x, 80, 40, True)
+    n.op("LogSoftmax", n.linear(x, 80, 17), axis=2)
+    return finish(n, [23, 1, 17])
+
+
+def speech():
+    n = Net("speech", 17)
+    x = n.op("Relu", conv_1d(n, n.input("input", [1, 20, 60]), 20, 48, 5))
+    x = n.op("Transpose", x, perm=[2, 0, 1])
+    x = recurrent(n, "GRU", x, 48, 72, linear_before_reset=1)
+    x = recurrent(n, "GRU", x, 72, 33, True)
+    x = recurrent(n, "RNN", x, 66, 21)
+    n.linear(x, 21, 12)
+    return finish(n, [60, 1, 12])
+
+
 FAMILIES = {
     "densenet": densenet,
     "shufflenet": shufflenet,
@@ -222,6 +255,8 @@ FAMILIES = {
     "odd": odd,
     "wavenet": wavenet,
     "vit": vit,
+    "tagger": tagger,
+    "speech": speech,
     "decoder_prefill": lambda: decoder(12, 0),
     "decoder_step": lambda: decoder(1, 20),
 }
