@@ -167,53 +167,6 @@ double clv_piece_traffic_us(
         clv_piece_time_us(costs, task, placement, piece));
 }
 
-/* Positions `low` to `high` of the tensor's axis that a piece needs, as parts of its extent; false:
- * the whole tensor. */
-static bool needed_range(
-    const clv_task_tensor *tensor, const clv_task_split *split, const clv_task_split_input *input,
-    const clv_piece *piece, double *out_low, double *out_high) {
-    double num = (double)input->num, den = (double)input->den;
-    double extent = tensor->num_dims > input->axis ? (double)tensor->dims[input->axis]
-                                                   : ceil((double)split->extent * num / den);
-    double low = floor((double)piece->begin * num / den) - (double)input->before;
-    double high = ceil((double)piece->end * num / den) + (double)input->after;
-    if (extent <= 0) {
-        return false;
-    }
-    *out_low = fmin(fmax(low, 0), extent) / extent;
-    *out_high = fmin(fmax(high, 0), extent) / extent;
-    return true;
-}
-
-double clv_piece_bytes(
-    const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
-    const clv_piece *piece, const clv_placement *producer, const clv_piece *source) {
-    const clv_workload *workload = costs->workload;
-    const clv_task *reader = &workload->tasks[task];
-    const clv_task_tensor *tensor = &workload->tensors[reader->inputs[input]];
-    double low = 0, high = 1;
-    int32_t axis = -1;
-    if (placement->split >= 0) {
-        const clv_task_split *split = &reader->splits[placement->split];
-        const clv_task_split_input *need = &split->inputs[input];
-        if (need->need == CLV_TASK_SLICE && needed_range(tensor, split, need, piece, &low, &high)) {
-            axis = need->axis;
-        }
-    }
-    double share = high > low ? high - low : 0;
-    if (producer != NULL && producer->split >= 0) {
-        const clv_task_split *split = &workload->tasks[tensor->producer].splits[producer->split];
-        double extent = (double)split->extent;
-        double begin = (double)source->begin / extent, end = (double)source->end / extent;
-        if (split->join == CLV_TASK_PLACE && (axis < 0 || axis == split->axis)) {
-            share = fmax(0, fmin(high, end) - fmax(low, begin));
-        } else if (split->join == CLV_TASK_PLACE) {
-            share *= end - begin;
-        }
-    }
-    return share * (double)tensor->bytes;
-}
-
 /* Pieces of a placement that hold output: with SUM the first, where they are added up. */
 static uint32_t num_holders(const clv_workload *workload, uint32_t task, const clv_placement *p) {
     bool is_sum = p->split >= 0 && workload->tasks[task].splits[p->split].join == CLV_TASK_SUM;

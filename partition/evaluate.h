@@ -91,6 +91,20 @@ double clv_piece_bytes(
     const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
     const clv_piece *piece, const clv_placement *producer, const clv_piece *source);
 
+/* What goes from one holder of a tensor to a memory at once: positions of an axis, as parts of its
+ * extent; axis -1: all that the holder has. */
+typedef struct clv_moved {
+    int32_t axis;
+    double low, high;
+    double bytes; /* 0: nothing of it is needed */
+} clv_moved;
+
+/* What a piece needs out of one piece of the producer's (as clv_piece_bytes), with what others on
+ * its memory need of that and what overlaps or touches it: all of them get it at once. */
+clv_moved clv_moved_of(
+    const clv_costs *costs, const clv_group *group, uint32_t task, uint32_t input,
+    const clv_piece *piece, const clv_piece *source);
+
 /* Whether pieces along an axis lie side by side in memory: all axes before it have one position. */
 bool clv_axis_is_run(const clv_task_tensor *tensor, int32_t axis);
 

@@ -14,6 +14,10 @@
  * most that a number on the command line may be. */
 enum { CLV_MOST_DEPTH = 1000000000 };
 
+/* Of what the caller gives, a memory gets the positions that it needs, and what it makes goes to
+ * the caller from there, where these are at most so many runs of bytes; else all of it goes. */
+enum { CLV_MOST_RUNS = 64 };
+
 typedef enum clv_objective { CLV_THROUGHPUT, CLV_LATENCY } clv_objective;
 
 typedef struct clv_piece {

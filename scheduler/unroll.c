@@ -11,6 +11,8 @@
 /* Sends of one source (a step, or an input of the workload), as a list. */
 typedef struct send_entry {
     uint32_t step, tensor, hop, next;
+    int32_t axis; /* of the span that it carries */
+    double low, high;
 } send_entry;
 
 typedef struct unroller {
@@ -95,7 +97,7 @@ typedef struct route {
     uint32_t tensor;
     uint32_t from_unit, to_unit; /* NONE: only the memory is meant */
     uint32_t from_memory, to_memory;
-    double bytes;
+    clv_moved span;
 } route;
 
 static void occupy(clv_schedule_step *step, const clv_machine *machine, uint32_t unit) {
@@ -110,23 +112,15 @@ static void occupy(clv_schedule_step *step, const clv_machine *machine, uint32_t
     }
 }
 
-static void set_send_bytes(
-    const clv_machine *machine, clv_schedule_step *step, uint32_t hop, double bytes) {
-    step->bytes = (uint64_t)(bytes + 0.5);
-    step->duration_us = clv_link_time_us(&machine->links[hop / 2], bytes);
-}
-
 static clv_status *find_send(
     unroller *u, const route *r, uint32_t hop, uint32_t before, uint32_t *out_step) {
     const clv_machine *machine = u->costs->machine;
     uint32_t list = r->source != NONE ? u->first_send[r->source] : u->first_input[r->tensor];
     for (uint32_t i = list; i != NONE; i = u->sends[i].next) {
-        if (u->sends[i].tensor == r->tensor && u->sends[i].hop == hop) {
-            clv_schedule_step *known = &u->out->steps[u->sends[i].step];
-            if (known->duration_us < clv_link_time_us(&machine->links[hop / 2], r->bytes)) {
-                set_send_bytes(machine, known, hop, r->bytes);
-            }
-            *out_step = u->sends[i].step;
+        const send_entry *known = &u->sends[i];
+        if (known->tensor == r->tensor && known->hop == hop && known->axis == r->span.axis &&
+            known->low == r->span.low && known->high == r->span.high) {
+            *out_step = known->step;
             return NULL;
         }
     }
@@ -137,7 +131,8 @@ static clv_status *find_send(
         .tensor = r->tensor,
         .piece = NONE,
         .resources = {machine->num_units + (is_half ? hop / 2 * 2 : hop), NONE, NONE}};
-    set_send_bytes(machine, &step, hop, r->bytes);
+    step.bytes = (uint64_t)(r->span.bytes + 0.5);
+    step.duration_us = clv_link_time_us(&machine->links[hop / 2], r->span.bytes);
     size_t first = u->out->num_waits;
     if (before != NONE) {
         CLV_TRY(add_wait(u, before));
@@ -148,7 +143,14 @@ static clv_status *find_send(
         return NO_MEMORY_HERE();
     }
     uint32_t *head = r->source != NONE ? &u->first_send[r->source] : &u->first_input[r->tensor];
-    u->sends[u->num_sends] = (send_entry){*out_step, r->tensor, hop, *head};
+    u->sends[u->num_sends] = (send_entry){
+        .step = *out_step,
+        .tensor = r->tensor,
+        .hop = hop,
+        .next = *head,
+        .axis = r->span.axis,
+        .low = r->span.low,
+        .high = r->span.high};
     *head = (uint32_t)u->num_sends++;
     return NULL;
 }
@@ -159,10 +161,10 @@ static clv_status *bring(unroller *u, const route *r, uint32_t *out_step) {
     clv_path path;
     uint32_t before = r->source;
     *out_step = r->source;
-    if (r->from_memory == r->to_memory || r->bytes <= 0) {
+    if (r->from_memory == r->to_memory || r->span.bytes <= 0) {
         return NULL;
     }
-    CLV_TRY(clv_routes_path(u->costs->routes, r->from_memory, r->to_memory, r->bytes, &path));
+    CLV_TRY(clv_routes_path(u->costs->routes, r->from_memory, r->to_memory, r->span.bytes, &path));
     if (path.count == CLV_NO_INDEX) {
         return CLV_ERROR(
             UNSUPPORTED, "no link leads from memory '%s' to '%s'",
@@ -193,6 +195,15 @@ static bool is_sum(const unroller *u, uint32_t task) {
     const clv_task_split *split = split_of(u, task);
     return split != NULL && split->join == CLV_TASK_SUM &&
            u->group->placements[task].num_pieces > 1;
+}
+
+/* Within a memory nothing goes anywhere. */
+static clv_moved span_to(
+    const unroller *u, const route *r, uint32_t task, uint32_t input, const clv_piece *piece,
+    const clv_piece *source) {
+    return r->from_memory == r->to_memory
+               ? (clv_moved){.axis = -1}
+               : clv_moved_of(u->costs, u->group, task, input, piece, source);
 }
 
 /* What one input needs of all who hold it. `needed` collects steps; the caller turns them to waits,
@@ -234,7 +245,7 @@ static clv_status *need_input(
         .to_memory = machine->units[piece->unit].memory};
     const clv_placement *placement = &u->group->placements[task];
     if (producer == CLV_NO_TASK) {
-        r.bytes = clv_piece_bytes(u->costs, task, input, placement, piece, NULL, NULL);
+        r.span = span_to(u, &r, task, input, piece, NULL);
         CLV_TRY(bring(u, &r, &step));
         return list_add(needed, step);
     }
@@ -242,13 +253,14 @@ static clv_status *need_input(
     uint32_t holders = is_sum(u, producer) ? 1 : from->num_pieces;
     for (uint32_t k = 0; k < holders; k++) {
         const clv_piece *source = &u->group->pieces[from->first_piece + k];
-        r.bytes = clv_piece_bytes(u->costs, task, input, placement, piece, from, source);
-        if (r.bytes <= 0 && workload->tensors[tensor].bytes > 0) {
+        if (clv_piece_bytes(u->costs, task, input, placement, piece, from, source) <= 0 &&
+            workload->tensors[tensor].bytes > 0) {
             continue;
         }
         r.source = u->piece_step[from->first_piece + k];
         r.from_unit = source->unit;
         r.from_memory = machine->units[source->unit].memory;
+        r.span = span_to(u, &r, task, input, piece, source);
         CLV_TRY(bring(u, &r, &step));
         CLV_TRY(list_add(needed, step));
     }
@@ -355,10 +367,10 @@ static clv_status *add_join(unroller *u, uint32_t task, step_list *needed) {
                 .to_unit = pieces[0].unit,
                 .from_memory = machine->units[pieces[k].unit].memory,
                 .to_memory = machine->units[pieces[0].unit].memory,
-                .bytes = (double)workload->tensors[tensor].bytes};
+                .span = {.axis = -1, .high = 1, .bytes = (double)workload->tensors[tensor].bytes}};
             CLV_TRY(bring(u, &r, &step));
             CLV_TRY(list_add(needed, step));
-            join.duration_us += add_time_us(u->costs, pieces[0].unit, r.bytes);
+            join.duration_us += add_time_us(u->costs, pieces[0].unit, r.span.bytes);
         }
     }
     CLV_TRY(add_waits(u, needed, &first));
@@ -375,7 +387,14 @@ static clv_status *send_outputs(unroller *u, uint32_t task) {
         uint32_t tensor = workload->tasks[task].outputs[o];
         for (uint32_t k = 0; workload->tensors[tensor].is_output && k < holders; k++) {
             const clv_piece *piece = &u->group->pieces[p->first_piece + k];
-            double share = holders > 1 ? share_of(u, task, piece) : 1;
+            const clv_task_split *split = holders > 1 ? split_of(u, task) : NULL;
+            clv_moved span = {.axis = -1, .high = 1};
+            if (split != NULL) {
+                span.axis = split->axis;
+                span.low = (double)piece->begin / (double)split->extent;
+                span.high = (double)piece->end / (double)split->extent;
+            }
+            span.bytes = (span.high - span.low) * (double)workload->tensors[tensor].bytes;
             route r = {
                 .source = u->piece_step[p->first_piece + k],
                 .tensor = tensor,
@@ -383,7 +402,7 @@ static clv_status *send_outputs(unroller *u, uint32_t task) {
                 .to_unit = NONE,
                 .from_memory = machine->units[piece->unit].memory,
                 .to_memory = clv_machine_home(machine),
-                .bytes = share * (double)workload->tensors[tensor].bytes};
+                .span = span};
             CLV_TRY(bring(u, &r, &step));
         }
     }

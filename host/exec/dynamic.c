@@ -4,6 +4,7 @@
 #include "host/exec/executor_internal.h"
 
 #include "host/base/memory.h"
+#include "host/exec/transfer.h"
 #include <string.h>
 
 /* --- one piece of work ----------------------------------------------------------------------- */
@@ -63,17 +64,22 @@ static clv_status *enqueue_transfer(
     if (step->kind == CLV_STEP_MOVE) {
         far = clv_prepared_operand(prepared, &step->operands[1 - own], slot->number).host;
     }
+    if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_OUTPUT) {
+        const clv_caller_transfer transfer = {
+            .step = step,
+            .buffer = place.buffer,
+            .offset = place.offset,
+            .callers = clv_slot_tensor(slot, step),
+        };
+        return clv_caller_enqueue(queue, &transfer, out_event);
+    }
     if (comes_in) {
         return v->enqueue_write(
             queue, place.buffer, place.offset, (size_t)step->bytes,
-            far != NULL                   ? far
-            : step->kind == CLV_STEP_FILL ? prepared->dead
-                                          : slot->inputs[step->index].data,
-            NULL, 0, out_event);
+            far != NULL ? far : prepared->dead, NULL, 0, out_event);
     }
     return v->enqueue_read(
-        queue, place.buffer, place.offset, (size_t)step->bytes,
-        far != NULL ? far : slot->outputs[step->index].data, NULL, 0, out_event);
+        queue, place.buffer, place.offset, (size_t)step->bytes, far, NULL, 0, out_event);
 }
 
 /* Enqueues a step and waits for it: what it needs is done, so nothing else is waited for; other

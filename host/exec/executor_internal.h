@@ -33,6 +33,12 @@ typedef struct clv_slot {
     clv_signal finished;     /* low bits of number + 1 */
 } clv_slot;
 
+/* The caller's tensor of an INPUT, which is only read, or OUTPUT step. */
+static inline char *clv_slot_tensor(const clv_slot *slot, const clv_step *step) {
+    return step->kind == CLV_STEP_INPUT ? (char *)(uintptr_t)slot->inputs[step->index].data
+                                        : slot->outputs[step->index].data;
+}
+
 typedef struct clv_runner clv_runner;
 struct clv_runner {
     clv_executor *executor;

@@ -257,6 +257,7 @@ static void add_plain(joiner *j, uint32_t memory, const clv_step *step) {
         added->program += first_program(j, memory);
     } else {
         added->index = port_of(j, memory, step)->index;
+        added->runs = port_of(j, memory, step)->runs;
         set_link(j, added, step->unit, step->kind == CLV_STEP_OUTPUT);
     }
 }

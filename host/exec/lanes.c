@@ -4,6 +4,7 @@
 #include "host/exec/executor_internal.h"
 
 #include "host/base/memory.h"
+#include "host/exec/transfer.h"
 #include <string.h>
 
 /* --- one item -------------------------------------------------------------------------------- */
@@ -17,19 +18,15 @@ void clv_lane_transfer(
     const uint64_t begin_ns = clv_time_ns();
     const uint64_t end_ns =
         step->has_link && is_first ? clv_executor_book_link(executor, step).end_ns : begin_ns;
-    char *to = clv_prepared_operand(prepared, &step->operands[0], slot->number).host;
-    const char *from = to;
-    if (step->kind == CLV_STEP_INPUT) {
-        from = slot->inputs[step->index].data;
-    } else if (step->kind == CLV_STEP_FILL) {
-        from = prepared->dead;
-    } else if (step->kind == CLV_STEP_OUTPUT) {
-        to = slot->outputs[step->index].data;
-    } else {
-        from = clv_prepared_operand(prepared, &step->operands[1], slot->number).host;
-    }
-    if (bytes[0] < bytes[1]) {
-        memcpy(to + bytes[0], from + bytes[0], (size_t)(bytes[1] - bytes[0]));
+    char *here = clv_prepared_operand(prepared, &step->operands[0], slot->number).host;
+    if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_OUTPUT) {
+        clv_caller_copy(step, here, clv_slot_tensor(slot, step), bytes[0], bytes[1]);
+    } else if (bytes[0] < bytes[1]) {
+        const char *from =
+            step->kind == CLV_STEP_FILL
+                ? prepared->dead
+                : clv_prepared_operand(prepared, &step->operands[1], slot->number).host;
+        memcpy(here + bytes[0], from + bytes[0], (size_t)(bytes[1] - bytes[0]));
     }
     if (is_first) {
         lane->now.bytes_in += step->kind == CLV_STEP_INPUT ? step->bytes : 0;

@@ -67,6 +67,7 @@ typedef struct clv_step {
                                            OUTPUT and FILL: one */
     uint32_t num_operands;
     uint64_t bytes;     /* INPUT, OUTPUT, MOVE, FILL */
+    clv_runs runs;      /* joined, INPUT, OUTPUT: where they are in the caller's tensor */
     bool has_link;      /* joined: they cross a link that is declared: */
     bool leaves;        /* from the unit to the host's memory; else the other way */
     uint32_t link_unit; /* whose it is */

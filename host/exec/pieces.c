@@ -12,18 +12,6 @@ typedef struct cut {
     const clv_split *split; /* NULL: whole */
 } cut;
 
-static clv_part part_of(const cut *c, const clv_piece *piece, size_t input) {
-    const clv_split_input *need = c->split != NULL ? &c->split->inputs[input] : NULL;
-    clv_part part = {.axis = -1};
-    if (need != NULL && need->need == CLV_NEED_SLICE) {
-        part.axis = need->axis;
-        clv_split_slice(
-            need, piece->begin, piece->end, c->call.inputs[input].shape.dims[need->axis],
-            &part.from, &part.to);
-    }
-    return part;
-}
-
 /* Fills outputs[] with new tensors of the piece. */
 static clv_status *add_piece(
     clv_piece_builder *b, const clv_piece_reader *reader, const cut *c, const clv_piece *piece,
@@ -46,7 +34,8 @@ static clv_status *add_piece(
     for (size_t i = 0; i < node->num_inputs; i++) {
         inputs[i] = CLV_NO_ID;
         if (node->inputs[i] != CLV_NO_ID) {
-            CLV_TRY(clv_pieces_need(b, reader, node->inputs[i], part_of(c, piece, i), &inputs[i]));
+            const clv_part part = clv_pieces_part(b, reader->origin, piece, i);
+            CLV_TRY(clv_pieces_need(b, reader, node->inputs[i], part, &inputs[i]));
         }
     }
     for (size_t i = 0; i < node->num_outputs; i++) {
@@ -169,24 +158,36 @@ static bool is_known(const clv_graph *graph, const clv_node *node) {
     return true;
 }
 
-static clv_status *find_cut(
-    const clv_graph *graph, const clv_node *node, const clv_placement *p, clv_arena *scratch,
-    cut *out_cut) {
+static clv_status *find_split(clv_piece_builder *b, clv_node_id id) {
+    const clv_placement *p = &b->group->placements[id];
     clv_split_list list = {0};
-    *out_cut = (cut){.split = NULL};
-    CLV_TRY(clv_call_from_node(graph, node, scratch, &out_cut->call));
+    clv_call call;
     if (p->split < 0) {
         return p->num_pieces == 1
                    ? NULL
                    : CLV_ERROR(MALFORMED, "it is whole, and in %u pieces", p->num_pieces);
     }
-    CLV_TRY(clv_call_splits(&out_cut->call, scratch, &list));
+    CLV_TRY(clv_call_from_node(b->graph, &b->graph->nodes[id], &b->split_arena, &call));
+    CLV_TRY(clv_call_splits(&call, &b->split_arena, &list));
     if ((size_t)p->split >= list.num_splits) {
         return CLV_ERROR(
             MALFORMED, "the plan cuts it by split %d, it has %zu", (int)p->split, list.num_splits);
     }
     /* one piece has everything: it is the whole */
-    out_cut->split = p->num_pieces > 1 ? &list.splits[p->split] : NULL;
+    b->splits[id] = p->num_pieces > 1 ? &list.splits[p->split] : NULL;
+    return NULL;
+}
+
+static clv_status *find_splits(clv_piece_builder *b) {
+    for (size_t i = 0; i < b->graph->num_nodes; i++) {
+        const clv_node *node = &b->graph->nodes[i];
+        if (!is_known(b->graph, node)) {
+            clv_status *status = find_split(b, (clv_node_id)i);
+            if (status != NULL) {
+                return clv_status_prefix(status, "%s '%s'", node->op_type, node->name);
+            }
+        }
+    }
     return NULL;
 }
 
@@ -197,8 +198,8 @@ static clv_status *add_node(clv_piece_builder *b, clv_node_id id) {
     }
     clv_arena scratch;
     clv_arena_init(&scratch, 0);
-    cut c;
-    clv_status *status = find_cut(b->graph, node, &b->group->placements[id], &scratch, &c);
+    cut c = {.split = b->splits[id]};
+    clv_status *status = clv_call_from_node(b->graph, node, &scratch, &c.call);
     if (status == NULL) {
         status = add_pieces(b, id, &c, &scratch);
     }
@@ -208,26 +209,80 @@ static clv_status *add_node(clv_piece_builder *b, clv_node_id id) {
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
-/* Outputs leave from where they are made; those in pieces are put together at the first piece. */
+/* Who is on the memory that the caller's outputs go to. */
+static clv_piece_reader reader_at_home(const clv_piece_builder *b, clv_node_id producer) {
+    clv_piece_reader reader = {.memory = CLV_NO_INDEX, .origin = producer};
+    for (uint32_t i = 0; i < b->group->num_pieces && reader.memory == CLV_NO_INDEX; i++) {
+        const uint32_t unit = b->group->pieces[i].unit;
+        if (b->memory_of_unit[unit] == b->home) {
+            reader.memory = b->home;
+            reader.unit = unit;
+        }
+    }
+    return reader;
+}
+
+/* Whether pieces lie in several memories, and the caller's tensor takes each of them as it is. */
+static bool leaves_in_pieces(const clv_piece_builder *b, const clv_tensor *t, const clv_made *m) {
+    bool is_apart = false;
+    for (uint32_t k = 1; k < m->count; k++) {
+        is_apart = is_apart || b->sources[m->first + k].memory != b->sources[m->first].memory;
+    }
+    return is_apart && clv_shape_product(&t->shape, 0, m->axis) <= CLV_MOST_RUNS;
+}
+
+/* From where they are made, or from the caller's memory where they have come there anyway. */
+static clv_status *add_output_pieces(clv_piece_builder *b, uint32_t index, clv_tensor_id id) {
+    const clv_tensor *t = &b->graph->tensors[id];
+    const clv_made *made = &b->made[id];
+    const clv_piece_reader home = reader_at_home(b, t->producer);
+    for (uint32_t k = 0; k < made->count; k++) {
+        const clv_source *source = &b->sources[made->first + k];
+        const clv_part part = {.axis = made->axis, .from = source->begin, .to = source->end};
+        const clv_port port = {.index = index, .runs = clv_pieces_runs(t, part)};
+        clv_tensor_id there = source->id;
+        uint32_t memory = source->memory;
+        if (memory != home.memory && home.memory != CLV_NO_INDEX &&
+            clv_pieces_find(b, &home, id, part, &there)) {
+            memory = home.memory;
+        }
+        CLV_TRY(clv_pieces_add_output(b, memory, port, there));
+    }
+    return NULL;
+}
+
+/* Outputs leave from where they are made; pieces on one memory are put together at the first. */
+static clv_status *add_output(clv_piece_builder *b, uint32_t index, clv_tensor_id id) {
+    const clv_made *made = &b->made[id];
+    const clv_node_id producer = b->graph->tensors[id].producer;
+    const clv_piece_reader home = reader_at_home(b, producer);
+    clv_piece_reader reader = {.unit = b->group->num_pieces > 0 ? b->group->pieces[0].unit : 0};
+    clv_tensor_id here;
+    if (home.memory != CLV_NO_INDEX &&
+        clv_pieces_find(b, &home, id, (clv_part){.axis = -1}, &here)) {
+        return clv_pieces_add_output(b, home.memory, (clv_port){.index = index}, here);
+    }
+    if (made->count > 1 && leaves_in_pieces(b, &b->graph->tensors[id], made)) {
+        return add_output_pieces(b, index, id);
+    }
+    if (b->graph->tensors[id].kind == CLV_TENSOR_INPUT && home.memory != CLV_NO_INDEX) {
+        reader = home; /* the caller has it already */
+    } else if (made->count != 0) {
+        const clv_source *source = &b->sources[made->first];
+        reader =
+            (clv_piece_reader){.unit = source->unit, .stage = source->stage, .origin = producer};
+    }
+    reader.memory = b->memory_of_unit[reader.unit];
+    CLV_TRY(clv_pieces_need(b, &reader, id, (clv_part){.axis = -1}, &here));
+    return clv_pieces_add_output(b, reader.memory, (clv_port){.index = index}, here);
+}
+
 static clv_status *add_outputs(clv_piece_builder *b) {
     const clv_graph *graph = b->graph;
     for (size_t i = 0; i < graph->num_outputs; i++) {
-        const clv_tensor_id id = graph->outputs[i];
-        const clv_tensor *t = &graph->tensors[id];
-        const clv_made *made = &b->made[id];
-        clv_piece_reader reader = {.unit = b->group->num_pieces > 0 ? b->group->pieces[0].unit : 0};
-        if (t->data != NULL) {
-            continue;
+        if (graph->tensors[graph->outputs[i]].data == NULL) {
+            CLV_TRY(add_output(b, (uint32_t)i, graph->outputs[i]));
         }
-        if (made->count != 0) {
-            const clv_source *source = &b->sources[made->first];
-            reader = (clv_piece_reader){
-                .unit = source->unit, .stage = source->stage, .origin = t->producer};
-        }
-        reader.memory = b->memory_of_unit[reader.unit];
-        clv_tensor_id here;
-        CLV_TRY(clv_pieces_need(b, &reader, id, (clv_part){.axis = -1}, &here));
-        CLV_TRY(clv_pieces_add_output(b, reader.memory, (clv_port){.index = (uint32_t)i}, here));
     }
     return NULL;
 }
@@ -269,9 +324,12 @@ static clv_status *build(clv_piece_builder *b, uint32_t num_memories) {
     out->memories = clv_alloc_zeroed(num_memories, sizeof *out->memories);
     b->first_holding = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *b->first_holding);
     b->made = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *b->made);
-    if (out->memories == NULL || b->first_holding == NULL || b->made == NULL) {
+    b->splits = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *b->splits);
+    if (out->memories == NULL || b->first_holding == NULL || b->made == NULL || b->splits == NULL) {
         return clv_pieces_no_memory();
     }
+    CLV_TRY(clv_uses_init(graph, &b->uses));
+    CLV_TRY(find_splits(b));
     out->num_memories = num_memories;
     for (uint32_t i = 0; i < num_memories; i++) {
         CLV_TRY(create_graph(graph, &out->memories[i]));
@@ -298,9 +356,14 @@ clv_status *clv_pieces_create(const clv_pieces_request *request, clv_pieces *out
         .graph = request->graph,
         .group = request->group,
         .memory_of_unit = request->memory_of_unit,
+        .home = request->home,
         .out = out_pieces,
     };
+    clv_arena_init(&b.split_arena, 0);
     clv_status *status = build(&b, request->num_memories);
+    clv_arena_deinit(&b.split_arena);
+    clv_uses_deinit(&b.uses);
+    clv_free(b.splits);
     clv_free(b.first_holding);
     clv_free(b.holdings);
     out_pieces->made = b.made;

@@ -11,10 +11,17 @@
 #include "host/ops/op.h"
 #include "partition/plan.h"
 
+/* Positions along an axis of a tensor, as it lies dense and row-major: runs of bytes at equal
+ * distances. run_bytes 0: all of it. */
+typedef struct clv_runs {
+    uint64_t first_byte, run_bytes, pitch_bytes;
+} clv_runs;
+
 /* What an input or output of a memory's graph is. */
 typedef struct clv_port {
     bool is_move;   /* else an input or output of the whole graph: the caller's */
     uint32_t index; /* of pieces->moves; of graph->inputs or outputs */
+    clv_runs runs;  /* of the caller's: what of it is needed, or made, there */
 } clv_port;
 
 /* A tensor, or a part of one, from one memory to another; dense and plain. */
@@ -68,6 +75,8 @@ typedef struct clv_pieces_request {
     const clv_group *group; /* placements[i] is of graph->nodes[i] */
     const uint32_t *memory_of_unit;
     uint32_t num_memories;
+    uint32_t home; /* the memory that the caller's inputs and outputs are in; any other number: none
+                      of them */
 } clv_pieces_request;
 
 /* MALFORMED where a placement does not suit its operator; NO_MEMORY. */

@@ -23,6 +23,7 @@ typedef struct clv_piece_builder {
     const clv_graph *graph;
     const clv_group *group;
     const uint32_t *memory_of_unit;
+    uint32_t home; /* as the request has it */
     clv_pieces *out;
     uint32_t *first_holding; /* [num_tensors] */
     clv_holding *holdings;
@@ -30,7 +31,10 @@ typedef struct clv_piece_builder {
     clv_made *made; /* [num_tensors] */
     clv_source *sources;
     size_t num_sources, capacity_sources;
-    uint32_t last_sequence; /* of the node or move that was made last */
+    uint32_t last_sequence;   /* of the node or move that was made last */
+    clv_uses uses;            /* of the whole graph */
+    const clv_split **splits; /* [num_nodes of it]: NULL where it is whole; in: */
+    clv_arena split_arena;
 } clv_piece_builder;
 
 /* Who asks for something. */
@@ -68,11 +72,28 @@ clv_status *clv_pieces_add_input(clv_piece_builder *b, uint32_t memory, clv_port
 clv_status *clv_pieces_add_output(
     clv_piece_builder *b, uint32_t memory, clv_port port, clv_tensor_id id) CLV_CHECKED;
 
+/* --- pieces_span.c: what a memory gets at once --- */
+
+/* What piece `piece` of a node needs of its input `input`; axis -1: all of it. */
+clv_part clv_pieces_part(
+    const clv_piece_builder *b, clv_node_id node, const clv_piece *piece, size_t input);
+/* Widens `part`, of positions along an axis, by what other pieces on the memory need of the tensor
+ * and what overlaps or touches it: so that nothing crosses a link twice, and nothing that nobody
+ * needs. */
+void clv_pieces_widen(
+    const clv_piece_builder *b, clv_tensor_id tensor, uint32_t memory, clv_part *part);
+
 /* --- pieces_need.c: what readers need --- */
 
 /* The part of a tensor of the whole graph, as a tensor in the reader's memory. */
 clv_status *clv_pieces_need(
     clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor, clv_part part,
     clv_tensor_id *out_id) CLV_CHECKED;
+/* Whether it is there already: for whoever is on the memory, or for this unit. */
+bool clv_pieces_find(
+    const clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor, clv_part part,
+    clv_tensor_id *out_id);
+/* The bytes of a part in a whole tensor. */
+clv_runs clv_pieces_runs(const clv_tensor *tensor, clv_part part);
 
 #endif

@@ -11,7 +11,7 @@ static bool is_same(clv_part a, clv_part b) {
     return a.axis == b.axis && (a.axis < 0 || (a.from == b.from && a.to == b.to));
 }
 
-static bool find_holding(
+bool clv_pieces_find(
     const clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor, clv_part part,
     clv_tensor_id *out_id) {
     for (uint32_t i = b->first_holding[tensor]; i != CLV_NO_INDEX; i = b->holdings[i].next) {
@@ -96,23 +96,74 @@ static clv_status *need_constant(
     return clv_pieces_add_tensor(b, reader->memory, t->name, &view, CLV_TENSOR_CONSTANT, out_id);
 }
 
-static clv_status *need_input(
-    clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor,
+/* The part, -1 where it is all of its axis. */
+static clv_part normal(clv_part part, int64_t extent) {
+    return part.axis >= 0 && part.from == 0 && part.to == extent ? (clv_part){.axis = -1} : part;
+}
+
+/* Cuts a part out of another that holds it. */
+static clv_status *slice_of(
+    clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id held, int64_t begin,
+    clv_part part, clv_tensor_id *out_id) {
+    part.from -= begin;
+    part.to -= begin;
+    return clv_pieces_slice(b, reader, held, part, out_id);
+}
+
+clv_runs clv_pieces_runs(const clv_tensor *t, clv_part part) {
+    if (part.axis < 0) {
+        return (clv_runs){.run_bytes = 0};
+    }
+    const uint64_t inner = (uint64_t)clv_shape_product(&t->shape, part.axis + 1, t->shape.rank) *
+                           clv_dtype_bytes(t->dtype);
+    return (clv_runs){
+        .first_byte = (uint64_t)part.from * inner,
+        .run_bytes = (uint64_t)(part.to - part.from) * inner,
+        .pitch_bytes = (uint64_t)t->shape.dims[part.axis] * inner,
+    };
+}
+
+/* What the caller gives, or as much of it as its memory needs. */
+static clv_status *bring_input(
+    clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor, clv_part part,
     clv_tensor_id *out_id) {
     const clv_tensor *t = &b->graph->tensors[tensor];
-    const clv_view like = {.dtype = t->dtype, .shape = t->shape};
-    uint32_t index = 0;
-    while (index < b->graph->num_inputs && b->graph->inputs[index] != tensor) {
-        index++;
+    clv_view like = {.dtype = t->dtype, .shape = t->shape};
+    clv_port port = {.runs = clv_pieces_runs(t, part)};
+    while (port.index < b->graph->num_inputs && b->graph->inputs[port.index] != tensor) {
+        port.index++;
+    }
+    if (part.axis >= 0) {
+        like.shape.dims[part.axis] = part.to - part.from;
     }
     CLV_TRY(clv_pieces_add_tensor(b, reader->memory, t->name, &like, CLV_TENSOR_INPUT, out_id));
-    if (b->made[tensor].count == 0) {
+    if (b->made[tensor].count == 0 && part.axis < 0) {
         const clv_source source = {
             .memory = reader->memory, .unit = reader->unit, .stage = reader->stage, .id = *out_id};
         b->made[tensor] = (clv_made){.axis = -1, .first = (uint32_t)b->num_sources, .count = 1};
         CLV_TRY(clv_pieces_add_source(b, &source));
     }
-    return clv_pieces_add_input(b, reader->memory, (clv_port){.index = index});
+    CLV_TRY(keep(b, reader, tensor, part, true, *out_id));
+    return clv_pieces_add_input(b, reader->memory, port);
+}
+
+static clv_status *need_input(
+    clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor, clv_part part,
+    clv_tensor_id *out_id) {
+    const clv_shape *shape = &b->graph->tensors[tensor].shape;
+    clv_part span = {.axis = -1};
+    if (part.axis >= 0 && b->out->num_memories > 1 &&
+        clv_shape_product(shape, 0, part.axis) <= CLV_MOST_RUNS) {
+        span = part;
+        clv_pieces_widen(b, tensor, reader->memory, &span);
+        span = normal(span, shape->dims[part.axis]);
+    }
+    if (!clv_pieces_find(b, reader, tensor, span, out_id)) {
+        CLV_TRY(bring_input(b, reader, tensor, span, out_id));
+    }
+    return part.axis < 0 || is_same(part, span)
+               ? NULL
+               : slice_of(b, reader, *out_id, span.axis >= 0 ? span.from : 0, part, out_id);
 }
 
 /* Cuts a part out of what is wholly in the reader's memory. */
@@ -144,6 +195,36 @@ static clv_status *need_of_source(
     return is_here ? NULL : clv_pieces_move(b, &source, reader, out_id);
 }
 
+/* The part of a source on another memory, whose positions [begin, end) of the part's axis it has:
+ * it comes with what others on the reader's memory need beside it, once for all of them. */
+static clv_status *receive(
+    clv_piece_builder *b, const clv_piece_reader *reader, clv_tensor_id tensor, clv_source source,
+    clv_part part, clv_tensor_id *out_id) {
+    const int64_t extent = b->graph->tensors[tensor].shape.dims[part.axis];
+    const clv_piece_reader sender = {
+        .memory = source.memory,
+        .unit = source.unit,
+        .stage = source.stage,
+        .origin = reader->origin,
+    };
+    clv_part span = part;
+    clv_pieces_widen(b, tensor, reader->memory, &span);
+    span.from = span.from > source.begin ? span.from : source.begin;
+    span.to = span.to < source.end ? span.to : source.end;
+    const clv_part known = normal(span, extent);
+    if (!clv_pieces_find(b, reader, tensor, known, out_id)) {
+        clv_source sent = source;
+        if ((span.from != source.begin || span.to != source.end) &&
+            !clv_pieces_find(b, &sender, tensor, known, &sent.id)) {
+            CLV_TRY(slice_of(b, &sender, source.id, source.begin, span, &sent.id));
+            CLV_TRY(keep(b, &sender, tensor, known, true, sent.id));
+        }
+        CLV_TRY(clv_pieces_move(b, &sent, reader, out_id));
+        CLV_TRY(keep(b, reader, tensor, known, true, *out_id));
+    }
+    return is_same(part, span) ? NULL : slice_of(b, reader, *out_id, span.from, part, out_id);
+}
+
 static bool all_here(
     const clv_piece_builder *b, const clv_piece_reader *reader, const clv_made *made) {
     for (uint32_t i = 0; i < made->count; i++) {
@@ -156,14 +237,19 @@ static bool all_here(
 
 static clv_status *need_whole_source(
     clv_piece_builder *b, const clv_piece_reader *reader, const clv_made *made, clv_part part,
-    clv_tensor_id *out_id) {
-    return need_of_source(
-        b, reader, b->sources[made->first], &part, part.axis >= 0 ? 1 : 0, out_id);
+    clv_tensor_id tensor, clv_tensor_id *out_id) {
+    clv_source source = b->sources[made->first];
+    if (source.memory == reader->memory || part.axis < 0 || made->axis >= 0) {
+        return need_of_source(b, reader, source, &part, part.axis >= 0 ? 1 : 0, out_id);
+    }
+    source.begin = 0;
+    source.end = b->graph->tensors[tensor].shape.dims[part.axis];
+    return receive(b, reader, tensor, source, part, out_id);
 }
 
 static clv_status *need_of_pieces(
     clv_piece_builder *b, const clv_piece_reader *reader, const clv_made *made, clv_part part,
-    clv_tensor_id *out_id) {
+    clv_tensor_id tensor, clv_tensor_id *out_id) {
     const bool is_along = part.axis == made->axis;
     const int64_t last = b->sources[made->first + made->count - 1].end;
     const int64_t low = is_along ? part.from : 0, high = is_along ? part.to : last;
@@ -177,6 +263,11 @@ static clv_status *need_of_pieces(
         const int64_t from = source.begin > low ? source.begin : low;
         const int64_t to = source.end < high ? source.end : high;
         if (from >= to) {
+            continue;
+        }
+        if (source.memory != reader->memory && (is_along || part.axis < 0)) {
+            const clv_part there = {.axis = made->axis, .from = from, .to = to};
+            status = receive(b, reader, tensor, source, there, &parts[count++]);
             continue;
         }
         if (from != source.begin || to != source.end) {
@@ -208,24 +299,20 @@ clv_status *clv_pieces_need(
     const clv_tensor *t = &b->graph->tensors[tensor];
     const clv_made *made = &b->made[tensor];
     bool is_shared = true;
-    if (part.axis >= 0 && part.from == 0 && part.to == t->shape.dims[part.axis]) {
-        part.axis = -1;
-    }
-    if (find_holding(b, reader, tensor, part, out_id) ||
+    part = part.axis >= 0 ? normal(part, t->shape.dims[part.axis]) : part;
+    if (clv_pieces_find(b, reader, tensor, part, out_id) ||
         find_piece(b, reader, made, part, out_id)) {
         return NULL;
     }
     if (t->data != NULL) {
         CLV_TRY(need_constant(b, reader, tensor, part, out_id));
-    } else if (t->kind == CLV_TENSOR_INPUT && part.axis < 0) {
-        CLV_TRY(need_input(b, reader, tensor, out_id));
     } else if (t->kind == CLV_TENSOR_INPUT) {
-        CLV_TRY(need_slice(b, reader, tensor, part, out_id));
+        CLV_TRY(need_input(b, reader, tensor, part, out_id));
         is_shared = is_contiguous(&t->shape, part.axis);
     } else if (made->count == 0) {
         return CLV_ERROR(INTERNAL, "'%s' is read before it is made", t->name);
     } else if (made->axis < 0 || made->count == 1) {
-        CLV_TRY(need_whole_source(b, reader, made, part, out_id));
+        CLV_TRY(need_whole_source(b, reader, made, part, tensor, out_id));
         is_shared =
             b->sources[made->first].memory != reader->memory || is_contiguous(&t->shape, part.axis);
     } else if (
@@ -233,7 +320,7 @@ clv_status *clv_pieces_need(
         CLV_TRY(need_slice(b, reader, tensor, part, out_id));
         is_shared = is_contiguous(&t->shape, part.axis);
     } else {
-        CLV_TRY(need_of_pieces(b, reader, made, part, out_id));
+        CLV_TRY(need_of_pieces(b, reader, made, part, tensor, out_id));
         is_shared = is_contiguous(&t->shape, made->axis) && all_here(b, reader, made);
     }
     return keep(b, reader, tensor, part, is_shared, *out_id);

@@ -13,6 +13,7 @@
 #include "host/exec/executor_internal.h"
 
 #include "host/base/memory.h"
+#include "host/exec/transfer.h"
 #include <stdio.h>
 
 enum {
@@ -166,17 +167,25 @@ static clv_status *enqueue_transfer(
         const clv_operand *other = &step->operands[comes_in ? 1 : 0];
         far = clv_prepared_operand(prepared, other, slot->number).host;
     }
+    if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_OUTPUT) {
+        const clv_caller_transfer transfer = {
+            .step = step,
+            .buffer = place.buffer,
+            .offset = place.offset,
+            .callers = clv_slot_tensor(slot, step),
+            .waits = waits->events,
+            .num_waits = waits->count,
+        };
+        return clv_caller_enqueue(queue, &transfer, out_event);
+    }
     if (comes_in) {
         return v->enqueue_write(
-            queue, place.buffer, place.offset, (size_t)step->bytes,
-            is_move                       ? far
-            : step->kind == CLV_STEP_FILL ? prepared->dead
-                                          : slot->inputs[step->index].data,
+            queue, place.buffer, place.offset, (size_t)step->bytes, is_move ? far : prepared->dead,
             waits->events, waits->count, out_event);
     }
     return v->enqueue_read(
-        queue, place.buffer, place.offset, (size_t)step->bytes,
-        is_move ? far : slot->outputs[step->index].data, waits->events, waits->count, out_event);
+        queue, place.buffer, place.offset, (size_t)step->bytes, far, waits->events, waits->count,
+        out_event);
 }
 
 static clv_status *enqueue_step(

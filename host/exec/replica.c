@@ -53,6 +53,15 @@ static void add_place(places *p, const clv_replica_options *options, uint32_t un
     p->memory_of_unit[unit] = place->memory;
 }
 
+/* The memory that is the host's, where somebody works on it; else one more than there are. */
+static uint32_t host_memory(const places *p, const clv_replica_options *options) {
+    uint32_t m = 0;
+    while (m < p->num_memories && is_apart(&options->units[p->first_unit[m]])) {
+        m++;
+    }
+    return m;
+}
+
 static clv_status *find_places(places *p, const clv_replica_options *options) {
     const clv_group *group = options->group;
     const size_t count = (size_t)options->num_units + 1;
@@ -301,6 +310,7 @@ static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *optio
             .group = options->group,
             .memory_of_unit = p.memory_of_unit,
             .num_memories = p.num_memories,
+            .home = host_memory(&p, options),
         };
         status = clv_pieces_create(&request, &r->pieces);
     }

@@ -1,0 +1,49 @@
+#include "host/exec/transfer.h"
+
+#include <string.h>
+
+/* Where a byte of the step is in the caller's tensor; *out_left: of its run from there on. */
+static uint64_t place_of(const clv_step *step, uint64_t byte, uint64_t *out_left) {
+    const clv_runs *runs = &step->runs;
+    if (runs->run_bytes == 0) {
+        *out_left = step->bytes - byte;
+        return byte;
+    }
+    *out_left = runs->run_bytes - byte % runs->run_bytes;
+    return runs->first_byte + byte / runs->run_bytes * runs->pitch_bytes + byte % runs->run_bytes;
+}
+
+void clv_caller_copy(
+    const clv_step *step, char *here, char *callers, uint64_t begin, uint64_t end) {
+    while (begin < end) {
+        uint64_t left;
+        char *there = callers + place_of(step, begin, &left);
+        left = left < end - begin ? left : end - begin;
+        if (step->kind == CLV_STEP_INPUT) {
+            memcpy(here + begin, there, (size_t)left);
+        } else {
+            memcpy(there, here + begin, (size_t)left);
+        }
+        begin += left;
+    }
+}
+
+clv_status *clv_caller_enqueue(
+    clv_queue *queue, const clv_caller_transfer *transfer, clv_event **out_event) {
+    const clv_device_vtable *v = queue->device->vtable;
+    const clv_step *step = transfer->step;
+    for (uint64_t begin = 0, left; begin < step->bytes; begin += left) {
+        char *there = transfer->callers + place_of(step, begin, &left);
+        const uint32_t num_waits = begin == 0 ? transfer->num_waits : 0;
+        const uint64_t offset = transfer->offset + begin;
+        clv_event **event = begin + left >= step->bytes ? out_event : NULL;
+        CLV_TRY(
+            step->kind == CLV_STEP_INPUT ? v->enqueue_write(
+                                               queue, transfer->buffer, offset, (size_t)left, there,
+                                               transfer->waits, num_waits, event)
+                                         : v->enqueue_read(
+                                               queue, transfer->buffer, offset, (size_t)left, there,
+                                               transfer->waits, num_waits, event));
+    }
+    return NULL;
+}
