@@ -16,6 +16,13 @@ typedef float clv_f32;
 #define CLV_ONLY 0
 #endif
 #define CLV_HAS(n) (CLV_ONLY == 0 || CLV_ONLY == (n))
+/* What one item of a kernel does, as a function by itself. PoCL makes a kernel into three functions
+ * for three ways to launch it, with all that they call in them: this is compiled once for all. */
+#ifdef POCL_DEVICE_ADDRESS_BITS
+#define CLV_ONCE __attribute__((noinline))
+#else
+#define CLV_ONCE
+#endif
 /* The item of a work-item. */
 #define CLV_ITEM(range) ((range).first + CLV_WORK_ITEM)
 #define CLV_WORK_ITEM get_global_id(0)

@@ -57,13 +57,9 @@ static void attention_add_values(
 }
 
 /* An item does one row of q of one head. */
-CLV_WIDE kernel void attention(
+CLV_ONCE CLV_WIDE static void attention_item(
     global float *q, global float *k, global float *v, global float *mask, global float *out,
-    const attention_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const attention_params p, const clv_range r, ulong item) {
     uint row = (uint)(item % p.rows), head = (uint)(item / p.rows % p.heads);
     ulong batch = item / p.rows / p.heads;
     uint shared = head / p.group;
@@ -99,6 +95,15 @@ CLV_WIDE kernel void attention(
         uint here = p.value_size - d;
         clv_fv value = clv_load_part(out + d, here, 0.0f) * factor;
         clv_store_part(out + d, here, is_zero ? (clv_fv)(0.0f) : value);
+    }
+}
+
+CLV_WIDE kernel void attention(
+    global float *q, global float *k, global float *v, global float *mask, global float *out,
+    const attention_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        attention_item(q, k, v, mask, out, p, r, item);
     }
 }
 
@@ -272,13 +277,9 @@ static void attention_block(
 
 /* An item does ATTENTION_ROWS rows of q of one head. Where the mask has rows (mask_row is not 0) it
  * is what attention_mask made. */
-CLV_TILE kernel void attention_tile(
+CLV_ONCE CLV_WIDE static void attention_tile_item(
     global float *q, global float *k, global float *v, global float *mask, global float *out,
-    const attention_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const attention_params p, const clv_range r, ulong item) {
     uint row = (uint)(item % p.row_blocks) * ATTENTION_ROWS;
     uint head = (uint)(item / p.row_blocks % p.heads), shared = head / p.group;
     ulong batch = item / p.row_blocks / p.heads;
@@ -301,6 +302,15 @@ CLV_TILE kernel void attention_tile(
             min(p.keys - t, (uint)ATTENTION_KEYS), rows, most, total, sums, t == 0, &p);
     }
     attention_put_rows(sums, total, count, &p, out);
+}
+
+CLV_TILE kernel void attention_tile(
+    global float *q, global float *k, global float *v, global float *mask, global float *out,
+    const attention_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        attention_tile_item(q, k, v, mask, out, p, r, item);
+    }
 }
 
 /* mask [planes][rows][keys], keys by mask_key; to [planes][keys][padded_rows], 0 behind the last

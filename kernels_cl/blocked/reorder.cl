@@ -9,12 +9,8 @@
 
 #define B CLV_WIDTH
 
-CLV_WIDE kernel void reorder_block(
-    global float *from, global float *to, const reorder_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void reorder_block_item(
+    global float *from, global float *to, const reorder_params p, const clv_range r, ulong item) {
     clv_rows at = clv_find_rows(item, &p.deal);
     ulong size = (ulong)p.height * p.width;
     uint count = min((uint)B, p.channels - at.plane * B);
@@ -39,12 +35,16 @@ CLV_WIDE kernel void reorder_block(
     }
 }
 
-CLV_WIDE kernel void reorder_plain(
+CLV_WIDE kernel void reorder_block(
     global float *from, global float *to, const reorder_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        reorder_block_item(from, to, p, r, item);
     }
+}
+
+CLV_ONCE CLV_WIDE static void reorder_plain_item(
+    global float *from, global float *to, const reorder_params p, const clv_range r, ulong item) {
     clv_rows at = clv_find_rows(item, &p.deal);
     ulong size = (ulong)p.height * p.width;
     uint count = min((uint)B, p.channels - at.plane * B);
@@ -59,6 +59,14 @@ CLV_WIDE kernel void reorder_plain(
                 out[i * size + x] = row[x * B + i];
             }
         }
+    }
+}
+
+CLV_WIDE kernel void reorder_plain(
+    global float *from, global float *to, const reorder_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        reorder_plain_item(from, to, p, r, item);
     }
 }
 

@@ -186,13 +186,9 @@ CONV_TILE(1)
  * table    see conv_params.h
  * out      [batch][groups * group_out][out_plane]
  * An item does up to CONV_ROWS output channels by `tiles` tiles of positions of one phase. */
-CLV_WIDE kernel void conv(
+CLV_ONCE CLV_WIDE static void conv_item(
     global float *in, global float *weights, global float *bias, global uint *table,
-    global float *out, const conv_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    global float *out, const conv_params p, const clv_range r, ulong item) {
     in = CLV_AT(float, in, r.offset[0]);
     weights = CLV_AT(float, weights, r.offset[1]);
     bias = CLV_AT(float, bias, r.offset[2]);
@@ -246,5 +242,14 @@ CLV_WIDE kernel void conv(
                 m += 1;
             }
         }
+    }
+}
+
+CLV_WIDE kernel void conv(
+    global float *in, global float *weights, global float *bias, global uint *table,
+    global float *out, const conv_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        conv_item(in, weights, bias, table, out, p, r, item);
     }
 }

@@ -288,7 +288,7 @@ static void conv_finish(
 /* An item does `run` tiles of one block of outputs. Where the weights of a block are more than a
  * core's cache holds, they are taken `chunk` blocks of inputs at a time through all of its tiles,
  * whose sums wait in memory meanwhile. */
-CLV_TILE kernel void conv_blocked(
+CLV_ONCE CLV_WIDE static void conv_blocked_item(
     global float *in, global float *weights, global float *bias, global float *add,
     global float *out,
 #if CONV_MIXED
@@ -296,11 +296,7 @@ CLV_TILE kernel void conv_blocked(
 #elif CONV_SCALED
     global float *scales,
 #endif
-    const conv_blocked_params p, const clv_range range) {
-    ulong item = CLV_ITEM(range);
-    if (item >= range.end) {
-        return;
-    }
+    const conv_blocked_params p, const clv_range range, ulong item) {
     uint in_band = (uint)(item % p.band);
     item /= p.band;
     uint block = (uint)(item % p.blocks);
@@ -365,5 +361,27 @@ CLV_TILE kernel void conv_blocked(
             }
         }
         w_chunk += (ulong)(c1 - c0) * p.weight_input;
+    }
+}
+
+CLV_TILE kernel void conv_blocked(
+    global float *in, global float *weights, global float *bias, global float *add,
+    global float *out,
+#if CONV_MIXED
+    global uint *table,
+#elif CONV_SCALED
+    global float *scales,
+#endif
+    const conv_blocked_params p, const clv_range range) {
+    const ulong item = CLV_ITEM(range);
+    if (item < range.end) {
+        conv_blocked_item(
+            in, weights, bias, add, out,
+#if CONV_MIXED
+            table,
+#elif CONV_SCALED
+            scales,
+#endif
+            p, range, item);
     }
 }

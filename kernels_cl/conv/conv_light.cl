@@ -67,13 +67,9 @@ DEPTHWISE_RUN(depthwise_2, 2, p->stride_x)
 DEPTHWISE_RUN(depthwise_1, 1, 0)
 
 /* An item does `rows` rows of one block of channels of one image. */
-CLV_TILE kernel void conv_depthwise(
+CLV_ONCE CLV_WIDE static void conv_depthwise_item(
     global float *in, global float *weights, global float *bias, global float *add,
-    global float *out, const conv_depthwise_params p, const clv_range range) {
-    ulong item = CLV_ITEM(range);
-    if (item >= range.end) {
-        return;
-    }
+    global float *out, const conv_depthwise_params p, const clv_range range, ulong item) {
     const clv_rows at = clv_find_rows(item, &p.deal);
     const uint plane = at.plane, image = at.image;
     const global float *w =
@@ -123,6 +119,15 @@ CLV_TILE kernel void conv_depthwise(
                 row, add_row, p.out.width, &p.act, clv_act_lanes(&p.act, plane, p.out.planes));
         }
         clv_put_zeros(row, y, image == 0 && plane == 0, &p.out);
+    }
+}
+
+CLV_TILE kernel void conv_depthwise(
+    global float *in, global float *weights, global float *bias, global float *add,
+    global float *out, const conv_depthwise_params p, const clv_range range) {
+    const ulong item = CLV_ITEM(range);
+    if (item < range.end) {
+        conv_depthwise_item(in, weights, bias, add, out, p, range, item);
     }
 }
 
@@ -233,13 +238,9 @@ static void planar_store(const clv_fv *sums, const planar_place *at, const conv_
 }
 
 /* An item does one tile of a row, for one block of V vectors of output channels. */
-CLV_TILE kernel void conv_planar(
+CLV_ONCE CLV_WIDE static void conv_planar_item(
     global float *in, global float *weights, global float *bias, global float *add,
-    global float *out, const conv_planar_params p, const clv_range range) {
-    ulong item = CLV_ITEM(range);
-    if (item >= range.end) {
-        return;
-    }
+    global float *out, const conv_planar_params p, const clv_range range, ulong item) {
     planar_place at;
     at.x = (uint)(item % p.tiles) * R;
     item /= p.tiles;
@@ -279,6 +280,15 @@ CLV_TILE kernel void conv_planar(
             at.x * p.stride_x,
         CLV_AT(float, weights, range.offset[1]) + block * p.weight_block, &p);
     planar_store(sums, &at, &p);
+}
+
+CLV_TILE kernel void conv_planar(
+    global float *in, global float *weights, global float *bias, global float *add,
+    global float *out, const conv_planar_params p, const clv_range range) {
+    const ulong item = CLV_ITEM(range);
+    if (item < range.end) {
+        conv_planar_item(in, weights, bias, add, out, p, range, item);
+    }
 }
 
 #endif

@@ -118,12 +118,9 @@ static some_tiles find_tiles(uint group, const conv_winograd_params *p) {
 }
 
 /* An item does R tiles of one block of input channels. */
-CLV_TILE kernel void winograd_input(
-    global float *in, global float *points, const conv_winograd_params p, const clv_range range) {
-    ulong item = CLV_ITEM(range);
-    if (item >= range.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void winograd_input_item(
+    global float *in, global float *points, const conv_winograd_params p, const clv_range range,
+    ulong item) {
     uint groups = p.parts * (p.count / R), planes = p.in.planes;
     uint plane = (uint)(p.by_rows ? item % planes : item / groups);
     some_tiles some = find_tiles((uint)(p.by_rows ? item / planes : item % groups), &p);
@@ -138,6 +135,14 @@ CLV_TILE kernel void winograd_input(
         transform_tile(
             in + image * p.in.image, (int)(y * M) - p.pad_y, (int)(x * M) - p.pad_x, points + t * B,
             &p);
+    }
+}
+
+CLV_TILE kernel void winograd_input(
+    global float *in, global float *points, const conv_winograd_params p, const clv_range range) {
+    const ulong item = CLV_ITEM(range);
+    if (item < range.end) {
+        winograd_input_item(in, points, p, range, item);
     }
 }
 
@@ -234,13 +239,9 @@ static void claim_tiles(
 }
 
 /* An item does R tiles of one block of V vectors of output channels. */
-CLV_TILE kernel void winograd_output(
+CLV_ONCE CLV_WIDE static void winograd_output_item(
     global float *points, global float *weights, global float *bias, global float *add,
-    global float *out, const conv_winograd_params p, const clv_range range) {
-    ulong item = CLV_ITEM(range);
-    if (item >= range.end) {
-        return;
-    }
+    global float *out, const conv_winograd_params p, const clv_range range, ulong item) {
     uint of_part = p.count / R, block = (uint)(item / of_part % p.blocks);
     uint part = (uint)(item / ((ulong)of_part * p.blocks));
     some_tiles some = find_tiles(part * of_part + (uint)(item % of_part), &p);
@@ -271,5 +272,14 @@ CLV_TILE kernel void winograd_output(
                     (ulong)plane * p.add.plane,
                 plane, image == 0, &p);
         }
+    }
+}
+
+CLV_TILE kernel void winograd_output(
+    global float *points, global float *weights, global float *bias, global float *add,
+    global float *out, const conv_winograd_params p, const clv_range range) {
+    const ulong item = CLV_ITEM(range);
+    if (item < range.end) {
+        winograd_output_item(points, weights, bias, add, out, p, range, item);
     }
 }

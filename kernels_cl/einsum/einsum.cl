@@ -110,12 +110,9 @@ static float einsum_dot(const global float *a, const global float *b, const eins
 }
 
 /* An item does `cells_per_item` cells: `chunk` positions of the last axis of o each. */
-CLV_WIDE kernel void einsum(
-    global float *a, global float *b, global float *out, const einsum_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void einsum_item(
+    global float *a, global float *b, global float *out, const einsum_params p, const clv_range r,
+    ulong item) {
     a = CLV_AT(float, a, r.offset[0]);
     b = CLV_AT(float, b, r.offset[1]);
     out = CLV_AT(float, out, r.offset[2]);
@@ -137,6 +134,14 @@ CLV_WIDE kernel void einsum(
             clv_store_part(to + x, last_x - x, einsum_vector(from_a, from_b, last_x - x, &p));
             x += CLV_WIDTH;
         }
+    }
+}
+
+CLV_WIDE kernel void einsum(
+    global float *a, global float *b, global float *out, const einsum_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        einsum_item(a, b, out, p, r, item);
     }
 }
 

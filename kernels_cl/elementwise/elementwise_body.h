@@ -61,9 +61,12 @@ static void ew_fill(private EW_T *out, EW_T value, uint from, uint to) {
     }
 }
 
-static void ew_do_item(
+CLV_ONCE CLV_WIDE static void ew_do_item(
     const global uchar *const *operands, global uchar *out, private const elementwise_params *p,
-    ulong item, private EW_T *registers) {
+    const ulong item) {
+    EW_REGISTERS(storage);
+  private
+    EW_T *const registers = (private EW_T *)storage;
     const uint begin = (uint)(item * p->chunk);
     const uint end = (uint)min((ulong)begin + p->chunk, p->num_elements);
     for (uint k = 0; k < p->num_operands; k++) {
@@ -106,6 +109,5 @@ static void ew_do_item(
         }                                                                                         \
         const global uchar *operands[EW_MAX_OPERANDS] = {                                         \
             a + r.offset[0], b + r.offset[1], c + r.offset[2], d + r.offset[3], e + r.offset[4]}; \
-        EW_REGISTERS(registers);                                                                  \
-        ew_do_item(operands, out + r.offset[5], &p, item, (private EW_T *)registers);             \
+        ew_do_item(operands, out + r.offset[5], &p, item);                                        \
     }

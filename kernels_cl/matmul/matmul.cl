@@ -173,13 +173,9 @@ static void matmul_batch(const matmul_params *p, ulong index, ulong *a, ulong *b
 #if CLV_HAS(1) || CLV_ONLY == 3
 /* a, b by strides; c [m][n] by strides; out [batch][m][n].
  * An item does up to `row_span` rows by `tiles` panels of one batch, panel by panel. */
-CLV_WIDE kernel void matmul(
+CLV_ONCE CLV_WIDE static void matmul_item(
     global float *a, global matmul_weight *b, global float *c, global float *add, global float *out,
-    const matmul_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const matmul_params p, const clv_range r, ulong item) {
     uint inner = p.columns_first ? p.panel_blocks : p.row_blocks;
     uint outer = p.columns_first ? p.row_blocks : p.panel_blocks;
     uint low = (uint)(item % inner);
@@ -223,6 +219,15 @@ CLV_WIDE kernel void matmul(
             const ulong first = (ulong)m * p.n + at.first;
             matmul_finish_row(out + first, add + first, count, &p);
         }
+    }
+}
+
+CLV_WIDE kernel void matmul(
+    global float *a, global matmul_weight *b, global float *c, global float *add, global float *out,
+    const matmul_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        matmul_item(a, b, c, add, out, p, r, item);
     }
 }
 #endif

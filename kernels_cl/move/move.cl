@@ -168,13 +168,9 @@ static void move_block(
 }
 
 #if CLV_HAS(1)
-kernel void move_copy(
+CLV_ONCE static void move_copy_item(
     global uchar *src_buffer, global uchar *dst_buffer, const clv_move_copy_params p,
-    const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_range r, const ulong item) {
     global const uchar *src = src_buffer + r.offset[0] + p.src_start * p.element_bytes;
     global uchar *dst = dst_buffer + r.offset[1] + p.dst_start * p.element_bytes;
     const int inner = (int)p.num_dims - 1, middle = inner - 1;
@@ -207,16 +203,21 @@ kernel void move_copy(
         }
     }
 }
+
+kernel void move_copy(
+    global uchar *src_buffer, global uchar *dst_buffer, const clv_move_copy_params p,
+    const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        move_copy_item(src_buffer, dst_buffer, p, r, item);
+    }
+}
 #endif
 
 #if CLV_HAS(2)
-kernel void move_tiles(
+CLV_ONCE static void move_tiles_item(
     global uchar *src_buffer, global uchar *dst_buffer, const clv_move_tiles_params p,
-    const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_range r, const ulong item) {
     global const uchar *src = src_buffer + r.offset[0] + p.src_start * p.element_bytes;
     global uchar *dst = dst_buffer + r.offset[1] + p.dst_start * p.element_bytes;
     const int b = (int)p.num_dims - 1, a = b - 1;
@@ -240,6 +241,15 @@ kernel void move_tiles(
         move_block(
             dst, to + (int)a_first + (int)b_first * row_to, row_to, src,
             from + (int)a_first * row_from + (int)b_first, row_from, num_a, num_b, p.element_bytes);
+    }
+}
+
+kernel void move_tiles(
+    global uchar *src_buffer, global uchar *dst_buffer, const clv_move_tiles_params p,
+    const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        move_tiles_item(src_buffer, dst_buffer, p, r, item);
     }
 }
 #endif
@@ -272,13 +282,9 @@ static int move_pad_map(int i, int n, uint mode) {
     }
 }
 
-kernel void move_pad(
+CLV_ONCE static void move_pad_item(
     global uchar *src_buffer, global uchar *value_buffer, global uchar *dst_buffer,
-    const clv_move_pad_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_move_pad_params p, const clv_range r, const ulong item) {
     global const uchar *src = src_buffer + r.offset[0] + p.src_start * p.element_bytes;
     global const uchar *value = value_buffer + r.offset[1];
     global uchar *dst = dst_buffer + r.offset[2];
@@ -324,6 +330,15 @@ kernel void move_pad(
             to += run;
             c += run;
         }
+    }
+}
+
+kernel void move_pad(
+    global uchar *src_buffer, global uchar *value_buffer, global uchar *dst_buffer,
+    const clv_move_pad_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        move_pad_item(src_buffer, value_buffer, dst_buffer, p, r, item);
     }
 }
 #endif

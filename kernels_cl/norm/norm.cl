@@ -121,13 +121,9 @@ static void norm_row(
 /* y = (x - mean) / sqrt(variance + epsilon) * scale + bias over each row of x, [rows][n]; without
  * the mean: x / sqrt(mean of squares + epsilon) * scale. mean and inverse: [rows], inverse is
  * 1 / sqrt(...). An item does `rows_per_item` rows. */
-CLV_WIDE kernel void norm(
+CLV_ONCE CLV_WIDE static void norm_item(
     global float *x, global float *scale, global float *bias, global float *y, global float *mean,
-    global float *inverse, const norm_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    global float *inverse, const norm_params p, const clv_range r, ulong item) {
     x = CLV_AT(float, x, r.offset[0]);
     scale = CLV_AT(float, scale, r.offset[1]);
     bias = CLV_AT(float, bias, r.offset[2]);
@@ -150,6 +146,15 @@ CLV_WIDE kernel void norm(
         if (p.has_inverse) {
             inverse[row] = factor;
         }
+    }
+}
+
+CLV_WIDE kernel void norm(
+    global float *x, global float *scale, global float *bias, global float *y, global float *mean,
+    global float *inverse, const norm_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        norm_item(x, scale, bias, y, mean, inverse, p, r, item);
     }
 }
 
@@ -255,12 +260,8 @@ static void softmax_columns(
 
 /* y = exp(x - max) / sum of exp(x - max), or x - max - log(sum), along n of [outer][n][inner].
  * An item does `rows_per_item` rows: of n elements, or of `chunks` vectors of columns a plane. */
-CLV_WIDE kernel void softmax(
-    global float *x, global float *y, const softmax_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void softmax_item(
+    global float *x, global float *y, const softmax_params p, const clv_range r, ulong item) {
     x = CLV_AT(float, x, r.offset[0]);
     y = CLV_AT(float, y, r.offset[1]);
     ulong row = item * p.rows_per_item, end = min(row + p.rows_per_item, p.rows);
@@ -272,5 +273,13 @@ CLV_WIDE kernel void softmax(
         uint column = (uint)(row % p.chunks) * CLV_WIDTH;
         ulong offset = row / p.chunks * p.n * p.inner + column;
         softmax_columns(x + offset, y + offset, min(p.inner - column, (uint)CLV_WIDTH), &p);
+    }
+}
+
+CLV_WIDE kernel void softmax(
+    global float *x, global float *y, const softmax_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        softmax_item(x, y, p, r, item);
     }
 }

@@ -102,12 +102,8 @@ static float pool_wide(
 /* in   [planes][in z][in y][in x]
  * out  [planes][out z][out y][out x]
  * An item does a chunk of each of `rows` rows of `out`, counted over all planes. */
-CLV_WIDE kernel void pool(
-    global float *in, global float *out, const pool_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void pool_item(
+    global float *in, global float *out, const pool_params p, const clv_range r, ulong item) {
     in = CLV_AT(float, in, r.offset[0]);
     out = CLV_AT(float, out, r.offset[1]);
     uint begin = (uint)(item % p.chunks) * p.chunk, end = min(begin + p.chunk, p.out[2]);
@@ -130,6 +126,14 @@ CLV_WIDE kernel void pool(
         for (uint x = begin; x < end; x += CLV_WIDTH) {
             clv_store_part(to + x, end - x, pool_vector(plane, &p, &w, x));
         }
+    }
+}
+
+CLV_WIDE kernel void pool(
+    global float *in, global float *out, const pool_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        pool_item(in, out, p, r, item);
     }
 }
 

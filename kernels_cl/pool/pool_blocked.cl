@@ -93,12 +93,9 @@ static void pool_blocked_row(
 }
 
 /* An item does `rows` rows of one block of channels of one image. */
-CLV_TILE kernel void pool_blocked(
-    global float *in, global float *out, const pool_blocked_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void pool_blocked_item(
+    global float *in, global float *out, const pool_blocked_params p, const clv_range r,
+    ulong item) {
     const clv_rows at = clv_find_rows(item, &p.deal);
     const uint plane = at.plane, image = at.image;
     in = CLV_AT(float, in, r.offset[0]) + p.from.lead + image * p.from.image +
@@ -111,5 +108,13 @@ CLV_TILE kernel void pool_blocked(
         clv_claim_row(row + p.to.row, &p.to);
         pool_blocked_row(in, row, y, p.channels - plane * B, &p);
         clv_put_zeros(row, y, image == 0 && plane == 0, &p.to);
+    }
+}
+
+CLV_TILE kernel void pool_blocked(
+    global float *in, global float *out, const pool_blocked_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        pool_blocked_item(in, out, p, r, item);
     }
 }

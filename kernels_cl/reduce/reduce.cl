@@ -316,13 +316,9 @@ static void reduce_columns(
 }
 
 #if CLV_HAS(1)
-CLV_WIDE kernel void reduce_f32(
+CLV_ONCE CLV_WIDE static void reduce_f32_item(
     const global uchar *x, const global uchar *shift, global uchar *out, const reduce_params p,
-    const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_range r, const ulong item) {
     const global float *in = CLV_AT(const float, x, r.offset[0]);
     const global float *shifts = CLV_AT(const float, shift, r.offset[1]);
     global float *to = CLV_AT(float, out, r.offset[2]);
@@ -338,6 +334,15 @@ CLV_WIDE kernel void reduce_f32(
     to += item / p.num_blocks * p.num_outputs;
     for (uint c = at; c < stop; c += REDUCE_LANES) {
         reduce_columns(in, shifts, to, &p, begin, end, row + c, min((uint)REDUCE_LANES, stop - c));
+    }
+}
+
+CLV_WIDE kernel void reduce_f32(
+    const global uchar *x, const global uchar *shift, global uchar *out, const reduce_params p,
+    const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        reduce_f32_item(x, shift, out, p, r, item);
     }
 }
 #endif
