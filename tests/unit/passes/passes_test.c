@@ -658,7 +658,8 @@ static void test_hook_sees_every_pass(void **state) {
     assert_string_equal(
         s.names,
         "infer fold simplify fold_batchnorm fold_shuffle fold_scale join_norm join_attention "
-        "part_attention spell_batchnorm join_pointwise epilogue half_weights dce ");
+        "part_attention project_recurrent spell_batchnorm join_pointwise epilogue half_weights "
+        "dce ");
     clv_graph_destroy(graph);
     graph = make(shape_arithmetic);
     s = (seen){.stop_after = 1};
