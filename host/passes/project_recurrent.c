@@ -1,5 +1,6 @@
-/* LSTM, GRU and RNN whose W is constant: the product of the input and W does not wait for any step, so
- * a MatMul makes it for all of them at once, in kernels made for that; what is left is a Recurrence. */
+/* LSTM, GRU and RNN whose W is constant: the product of the input and W does not wait for any step,
+ * so a MatMul makes it for all of them at once, in kernels made for that; what is left is a
+ * Recurrence. */
 #include "host/base/memory.h"
 #include "host/ops/op.h"
 #include "host/passes/compute.h"

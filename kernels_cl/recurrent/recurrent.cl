@@ -348,42 +348,45 @@ CLV_WIDE kernel void recurrent_ref(
     }
 RECURRENT_SUMS(1, 4, 1)
 RECURRENT_SUMS(1, 4, 2)
+RECURRENT_SUMS(1, 4, 4)
 RECURRENT_SUMS(2, 2, 1)
 RECURRENT_SUMS(2, 2, 2)
-RECURRENT_SUMS(3, 2, 1)
-RECURRENT_SUMS(3, 2, 2)
-RECURRENT_SUMS(4, 2, 1)
-RECURRENT_SUMS(4, 2, 2)
+RECURRENT_SUMS(2, 2, 4)
+RECURRENT_SUMS(3, 1, 1)
+RECURRENT_SUMS(3, 1, 2)
+RECURRENT_SUMS(3, 1, 4)
+RECURRENT_SUMS(4, 1, 1)
+RECURRENT_SUMS(4, 1, 2)
+RECURRENT_SUMS(4, 1, 4)
 
+#define RECURRENT_CASE(GATES, ROWS)                               \
+    case GATES * 8 + ROWS:                                        \
+        recurrent_sums_##GATES##_##ROWS(w, step, h, hidden, out); \
+        break;
+
+/* rows: 1, 2 or 4 */
 static void recurrent_sums(
     const global float *w, uint step, uint gates, uint rows, const global float *const *h,
     uint hidden, clv_fv *out) {
-    switch (gates * 2 + rows - 1) {
-    case 2:
-        recurrent_sums_1_1(w, step, h, hidden, out);
-        break;
-    case 3:
-        recurrent_sums_1_2(w, step, h, hidden, out);
-        break;
-    case 4:
-        recurrent_sums_2_1(w, step, h, hidden, out);
-        break;
-    case 5:
-        recurrent_sums_2_2(w, step, h, hidden, out);
-        break;
-    case 6:
-        recurrent_sums_3_1(w, step, h, hidden, out);
-        break;
-    case 7:
-        recurrent_sums_3_2(w, step, h, hidden, out);
-        break;
-    case 8:
-        recurrent_sums_4_1(w, step, h, hidden, out);
-        break;
-    default:
-        recurrent_sums_4_2(w, step, h, hidden, out);
-        break;
+    switch (gates * 8 + rows) {
+        RECURRENT_CASE(1, 1)
+        RECURRENT_CASE(1, 2)
+        RECURRENT_CASE(1, 4)
+        RECURRENT_CASE(2, 1)
+        RECURRENT_CASE(2, 2)
+        RECURRENT_CASE(2, 4)
+        RECURRENT_CASE(3, 1)
+        RECURRENT_CASE(3, 2)
+        RECURRENT_CASE(3, 4)
+        RECURRENT_CASE(4, 1)
+        RECURRENT_CASE(4, 2)
+        RECURRENT_CASE(4, 4)
     }
+}
+
+/* Sequences whose sums are in registers at once, of `left`: 16 sums of 32 registers. */
+static uint recurrent_rows(uint left) {
+    return CLV_WIDTH == 16 && left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
 /* One phase of one step: sequences [begin, end) of direction d, blocks [first, last). */
@@ -396,8 +399,8 @@ static void recurrent_phase(
     const bool is_reset = p->kind == RECURRENT_GRU && !p->linear_before_reset;
     const uint gates = is_second ? 1 : is_reset ? 2 : p->gates;
     const uint width = p->gates * CLV_WIDTH;
-    for (uint b = begin; b < end; b += RECURRENT_ROWS) {
-        const uint rows = min(end - b, (uint)RECURRENT_ROWS);
+    for (uint b = begin, rows; b < end; b += rows) {
+        rows = recurrent_rows(end - b);
         recurrent_row row[RECURRENT_ROWS];
         const global float *h[RECURRENT_ROWS];
         for (uint i = 0; i < rows; i++) {

@@ -27,7 +27,7 @@ typedef struct recurrent_act {
 
 /* GRU's candidate waits for all of r where it is reset before its product. */
 enum { RECURRENT_FIRST = 1, RECURRENT_SECOND = 2 };
-enum { RECURRENT_ROWS = 2 }; /* sequences in registers at once */
+enum { RECURRENT_ROWS = 4 }; /* sequences in registers at once, at most */
 
 typedef struct recurrent_params {
     clv_u64 x_step, x_batch;
