@@ -40,7 +40,9 @@ static bool find_recurrent(const clv_graph *graph, clv_node_id id, match *out_ma
                              find_constant(graph, node, CLV_RECURRENT_B, &m.b);
     m.rows = clv_recurrent_gates(m.op->kind) * m.op->hidden;
     *out_match = m;
-    return is_constant && clv_shape_elements(&m.w.shape) > 0;
+    const clv_shape *x = &graph->tensors[node->inputs[CLV_RECURRENT_X]].shape;
+    const double product = (double)(x->dims[0] * x->dims[1]) * (double)(m.op->directions * m.rows);
+    return is_constant && clv_shape_elements(&m.w.shape) > 0 && product < (double)CLV_MAX_ELEMENTS;
 }
 
 static bool is_reset_last(const match *m) {

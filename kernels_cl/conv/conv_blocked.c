@@ -18,6 +18,8 @@ typedef struct tile {
 static const tile wide_tiles[] = {{28, 1}, {14, 2}, {9, 3}, {7, 3}, {6, 4}, {3, 6}, {1, 8}};
 static const tile narrow_tiles[] = {{12, 1}, {6, 2}, {4, 3}, {1, 8}};
 
+enum { MOST_VECTORS = 8 };
+
 /* Padding at most: what a layout's gap can be. */
 enum { MOST_GAP = UINT8_MAX };
 
@@ -59,6 +61,11 @@ static bool fits(const clv_call *call, const clv_traits *traits) {
         if (begin < 0 || begin > MOST_GAP || end > MOST_GAP) {
             return false;
         }
+    }
+    const double of_taps = (double)layout.block * layout.block * MOST_VECTORS;
+    if ((double)op->window.kernel[CONV_Y] * (double)op->window.kernel[CONV_X] * of_taps >
+        (double)CLV_MAX_ELEMENTS) {
+        return false; /* weights of a block of channels, which a kernel counts in 32 bits */
     }
     if (clv_conv_has_scale(call) && clv_conv_groups_are_mixed(call, layout.block)) {
         return false; /* a list does not tell channels */
