@@ -229,19 +229,24 @@ static void note(cleave_session *s, cJSON *left_out) {
     }
 }
 
-/* What there is to say where no unit is left: all of them, and why. */
-static clv_status *nothing_left(clv_code code, const cJSON *left_out) {
-    clv_text text;
-    char *list = NULL;
+static void add_reasons(const cJSON *items, clv_text *text) {
     const cJSON *item;
-    clv_text_init(&text);
-    cJSON_ArrayForEach(item, left_out) {
+    cJSON_ArrayForEach(item, items) {
         const char *unit = cJSON_GetStringValue(cJSON_GetObjectItem(item, "unit"));
         const char *error = cJSON_GetStringValue(cJSON_GetObjectItem(item, "error"));
         if (unit != NULL && error != NULL) {
-            clv_text_add(&text, "%s%s: %s", text.length != 0 ? "; " : "", unit, error);
+            clv_text_add(text, "%s%s: %s", text->length != 0 ? "; " : "", unit, error);
         }
     }
+}
+
+/* What there is to say where no unit is left: all of them, and why, also earlier ones. */
+static clv_status *nothing_left(const cleave_session *s, clv_code code, const cJSON *left_out) {
+    clv_text text;
+    char *list = NULL;
+    clv_text_init(&text);
+    add_reasons(s->recovery.failures, &text);
+    add_reasons(left_out, &text);
     clv_status *status = clv_text_take(&text, &list);
     if (status == NULL) {
         status =
@@ -264,7 +269,7 @@ static clv_status *go_on(cleave_session *s, candidates *c, clv_code code, size_t
         clv_log(CLV_LOG_WARNING, "going on with %s, policy %s", s->devices, s->policy);
     } else if (c->count == 0) {
         clv_status_destroy(status);
-        status = nothing_left(code, c->left_out);
+        status = nothing_left(s, code, c->left_out);
     }
     note(s, c->left_out);
     return status;

@@ -199,7 +199,7 @@ static void wake_idle(clv_ready *ready) {
         for (uint32_t i = crews->first_lane[c]; i < crews->first_lane[c + 1]; i++) {
             const pool *own = &ready->pools[crews->num_crews + crews->lanes[i].unit];
             if (ready->seats[i].is_idle && (shared != 0 || own->count != 0)) {
-                shared -= shared != 0 ? 1 : 0;
+                shared -= shared != 0 && own->count == 0 ? 1 : 0; /* it may take its own */
                 tell(&ready->seats[i]);
             }
         }
