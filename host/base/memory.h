@@ -24,6 +24,10 @@ void clv_memory_note_failure(void);
 
 /* Bytes of memory that the machine has; 0: unknown. */
 uint64_t clv_memory_installed(void);
+/* Gives back pages of programs and libraries, of mappings of so many bytes at least: most of those
+ * of a large library were only read while it was loaded. Who needs one again finds it in the page
+ * cache. Returns the bytes of these mappings; 0 also where the system does not tell. */
+size_t clv_memory_drop_code(size_t least_bytes);
 /* Makes the n-th allocation from now fail (0: the next one), once; a negative n: none. For tests.
  */
 void clv_memory_fail_at(int64_t n);

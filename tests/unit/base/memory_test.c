@@ -1,5 +1,9 @@
 #include "host/base/memory.h"
 #include "tests/support/check.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void zero_bytes_give_a_pointer(void **state) {
     (void)state;
@@ -105,6 +109,38 @@ static void arrays_grow_and_fail_unchanged(void **state) {
     clv_free(data);
 }
 
+/* Pages of code come back as they were, also those that are not what is in the file. */
+static void code_is_dropped_and_comes_back(void **state) {
+    (void)state;
+    char path[] = "/tmp/cleave-memory-test-XXXXXX";
+    enum { BYTES = 64 << 10 };
+    const size_t before = clv_memory_drop_code(1);
+    assert_true(before > 0); /* this program's, at least */
+    static char content[BYTES];
+    memset(content, 'f', sizeof content);
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(write(fd, content, sizeof content), BYTES);
+    char *clean = mmap(NULL, BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    if (clean == MAP_FAILED) { /* mounted without the right to execute */
+        close(fd);
+        skip();
+    }
+    char *changed = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    assert_true(changed != MAP_FAILED);
+    changed[BYTES / 2] = 'c';
+    assert_int_equal(mprotect(changed, BYTES, PROT_READ | PROT_EXEC), 0);
+    assert_int_equal(clean[0], 'f');
+    assert_int_equal(clv_memory_drop_code(1), before + BYTES); /* the clean one's */
+    assert_int_equal(clean[BYTES - 1], 'f');
+    assert_int_equal(changed[BYTES / 2], 'c');
+    assert_int_equal(clv_memory_drop_code(SIZE_MAX), 0);
+    munmap(clean, BYTES);
+    munmap(changed, BYTES);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zero_bytes_give_a_pointer),
@@ -115,6 +151,7 @@ int main(void) {
         cmocka_unit_test(allocations_are_counted),
         cmocka_unit_test(a_failed_realloc_leaves_the_block),
         cmocka_unit_test(arrays_grow_and_fail_unchanged),
+        cmocka_unit_test(code_is_dropped_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
