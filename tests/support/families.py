@@ -245,6 +245,123 @@ def speech():
     return finish(n, [60, 1, 12])
 
 
+def resnext():
+    n = Net("resnext")
+    x, c = n.conv(n.input("input", [2, 3, 33, 33]), 3, 32, 7, 2, act="relu", bn=True), 32
+    x = n.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    for co, s in ((64, 1), (64, 1), (96, 2)):
+        y = n.conv(n.conv(x, c, co, 1, act="relu", bn=True), co, co, 3, s, g=8, act="relu", bn=True)
+        y = n.conv(y, co, co, 1, bn=True)
+        x, c = n.op("Relu", n.op("Add", y, x if s == 1 and c == co else n.conv(x, c, co, 1, s, bn=True))), co
+    n.fc(n.op("Flatten", n.op("ReduceMean", x, axes=[2, 3], keepdims=0)), c, 10)
+    return finish(n, [2, 10])
+
+
+def nhwc():
+    """As converters write what was NHWC: every convolution between two transposes, pads of their own."""
+    n = Net("nhwc")
+    to, back = {"perm": [0, 3, 1, 2]}, {"perm": [0, 2, 3, 1]}
+    x, c = n.input("input", [1, 41, 35, 3]), 3
+    for co, k, s in ((18, 3, 2), (30, 5, 1), (30, 3, 2)):
+        y = n.op("Transpose", x, **to)
+        y = n.op("Pad", y, n.i64(0, 0, 0, 0, 0, 0, k - s, k - s))
+        y = n.op("Transpose", n.conv(y, c, co, k, s, p=0, bias=False), **back)
+        x, c = n.op("Clip", n.op("Add", y, n.const(n.rng.standard_normal(co) * 0.1)), n.f32(0.0), n.f32(6.0)), co
+    x = n.op("ReduceMean", x, axes=[1, 2], keepdims=0)
+    n.op("Softmax", n.linear(x, c, 7), axis=-1)
+    return finish(n, [1, 7])
+
+
+def style():
+    n = Net("style", 14)
+    edge = [n.i64(0, 0, p, p, 0, 0, p, p) for p in (4, 1)]
+    x = n.conv(n.op("Pad", n.input("input", [1, 3, 37, 42]), edge[0], mode="reflect"), 3, 16, 9, p=0)
+
+    def normal(x, c):
+        scale, bias = (n.const(n.rng.uniform(0.5, 1.5, c).astype(np.float32)) for _ in range(2))
+        return n.op("InstanceNormalization", x, scale, bias, epsilon=1e-5)
+
+    x = n.op("Relu", normal(x, 16))
+    x = n.op("Relu", normal(n.conv(n.op("Pad", x, edge[1], mode="reflect"), 16, 30, 3, 2, p=0), 30))
+    x = n.op("Resize", x, "", n.const(np.array([1, 1, 2, 2], np.float32)), mode="nearest")
+    x = n.op("Relu", normal(n.conv(n.op("Pad", x, edge[1], mode="edge"), 30, 16, 3, p=0), 16))
+    n.op("Tanh", n.conv(n.op("Pad", x, edge[0], mode="reflect"), 16, 3, 9, p=0))
+    return finish(n, [1, 3, 38, 42])
+
+
+def video():
+    n = Net("video")
+
+    def conv_3d(x, ci, co, k, s):
+        w = n.rng.standard_normal((co, ci, k, k, k)).astype(np.float32) * np.sqrt(2 / (ci * k**3))
+        return n.op("Relu", n.op("Conv", x, n.const(w), kernel_shape=[k] * 3, strides=[s] * 3, pads=[k // 2] * 6))
+
+    x = conv_3d(conv_3d(n.input("input", [1, 3, 7, 20, 22]), 3, 12, 3, 1), 12, 20, 3, 2)
+    x = n.op("AveragePool", x, kernel_shape=[2, 2, 2], strides=[2, 2, 2])
+    return classify(n, conv_3d(x, 20, 25, 1, 1), 25)
+
+
+def vocoder():
+    """Transposed convolutions along one axis, odd strides, groups, dilations and output padding."""
+    n = Net("vocoder")
+    x, c, size = conv_1d(n, n.input("input", [1, 20, 17]), 20, 36, 7), 36, 17
+    for co, k, s, p, out, g in ((24, 8, 4, 2, 0, 1), (12, 5, 3, 1, 0, 3), (10, 4, 2, 2, 1, 2)):
+        w = n.rng.standard_normal((c, co // g, k)).astype(np.float32) * np.sqrt(s / (c // g * k))
+        x = n.op("LeakyRelu", x, alpha=0.1)
+        attrs = {"kernel_shape": [k], "strides": [s], "pads": [p, p], "output_padding": [out], "group": g}
+        x, c, size = n.op("ConvTranspose", x, n.const(w), **attrs), co, (size - 1) * s - 2 * p + k + out
+        for d in (1, 3):
+            x = n.op("Add", x, conv_1d(n, n.op("LeakyRelu", x, alpha=0.1), c, c, 3, d))
+    n.op("Tanh", conv_1d(n, x, c, 1, 7))
+    return finish(n, [1, 1, size])
+
+
+def swin():
+    """Windows of 4 x 4 of a map of 8 x 8, shifted by 2 in the second block, with biases for positions."""
+    n, d, heads = Net("swin", 17), 48, 3
+    x = n.conv(n.input("input", [1, 3, 32, 32]), 3, d, 4, 4, 0)
+    x = n.op("Transpose", n.op("Reshape", x, n.i64(1, d, 64)), perm=[0, 2, 1])
+
+    def roll(x, by):
+        for axis in (1, 2):
+            first = n.op("Slice", x, n.i64(by), n.i64(2**31 - 1), n.i64(axis))
+            x = n.op("Concat", first, n.op("Slice", x, n.i64(0), n.i64(by), n.i64(axis)), axis=axis)
+        return x
+
+    for shift in (0, 2):
+        y = n.op("Reshape", n.ln(x, d), n.i64(1, 8, 8, d))
+        y = roll(y, shift) if shift else y
+        y = n.op("Transpose", n.op("Reshape", y, n.i64(1, 2, 4, 2, 4, d)), perm=[0, 1, 3, 2, 4, 5])
+        t = n.linear(n.op("Reshape", y, n.i64(-1, 16, d)), d, 3 * d)
+        t = n.op("Transpose", n.op("Reshape", t, n.i64(4, 16, 3, heads, 16)), perm=[2, 0, 3, 1, 4])
+        q, k, v = (n.op("Gather", t, n.const(np.array(i, np.int64)), axis=0) for i in range(3))
+        a = n.op("MatMul", n.op("Mul", q, n.f32(0.25)), n.op("Transpose", k, perm=[0, 1, 3, 2]))
+        a = n.op("Add", a, n.const(n.rng.standard_normal((1, heads, 16, 16))))
+        y = n.op("Transpose", n.op("MatMul", n.op("Softmax", a, axis=-1), v), perm=[0, 2, 1, 3])
+        y = n.linear(n.op("Reshape", y, n.i64(4, 16, d)), d, d)
+        y = n.op("Transpose", n.op("Reshape", y, n.i64(1, 2, 2, 4, 4, d)), perm=[0, 1, 3, 2, 4, 5])
+        y = n.op("Reshape", y, n.i64(1, 8, 8, d))
+        x = n.op("Add", x, n.op("Reshape", roll(y, 8 - shift) if shift else y, n.i64(1, 64, d)))
+        x = n.op("Add", x, n.linear(n.gelu(n.linear(n.ln(x, d), d, 2 * d)), 2 * d, d))
+    n.fc(n.op("ReduceMean", n.ln(x, d), axes=[1], keepdims=0), d, 10)
+    return finish(n, [1, 10])
+
+
+def hyper():
+    """Convolutions whose weights are computed, and a grid that is sampled."""
+    n = Net("hyper", 16)
+    x = n.conv(n.input("input", [1, 3, 24, 26]), 3, 16, 3, act="relu")
+    pooled = n.op("Flatten", n.op("GlobalAveragePool", x))
+    w = n.op("Reshape", n.op("Tanh", n.linear(pooled, 16, 12 * 16 * 9)), n.i64(12, 16, 3, 3))
+    x = n.op("Relu", n.op("Conv", x, w, pads=[1] * 4))
+    grid = n.op("Reshape", n.op("Tanh", n.linear(pooled, 16, 30)), n.i64(1, 3, 5, 2))
+    grid = n.op("Transpose", n.op("Resize", n.op("Transpose", grid, perm=[0, 3, 1, 2]), "", "", n.i64(1, 2, 12, 14), mode="linear"), perm=[0, 2, 3, 1])
+    x = n.op("GridSample", x, grid, mode="bilinear", padding_mode="zeros", align_corners=0)
+    norm = n.op("ReduceL2", n.op("Flatten", x), axes=[1])
+    n.op("Div", x, norm)
+    return finish(n, [1, 12, 12, 14])
+
+
 FAMILIES = {
     "densenet": densenet,
     "shufflenet": shufflenet,
@@ -255,6 +372,13 @@ FAMILIES = {
     "odd": odd,
     "wavenet": wavenet,
     "vit": vit,
+    "resnext": resnext,
+    "nhwc": nhwc,
+    "style": style,
+    "video": video,
+    "vocoder": vocoder,
+    "swin": swin,
+    "hyper": hyper,
     "tagger": tagger,
     "speech": speech,
     "decoder_prefill": lambda: decoder(12, 0),
