@@ -268,9 +268,9 @@ static clv_status *split_rows(const clv_call *call, clv_arena *arena, clv_split_
         clv_window_need(&params->window, axis, &split->inputs[0]);
         const clv_window *w = &params->window;
         enum { TILE = 4 }; /* rows of Winograd's tiles, which pieces share with the whole */
-        if (w->rank == 2 && w->kernel[1] == 3 && w->kernel[2] == 3 && rows > TILE &&
-            w->stride[1] == 1 && w->stride[2] == 1) {
-            split->grain = TILE;
+        if (w->rank == 2 && w->kernel[1] == 3 && w->kernel[2] == 3 && w->stride[1] == 1 &&
+            w->stride[2] == 1) {
+            split->grain = rows < TILE ? rows : TILE;
         }
     }
     return NULL;

@@ -22,6 +22,7 @@ static clv_view inputs[NUM_INPUT_SETS][MAX_OPERANDS];
 static clv_mutable_view wanted[NUM_INPUT_SETS][MAX_OPERANDS];
 static clv_mutable_view first[NUM_INPUT_SETS][MAX_OPERANDS];
 static clv_mutable_view outputs[NUM_INPUT_SETS][MAX_OPERANDS];
+static double worst_difference; /* from one core, where another driver takes part */
 static uint32_t num_requests = 2 * NUM_INPUT_SETS;
 
 static const char *const sets[][MAX_UNITS + 1] = {
@@ -37,7 +38,8 @@ static size_t bytes_of(const clv_mutable_view *view) {
     return clv_view_bytes(view->dtype, &view->shape);
 }
 
-static bool is_close(const clv_mutable_view *got, const clv_mutable_view *other) {
+/* Of the largest output. */
+static double difference_of(const clv_mutable_view *got, const clv_mutable_view *other) {
     double largest = 0, worst = 0;
     for (int64_t i = 0; i < clv_shape_elements(&other->shape); i++) {
         const double a = clv_load_double(got->dtype, got->data, i);
@@ -45,7 +47,7 @@ static bool is_close(const clv_mutable_view *got, const clv_mutable_view *other)
         largest = fabs(b) > largest ? fabs(b) : largest;
         worst = !(fabs(a - b) <= worst) ? fabs(a - b) : worst;
     }
-    return worst <= 3e-5 * largest; /* the last operator is tanh of numbers around ten */
+    return worst > 0 ? worst / largest : worst;
 }
 
 /* What request `index` gave is what the first with its inputs did. */
@@ -54,9 +56,14 @@ static void check(uint32_t index, bool is_first, bool is_exact) {
     for (size_t k = 0; k < graph->num_outputs; k++) {
         clv_mutable_view *got = &outputs[set][k], *same = &first[set][k], *one = &wanted[set][k];
         if (is_first) {
+            const double difference = difference_of(got, one);
             memcpy(same->data, got->data, bytes_of(got));
-            assert_true(
-                is_exact ? memcmp(got->data, one->data, bytes_of(got)) == 0 : is_close(got, one));
+            worst_difference = fmax(worst_difference, difference);
+            if (is_exact ? memcmp(got->data, one->data, bytes_of(got)) != 0
+                         : !(difference <= 1e-5)) {
+                fail_msg(
+                    "request %u, output %zu differs by %.2g of the largest", index, k, difference);
+            }
         } else if (memcmp(got->data, same->data, bytes_of(got)) != 0) {
             fail_msg("request %u, output %zu is another than before", index, k);
         }
@@ -134,8 +141,9 @@ static void test_same_answers(void **state) {
         if (is_there) {
             run_set(units, num_units, is_exact);
             print_message(
-                "%s,%s: %u requests twice, static and dynamic: the same answers\n",
-                units[0].name.text, units[1].name.text, num_requests);
+                "%s,%s: %u requests twice, static and dynamic: the same answers, within %.2g of "
+                "those of one core\n",
+                units[0].name.text, units[1].name.text, num_requests, worst_difference);
         }
         for (uint32_t i = 0; i < num_units; i++) {
             clv_rig_close(&units[i]);
