@@ -236,6 +236,7 @@ static clv_status *emit_tile(
     clv_attention_shape_of(call, &shape);
     fill_params(call, &shape, &p);
     p.row_blocks = (clv_u32)((shape.rows + block_rows(traits) - 1) / block_rows(traits));
+    p.row_parts = traits->num_lanes != 0 ? traits->num_lanes : 1;
     CLV_TRY(emit_mask(call, traits, emitter, &p, &mask));
     const uint64_t num_items = (uint64_t)(shape.batch * shape.heads) * p.row_blocks;
     return emit_attention(traits, emitter, "attention_tile", &p, mask, num_items);

@@ -109,9 +109,10 @@ CLV_WIDE kernel void attention(
 
 /* --- tiles ----------------------------------------------------------------------------------- */
 
-/* Two vectors of rows of q stand in lanes, so that both products are those of matmul.cl: single
- * elements of k (or v) times a vector of rows, ATTENTION_TILE keys (or columns of v) in registers
- * at once; and maximum, exponential and sum need no exchange between lanes. */
+/* Two vectors of rows of q stand in lanes, so that the first product is that of matmul.cl: single
+ * elements of k times a vector of rows, ATTENTION_TILE keys in registers at once; and maximum,
+ * exponential and sum need no exchange between lanes. In the second one vectors of v stand in
+ * lanes, times single weights of ATTENTION_TILE rows: results are rows as they are stored. */
 #define ATTENTION_ROWS (ATTENTION_VECTORS * CLV_WIDTH)
 #define ATTENTION_TILE 8
 
@@ -120,58 +121,120 @@ CLV_WIDE kernel void attention(
 #define ROWS_KEEP(rows, index, vector, value) \
     CLV_FV_KEEP((rows) + (index)*ATTENTION_ROWS + (vector)*CLV_WIDTH, value)
 
-/* to[j] (+)= sum over i < n of from[j * row + i * column] * rows[i], for ROWS values of j. */
-#define ATTENTION_PRODUCT(ROWS)                                                                  \
-    static void attention_product_##ROWS(                                                        \
-        const global float *from, ulong row, ulong column, const float *rows, uint n, bool adds, \
-        float *to) {                                                                             \
-        clv_fv sums[ROWS][ATTENTION_VECTORS];                                                    \
-        _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                       \
-            sums[j][0] = adds ? ROWS_TAKE(to, j, 0) : (clv_fv)(0.0f);                            \
-            sums[j][1] = adds ? ROWS_TAKE(to, j, 1) : (clv_fv)(0.0f);                            \
-        }                                                                                        \
-        for (uint i = 0; i < n; i++) {                                                           \
-            const clv_fv first = ROWS_TAKE(rows, i, 0), second = ROWS_TAKE(rows, i, 1);          \
-            _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                   \
-                const clv_fv value = (clv_fv)(from[j * row]);                                    \
-                sums[j][0] = fma(value, first, sums[j][0]);                                      \
-                sums[j][1] = fma(value, second, sums[j][1]);                                     \
-            }                                                                                    \
-            from += column;                                                                      \
-        }                                                                                        \
-        _Pragma("unroll") for (int j = 0; j < ROWS; j++) {                                       \
-            ROWS_KEEP(to, j, 0, sums[j][0]);                                                     \
-            ROWS_KEEP(to, j, 1, sums[j][1]);                                                     \
-        }                                                                                        \
+/* scores[t] = mask[t] + sum over d < size of k[t][d] * rows[d], for KEYS values of t; `most`
+ * becomes the largest, NaN aside. */
+#define ATTENTION_SCORES(KEYS)                                                             \
+    static void attention_scores_##KEYS(                                                   \
+        const global float *k, const float *rows, const global float *mask, float *scores, \
+        clv_fv most[ATTENTION_VECTORS], const attention_params *p) {                       \
+        clv_fv sums[KEYS][ATTENTION_VECTORS];                                              \
+        const ulong row = p->k.row;                                                        \
+        _Pragma("unroll") for (int j = 0; j < KEYS; j++) {                                 \
+            _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {                \
+                sums[j][i] = !p->has_mask ? (clv_fv)(0.0f)                                 \
+                             : p->mask_row == 0                                            \
+                                 ? (clv_fv)(mask[j * p->mask_key])                         \
+                                 : CLV_FV_LOAD(mask + j * p->mask_key + i * CLV_WIDTH);    \
+            }                                                                              \
+        }                                                                                  \
+        for (uint d = 0; d < p->size; d++) {                                               \
+            const clv_fv first = ROWS_TAKE(rows, d, 0), second = ROWS_TAKE(rows, d, 1);    \
+            _Pragma("unroll") for (int j = 0; j < KEYS; j++) {                             \
+                const clv_fv value = (clv_fv)(k[j * row + d]);                             \
+                sums[j][0] = fma(value, first, sums[j][0]);                                \
+                sums[j][1] = fma(value, second, sums[j][1]);                               \
+            }                                                                              \
+        }                                                                                  \
+        _Pragma("unroll") for (int j = 0; j < KEYS; j++) {                                 \
+            _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {                \
+                ROWS_KEEP(scores, j, i, sums[j][i]);                                       \
+                most[i] = sums[j][i] > most[i] ? sums[j][i] : most[i];                     \
+            }                                                                              \
+        }                                                                                  \
     }
 
-ATTENTION_PRODUCT(8)
-ATTENTION_PRODUCT(1)
+ATTENTION_SCORES(8)
+ATTENTION_SCORES(1)
 
-/* Adds the mask to the scores of `count` keys, and takes the largest. */
-static void attention_mask_scores(
-    float *scores, const global float *mask, uint count, clv_fv most[ATTENTION_VECTORS],
-    const attention_params *p) {
-    for (uint t = 0; t < count; t++) {
-        for (int i = 0; i < ATTENTION_VECTORS; i++) {
-            clv_fv value = ROWS_TAKE(scores, t, i);
-            if (p->has_mask) {
-                value += p->mask_row == 0 ? (clv_fv)(mask[t * p->mask_key])
-                                          : CLV_FV_LOAD(mask + t * p->mask_key + i * CLV_WIDTH);
-                ROWS_KEEP(scores, t, i, value);
-            }
-            most[i] = select(most[i], value, value > most[i]);
-        }
+/* sums[j] = keep[j] * sums[j] + sum over t < keys of weights[t * ATTENTION_ROWS + j] * v[t * row],
+ * for ATTENTION_TILE rows j and VECTORS vectors, the first of `count` columns (LOAD: as many as
+ * there are). */
+#define ATTENTION_VALUES(NAME, VECTORS, LOAD)                                              \
+    static void attention_values_##NAME(                                                   \
+        const global float *v, ulong row, uint count, const float *weights, uint keys,     \
+        const float *keep, float *sums) {                                                  \
+        clv_fv all[ATTENTION_TILE][VECTORS];                                               \
+        _Pragma("unroll") for (int j = 0; j < ATTENTION_TILE; j++) {                       \
+            _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                          \
+                const clv_fv sum = CLV_FV_TAKE(sums + j * ATTENTION_SIZE + i * CLV_WIDTH); \
+                all[j][i] = keep != 0 ? sum * keep[j] : (clv_fv)(0.0f);                    \
+            }                                                                              \
+        }                                                                                  \
+        for (uint t = 0; t < keys; t++) {                                                  \
+            clv_fv values[VECTORS];                                                        \
+            _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                          \
+                values[i] = LOAD(v + i * CLV_WIDTH, count);                                \
+            }                                                                              \
+            _Pragma("unroll") for (int j = 0; j < ATTENTION_TILE; j++) {                   \
+                const clv_fv weight = (clv_fv)(weights[j]);                                \
+                _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                      \
+                    all[j][i] = fma(weight, values[i], all[j][i]);                         \
+                }                                                                          \
+            }                                                                              \
+            v += row;                                                                      \
+            weights += ATTENTION_ROWS;                                                     \
+        }                                                                                  \
+        _Pragma("unroll") for (int j = 0; j < ATTENTION_TILE; j++) {                       \
+            _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                          \
+                CLV_FV_KEEP(sums + j * ATTENTION_SIZE + i * CLV_WIDTH, all[j][i]);         \
+            }                                                                              \
+        }                                                                                  \
     }
+
+#define ATTENTION_WHOLE(from, count) CLV_FV_LOAD(from)
+#define ATTENTION_PART(from, count) clv_load_part(from, count, 0.0f)
+ATTENTION_VALUES(2, 2, ATTENTION_WHOLE)
+ATTENTION_VALUES(1, 1, ATTENTION_WHOLE)
+ATTENTION_VALUES(part, 1, ATTENTION_PART)
+
+/* exp(x) for x <= 0, 0 below -87; NaN of NaN. 2^n exp(r) with the polynomial of SLEEF's expf
+ * (Shibata and Petrogalli, 2020), relative error 1e-7. */
+static clv_fv attention_exp(clv_fv x) {
+    const clv_fv shift = (clv_fv)(12582912.0f); /* 1.5 * 2^23 */
+    const clv_fv shifted = fma(x, (clv_fv)(1.44269504f), shift), n = shifted - shift;
+    clv_fv r = fma(n, (clv_fv)(-0.693145752f), x);
+    r = fma(n, (clv_fv)(-1.42860677e-6f), r);
+    clv_fv e = (clv_fv)(0.000198527617612853646f);
+    e = fma(e, r, (clv_fv)(0.00139304355252534151f));
+    e = fma(e, r, (clv_fv)(0.00833336077630519867f));
+    e = fma(e, r, (clv_fv)(0.0416664853692054749f));
+    e = fma(e, r, (clv_fv)(0.166666671633720398f));
+    e = fma(e, r, (clv_fv)(0.5f));
+    e = fma(e, r * r, r) + 1.0f;
+    const clv_iv power = CLV_PASTE(as_int, CLV_WIDTH)(shifted) << 23;
+    e = CLV_PASTE(as_float, CLV_WIDTH)(CLV_PASTE(as_int, CLV_WIDTH)(e) + power);
+    return x < (clv_fv)(-87.0f) ? (clv_fv)(0.0f) : e;
 }
 
-/* Four rows of four as four columns. */
-static void attention_turn(float4 x[4]) {
-    const float4 a = x[0], b = x[1], c = x[2], d = x[3];
-    x[0] = (float4)(a.x, b.x, c.x, d.x);
-    x[1] = (float4)(a.y, b.y, c.y, d.y);
-    x[2] = (float4)(a.z, b.z, c.z, d.z);
-    x[3] = (float4)(a.w, b.w, c.w, d.w);
+/* Elements of two vectors in turn, of the first and of the second half of each group of four. */
+#define ATTENTION_LOW(a, b)                                                                       \
+    (float16)(                                                                                    \
+        a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5, a.s8, b.s8, a.s9, b.s9, a.sc, b.sc, a.sd, \
+        b.sd)
+#define ATTENTION_HIGH(a, b)                                                                      \
+    (float16)(                                                                                    \
+        a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7, a.sa, b.sa, a.sb, b.sb, a.se, b.se, a.sf, \
+        b.sf)
+
+/* Four vectors of four groups of four: in each group rows become columns. */
+static void attention_turn(float16 x[4]) {
+    const float16 a = x[0], b = x[1], c = x[2], d = x[3];
+    const float16 ac = ATTENTION_LOW(a, c), bd = ATTENTION_LOW(b, d);
+    const float16 e = ATTENTION_HIGH(a, c), f = ATTENTION_HIGH(b, d);
+    x[0] = ATTENTION_LOW(ac, bd);
+    x[1] = ATTENTION_HIGH(ac, bd);
+    x[2] = ATTENTION_LOW(e, f);
+    x[3] = ATTENTION_HIGH(e, f);
 }
 
 /* Rows of q as columns, scaled; 0 behind the last. */
@@ -180,14 +243,17 @@ static void attention_take_rows(
     for (uint row = 0; row < ATTENTION_ROWS; row += 4) {
         float *to = rows + row;
         uint d = 0;
-        for (; row + 4 <= count && d + 4 <= p->size; d += 4) {
-            float4 x[4];
-            for (int i = 0; i < 4; i++) {
-                x[i] = vload4(0, q + (row + i) * p->q.row + d) * p->scale;
+        for (; row + 4 <= count && d + 16 <= p->size; d += 16) {
+            float16 x[4];
+            _Pragma("unroll") for (int i = 0; i < 4; i++) {
+                x[i] = vload16(0, q + (row + i) * p->q.row + d) * p->scale;
             }
             attention_turn(x);
-            for (int i = 0; i < 4; i++) {
-                vstore4(x[i], 0, to + (d + i) * ATTENTION_ROWS);
+            _Pragma("unroll") for (int i = 0; i < 4; i++) {
+                vstore4(x[i].s0123, 0, to + (d + i) * ATTENTION_ROWS);
+                vstore4(x[i].s4567, 0, to + (d + 4 + i) * ATTENTION_ROWS);
+                vstore4(x[i].s89ab, 0, to + (d + 8 + i) * ATTENTION_ROWS);
+                vstore4(x[i].scdef, 0, to + (d + 12 + i) * ATTENTION_ROWS);
             }
         }
         for (; d < p->size; d++) {
@@ -199,36 +265,41 @@ static void attention_take_rows(
     }
 }
 
-static void attention_put_rows(
-    float *rows, const clv_fv total[ATTENTION_VECTORS], uint count, const attention_params *p,
-    global float *out) {
-    for (int i = 0; i < ATTENTION_VECTORS; i++) {
-        const clv_fv factor = 1.0f / total[i];
-        for (uint d = 0; d < p->value_size; d++) {
-            clv_fv value = ROWS_TAKE(rows, d, i) * factor;
-            if (p->nan_is_zero) {
-                value = total[i] > (clv_fv)(0.0f) ? value : (clv_fv)(0.0f);
+/* Adds the products of a block's weights with its rows of v; keep: what is kept of earlier sums of
+ * each row, or 0. */
+static void attention_add_block(
+    const global float *v, const float *weights, uint keys, uint rows, const float *keep,
+    float *sums, const attention_params *p) {
+    for (uint d = 0; d < p->value_size;) {
+        const uint rest = p->value_size - d, num = rest >= 2 * CLV_WIDTH ? 2 : 1;
+        for (uint row = 0; row < rows; row += ATTENTION_TILE) {
+            const float *from = weights + row, *kept = keep != 0 ? keep + row : 0;
+            float *to = sums + row * ATTENTION_SIZE + d;
+            if (num == 2) {
+                attention_values_2(v + d, p->v.row, rest, from, keys, kept, to);
+            } else if (rest >= CLV_WIDTH) {
+                attention_values_1(v + d, p->v.row, rest, from, keys, kept, to);
+            } else {
+                attention_values_part(v + d, p->v.row, rest, from, keys, kept, to);
             }
-            ROWS_KEEP(rows, d, i, value);
         }
+        d += num * CLV_WIDTH;
     }
-    for (uint row = 0; row < count; row += 4) {
-        const float *from = rows + row;
-        uint d = 0;
-        for (; row + 4 <= count && d + 4 <= p->value_size; d += 4) {
-            float4 x[4];
-            for (int i = 0; i < 4; i++) {
-                x[i] = vload4(0, from + (d + i) * ATTENTION_ROWS);
-            }
-            attention_turn(x);
-            for (int i = 0; i < 4; i++) {
-                vstore4(x[i], 0, out + (row + i) * p->out.row + d);
-            }
-        }
-        for (; d < p->value_size; d++) {
-            for (uint i = 0; i < 4 && row + i < count; i++) {
-                out[(row + i) * p->out.row + d] = from[d * ATTENTION_ROWS + i];
-            }
+}
+
+static void attention_put_rows(
+    const float *sums, const clv_fv total[ATTENTION_VECTORS], uint count, const attention_params *p,
+    global float *out) {
+    float totals[ATTENTION_ROWS];
+    for (int i = 0; i < ATTENTION_VECTORS; i++) {
+        CLV_FV_KEEP(totals + i * CLV_WIDTH, total[i]);
+    }
+    for (uint row = 0; row < count; row++, sums += ATTENTION_SIZE, out += p->out.row) {
+        const float factor = 1.0f / totals[row];
+        const bool is_zero = p->nan_is_zero && !(totals[row] > 0.0f);
+        for (uint d = 0; d < p->value_size; d += CLV_WIDTH) {
+            const clv_fv value = CLV_FV_TAKE(sums + d) * factor;
+            clv_store_part(out + d, p->value_size - d, is_zero ? (clv_fv)(0.0f) : value);
         }
     }
 }
@@ -237,42 +308,51 @@ static void attention_put_rows(
  * has come. */
 static void attention_block(
     const global float *k, const global float *v, const global float *mask, uint count,
-    const float *rows, clv_fv most[ATTENTION_VECTORS], clv_fv total[ATTENTION_VECTORS], float *sums,
-    bool is_first, const attention_params *p) {
-    float scores[ATTENTION_KEYS * ATTENTION_ROWS];
-    uint t = 0, d = 0;
+    uint num_rows, const float *rows, clv_fv most[ATTENTION_VECTORS],
+    clv_fv total[ATTENTION_VECTORS], float *sums, bool is_first, const attention_params *p) {
+    float scores[ATTENTION_KEYS * ATTENTION_ROWS], keep[ATTENTION_ROWS];
+    clv_fv before[ATTENTION_VECTORS] = {most[0], most[1]};
+    uint t = 0;
     for (; t + ATTENTION_TILE <= count; t += ATTENTION_TILE) {
-        attention_product_8(
-            k + t * p->k.row, p->k.row, 1, rows, p->size, false, scores + t * ATTENTION_ROWS);
+        attention_scores_8(
+            k + t * p->k.row, rows, mask + t * p->mask_key, scores + t * ATTENTION_ROWS, most, p);
     }
     for (; t < count; t++) {
-        attention_product_1(
-            k + t * p->k.row, p->k.row, 1, rows, p->size, false, scores + t * ATTENTION_ROWS);
+        attention_scores_1(
+            k + t * p->k.row, rows, mask + t * p->mask_key, scores + t * ATTENTION_ROWS, most, p);
     }
-    clv_fv before[ATTENTION_VECTORS] = {most[0], most[1]};
-    attention_mask_scores(scores, mask, count, most, p);
-    for (int i = 0; i < ATTENTION_VECTORS; i++) {
-        const clv_fv base = most[i] == -INFINITY ? (clv_fv)(0.0f) : most[i];
-        const clv_fv keep = exp(before[i] - base);
-        clv_fv sum = (clv_fv)(0.0f);
-        for (t = 0; t < count; t++) {
-            const clv_fv weight = exp(ROWS_TAKE(scores, t, i) - base);
+    clv_fv base[ATTENTION_VECTORS], sum[ATTENTION_VECTORS];
+    _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
+        base[i] = most[i] == -INFINITY ? (clv_fv)(0.0f) : most[i];
+        sum[i] = (clv_fv)(0.0f);
+    }
+    for (t = 0; t < count; t++) {
+        _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
+            const clv_fv weight = attention_exp(ROWS_TAKE(scores, t, i) - base[i]);
             ROWS_KEEP(scores, t, i, weight);
-            sum += weight;
-        }
-        total[i] = fma(total[i], keep, sum);
-        for (d = 0; d < p->value_size && !is_first; d++) {
-            ROWS_KEEP(sums, d, i, ROWS_TAKE(sums, d, i) * keep);
+            sum[i] += weight;
         }
     }
-    for (d = 0; d + ATTENTION_TILE <= p->value_size; d += ATTENTION_TILE) {
-        attention_product_8(
-            v + d, 1, p->v.row, scores, count, !is_first, sums + d * ATTENTION_ROWS);
+    _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
+        const clv_fv kept = attention_exp(before[i] - base[i]);
+        total[i] = fma(total[i], kept, sum[i]);
+        CLV_FV_KEEP(keep + i * CLV_WIDTH, kept);
     }
-    for (; d < p->value_size; d++) {
-        attention_product_1(
-            v + d, 1, p->v.row, scores, count, !is_first, sums + d * ATTENTION_ROWS);
-    }
+    attention_add_block(v, scores, count, num_rows, is_first ? 0 : keep, sums, p);
+}
+
+typedef struct attention_at {
+    uint block, head;
+} attention_at;
+
+/* Items of a batch go through heads, and in each through the blocks of one part of the rows, then
+ * through the next part: a lane has the same rows as in the operators before and behind, which
+ * share them likewise, and keys of a head stay in its cache for all blocks of a part. */
+static attention_at attention_find(uint item, const attention_params *p) {
+    const uint blocks = (p->row_blocks + p->row_parts - 1) / p->row_parts;
+    const uint part = item / (blocks * p->heads), first = part * blocks;
+    const uint here = min(blocks, p->row_blocks - first), rest = item - first * p->heads;
+    return (attention_at){.block = first + rest % here, .head = rest / here};
 }
 
 /* An item does ATTENTION_ROWS rows of q of one head. Where the mask has rows (mask_row is not 0) it
@@ -280,9 +360,9 @@ static void attention_block(
 CLV_ONCE CLV_WIDE static void attention_tile_item(
     global float *q, global float *k, global float *v, global float *mask, global float *out,
     const attention_params p, const clv_range r, ulong item) {
-    uint row = (uint)(item % p.row_blocks) * ATTENTION_ROWS;
-    uint head = (uint)(item / p.row_blocks % p.heads), shared = head / p.group;
-    ulong batch = item / p.row_blocks / p.heads;
+    const ulong batch = item / p.row_blocks / p.heads;
+    const attention_at at = attention_find((uint)(item - batch * p.row_blocks * p.heads), &p);
+    const uint row = at.block * ATTENTION_ROWS, head = at.head, shared = head / p.group;
     const uint count = min(p.rows - row, (uint)ATTENTION_ROWS);
     q = CLV_AT(float, q, r.offset[0]) + p.q.first + batch * p.q.batch + head * p.q.head +
         row * p.q.row;
@@ -292,14 +372,14 @@ CLV_ONCE CLV_WIDE static void attention_tile_item(
            row * p.mask_row;
     out =
         CLV_AT(float, out, r.offset[4]) + batch * p.out.batch + head * p.out.head + row * p.out.row;
-    float rows[ATTENTION_SIZE * ATTENTION_ROWS], sums[ATTENTION_SIZE * ATTENTION_ROWS];
+    float rows[ATTENTION_SIZE * ATTENTION_ROWS], sums[ATTENTION_ROWS * ATTENTION_SIZE];
     clv_fv most[ATTENTION_VECTORS] = {(clv_fv)(-INFINITY), (clv_fv)(-INFINITY)};
     clv_fv total[ATTENTION_VECTORS] = {(clv_fv)(0.0f), (clv_fv)(0.0f)};
     attention_take_rows(q, count, &p, rows);
     for (uint t = 0; t < p.keys; t += ATTENTION_KEYS) {
         attention_block(
             k + t * p.k.row, v + t * p.v.row, mask + t * p.mask_key,
-            min(p.keys - t, (uint)ATTENTION_KEYS), rows, most, total, sums, t == 0, &p);
+            min(p.keys - t, (uint)ATTENTION_KEYS), count, rows, most, total, sums, t == 0, &p);
     }
     attention_put_rows(sums, total, count, &p, out);
 }

@@ -182,6 +182,17 @@ static void fill_params(const clv_call *call, const clv_matmul_shape *shape, mat
  * it. */
 enum { MAX_ROW_SPAN = 256, STREAM_AHEAD = 4096 };
 
+/* From so many rows a lane on, products take longer than weights to come from memory. */
+enum { ROWS_OF_LANE = 48 };
+
+/* Whether lanes share rows and not columns: each then reads all of the weights, which are
+ * prefetched, but nothing that another lane wrote, in this operator and in those of rows that
+ * follow it (normalisation, residual sums). */
+static bool by_rows(const clv_matmul_shape *shape, const clv_traits *traits) {
+    return traits->is_cpu && traits->num_lanes > 1 && shape->num_batch == 0 &&
+           shape->m >= ROWS_OF_LANE * (int64_t)traits->num_lanes;
+}
+
 /* How many rows an item does: as many as let eight items a lane be, since they share a panel. */
 static uint64_t row_span(
     const clv_matmul_shape *shape, const clv_traits *traits, uint64_t other_items) {
@@ -191,6 +202,10 @@ static uint64_t row_span(
     }
     const uint64_t even = tiles * other_items / (8 * (uint64_t)traits->num_lanes + 1) + 1;
     const uint64_t most = MAX_ROW_SPAN / MATMUL_ROWS;
+    if (by_rows(shape, traits)) {
+        const uint64_t own = (tiles + traits->num_lanes - 1) / traits->num_lanes;
+        return clv_even_tiles(own, most) * MATMUL_ROWS;
+    }
     return clv_even_tiles(tiles, even < most ? even : most) * MATMUL_ROWS;
 }
 
@@ -205,7 +220,7 @@ static uint64_t deal_panels(
     p->panels = (clv_u32)(((uint64_t)shape->n + width - 1) / width);
     p->row_span = (clv_u32)row_span(shape, traits, p->panels * others);
     p->row_blocks = (p->m + p->row_span - 1) / p->row_span;
-    p->columns_first = !traits->is_cpu;
+    p->columns_first = !traits->is_cpu || by_rows(shape, traits);
     p->tiles = 1;
     others *= p->row_blocks;
     if (traits->is_cpu) {

@@ -134,26 +134,21 @@ static void matmul_finish_row(
     global float *row, const global float *add, uint count, const matmul_params *p) {
     for (uint i = 0; i < count; i += CLV_WIDTH) {
         uint here = min(count - i, (uint)CLV_WIDTH);
+        if (here == CLV_WIDTH) {
+            const clv_fv more = p->act.add != 0 ? CLV_FV_LOAD(add + i) : (clv_fv)(0.0f);
+            CLV_FV_STORE(row + i, matmul_finish(CLV_FV_LOAD(row + i), more, p));
+            continue;
+        }
         float values[CLV_WIDTH], more[CLV_WIDTH];
         CLV_FV_KEEP(values, (clv_fv)(0.0f));
         CLV_FV_KEEP(more, (clv_fv)(0.0f));
-        if (here == CLV_WIDTH) {
-            CLV_FV_KEEP(values, CLV_FV_LOAD(row + i));
-        }
-        if (here == CLV_WIDTH && p->act.add != 0) {
-            CLV_FV_KEEP(more, CLV_FV_LOAD(add + i));
-        }
-        for (uint lane = 0; lane < here && here < CLV_WIDTH; lane++) {
+        for (uint lane = 0; lane < here; lane++) {
             values[lane] = row[i + lane];
             more[lane] = p->act.add != 0 ? add[i + lane] : 0.0f;
         }
         const clv_fv result = matmul_finish(CLV_FV_TAKE(values), CLV_FV_TAKE(more), p);
-        if (here == CLV_WIDTH) {
-            CLV_FV_STORE(row + i, result);
-        } else {
-            CLV_FV_KEEP(values, result);
-        }
-        for (uint lane = 0; lane < here && here < CLV_WIDTH; lane++) {
+        CLV_FV_KEEP(values, result);
+        for (uint lane = 0; lane < here; lane++) {
             row[i + lane] = values[lane];
         }
     }

@@ -8,6 +8,9 @@
 
 #define NORM_BLOCK (256 * CLV_WIDTH)
 
+/* Sums beside each other, so that none waits for the one before. */
+#define NORM_SUMS 4
+
 /* y = (x - mean[c]) / sqrt(variance[c] + epsilon) * scale[c] + bias[c]
  * x, y  [batch][channels][inner]; an item does `chunk` elements. */
 CLV_WIDE kernel void batch_norm(
@@ -43,11 +46,20 @@ static float norm_mean(const global float *x, uint n) {
     clv_fv total = (clv_fv)(0.0f);
     uint i = 0;
     while (i < n) {
-        clv_fv part = (clv_fv)(0.0f);
-        for (uint end = min(i + NORM_BLOCK, n); i < end; i += CLV_WIDTH) {
-            part += clv_load_part(x + i, end - i, 0.0f);
+        clv_fv parts[NORM_SUMS];
+        _Pragma("unroll") for (int k = 0; k < NORM_SUMS; k++) {
+            parts[k] = (clv_fv)(0.0f);
         }
-        total += part;
+        const uint end = min(i + NORM_BLOCK, n);
+        for (; i + NORM_SUMS * CLV_WIDTH <= end; i += NORM_SUMS * CLV_WIDTH) {
+            _Pragma("unroll") for (int k = 0; k < NORM_SUMS; k++) {
+                parts[k] += CLV_FV_LOAD(x + i + k * CLV_WIDTH);
+            }
+        }
+        for (; i < end; i += CLV_WIDTH) {
+            parts[0] += clv_load_part(x + i, end - i, 0.0f);
+        }
+        total += (parts[0] + parts[1]) + (parts[2] + parts[3]);
     }
     return clv_sum_lanes(total) / (float)n;
 }
@@ -58,14 +70,25 @@ static void norm_moments(
     clv_fv first = (clv_fv)(0.0f), second = (clv_fv)(0.0f);
     uint i = 0;
     while (i < n) {
-        clv_fv part_first = (clv_fv)(0.0f), part_second = (clv_fv)(0.0f);
-        for (uint end = min(i + NORM_BLOCK, n); i < end; i += CLV_WIDTH) {
-            clv_fv value = clv_load_part(x + i, end - i, middle) - middle;
-            part_first += value;
-            part_second = fma(value, value, part_second);
+        clv_fv firsts[NORM_SUMS], seconds[NORM_SUMS];
+        _Pragma("unroll") for (int k = 0; k < NORM_SUMS; k++) {
+            firsts[k] = seconds[k] = (clv_fv)(0.0f);
         }
-        first += part_first;
-        second += part_second;
+        const uint end = min(i + NORM_BLOCK, n);
+        for (; i + NORM_SUMS * CLV_WIDTH <= end; i += NORM_SUMS * CLV_WIDTH) {
+            _Pragma("unroll") for (int k = 0; k < NORM_SUMS; k++) {
+                const clv_fv value = CLV_FV_LOAD(x + i + k * CLV_WIDTH) - middle;
+                firsts[k] += value;
+                seconds[k] = fma(value, value, seconds[k]);
+            }
+        }
+        for (; i < end; i += CLV_WIDTH) {
+            const clv_fv value = clv_load_part(x + i, end - i, middle) - middle;
+            firsts[0] += value;
+            seconds[0] = fma(value, value, seconds[0]);
+        }
+        first += (firsts[0] + firsts[1]) + (firsts[2] + firsts[3]);
+        second += (seconds[0] + seconds[1]) + (seconds[2] + seconds[3]);
     }
     *out_first = clv_sum_lanes(first) / (float)n;
     *out_second = clv_sum_lanes(second) / (float)n;
@@ -97,7 +120,13 @@ static void norm_row(
         return;
     }
     if (p->run == 1) {
-        for (uint i = 0; i < p->n; i += CLV_WIDTH) {
+        uint i = 0;
+        for (; i + CLV_WIDTH <= p->n; i += CLV_WIDTH) {
+            const clv_fv factor = CLV_FV_LOAD(scale + first + i) * inverse;
+            const clv_fv shift = p->has_bias ? CLV_FV_LOAD(bias + first + i) : (clv_fv)(0.0f);
+            CLV_FV_STORE(y + i, fma(CLV_FV_LOAD(x + i) - middle - rest, factor, shift));
+        }
+        if (i < p->n) {
             uint count = p->n - i;
             clv_fv factor = clv_load_part(scale + first + i, count, 0.0f) * inverse;
             clv_fv shift =
