@@ -1,6 +1,7 @@
 #include "host/base/status.h"
 
 #include "host/base/memory.h"
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,59 @@ static void make_one_line(char *text) {
     }
 }
 
+static bool is_letter(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Where the last quote is that may close a name; 0: none. */
+static size_t last_quote(const char *text) {
+    size_t at = strlen(text);
+    while (at > 0 && (text[at] != '\'' || is_letter(text[at + 1]))) {
+        at--;
+    }
+    return at;
+}
+
+/* Bytes from `at` on to the end of a name in quotes, else to the next space; 0 at the end. */
+static size_t name_length(const char *text, size_t at, size_t last) {
+    size_t end = at + 1;
+    bool is_open = text[at] == '\'' && (at == 0 || !is_letter(text[at - 1])) && at < last;
+    while (is_open && (text[end] != '\'' || is_letter(text[end + 1]))) {
+        end++;
+    }
+    while (!is_open && text[at] != '\0' && text[end] != '\0' && text[end] != ' ') {
+        end++;
+    }
+    return text[at] != '\0' ? end - at : 0;
+}
+
+/* Of names longer than a path may well be, the first part and the last, with dots between. */
+static void cut_names(char *text) {
+    enum { MOST = 240, FIRST = 60, LAST = 20 };
+    size_t to = 0, last = last_quote(text);
+    for (size_t at = 0, length; (length = name_length(text, at, last)) > 0; at += length) {
+        size_t first = length, rest = 0;
+        if (length > MOST) {
+            first = FIRST;
+            rest = LAST;
+            while (first > 0 && (text[at + first] & 0xc0) == 0x80) { /* whole UTF-8 characters */
+                first--;
+            }
+            while (rest > 0 && (text[at + length - rest] & 0xc0) == 0x80) {
+                rest--;
+            }
+        }
+        memmove(text + to, text + at, first);
+        to += first;
+        if (first < length) {
+            memcpy(text + to, "...", 3);
+            memmove(text + to + 3, text + at + length - rest, rest);
+            to += 3 + rest;
+        }
+    }
+    text[to] = '\0';
+}
+
 /* PREFIX (format, args) and SUFFIX as one string; NULL where there is no memory. */
 CLV_PRINTF(2, 0)
 static char *join_copy(const char *suffix, const char *format, va_list args) {
@@ -47,7 +101,8 @@ static char *join_copy(const char *suffix, const char *format, va_list args) {
     }
     vsnprintf(text, (size_t)length + 1, format, args);
     make_one_line(text);
-    memcpy(text + length, suffix, suffix_bytes);
+    cut_names(text);
+    memcpy(text + strlen(text), suffix, suffix_bytes);
     return text;
 }
 

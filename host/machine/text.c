@@ -616,6 +616,10 @@ static clv_status *parse_item(parser *p, scope *in, int depth) {
         return FAIL_AT(
             p->word_at, "'%s': a bespoke machine has no other units, and stands first", word);
     }
+    if (strcmp(word, "bespoke") == 0) {
+        return FAIL_AT(
+            p->word_at, "'%s': a bespoke machine is 'bespoke:type' or 'bespoke:node'", word);
+    }
     if (strchr(word, '/') != NULL || strchr(word, ':') != NULL) {
         return FAIL_AT(p->word_at, "'%s': a kind has no ':' or '/'", word);
     }

@@ -71,6 +71,42 @@ static void a_message_is_one_printable_line(void **state) {
     clv_status_destroy(status);
 }
 
+/* In quotes or not, with spaces or without, before others and behind them. */
+static void long_names_are_cut(void **state) {
+    (void)state;
+    char name[5001], spaced[5001], accents[5002];
+    memset(name, 'x', sizeof name - 1);
+    memset(spaced, 'y', sizeof spaced - 1);
+    for (size_t i = 0; i < sizeof accents - 1; i++) {
+        accents[i] = i % 2 == 0 ? '\xc3' : '\xa9';
+    }
+    name[sizeof name - 1] = spaced[sizeof spaced - 1] = accents[sizeof accents - 1] = '\0';
+    spaced[30] = ' ';
+    const char *const formats[] = {"no node '%s'", "no node (%s)", "%s", "'%s' reads '%s' twice"};
+    const char *const names[] = {name, spaced, accents};
+    for (size_t f = 0; f < 4; f++) {
+        for (size_t i = f == 1 || f == 2 ? 2 : 0; i < 3; i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+            clv_status *status = CLV_ERROR(USAGE, formats[f], names[i], names[i]);
+#pragma GCC diagnostic pop
+            const char *message = clv_status_message(status);
+            assert_true(strlen(message) < 240);
+            assert_non_null(strstr(message, "..."));
+            assert_true(i < 2 || strstr(message, "\xa9...\xc3") != NULL);
+            clv_status_destroy(status);
+        }
+    }
+    clv_status *status = clv_status_prefix(CLV_ERROR(USAGE, "bad"), "'%s'", name);
+    assert_true(strlen(clv_status_message(status)) < 240);
+    assert_non_null(strstr(clv_status_message(status), "...xxxxxxxxxxxxxxxxxxxx': bad"));
+    clv_status_destroy(status);
+    status = clv_status_suffix(CLV_ERROR(USAGE, "the tasks' units'"), "; not '%s', it's", name);
+    assert_true(strlen(clv_status_message(status)) < 240);
+    assert_non_null(strstr(clv_status_message(status), "xxxx', it's"));
+    clv_status_destroy(status);
+}
+
 static void join_keeps_the_first(void **state) {
     (void)state;
     assert_null(clv_status_join(NULL, NULL));
@@ -147,6 +183,7 @@ int main(void) {
         cmocka_unit_test(the_trail_names_each_place),
         cmocka_unit_test(a_prefix_stands_before_the_message_a_suffix_behind),
         cmocka_unit_test(a_message_is_one_printable_line),
+        cmocka_unit_test(long_names_are_cut),
         cmocka_unit_test(join_keeps_the_first),
         cmocka_unit_test(without_memory_the_shared_status_is_given),
         cmocka_unit_test(the_trail_is_bounded),
