@@ -6,26 +6,33 @@
 #include "scheduler/run_memory.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for the period of a plan")
 
-/* Runs double from FEWEST requests, and some for each group, until the period changes by no more
- * than `same` or the steps are spent. */
-enum { FEWEST = 16, FEWEST_OF_GROUP = 32 };
-static const double same = 1e-4;
+/* Runs double from FEWEST requests, and some for each group, until each group has the same rhythm in
+ * two of them; or the period changes by no more than `same` and one of SEARCH of the steps is spent
+ * on finding a rhythm; or the steps are spent. The rhythm is that of up to MOST_RHYTHM results that
+ * come again and again in the middle half of a run, before which a machine fills and behind which
+ * it empties; or of what never pauses in it. A period is then exact but for rounding. */
+enum { FEWEST = 16, FEWEST_OF_GROUP = 32, MOST_RHYTHM = 1024, SEARCH = 32 };
+static const double same = 1e-4, rounding = 1e-9;
+/* How far results may be from the pace of what never pauses: they come in no rhythm. */
+static const double near_pace = 0.01;
 
 /* How far a run of so many requests comes, by group. */
 typedef struct progress {
-    double *end_us;  /* [num_groups]: of its last request */
-    uint32_t *count; /* [num_groups]: its requests */
+    double *end_us;    /* [num_groups]: of its last request */
+    uint32_t *count;   /* [num_groups]: its requests */
+    double *rhythm_us; /* [num_groups]: between results, where they come in a rhythm; else 0 */
 } progress;
 
 typedef struct finder {
     const clv_schedule *schedule;
     clv_clock_request clock;
     uint32_t depth;
-    uint64_t steps_left;
+    uint64_t steps_left, search_steps;
     progress before, now;
     double period_us; /* so far; INFINITY: not known */
     double least_us;
@@ -41,6 +48,105 @@ static void note_progress(const clv_schedule *s, const clv_run *run, progress *p
             p->end_us[group] = fmax(p->end_us[group], run->end_us[i]);
         }
     }
+}
+
+static int compare_us(const void *left, const void *right) {
+    const double *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+/* Mean time between `count` results in ascending order that come in a rhythm; 0: they do not. */
+static double find_rhythm(const double *result_us, uint32_t count) {
+    for (uint32_t length = 1; length <= count / 2 && length <= MOST_RHYTHM; length++) {
+        double round_us = result_us[length] - result_us[0];
+        uint32_t at = 1;
+        while (at + length < count &&
+               fabs(result_us[at + length] - result_us[at] - round_us) <= rounding * round_us) {
+            at++;
+        }
+        if (at + length == count) {
+            uint32_t whole = (count - 1) / length * length;
+            return (result_us[whole] - result_us[0]) / whole;
+        }
+    }
+    return 0;
+}
+
+/* What a request of the group takes of the unit or link that it takes most of, if that does nothing
+ * else from `from_us` to `to_us`, and at full speed; else 0. */
+static clv_status *find_pace(
+    const clv_schedule *s, const clv_run *run, uint32_t group, double from_us, double to_us,
+    double *out_us) {
+    double *work_us = clv_alloc_zeroed((size_t)s->num_resources + 1, sizeof *work_us);
+    uint32_t most = 0, first = 0;
+    double done_us = 0;
+    *out_us = 0;
+    if (work_us == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (; first < s->num_requests && s->group_of_request[first] != group; first++) {
+    }
+    for (uint32_t r = first; r < s->num_requests; r++) {
+        for (uint64_t i = s->first_step[r];
+             s->group_of_request[r] == group && i < s->first_step[r + 1]; i++) {
+            const double part_us = fmin(run->end_us[i], to_us) - fmax(run->start_us[i], from_us);
+            const double whole_us = run->end_us[i] - run->start_us[i];
+            for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+                const uint32_t resource = clv_run_resource(s, run, i, k);
+                if (resource != CLV_NO_INDEX && r == first) {
+                    work_us[resource] += s->steps[i].duration_us;
+                } else if (resource == most && part_us > 0 && whole_us > 0) {
+                    done_us += s->steps[i].duration_us * part_us / whole_us;
+                }
+            }
+        }
+        for (uint32_t i = 0; r == first && i < s->num_resources; i++) {
+            most = work_us[i] > work_us[most] ? i : most;
+        }
+    }
+    *out_us = done_us >= (to_us - from_us) * (1 - rounding) ? work_us[most] : 0;
+    clv_free(work_us);
+    return NULL;
+}
+
+/* Of a group's results in ascending order. Of very many groups each pace is not looked for. */
+static clv_status *note_rhythm(
+    const clv_schedule *s, const clv_run *run, uint32_t group, const double *result_us,
+    progress *p) {
+    enum { MOST_PACED = 64 };
+    const uint32_t count = p->count[group], from = count / 4, to = from + count / 2;
+    p->rhythm_us[group] = find_rhythm(result_us + from, to - from + 1);
+    if (p->rhythm_us[group] > 0 || to == from || run->is_dynamic || s->num_groups > MOST_PACED) {
+        return NULL;
+    }
+    const double mean_us = (result_us[to] - result_us[from]) / (to - from);
+    double pace_us;
+    CLV_TRY(find_pace(s, run, group, result_us[from], result_us[to], &pace_us));
+    p->rhythm_us[group] = fabs(mean_us - pace_us) <= near_pace * mean_us ? pace_us : 0;
+    return NULL;
+}
+
+static clv_status *note_rhythms(const clv_schedule *s, const clv_run *run, progress *p) {
+    double *result_us = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *result_us);
+    uint32_t *next = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *next);
+    clv_status *status = result_us != NULL && next != NULL ? NULL : NO_MEMORY_HERE();
+    for (uint32_t g = 1; status == NULL && g < s->num_groups; g++) {
+        next[g] = next[g - 1] + p->count[g - 1];
+    }
+    for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
+        uint32_t at = next[s->group_of_request[r]]++;
+        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
+            result_us[at] = fmax(result_us[at], run->end_us[i]);
+        }
+    }
+    for (uint32_t g = 0; status == NULL && g < s->num_groups; g++) {
+        double *own = &result_us[next[g] - p->count[g]];
+        qsort(own, p->count[g], sizeof *own, compare_us);
+        status = note_rhythm(s, run, g, own, p);
+    }
+    clv_free(result_us);
+    clv_free(next);
+    return status;
 }
 
 /* What a step has to do on every resource and memory, `share` times; a crew shares its work. */
@@ -147,10 +253,13 @@ static clv_status *run_longer(finder *f, uint32_t num_requests, bool *out_fits) 
         status = check_memory(s, used, out_fits);
     }
     if (status == NULL) {
+        note_progress(s, used, &f->now);
+        status = note_rhythms(s, used, &f->now);
+    }
+    if (status == NULL) {
         double least_us;
         status = find_least(s, used->is_dynamic, &least_us);
         f->least_us = fmax(f->least_us, least_us);
-        note_progress(s, used, &f->now);
         f->steps_left -= s->num_steps < f->steps_left ? s->num_steps : f->steps_left;
     }
     clv_run_destroy(run);
@@ -158,12 +267,20 @@ static clv_status *run_longer(finder *f, uint32_t num_requests, bool *out_fits) 
     return status;
 }
 
-/* Between two runs; a group that has no more requests in the second cannot be told. */
-static double between_runs(const finder *f) {
+/* Between two runs; a group that has no more requests in the second cannot be told. *out_is_exact:
+ * of each group the rhythm is known. */
+static double between_runs(const finder *f, bool *out_is_exact) {
     double period_us = 0;
+    *out_is_exact = true;
     for (uint32_t g = 0; g < f->schedule->num_groups; g++) {
         double share = f->schedule->plan->groups[g].share;
+        double before_us = f->before.rhythm_us[g], now_us = f->now.rhythm_us[g];
         uint32_t more = f->now.count[g] - f->before.count[g];
+        if (now_us > 0 && fabs(now_us - before_us) <= rounding * now_us) {
+            period_us = fmax(period_us, share * now_us);
+            continue;
+        }
+        *out_is_exact = *out_is_exact && share <= 0;
         if (more > 0) {
             period_us = fmax(period_us, share * (f->now.end_us[g] - f->before.end_us[g]) / more);
         } else if (share > 0) {
@@ -192,8 +309,11 @@ static clv_status *double_runs(finder *f) {
             is_first = true;
             continue;
         }
-        double period_us = is_first ? (double)INFINITY : between_runs(f);
-        bool is_steady = fabs(period_us - f->period_us) <= same * period_us;
+        bool is_exact = false;
+        double period_us = is_first ? (double)INFINITY : between_runs(f, &is_exact);
+        bool is_searched = (double)count * a_request > (double)f->search_steps;
+        bool is_steady =
+            is_exact || (is_searched && fabs(period_us - f->period_us) <= same * period_us);
         f->period_us = isfinite(period_us) ? period_us : f->period_us;
         if (!is_first && is_steady) {
             break;
@@ -217,12 +337,15 @@ static clv_status *find(finder *f) {
     for (int i = 0; i < 2; i++) {
         both[i]->end_us = clv_alloc_zeroed(groups, sizeof *both[i]->end_us);
         both[i]->count = clv_alloc_zeroed(groups, sizeof *both[i]->count);
-        is_fine = is_fine && both[i]->end_us != NULL && both[i]->count != NULL;
+        both[i]->rhythm_us = clv_alloc_zeroed(groups, sizeof *both[i]->rhythm_us);
+        is_fine = is_fine && both[i]->end_us != NULL && both[i]->count != NULL &&
+                  both[i]->rhythm_us != NULL;
     }
     clv_status *status = is_fine ? double_runs(f) : NO_MEMORY_HERE();
     for (int i = 0; i < 2; i++) {
         clv_free(both[i]->end_us);
         clv_free(both[i]->count);
+        clv_free(both[i]->rhythm_us);
     }
     return status;
 }
@@ -237,6 +360,7 @@ clv_status *clv_schedule_period(
              .dispatch_us = used->dispatch_us},
         .depth = schedule->request.depth,
         .steps_left = most_steps,
+        .search_steps = most_steps / SEARCH,
         .period_us = (double)INFINITY};
     *out_us = 0;
     if (schedule->num_steps == 0) {

@@ -4,6 +4,7 @@
 #include "host/base/random.h"
 #include "host/base/text.h"
 #include "scheduler/clock.h"
+#include "scheduler/period.h"
 #include "scheduler/steady.h"
 
 #include <math.h>
@@ -216,6 +217,61 @@ static void a_unit_for_each_type_runs_at_the_largest_sum_of_a_type(void **state)
     }
 }
 
+/* What the clock says of a plan with every request in flight. */
+static double period(rig *r) {
+    clv_schedule_request request = {.num_requests = 1, .depth = CLV_DEPTH_UNLIMITED};
+    clv_schedule *schedule;
+    double period_us;
+    ok(clv_schedule_create(r->costs, &r->plan, &request, &schedule));
+    ok(clv_schedule_period(schedule, NULL, 100000, &period_us));
+    clv_schedule_destroy(schedule);
+    return period_us;
+}
+
+static void expect_period(
+    const char *machine, const double *times, const char *const *kinds, int count, uint32_t copies,
+    bool is_serial, double needed_us) {
+    rig r;
+    set_up(&r, machine, times, kinds, count, copies, is_serial);
+    double got_us = period(&r);
+    if (fabs(got_us - needed_us) > 1e-9 * needed_us) {
+        for (int i = 0; i < count; i++) {
+            printf("%s %.9g\n", kinds[i], times[i]);
+        }
+        fail_msg("%s: period %.12g, closed form %.12g", machine, got_us, needed_us);
+    }
+    tear_down(&r);
+}
+
+/* Chains of any types, with times of a microsecond, of parts of it and of thousands of it. */
+static void periods_are_the_closed_forms(void **state) {
+    (void)state;
+    static const char *const names[] = {"Conv", "Relu", "Shuffle"};
+    clv_random random;
+    clv_random_init(&random, 5);
+    for (int round = 0; round < 200; round++) {
+        double times[MAX_TASKS], of_type[3] = {0}, pair = 0;
+        const char *kinds[MAX_TASKS];
+        int count = draw_chain(&random, times);
+        double factor = round % 3 == 0 ? 1 : round % 3 == 1 ? 1 / 3.0 : 1234.5;
+        for (int i = 0; i < count; i++) {
+            size_t type = (size_t)clv_random_below(&random, 3);
+            times[i] *= factor;
+            kinds[i] = names[type];
+            of_type[type] += times[i];
+            pair = fmax(pair, i > 0 ? times[i - 1] + times[i] : 0);
+        }
+        double whole = sum(times, count), most = largest(times, count);
+        expect_period("bespoke:type", times, kinds, count, 1, true, whole);
+        expect_period("bespoke:type*3", times, kinds, count, 3, true, whole / 3);
+        expect_period("bespoke:node{buffers=1}", times, kinds, count, 1, false, pair);
+        expect_period("bespoke:node{buffers=2}", times, kinds, count, 1, false, most);
+        expect_period("bespoke:node*2{buffers=2}", times, kinds, count, 2, false, most / 2);
+        expect_period(
+            "bespoke:type{buffers=inf}", times, kinds, count, 1, false, largest(of_type, 3));
+    }
+}
+
 /* One unit runs a task and its reader, which needs a second buffer while it reads the first. */
 static void shared_units_with_few_buffers_deadlock(void **state) {
     (void)state;
@@ -347,6 +403,7 @@ int main(void) {
         cmocka_unit_test(double_buffers_run_at_the_slowest_task),
         cmocka_unit_test(single_buffers_run_at_the_slowest_pair),
         cmocka_unit_test(a_unit_for_each_type_runs_at_the_largest_sum_of_a_type),
+        cmocka_unit_test(periods_are_the_closed_forms),
         cmocka_unit_test(shared_units_with_few_buffers_deadlock),
         cmocka_unit_test(replicas_run_in_waves),
         cmocka_unit_test(plans_count_what_full_buffers_hold_up),
