@@ -18,6 +18,9 @@ typedef struct clv_steady {
     /* [num_units], of whoever asks: the most that each unit holds at once. NULL: not asked for. */
     uint64_t *memory_bytes;
     uint32_t *requests; /* [num_groups], likewise: how many of the run each group had */
+    /* [num_groups], likewise, for many requests: each group's own beside the others; 0 of one that
+     * got none. */
+    double *group_period_us;
 } clv_steady;
 
 typedef enum clv_clock_load {

@@ -22,32 +22,40 @@ void clv_plan_destroy(clv_plan *plan) {
 /* --- what is said about a plan --- */
 
 /* The memory that is most asked for, where units that share it slow each other down; else NULL. */
-static const char *find_shared_memory(const clv_evaluator *ev, const clv_plan *plan) {
+static clv_status *find_shared_memory(
+    clv_evaluator *ev, const clv_plan *plan, const char **out_name) {
     const clv_machine *machine = ev->costs->machine;
     bool is_slowed = false;
     uint32_t most = 0;
-    for (uint32_t g = 0; g < plan->num_groups; g++) {
+    double *shared_us = clv_alloc_zeroed(plan->num_groups, sizeof *shared_us);
+    clv_status *status = shared_us != NULL
+                             ? clv_evaluate_sharing(ev, plan->groups, plan->num_groups, shared_us)
+                             : NO_MEMORY_HERE();
+    for (uint32_t g = 0; status == NULL && g < plan->num_groups; g++) {
         const clv_group *group = &plan->groups[g];
         double alone_us = fmax(group->bound_us, group->latency_us / group->depth);
-        is_slowed = is_slowed || (!clv_group_blocks(ev->costs, group) &&
-                                  group->period_us > alone_us * (1 + 1e-9));
+        is_slowed = is_slowed ||
+                    (!clv_group_blocks(ev->costs, group) && shared_us[g] > alone_us * (1 + 1e-9));
     }
     for (uint32_t i = 1; i < machine->num_memories; i++) {
         most = ev->memory_us[i] > ev->memory_us[most] ? i : most;
     }
-    return is_slowed ? machine->memories[most].name : NULL;
+    clv_free(shared_us);
+    *out_name = is_slowed ? machine->memories[most].name : NULL;
+    return status;
 }
 
 /* Names what sets the period. */
 static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
     const clv_machine *machine = ev->costs->machine;
     uint32_t where;
+    const char *shared;
     clv_evaluate_begin(ev);
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         CLV_TRY(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
     }
     double bound_us = clv_evaluate_bound(ev, &where);
-    const char *shared = find_shared_memory(ev, plan);
+    CLV_TRY(find_shared_memory(ev, plan, &shared));
     if (plan->objective != CLV_LATENCY && shared != NULL && bound_us < plan->period_us) {
         plan->limit =
             clv_arena_printf(&plan->arena, "bandwidth of memory %s, which units share", shared);

@@ -305,13 +305,15 @@ static clv_status *deepen(
     return NULL;
 }
 
-/* Deepens until the period is near `least_us`; keeps the best on the way. */
+/* Deepens until the period is near `least_us`; keeps the best on the way. `group_us` [num_groups] is
+ * scratch. */
 static clv_status *deepen_to(
-    const clv_problem *problem, clv_draft *draft, bool all, double least_us, clv_steady *steady) {
+    const clv_problem *problem, clv_draft *draft, bool all, double least_us, clv_steady *steady,
+    double *group_us) {
     enum { MOST_TRIED = 8 };
     int since_best = 0;
     for (int i = 0; i < MOST_TRIED && steady->period_us > least_us; i++) {
-        clv_steady deeper = {0};
+        clv_steady deeper = {.group_period_us = group_us};
         bool is_changed;
         CLV_TRY(deepen(problem, draft, all, &is_changed));
         if (!is_changed) {
@@ -320,7 +322,9 @@ static clv_status *deepen_to(
         CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &deeper));
         since_best++;
         if (deeper.period_us < steady->period_us) {
+            deeper.group_period_us = steady->group_period_us;
             *steady = deeper;
+            memcpy(steady->group_period_us, group_us, draft->num_groups * sizeof *group_us);
             since_best = 0;
         }
     }
@@ -330,7 +334,8 @@ static clv_status *deepen_to(
 
 /* Little's law counts sums of times; where transfers come at a bad moment, a few requests more keep
  * the most loaded part busy. */
-static clv_status *find_depth(const clv_problem *problem, clv_draft *draft, clv_steady *steady) {
+static clv_status *find_depth(
+    const clv_problem *problem, clv_draft *draft, clv_steady *steady, double *group_us) {
     clv_steady most = {0};
     clv_status *status = ask_all(problem, draft, CLV_ALL_REQUESTS, &most);
     if (clv_status_code(status) == CLV_UNSUPPORTED) { /* all would deadlock; the depth does not */
@@ -339,8 +344,9 @@ static clv_status *find_depth(const clv_problem *problem, clv_draft *draft, clv_
     }
     CLV_TRY(status);
     double least_us = most.period_us * 1.001;
-    CLV_TRY(deepen_to(problem, draft, false, least_us, steady));
-    return problem->may_choose_depth ? deepen_to(problem, draft, true, least_us, steady) : NULL;
+    CLV_TRY(deepen_to(problem, draft, false, least_us, steady, group_us));
+    return problem->may_choose_depth ? deepen_to(problem, draft, true, least_us, steady, group_us)
+                                     : NULL;
 }
 
 /* A run's memory: of each unit the most of it and of what is in `most_bytes`. */
@@ -461,23 +467,21 @@ static clv_status *fit_on_clock(
     }
 }
 
-clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) {
+/* Into `group_us` [2 * num_groups], each group's by itself, then scratch. */
+static clv_status *run_on_clock(const clv_problem *problem, clv_draft *draft, double *group_us) {
     bool is_latency = problem->objective == CLV_LATENCY, is_changed;
-    clv_steady one = {0}, many = {0};
-    if (!clv_draft_is_clocked(problem, draft)) {
-        return NULL;
-    }
+    clv_steady one = {0}, many = {.group_period_us = group_us};
     CLV_TRY(ask_all(problem, draft, CLV_ONE_REQUEST, &one));
     draft->latency_us = one.latency_us;
     if (!is_latency) {
         CLV_TRY(ask_all(problem, draft, CLV_PLANNED_REQUESTS, &many));
         if (problem->request->depth == 0) {
-            CLV_TRY(find_depth(problem, draft, &many));
+            CLV_TRY(find_depth(problem, draft, &many, group_us + draft->num_groups));
         }
     }
     CLV_TRY(fit_on_clock(problem, draft, &is_changed));
     if (is_latency && draft->depth == 1) {
-        draft->period_us = one.latency_us;
+        draft->period_us = group_us[0] = one.latency_us;
         return NULL;
     }
     if (is_latency || is_changed) {
@@ -488,7 +492,23 @@ clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) {
         CLV_TRY(clv_evaluate_loads(problem->ev, &draft->groups[g], draft->groups[g].share));
     }
     draft->period_us = fmax(many.period_us, clv_evaluate_bound(problem->ev, NULL));
+    group_us[0] = draft->num_groups == 1 ? draft->period_us : group_us[0];
     return NULL;
+}
+
+clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) {
+    if (!clv_draft_is_clocked(problem, draft)) {
+        return NULL;
+    }
+    double *group_us = clv_alloc_zeroed(2 * (size_t)draft->num_groups, sizeof *group_us);
+    clv_status *status =
+        group_us != NULL ? run_on_clock(problem, draft, group_us) : NO_MEMORY_HERE();
+    for (uint32_t g = 0; status == NULL && g < draft->num_groups; g++) {
+        clv_group *group = &draft->groups[g];
+        group->period_us = group_us[g] > 0 ? group_us[g] : group->period_us;
+    }
+    clv_free(group_us);
+    return status;
 }
 
 /* --- comparing --- */

@@ -20,6 +20,7 @@ enum { FEWEST = 16, FEWEST_OF_GROUP = 32, MOST_RHYTHM = 1024, SEARCH = 32 };
 static const double same = 1e-4, rounding = 1e-9;
 /* How far results may be from the pace of what never pauses: they come in no rhythm. */
 static const double near_pace = 0.01;
+static const double same_pace = 1e-6;
 
 /* How far a run of so many requests comes, by group. */
 typedef struct progress {
@@ -35,6 +36,7 @@ typedef struct finder {
     uint64_t steps_left, search_steps;
     progress before, now;
     double period_us; /* so far; INFINITY: not known */
+    double *group_us; /* [num_groups]: then those of groups */
     double least_us;
 } finder;
 
@@ -109,12 +111,28 @@ static clv_status *find_pace(
     return NULL;
 }
 
-/* Of a group's results in ascending order. Of very many groups each pace is not looked for. */
+/* Whether units shared a memory's bandwidth, or transfers a link. Parts of a group that run ahead
+ * then slow down those behind them, until they have done all requests. */
+static bool has_slowed(const clv_schedule *s, const clv_run *run) {
+    uint64_t i = 0;
+    while (i < s->num_steps && run->end_us[i] - run->start_us[i] - run->dispatch_us <=
+                                   s->steps[i].duration_us + rounding * run->end_us[i]) {
+        i++;
+    }
+    return i < s->num_steps;
+}
+
+/* Of a group's results in ascending order; none where a run `is_slowed`, and not long enough for a
+ * group to have as many in flight as it may for the most part of it. Of very many groups each pace is not looked for. */
 static clv_status *note_rhythm(
     const clv_schedule *s, const clv_run *run, uint32_t group, const double *result_us,
-    progress *p) {
+    bool is_slowed, progress *p) {
     enum { MOST_PACED = 64 };
     const uint32_t count = p->count[group], from = count / 4, to = from + count / 2;
+    p->rhythm_us[group] = 0;
+    if (is_slowed && s->depth_of_group[group] > from / 2) {
+        return NULL;
+    }
     p->rhythm_us[group] = find_rhythm(result_us + from, to - from + 1);
     if (p->rhythm_us[group] > 0 || to == from || run->is_dynamic || s->num_groups > MOST_PACED) {
         return NULL;
@@ -129,6 +147,7 @@ static clv_status *note_rhythm(
 static clv_status *note_rhythms(const clv_schedule *s, const clv_run *run, progress *p) {
     double *result_us = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *result_us);
     uint32_t *next = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *next);
+    bool is_slowed = has_slowed(s, run);
     clv_status *status = result_us != NULL && next != NULL ? NULL : NO_MEMORY_HERE();
     for (uint32_t g = 1; status == NULL && g < s->num_groups; g++) {
         next[g] = next[g - 1] + p->count[g - 1];
@@ -142,7 +161,7 @@ static clv_status *note_rhythms(const clv_schedule *s, const clv_run *run, progr
     for (uint32_t g = 0; status == NULL && g < s->num_groups; g++) {
         double *own = &result_us[next[g] - p->count[g]];
         qsort(own, p->count[g], sizeof *own, compare_us);
-        status = note_rhythm(s, run, g, own, p);
+        status = note_rhythm(s, run, g, own, is_slowed, p);
     }
     clv_free(result_us);
     clv_free(next);
@@ -191,7 +210,8 @@ static clv_status *find_least(const clv_schedule *s, bool is_dynamic, double *ou
 }
 
 /* From the results of one run: those of the second half of each group's, or all of them. */
-static clv_status *period_of_run(const clv_schedule *s, const clv_run *run, double *out_us) {
+static clv_status *period_of_run(
+    const clv_schedule *s, const clv_run *run, double *out_us, double *out_group_us) {
     double *first_us = clv_alloc_zeroed(s->num_groups, sizeof *first_us);
     progress p = {
         .end_us = clv_alloc_zeroed(s->num_groups, sizeof *p.end_us),
@@ -212,8 +232,8 @@ static clv_status *period_of_run(const clv_schedule *s, const clv_run *run, doub
     }
     for (uint32_t g = 0; is_fine && g < s->num_groups; g++) {
         uint32_t later = p.count[g] - p.count[g] / 2;
-        double period_us = later > 0 ? (p.end_us[g] - first_us[g]) / later : 0;
-        *out_us = fmax(*out_us, s->plan->groups[g].share * period_us);
+        out_group_us[g] = later > 0 ? (p.end_us[g] - first_us[g]) / later : 0;
+        *out_us = fmax(*out_us, s->plan->groups[g].share * out_group_us[g]);
     }
     clv_free(first_us);
     clv_free(p.end_us);
@@ -267,24 +287,35 @@ static clv_status *run_longer(finder *f, uint32_t num_requests, bool *out_fits) 
     return status;
 }
 
-/* Between two runs; a group that has no more requests in the second cannot be told. *out_is_exact:
- * of each group the rhythm is known. */
-static double between_runs(const finder *f, bool *out_is_exact) {
+/* Whether two runs have the same rhythm, and all groups keep the same pace in it: of those that do
+ * not, some end before others, which may then be faster than they were beside them. */
+static bool have_rhythm(const finder *f) {
+    double least_us = (double)INFINITY, most_us = 0;
+    for (uint32_t g = 0; g < f->schedule->num_groups; g++) {
+        double share = f->schedule->plan->groups[g].share, now_us = f->now.rhythm_us[g];
+        if (share > 0 &&
+            (now_us <= 0 || fabs(now_us - f->before.rhythm_us[g]) > rounding * now_us)) {
+            return false;
+        }
+        least_us = share > 0 ? fmin(least_us, share * now_us) : least_us;
+        most_us = fmax(most_us, share * now_us);
+    }
+    return most_us - least_us <= same_pace * most_us;
+}
+
+/* Between two runs, into group_us where it is known; a group that has no more requests in the
+ * second cannot be told: INFINITY. */
+static double between_runs(finder *f, bool is_exact) {
     double period_us = 0;
-    *out_is_exact = true;
     for (uint32_t g = 0; g < f->schedule->num_groups; g++) {
         double share = f->schedule->plan->groups[g].share;
-        double before_us = f->before.rhythm_us[g], now_us = f->now.rhythm_us[g];
         uint32_t more = f->now.count[g] - f->before.count[g];
-        if (now_us > 0 && fabs(now_us - before_us) <= rounding * now_us) {
-            period_us = fmax(period_us, share * now_us);
-            continue;
-        }
-        *out_is_exact = *out_is_exact && share <= 0;
-        if (more > 0) {
-            period_us = fmax(period_us, share * (f->now.end_us[g] - f->before.end_us[g]) / more);
-        } else if (share > 0) {
-            return (double)INFINITY;
+        double group_us = is_exact   ? f->now.rhythm_us[g]
+                          : more > 0 ? (f->now.end_us[g] - f->before.end_us[g]) / more
+                                     : (double)INFINITY;
+        if (share > 0) {
+            period_us = fmax(period_us, share * group_us);
+            f->group_us[g] = isfinite(group_us) ? group_us : f->group_us[g];
         }
     }
     return period_us;
@@ -309,8 +340,8 @@ static clv_status *double_runs(finder *f) {
             is_first = true;
             continue;
         }
-        bool is_exact = false;
-        double period_us = is_first ? (double)INFINITY : between_runs(f, &is_exact);
+        bool is_exact = !is_first && have_rhythm(f);
+        double period_us = is_first ? (double)INFINITY : between_runs(f, is_exact);
         bool is_searched = (double)count * a_request > (double)f->search_steps;
         bool is_steady =
             is_exact || (is_searched && fabs(period_us - f->period_us) <= same * period_us);
@@ -350,8 +381,26 @@ static clv_status *find(finder *f) {
     return status;
 }
 
+/* Of a run on the clock. */
+static clv_status *find_period(finder *f, const clv_run *run) {
+    const clv_schedule *s = f->schedule;
+    CLV_TRY(find_least(s, run->is_dynamic, &f->least_us));
+    clv_status *status = find(f);
+    if (status != NULL && clv_status_code(status) != CLV_UNSUPPORTED) {
+        return status;
+    }
+    clv_status_destroy(status); /* more requests than there are here come to a deadlock */
+    if (!isfinite(f->period_us)) {
+        CLV_TRY(period_of_run(s, run, &f->period_us, f->group_us));
+    }
+    f->period_us = fmax(f->period_us, f->least_us);
+    f->group_us[0] = s->num_groups == 1 ? f->period_us : f->group_us[0];
+    return NULL;
+}
+
 clv_status *clv_schedule_period(
-    const clv_schedule *schedule, const clv_run *run, uint64_t most_steps, double *out_us) {
+    const clv_schedule *schedule, const clv_run *run, uint64_t most_steps, double *out_us,
+    double *out_group_us) {
     const clv_run *used = run != NULL ? run : schedule->predicted;
     finder f = {
         .schedule = schedule,
@@ -361,23 +410,20 @@ clv_status *clv_schedule_period(
         .depth = schedule->request.depth,
         .steps_left = most_steps,
         .search_steps = most_steps / SEARCH,
-        .period_us = (double)INFINITY};
-    *out_us = 0;
+        .period_us = (double)INFINITY,
+        .group_us = clv_alloc_zeroed((size_t)schedule->num_groups + 1, sizeof *f.group_us)};
+    clv_status *status = f.group_us != NULL ? NULL : NO_MEMORY_HERE();
     if (schedule->num_steps == 0) {
-        return NULL;
+        f.period_us = 0;
+    } else if (status == NULL && used->is_of_clock) {
+        status = find_period(&f, used);
+    } else if (status == NULL) {
+        status = period_of_run(schedule, used, &f.period_us, f.group_us);
     }
-    if (!used->is_of_clock) {
-        return period_of_run(schedule, used, out_us);
+    *out_us = status == NULL ? f.period_us : 0;
+    if (status == NULL && out_group_us != NULL) {
+        memcpy(out_group_us, f.group_us, schedule->num_groups * sizeof *out_group_us);
     }
-    CLV_TRY(find_least(schedule, used->is_dynamic, &f.least_us));
-    clv_status *status = find(&f);
-    if (status != NULL && clv_status_code(status) != CLV_UNSUPPORTED) {
-        return status;
-    }
-    clv_status_destroy(status); /* more requests than there are here come to a deadlock */
-    if (!isfinite(f.period_us)) {
-        CLV_TRY(period_of_run(schedule, used, &f.period_us));
-    }
-    *out_us = fmax(f.period_us, f.least_us);
-    return NULL;
+    clv_free(f.group_us);
+    return status;
 }

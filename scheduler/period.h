@@ -13,9 +13,10 @@
 
 /* Of the schedule that `run` is a run of (NULL: the predicted one). With every request in flight
  * where memory suffices for a long run of that, else with the plan's depth. Of a measured run it is
- * what its own results say. NO_MEMORY, CANCELLED. */
+ * what its own results say. `out_group_us` [num_groups] (NULL: not asked for) are the groups' own
+ * periods beside each other; 0 of those that had no request. NO_MEMORY, CANCELLED. */
 clv_status *clv_schedule_period(
-    const clv_schedule *schedule, const clv_run *run, uint64_t most_steps,
-    double *out_us) CLV_CHECKED;
+    const clv_schedule *schedule, const clv_run *run, uint64_t most_steps, double *out_us,
+    double *out_group_us) CLV_CHECKED;
 
 #endif

@@ -100,7 +100,8 @@ static clv_status *run_requests(
     }
     bool is_last = *io_requests == request.num_requests;
     if (status == NULL && is_last) {
-        status = clv_schedule_period(schedule, NULL, MOST_STEPS, &out->period_us);
+        status =
+            clv_schedule_period(schedule, NULL, MOST_STEPS, &out->period_us, out->group_period_us);
     }
     if (status == NULL && is_last) {
         status = tell_more(schedule, out);

@@ -91,7 +91,7 @@ static clv_status *measure_requests(clv_timeline *t, const clv_schedule *s, cons
         t->max_latency_us = fmax(t->max_latency_us, latency_us);
     }
     t->mean_latency_us = sum_us / s->num_requests;
-    CLV_TRY(clv_schedule_period(s, run, MOST_STEPS, &t->period_us));
+    CLV_TRY(clv_schedule_period(s, run, MOST_STEPS, &t->period_us, NULL));
     t->throughput_per_s = 1e6 / t->period_us; /* INFINITY: what takes no time */
     return NULL;
 }

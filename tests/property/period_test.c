@@ -184,6 +184,19 @@ static bool is_folded(const clv_plan *plan) {
     return is;
 }
 
+/* The plan's period is its slowest group's, or by sums what they share, if that is slower. */
+static void check_groups(const scene *s, const clv_plan *plan) {
+    double slowest_us = 0;
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        slowest_us = fmax(slowest_us, plan->groups[g].share * plan->groups[g].period_us);
+    }
+    double less_us = plan->period_us - slowest_us;
+    double most = plan->num_groups == 1 ? 1e-9 : s->costs->ask_clock != NULL ? 2e-3 : 1;
+    if (less_us < -1e-9 * slowest_us || less_us > most * slowest_us) {
+        fail(s, plan->policy, "periods of groups and plan", slowest_us, plan->period_us);
+    }
+}
+
 static void check_period(const scene *s, const clv_plan *plan, uint32_t depth) {
     double one_us = run(s, plan, 1, depth, true).period_us;
     double some_us = run(s, plan, 7, depth, true).period_us;
@@ -242,6 +255,7 @@ int main(int argc, char **argv) {
                 .has_objective = true};
             clv_plan *plan = NULL;
             check(&s, clv_plan_create(s.costs, &request, &plan));
+            check_groups(&s, plan);
             check_period(&s, plan, CLV_DEPTH_OF_PLAN);
             check_period(&s, plan, CLV_DEPTH_UNLIMITED);
             check_depths(&s, plan);

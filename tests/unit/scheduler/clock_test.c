@@ -118,7 +118,7 @@ static void periods_are_of_whole_rounds(void **state) {
     set_up(&r, &s);
     for (uint64_t steps = 60; steps <= 60000; steps *= 10) {
         double period_us;
-        assert_ok(clv_schedule_period(r.schedule, NULL, steps, &period_us));
+        assert_ok(clv_schedule_period(r.schedule, NULL, steps, &period_us, NULL));
         assert_true(fabs(period_us - 50.0 / 4) < 1e-9);
     }
     assert_true(fabs(r.plan->period_us - 50.0 / 4) < 1e-9);
@@ -295,7 +295,7 @@ static void split_tasks_share_several_memories(void **state) {
     double period_us;
     set_up(&r, &s);
     assert_int_equal(r.plan->groups[0].num_pieces, 8);
-    assert_ok(clv_schedule_period(r.schedule, NULL, 60000, &period_us));
+    assert_ok(clv_schedule_period(r.schedule, NULL, 60000, &period_us, NULL));
     assert_true(fabs(period_us - 30) < 1e-9);
     assert_true(fabs(r.plan->period_us - 30) < 1e-9);
     tear_down(&r);
@@ -307,7 +307,7 @@ static void split_tasks_share_several_memories(void **state) {
     s.machine = "core*3; numa*2 bw=1G";
     set_up(&r, &s);
     assert_int_equal(r.plan->groups[0].num_pieces, 6);
-    assert_ok(clv_schedule_period(r.schedule, NULL, 60000, &period_us));
+    assert_ok(clv_schedule_period(r.schedule, NULL, 60000, &period_us, NULL));
     assert_true(fabs(period_us - 42) < 1e-9);
     assert_true(fabs(r.plan->period_us - 42) < 1e-9);
     tear_down(&r);

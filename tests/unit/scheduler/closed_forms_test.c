@@ -223,7 +223,7 @@ static double period(rig *r) {
     clv_schedule *schedule;
     double period_us;
     ok(clv_schedule_create(r->costs, &r->plan, &request, &schedule));
-    ok(clv_schedule_period(schedule, NULL, 100000, &period_us));
+    ok(clv_schedule_period(schedule, NULL, 100000, &period_us, NULL));
     clv_schedule_destroy(schedule);
     return period_us;
 }
