@@ -305,8 +305,8 @@ static clv_status *deepen(
     return NULL;
 }
 
-/* Deepens until the period is near `least_us`; keeps the best on the way. `group_us` [num_groups] is
- * scratch. */
+/* Deepens until the period is near `least_us`; keeps the best on the way. `group_us` [num_groups]
+ * is scratch. */
 static clv_status *deepen_to(
     const clv_problem *problem, clv_draft *draft, bool all, double least_us, clv_steady *steady,
     double *group_us) {

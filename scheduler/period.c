@@ -11,11 +11,11 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for the period of a plan")
 
-/* Runs double from FEWEST requests, and some for each group, until each group has the same rhythm in
- * two of them; or the period changes by no more than `same` and one of SEARCH of the steps is spent
- * on finding a rhythm; or the steps are spent. The rhythm is that of up to MOST_RHYTHM results that
- * come again and again in the middle half of a run, before which a machine fills and behind which
- * it empties; or of what never pauses in it. A period is then exact but for rounding. */
+/* Runs double from FEWEST requests, and some for each group, until each group has the same rhythm
+ * in two of them; or the period changes by no more than `same` and one of SEARCH of the steps is
+ * spent on finding a rhythm; or the steps are spent. The rhythm is that of up to MOST_RHYTHM results
+ * that come again and again in the middle half of a run, before which a machine fills and behind
+ * which it empties; or of what never pauses in it. A period is then exact but for rounding. */
 enum { FEWEST = 16, FEWEST_OF_GROUP = 32, MOST_RHYTHM = 1024, SEARCH = 32 };
 static const double same = 1e-4, rounding = 1e-9;
 /* How far results may be from the pace of what never pauses: they come in no rhythm. */
@@ -123,7 +123,8 @@ static bool has_slowed(const clv_schedule *s, const clv_run *run) {
 }
 
 /* Of a group's results in ascending order; none where a run `is_slowed`, and not long enough for a
- * group to have as many in flight as it may for the most part of it. Of very many groups each pace is not looked for. */
+ * group to have as many in flight as it may for the most part of it. Of very many groups each pace
+ * is not looked for. */
 static clv_status *note_rhythm(
     const clv_schedule *s, const clv_run *run, uint32_t group, const double *result_us,
     bool is_slowed, progress *p) {
