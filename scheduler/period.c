@@ -13,9 +13,9 @@
 
 /* Runs double from FEWEST requests, and some for each group, until each group has the same rhythm
  * in two of them; or the period changes by no more than `same` and one of SEARCH of the steps is
- * spent on finding a rhythm; or the steps are spent. The rhythm is that of up to MOST_RHYTHM results
- * that come again and again in the middle half of a run, before which a machine fills and behind
- * which it empties; or of what never pauses in it. A period is then exact but for rounding. */
+ * spent on finding a rhythm; or the steps are spent. The rhythm is that of up to MOST_RHYTHM
+ * results that come again and again in the middle half of a run, before which a machine fills and
+ * behind which it empties; or of what never pauses in it. It is exact but for rounding. */
 enum { FEWEST = 16, FEWEST_OF_GROUP = 32, MOST_RHYTHM = 1024, SEARCH = 32 };
 static const double same = 1e-4, rounding = 1e-9;
 /* How far results may be from the pace of what never pauses: they come in no rhythm. */

@@ -22,8 +22,8 @@ typedef struct clv_status clv_status;
 #define CLV_CHECKED __attribute__((warn_unused_result))
 #define CLV_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 
-/* A new failure. Names in it of hundreds of characters are cut. Out of memory while making one gives
- * a shared out-of-memory status, never NULL. */
+/* A new failure. Names in it of hundreds of characters are cut. Out of memory while making one
+ * gives a shared out-of-memory status, never NULL. */
 clv_status *clv_status_create(clv_code code, const char *file, int line, const char *format, ...)
     CLV_PRINTF(4, 5) CLV_CHECKED;
 
