@@ -82,19 +82,6 @@ static void write_head(const clv_costs *costs, const clv_plan *plan, clv_text *t
     write_string(text, "method", plan->method);
 }
 
-static const char *origin_name(clv_origin origin) {
-    switch (origin) {
-    case CLV_ORIGIN_MEASURED:
-        return "measured";
-    case CLV_ORIGIN_GIVEN:
-        return "given";
-    case CLV_ORIGIN_ESTIMATED:
-        return "estimated";
-    default:
-        return "none";
-    }
-}
-
 static void write_op(
     const clv_costs *costs, const clv_plan *plan, uint32_t g, uint32_t task, clv_text *text) {
     const clv_group *group = &plan->groups[g];
@@ -126,7 +113,8 @@ static void write_op(
     clv_text_add(text, ", ");
     write_number(text, "cost_us", cost_us);
     clv_text_add(
-        text, ", \"origin\": \"%s\", ", origin_name(clv_costs_origin(costs, task, pieces[0].unit)));
+        text, ", \"origin\": \"%s\", ",
+        clv_origin_name(clv_costs_origin(costs, task, pieces[0].unit)));
     write_string(text, "reason", p->reason);
     clv_text_add(text, "}");
 }

@@ -5,7 +5,13 @@
 #include "host/base/name_map.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+const char *clv_origin_name(clv_origin origin) {
+    static const char *const names[] = {"none", "estimated", "given", "measured"};
+    return (unsigned)origin <= CLV_ORIGIN_MEASURED ? names[origin] : "none";
+}
 
 static double on_line(clv_task_piece a, clv_task_piece b, double share) {
     return a.part + (b.part - a.part) / (b.share - a.share) * (share - a.share);
@@ -63,9 +69,39 @@ static bool is_count(double value) {
     return isfinite(value) && value >= 0;
 }
 
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Each unit or kind once; there may be many. */
+static clv_status *verify_places(const clv_task *task) {
+    clv_status *status = NULL;
+    if (task->num_times < 2) {
+        return NULL;
+    }
+    const char **names = clv_alloc_zeroed(task->num_times, sizeof *names);
+    if (names == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for names");
+    }
+    for (uint32_t i = 0; i < task->num_times; i++) {
+        names[i] = task->times[i].where;
+    }
+    qsort(names, task->num_times, sizeof *names, compare_names);
+    for (uint32_t i = 1; i < task->num_times && status == NULL; i++) {
+        if (strcmp(names[i - 1], names[i]) == 0) {
+            status = CLV_ERROR(MALFORMED, "task '%s' has two times on '%s'", task->name, names[i]);
+        }
+    }
+    clv_free(names);
+    return status;
+}
+
 static clv_status *verify_times(const clv_task *task) {
     for (uint32_t i = 0; i < task->num_times; i++) {
         const clv_task_time *time = &task->times[i];
+        if (time->where == NULL || time->origin == CLV_ORIGIN_NONE) {
+            return CLV_ERROR(MALFORMED, "task '%s': time %u has no unit or origin", task->name, i);
+        }
         if (isnan(time->time_us) || time->time_us < 0) {
             return CLV_ERROR(
                 MALFORMED, "task '%s': time on '%s' is %g us, must be at least 0", task->name,
@@ -83,7 +119,7 @@ static clv_status *verify_times(const clv_task *task) {
             MALFORMED, "task '%s': flops (%g) and traffic_bytes (%g) must be at least 0 and finite",
             task->name, task->flops, task->traffic_bytes);
     }
-    return NULL;
+    return verify_places(task);
 }
 
 static bool contains(const uint32_t *ids, uint32_t count, uint32_t id) {
@@ -95,15 +131,19 @@ static bool contains(const uint32_t *ids, uint32_t count, uint32_t id) {
     return false;
 }
 
+/* Of inputs and outputs that are this task's. */
+static bool is_ascending(const uint32_t *ids, uint32_t i, uint32_t most) {
+    return ids[i] < most && (i == 0 || ids[i] > ids[i - 1]);
+}
+
 static clv_status *verify_edges(const clv_workload *workload, uint32_t index) {
     const clv_task *task = &workload->tasks[index];
     for (uint32_t i = 0; i < task->num_inputs; i++) {
-        uint32_t id = task->inputs[i];
-        if (id >= workload->num_tensors || contains(task->inputs, i, id)) {
+        if (!is_ascending(task->inputs, i, workload->num_tensors)) {
             return CLV_ERROR(
-                MALFORMED, "task '%s': input %u is not a tensor, or twice", task->name, i);
+                MALFORMED, "task '%s': its inputs are no tensors in their order", task->name);
         }
-        const clv_task_tensor *tensor = &workload->tensors[id];
+        const clv_task_tensor *tensor = &workload->tensors[task->inputs[i]];
         if (tensor->producer != CLV_NO_TASK && tensor->producer >= index) {
             return CLV_ERROR(
                 MALFORMED, "task '%s' comes before the task that makes its input '%s'", task->name,
@@ -115,13 +155,15 @@ static clv_status *verify_edges(const clv_workload *workload, uint32_t index) {
         }
     }
     for (uint32_t i = 0; i < task->num_outputs; i++) {
-        uint32_t id = task->outputs[i];
-        if (id >= workload->num_tensors || workload->tensors[id].producer != index) {
+        if (!is_ascending(task->outputs, i, workload->num_tensors) ||
+            workload->tensors[task->outputs[i]].producer != index) {
             return CLV_ERROR(
-                MALFORMED, "task '%s': output %u is not a tensor that it makes", task->name, i);
+                MALFORMED, "task '%s': output %u is not a tensor that it makes, in their order",
+                task->name, i);
         }
     }
-    return NULL;
+    return task->num_outputs > 0 ? NULL
+                                 : CLV_ERROR(MALFORMED, "task '%s' has no output", task->name);
 }
 
 static clv_status *verify_split_input(
@@ -187,46 +229,120 @@ static clv_status *verify_splits(const clv_workload *workload, const clv_task *t
 }
 
 static clv_status *verify_tensor(const clv_workload *workload, const clv_task_tensor *tensor) {
-    if (tensor->name == NULL) {
-        return CLV_ERROR(MALFORMED, "a tensor has no name");
-    }
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
-        bool is_ascending = i == 0 || tensor->consumers[i] > tensor->consumers[i - 1];
-        if (tensor->consumers[i] >= workload->num_tasks || !is_ascending) {
+        if (!is_ascending(tensor->consumers, i, workload->num_tasks)) {
             return CLV_ERROR(
                 MALFORMED, "tensor '%s': its consumers are not in order", tensor->name);
+        }
+    }
+    for (int32_t i = 0; i < tensor->num_dims; i++) {
+        if (tensor->dims[i] < 0) {
+            return CLV_ERROR(
+                MALFORMED, "tensor '%s': dimension %d is %lld", tensor->name, i,
+                (long long)tensor->dims[i]);
         }
     }
     return NULL;
 }
 
-clv_status *clv_workload_verify(const clv_workload *workload) {
-    clv_status *status = NULL;
-    clv_name_map names;
-    clv_name_map_init(&names);
-    if (workload->num_tasks == 0) {
-        status = CLV_ERROR(MALFORMED, "'%s' has no tasks", workload->name);
+/* What tasks say of tensors has been compared with these: so they are as many. */
+static clv_status *verify_ends(const clv_workload *workload) {
+    uint64_t read = 0, written = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        read += workload->tasks[i].num_inputs;
+        written += workload->tasks[i].num_outputs;
     }
-    for (uint32_t i = 0; status == NULL && i < workload->num_tensors; i++) {
-        CLV_TRY_DONE(verify_tensor(workload, &workload->tensors[i]));
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        read -= workload->tensors[i].num_consumers;
+        written -= workload->tensors[i].producer != CLV_NO_TASK;
     }
-    for (uint32_t i = 0; status == NULL && i < workload->num_tasks; i++) {
+    return read == 0 && written == 0
+               ? NULL
+               : CLV_ERROR(
+                     MALFORMED, "a tensor of '%s' has a task that does not know it",
+                     workload->name);
+}
+
+static clv_status *verify_colocation(const clv_workload *workload, uint32_t index) {
+    const clv_task *task = &workload->tasks[index];
+    const uint32_t first = task->colocation - 1;
+    if (task->colocation != 0 &&
+        (first > index || workload->tasks[first].colocation != task->colocation)) {
+        return CLV_ERROR(
+            MALFORMED, "task '%s': its colocation %u is not that of its first task", task->name,
+            task->colocation);
+    }
+    return NULL;
+}
+
+/* `names` has all that came before. */
+static clv_status *add_name(clv_name_map *names, const char *name, const char *what, uint32_t id) {
+    if (name == NULL || name[0] == '\0') {
+        return CLV_ERROR(MALFORMED, "%s %u has no name", what, id);
+    }
+    if (clv_name_map_find(names, name) != NULL) {
+        return CLV_ERROR(MALFORMED, "two %ss are named '%s'", what, name);
+    }
+    return clv_name_map_set(names, name, id) ? NULL
+                                             : CLV_ERROR(NO_MEMORY, "out of host memory for names");
+}
+
+/* Aliases after the names of all tasks. */
+static clv_status *verify_aliases(const clv_workload *workload, clv_name_map *names) {
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
         const clv_task *task = &workload->tasks[i];
-        if (task->name == NULL || task->name[0] == '\0') {
-            status = CLV_ERROR(MALFORMED, "task %u has no name", i);
-        } else if (clv_name_map_find(&names, task->name) != NULL) {
-            status = CLV_ERROR(MALFORMED, "two tasks are named '%s'", task->name);
-        } else if (!clv_name_map_set(&names, task->name, i)) {
-            status = CLV_ERROR(NO_MEMORY, "out of host memory for names");
+        for (uint32_t k = 0; k < task->num_aliases; k++) {
+            const char *alias = task->aliases[k];
+            const uint32_t *taken = clv_name_map_find(names, alias);
+            if (alias[0] == '\0') {
+                return CLV_ERROR(MALFORMED, "task '%s' has an alias without a name", task->name);
+            }
+            if (taken != NULL) {
+                const char *owner = workload->tasks[*taken].name;
+                return CLV_ERROR(
+                    MALFORMED, "task '%s': its alias '%s' is %s of task '%s' too", task->name,
+                    alias, strcmp(owner, alias) == 0 ? "the name" : "an alias", owner);
+            }
+            if (!clv_name_map_set(names, alias, i)) {
+                return CLV_ERROR(NO_MEMORY, "out of host memory for names");
+            }
         }
-        if (status != NULL) {
-            break;
-        }
-        CLV_TRY_DONE(verify_times(task));
-        CLV_TRY_DONE(verify_edges(workload, i));
-        CLV_TRY_DONE(verify_splits(workload, task));
     }
+    return NULL;
+}
+
+static clv_status *verify_names(const clv_workload *workload) {
+    clv_status *status = NULL;
+    clv_name_map tasks, tensors;
+    clv_name_map_init(&tasks);
+    clv_name_map_init(&tensors);
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        CLV_TRY_DONE(add_name(&tensors, workload->tensors[i].name, "tensor", i));
+    }
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        CLV_TRY_DONE(add_name(&tasks, workload->tasks[i].name, "task", i));
+    }
+    status = verify_aliases(workload, &tasks);
 done:
-    clv_name_map_deinit(&names);
+    clv_name_map_deinit(&tasks);
+    clv_name_map_deinit(&tensors);
     return status;
+}
+
+clv_status *clv_workload_verify(const clv_workload *workload) {
+    if (workload->num_tasks == 0) {
+        return CLV_ERROR(MALFORMED, "'%s' has no tasks", workload->name);
+    }
+    CLV_TRY(verify_names(workload));
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        CLV_TRY(verify_tensor(workload, &workload->tensors[i]));
+    }
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        const clv_task *task = &workload->tasks[i];
+        CLV_TRY(verify_times(task));
+        CLV_TRY(verify_edges(workload, i));
+        CLV_TRY(verify_splits(workload, task));
+        CLV_TRY(verify_colocation(workload, i));
+    }
+    return verify_ends(workload);
 }

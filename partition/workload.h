@@ -23,11 +23,13 @@ typedef enum clv_origin {
     CLV_ORIGIN_MEASURED,
 } clv_origin;
 
+const char *clv_origin_name(clv_origin origin); /* "measured"; "none" */
+
 /* A time that is known for a unit, a kind of unit, or all ("*"); the most exact one counts. */
 typedef struct clv_task_time {
     const char *where; /* unit name, kind, or "*" */
     double time_us;    /* INFINITY: cannot run there */
-    clv_origin origin;
+    clv_origin origin; /* not NONE */
     /* Part of its memory's bandwidth that it draws there while it runs: with as many others as draw
      * the rest it is not slowed down. 0: as traffic_bytes say */
     double draws;
@@ -78,24 +80,26 @@ typedef struct clv_task_split {
 
 typedef struct clv_task {
     const char *name, *type;
-    const char *const *aliases; /* names of what was fused into it; pins match these too */
+    const char *const *aliases; /* names of what was fused into it, which nothing else has; pins
+                                   match these too */
     uint32_t num_aliases;
-    const clv_task_time *times;
+    const clv_task_time *times; /* each unit or kind once */
     uint32_t num_times;
     double flops;         /* for estimates; 0 with given times */
     double traffic_bytes; /* moved between its memory and it: shares the memory's bandwidth */
     uint64_t weight_bytes;
-    const uint32_t *inputs; /* tensors; a tensor read twice stands once */
+    const uint32_t *inputs; /* tensors, ascending; a tensor read twice stands once */
     uint32_t num_inputs;
-    const uint32_t *outputs;
+    const uint32_t *outputs; /* ascending; one at least */
     uint32_t num_outputs;
     const clv_task_split *splits;
     uint32_t num_splits;
-    uint32_t colocation; /* tasks with the same number >= 1 share a unit; 0: free */
+    uint32_t
+        colocation; /* tasks with the same number share a unit: 1 + the first of them; 0: free */
 } clv_task;
 
 typedef struct clv_task_tensor {
-    const char *name;
+    const char *name;          /* unique */
     uint64_t bytes;            /* that cross a link when it moves */
     uint64_t resident;         /* that it holds in memory while it lives (0: does not count) */
     uint32_t producer;         /* CLV_NO_TASK: an input of the workload */
@@ -123,11 +127,14 @@ void clv_workload_destroy(clv_workload *workload);
 /* Everything above: ids, order, producers and consumers agree, numbers finite and not negative,
  * names unique, splits fit. MALFORMED names the task or tensor. */
 clv_status *clv_workload_verify(const clv_workload *workload) CLV_CHECKED;
-/* FILE.tasks.json; docs/tasks.md has the schema. `what` names it in messages. The result is
- * verified. */
+/* FILE.tasks.json; docs/tasks.md has the schema. `what` names it in messages, and the workload
+ * where the file does not. The result is verified. */
 clv_status *clv_workload_parse_json(
     const char *what, const char *json, size_t length, clv_workload **out_workload) CLV_CHECKED;
 clv_status *clv_workload_load(const char *path, clv_workload **out_workload) CLV_CHECKED;
+/* Such a file, of which the same workload is read back, to the bit. Free with clv_free.
+ * UNSUPPORTED: a name that is no UTF-8, or a whole number above 2^53, which JSON cannot hold. */
+clv_status *clv_workload_format_json(const clv_workload *workload, char **out_json) CLV_CHECKED;
 uint32_t clv_workload_find(
     const clv_workload *workload, const char *name); /* task, or CLV_NO_TASK */
 

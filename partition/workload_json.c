@@ -1,71 +1,66 @@
-/* Task graphs as JSON files; docs/tasks.md has the schema. */
-#include "host/base/json.h"
-#include "host/base/memory.h"
-#include "host/base/name_map.h"
-#include "partition/workload.h"
+/* Task graphs from JSON files; docs/tasks.md has the schema. */
+#include "partition/workload_json.h"
 
+#include "host/base/memory.h"
+
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_WHERE = 96 };
-static const double max_bytes = 9007199254740992.0; /* 2^53: exact in a double */
-
-/* An edge as the file has it. Edges of one task with the same bytes carry one tensor. */
-typedef struct edge {
-    uint32_t from, to; /* in the file's order of tasks */
-    uint64_t bytes;
-} edge;
-
-typedef struct reader {
-    clv_workload *workload;
-    const cJSON **items; /* the tasks as JSON, in the file's order */
-    clv_name_map names;  /* name to number in the file's order */
-    edge *edges;
-    uint32_t num_edges, num_tasks;
-    uint32_t *position; /* of each task of the file in the workload */
-    uint32_t *colocation;
-} reader;
-
-#define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a task graph")
-
-static clv_status *get_number(
+clv_status *clv_tasks_get_number(
     const cJSON *object, const char *where, const char *key, double fallback, double *out_value) {
     *out_value = fallback;
     if (clv_json_find(object, key) == NULL) {
         return NULL;
     }
-    return clv_json_get_number(object, where, key, 0, max_bytes, out_value);
+    return clv_json_get_number(object, where, key, 0, DBL_MAX, out_value);
 }
 
-/* Bytes are whole. */
-static clv_status *get_bytes(
-    const cJSON *object, const char *where, const char *key, uint64_t *out_bytes) {
-    int64_t bytes = 0;
-    if (clv_json_find(object, key) != NULL) {
-        CLV_TRY(clv_json_get_int(object, where, key, 0, (int64_t)max_bytes, &bytes));
-    }
-    *out_bytes = (uint64_t)bytes;
-    return NULL;
-}
-
-static clv_status *get_int(
+clv_status *clv_tasks_get_int(
     const cJSON *object, const char *where, const char *key, int64_t minimum, int64_t fallback,
     int64_t *out_value) {
     *out_value = fallback;
     if (clv_json_find(object, key) == NULL) {
         return NULL;
     }
-    return clv_json_get_int(object, where, key, minimum, INT32_MAX, out_value);
+    return clv_json_get_int(object, where, key, minimum, CLV_TASKS_MOST, out_value);
+}
+
+clv_status *clv_tasks_get_bool(
+    const cJSON *object, const char *where, const char *key, bool fallback, bool *out_value) {
+    const cJSON *item = clv_json_find(object, key);
+    *out_value = item == NULL ? fallback : cJSON_IsTrue(item);
+    return item == NULL || cJSON_IsBool(item)
+               ? NULL
+               : CLV_ERROR(MALFORMED, "%s.%s: must be true or false", where, key);
+}
+
+clv_status *clv_tasks_get_list(
+    clv_tasks_reader *r, const cJSON *object, const char *where, const char *key,
+    size_t element_bytes, const cJSON **out_array, void **out_elements) {
+    *out_array = NULL;
+    *out_elements = NULL;
+    if (clv_json_find(object, key) == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_json_get_array(object, where, key, out_array));
+    *out_elements = clv_arena_alloc(
+        &r->workload->arena, (size_t)cJSON_GetArraySize(*out_array) + 1, element_bytes);
+    return *out_elements != NULL ? NULL : CLV_TASKS_NO_MEMORY();
+}
+
+static clv_status *copy_string(clv_tasks_reader *r, const char *string, const char **out_copy) {
+    *out_copy = clv_arena_strdup(&r->workload->arena, string);
+    return *out_copy != NULL ? NULL : CLV_TASKS_NO_MEMORY();
 }
 
 /* --- tasks --- */
 
 static bool read_origin(const char *word, clv_origin *out_origin) {
-    static const char *const words[] = {"none", "estimated", "given", "measured"};
     for (int i = CLV_ORIGIN_ESTIMATED; i <= CLV_ORIGIN_MEASURED; i++) {
-        if (strcmp(word, words[i]) == 0) {
+        if (strcmp(word, clv_origin_name((clv_origin)i)) == 0) {
             *out_origin = (clv_origin)i;
             return true;
         }
@@ -73,64 +68,40 @@ static bool read_origin(const char *word, clv_origin *out_origin) {
     return false;
 }
 
-/* A number, or an object with more about it. */
+/* A number, null where it cannot run, or an object with more about it. */
 static clv_status *read_time(
-    reader *r, const char *where, const char *unit, const cJSON *value, clv_task_time *out_time) {
+    clv_tasks_reader *r, const char *task_place, const char *unit, const cJSON *value,
+    clv_task_time *out_time) {
     static const char *const keys[] = {"us", "draws", "origin"};
-    char place[MAX_WHERE + 32];
+    char where[CLV_TASKS_WHERE + 32];
     const char *origin = "given";
-    snprintf(place, sizeof place, "%s.time_us", where);
-    *out_time = (clv_task_time){
-        .where = clv_arena_strdup(&r->workload->arena, unit), .origin = CLV_ORIGIN_GIVEN};
-    if (out_time->where == NULL) {
-        return NO_MEMORY_HERE();
-    }
+    snprintf(where, sizeof where, "%s.time_us", task_place);
+    *out_time = (clv_task_time){.time_us = INFINITY, .origin = CLV_ORIGIN_GIVEN};
+    CLV_TRY(copy_string(r, unit, &out_time->where));
     if (cJSON_IsObject(value)) {
-        CLV_TRY(clv_json_known_keys(value, place, keys, sizeof keys / sizeof keys[0]));
-        CLV_TRY(get_number(value, place, "draws", 0, &out_time->draws));
+        CLV_TRY(clv_json_known_keys(value, where, keys, sizeof keys / sizeof keys[0]));
+        CLV_TRY(clv_tasks_get_number(value, where, "draws", 0, &out_time->draws));
         if (clv_json_find(value, "origin") != NULL) {
-            CLV_TRY(clv_json_get_string(value, place, "origin", &origin));
+            CLV_TRY(clv_json_get_string(value, where, "origin", &origin));
         }
         value = clv_json_find(value, "us");
     }
     if (!read_origin(origin, &out_time->origin)) {
         return CLV_ERROR(
-            MALFORMED, "%s.origin: '%s' is not estimated, given or measured", place, origin);
+            MALFORMED, "%s.origin: '%s' is not estimated, given or measured", where, origin);
+    }
+    if (cJSON_IsNull(value)) {
+        return NULL;
     }
     if (!cJSON_IsNumber(value) || !isfinite(value->valuedouble) || value->valuedouble < 0) {
-        return CLV_ERROR(MALFORMED, "%s: a time must be a number of at least 0", place);
+        return CLV_ERROR(MALFORMED, "%s: a time must be a number of at least 0, or null", where);
     }
     out_time->time_us = value->valuedouble;
     return NULL;
 }
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Each unit or kind once; there may be many. */
-static clv_status *check_names(const cJSON *times, const char *where) {
-    size_t count = 0;
-    const cJSON *time;
-    clv_status *status = NULL;
-    const char **names = clv_alloc_zeroed((size_t)cJSON_GetArraySize(times) + 1, sizeof *names);
-    if (names == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    cJSON_ArrayForEach(time, times) {
-        names[count++] = time->string;
-    }
-    qsort(names, count, sizeof *names, compare_names);
-    for (size_t i = 1; i < count && status == NULL; i++) {
-        if (strcmp(names[i - 1], names[i]) == 0) {
-            status = CLV_ERROR(MALFORMED, "%s.time_us: '%s' stands there twice", where, names[i]);
-        }
-    }
-    clv_free(names);
-    return status;
-}
-
-static clv_status *read_times(reader *r, const cJSON *item, const char *where, clv_task *task) {
+static clv_status *read_times(
+    clv_tasks_reader *r, const cJSON *item, const char *where, clv_task *task) {
     const cJSON *times = clv_json_find(item, "time_us"), *time;
     if (times == NULL) {
         return NULL; /* then flops and traffic_bytes count */
@@ -139,7 +110,7 @@ static clv_status *read_times(reader *r, const cJSON *item, const char *where, c
     uint32_t count = is_map ? (uint32_t)cJSON_GetArraySize(times) : 1;
     clv_task_time *list = clv_arena_alloc(&r->workload->arena, count + 1, sizeof *list);
     if (list == NULL) {
-        return NO_MEMORY_HERE();
+        return CLV_TASKS_NO_MEMORY();
     }
     task->times = list;
     if (!is_map) {
@@ -149,88 +120,57 @@ static clv_status *read_times(reader *r, const cJSON *item, const char *where, c
     cJSON_ArrayForEach(time, times) {
         CLV_TRY(read_time(r, where, time->string, time, &list[task->num_times++]));
     }
-    return check_names(times, where);
-}
-
-static clv_status *read_dims(
-    reader *r, const cJSON *item, const char *where, const int64_t **out_dims, int32_t *out_count) {
-    const cJSON *array, *dim;
-    *out_count = 0;
-    *out_dims = NULL;
-    if (clv_json_find(item, "output_dims") == NULL) {
-        return NULL;
-    }
-    CLV_TRY(clv_json_get_array(item, where, "output_dims", &array));
-    int64_t *dims =
-        clv_arena_alloc(&r->workload->arena, (size_t)cJSON_GetArraySize(array) + 1, sizeof *dims);
-    if (dims == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    cJSON_ArrayForEach(dim, array) {
-        bool is_good = cJSON_IsNumber(dim) && dim->valuedouble >= 1 &&
-                       dim->valuedouble <= max_bytes && dim->valuedouble == floor(dim->valuedouble);
-        if (!is_good) {
-            return CLV_ERROR(
-                MALFORMED, "%s.output_dims: must be whole numbers of at least 1", where);
-        }
-        dims[(*out_count)++] = (int64_t)dim->valuedouble;
-    }
-    *out_dims = dims;
     return NULL;
 }
 
-static clv_status *read_aliases(reader *r, const cJSON *item, const char *where, clv_task *task) {
+static clv_status *read_aliases(
+    clv_tasks_reader *r, const cJSON *item, const char *where, clv_task *task) {
     const cJSON *array, *alias;
-    if (clv_json_find(item, "aliases") == NULL) {
-        return NULL;
-    }
-    CLV_TRY(clv_json_get_array(item, where, "aliases", &array));
-    const char **aliases = clv_arena_alloc(
-        &r->workload->arena, (size_t)cJSON_GetArraySize(array) + 1, sizeof *aliases);
-    if (aliases == NULL) {
-        return NO_MEMORY_HERE();
-    }
+    void *elements;
+    CLV_TRY(clv_tasks_get_list(r, item, where, "aliases", sizeof(char *), &array, &elements));
+    const char **aliases = elements;
     task->aliases = aliases;
     cJSON_ArrayForEach(alias, array) {
         if (!cJSON_IsString(alias)) {
             return CLV_ERROR(MALFORMED, "%s.aliases: must be names", where);
         }
-        aliases[task->num_aliases] = clv_arena_strdup(&r->workload->arena, alias->valuestring);
-        if (aliases[task->num_aliases++] == NULL) {
-            return NO_MEMORY_HERE();
-        }
+        CLV_TRY(copy_string(r, alias->valuestring, &aliases[task->num_aliases++]));
     }
     return NULL;
 }
 
-static clv_status *read_task(reader *r, const cJSON *item, const char *where, clv_task *task) {
+static clv_status *read_task(
+    clv_tasks_reader *r, const cJSON *item, const char *where, clv_task *task) {
     static const char *const keys[] = {"name",         "type",         "time_us",       "flops",
                                        "memory_bytes", "output_bytes", "traffic_bytes", "splits",
                                        "output_dims",  "aliases"};
     const char *name, *type = "Op";
+    int64_t weight_bytes;
     CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
     CLV_TRY(clv_json_get_string(item, where, "name", &name));
     if (clv_json_find(item, "type") != NULL) {
         CLV_TRY(clv_json_get_string(item, where, "type", &type));
     }
-    task->name = clv_arena_strdup(&r->workload->arena, name);
-    task->type = clv_arena_strdup(&r->workload->arena, type);
-    if (task->name == NULL || task->type == NULL) {
-        return NO_MEMORY_HERE();
-    }
+    CLV_TRY(copy_string(r, name, &task->name));
+    CLV_TRY(copy_string(r, type, &task->type));
     CLV_TRY(read_aliases(r, item, where, task));
     CLV_TRY(read_times(r, item, where, task));
-    CLV_TRY(get_number(item, where, "flops", 0, &task->flops));
-    CLV_TRY(get_number(item, where, "traffic_bytes", 0, &task->traffic_bytes));
-    return get_bytes(item, where, "memory_bytes", &task->weight_bytes);
+    CLV_TRY(clv_tasks_get_number(item, where, "flops", 0, &task->flops));
+    CLV_TRY(clv_tasks_get_number(item, where, "traffic_bytes", 0, &task->traffic_bytes));
+    CLV_TRY(clv_tasks_get_int(item, where, "memory_bytes", 0, 0, &weight_bytes));
+    task->weight_bytes = (uint64_t)weight_bytes;
+    return NULL;
 }
 
 /* --- order --- */
 
 static int compare_edges(const void *a, const void *b) {
-    const edge *x = a, *y = b;
+    const clv_tasks_edge *x = a, *y = b;
     if (x->from != y->from) {
         return x->from < y->from ? -1 : 1;
+    }
+    if (x->is_named != y->is_named) {
+        return x->is_named ? -1 : 1;
     }
     if (x->bytes != y->bytes) {
         return x->bytes > y->bytes ? -1 : 1; /* the largest part first: it carries the residency */
@@ -238,37 +178,90 @@ static int compare_edges(const void *a, const void *b) {
     return x->to < y->to ? -1 : x->to > y->to;
 }
 
-static clv_status *read_edges(reader *r, const cJSON *root) {
-    static const char *const keys[] = {"from", "to", "bytes"};
+static clv_status *find_task(
+    const clv_tasks_reader *r, const char *where, const cJSON *name, uint32_t *out_task) {
+    const uint32_t *task =
+        cJSON_IsString(name) ? clv_name_map_find(&r->names, name->valuestring) : NULL;
+    if (task == NULL) {
+        return CLV_ERROR(
+            MALFORMED, "%s: there is no task '%s'", where,
+            cJSON_IsString(name) ? name->valuestring : "?");
+    }
+    *out_task = *task;
+    return NULL;
+}
+
+static clv_status *add_edge(
+    clv_tasks_reader *r, const char *where, const clv_tasks_edge *edge, const cJSON *to) {
+    char place[CLV_TASKS_WHERE + 8];
+    clv_tasks_edge *e = &r->edges[r->num_edges++];
+    *e = *edge;
+    snprintf(place, sizeof place, "%s.to", where);
+    CLV_TRY(find_task(r, place, to, &e->to));
+    if (e->from == e->to) {
+        return CLV_ERROR(MALFORMED, "%s: task '%s' depends on itself", where, to->valuestring);
+    }
+    return NULL;
+}
+
+/* "to" may be a list, or left out, where "tensor" names what goes there. */
+static clv_status *read_edge(clv_tasks_reader *r, const cJSON *item, const char *where) {
+    static const char *const keys[] = {"from",   "to",           "bytes", "tensor",
+                                       "output", "memory_bytes", "dims"};
+    char place[CLV_TASKS_WHERE + 8];
+    const char *word;
+    const cJSON *from = clv_json_find(item, "from"), *to = clv_json_find(item, "to"), *one;
+    const bool is_named = clv_json_find(item, "tensor") != NULL;
+    clv_tasks_edge edge = {.from = CLV_NO_TASK, .is_named = is_named};
+    int64_t bytes;
+    CLV_TRY(clv_json_known_keys(item, where, keys, is_named ? 7 : 3));
+    if (from != NULL || !is_named) {
+        CLV_TRY(clv_json_get_string(item, where, "from", &word));
+        snprintf(place, sizeof place, "%s.from", where);
+        CLV_TRY(find_task(r, place, from, &edge.from));
+    }
+    CLV_TRY(clv_tasks_get_int(item, where, "bytes", 0, 0, &bytes));
+    edge.bytes = (uint64_t)bytes;
+    if (is_named) {
+        r->named[r->num_named++] = (clv_tasks_tensor){.item = item, .from = edge.from};
+    }
+    if (is_named && cJSON_IsArray(to)) {
+        cJSON_ArrayForEach(one, to) {
+            CLV_TRY(add_edge(r, where, &edge, one));
+        }
+        return NULL;
+    }
+    if (is_named && to == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_json_get_string(item, where, "to", &word));
+    return add_edge(r, where, &edge, to);
+}
+
+static clv_status *read_edges(clv_tasks_reader *r, const cJSON *root) {
     const cJSON *array = NULL, *item;
-    bool has_edges = clv_json_find(root, "edges") != NULL;
-    if (has_edges) {
+    size_t count = 0, num_edges = 0;
+    if (clv_json_find(root, "edges") != NULL) {
         CLV_TRY(clv_json_get_array(root, "task graph", "edges", &array));
     }
-    size_t count = has_edges ? (size_t)cJSON_GetArraySize(array) : 0;
-    r->edges = clv_alloc_zeroed(count + 1, sizeof *r->edges);
-    if (r->edges == NULL) {
-        return NO_MEMORY_HERE();
-    }
     cJSON_ArrayForEach(item, array) {
-        char where[MAX_WHERE];
-        const char *words[2];
-        edge *e = &r->edges[r->num_edges];
-        snprintf(where, sizeof where, "edges[%u]", r->num_edges++);
-        CLV_TRY(clv_json_known_keys(item, where, keys, 3));
-        for (int i = 0; i < 2; i++) {
-            CLV_TRY(clv_json_get_string(item, where, keys[i], &words[i]));
-            const uint32_t *task = clv_name_map_find(&r->names, words[i]);
-            if (task == NULL) {
-                return CLV_ERROR(
-                    MALFORMED, "%s.%s: there is no task '%s'", where, keys[i], words[i]);
-            }
-            *(i == 0 ? &e->from : &e->to) = *task;
-        }
-        if (e->from == e->to) {
-            return CLV_ERROR(MALFORMED, "%s: task '%s' depends on itself", where, words[0]);
-        }
-        CLV_TRY(get_bytes(item, where, "bytes", &e->bytes));
+        const cJSON *to = clv_json_find(item, "to");
+        num_edges += cJSON_IsArray(to) ? (size_t)cJSON_GetArraySize(to) : 1;
+        count++;
+    }
+    r->edges = clv_alloc_zeroed(num_edges + 1, sizeof *r->edges);
+    r->named = clv_alloc_zeroed(count + 1, sizeof *r->named);
+    if (r->edges == NULL || r->named == NULL) {
+        return CLV_TASKS_NO_MEMORY();
+    }
+    count = 0;
+    cJSON_ArrayForEach(item, array) {
+        char where[CLV_TASKS_WHERE];
+        snprintf(where, sizeof where, "edges[%zu]", count++);
+        CLV_TRY(read_edge(r, item, where));
+    }
+    if (r->num_edges > 1) {
+        qsort(r->edges, r->num_edges, sizeof *r->edges, compare_edges);
     }
     return NULL;
 }
@@ -301,18 +294,18 @@ static uint32_t heap_pop(ready_heap *heap) {
     return top;
 }
 
-/* Edges are sorted by `from`; `starts` has where each task's begin. */
-static clv_status *order_tasks(reader *r) {
+/* Edges are sorted by `from`, those without one last; `starts` has where each task's begin. */
+static clv_status *order_tasks(clv_tasks_reader *r) {
     uint32_t *starts = clv_alloc_zeroed((size_t)r->num_tasks + 2, sizeof *starts);
     uint32_t *waits = clv_alloc_zeroed((size_t)r->num_tasks + 1, sizeof *waits);
     ready_heap heap = {.items = clv_alloc_zeroed((size_t)r->num_tasks + 1, sizeof *heap.items)};
     uint32_t num_done = 0;
     clv_status *status = NULL;
     if (starts == NULL || waits == NULL || heap.items == NULL) {
-        status = NO_MEMORY_HERE();
+        status = CLV_TASKS_NO_MEMORY();
         goto done;
     }
-    for (uint32_t i = 0; i < r->num_edges; i++) {
+    for (uint32_t i = 0; i < r->num_edges && r->edges[i].from != CLV_NO_TASK; i++) {
         starts[r->edges[i].from + 1]++;
         waits[r->edges[i].to]++;
     }
@@ -348,301 +341,20 @@ done:
     return status;
 }
 
-/* --- tensors --- */
-
-static int compare_ids(const void *left, const void *right) {
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
-}
-
-static clv_status *add_consumers(reader *r, const edge *edges, uint32_t count, uint32_t tensor_id) {
-    clv_task_tensor *tensor = &r->workload->tensors[tensor_id];
-    uint32_t *ids = clv_arena_alloc(&r->workload->arena, (size_t)count + 1, sizeof *ids);
-    if (ids == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    tensor->consumers = ids;
-    for (uint32_t i = 0; i < count; i++) {
-        ids[i] = r->position[edges[i].to];
-    }
-    qsort(ids, count, sizeof *ids, compare_ids);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || ids[i] != ids[i - 1]) { /* else the same edge twice */
-            ids[tensor->num_consumers++] = ids[i];
-        }
-    }
-    for (uint32_t i = 0; i < tensor->num_consumers; i++) {
-        r->workload->tasks[ids[i]].num_inputs++; /* filled in by link_inputs */
-    }
-    return NULL;
-}
-
-/* The tensors of one task: one for each distinct number of bytes; a task without edges makes an
- * output. */
-static clv_status *add_tensors(reader *r, uint32_t file_task, const edge *edges, uint32_t count) {
-    char where[MAX_WHERE];
-    clv_workload *workload = r->workload;
-    uint32_t task_id = r->position[file_task], first = workload->num_tensors;
-    clv_task *task = &workload->tasks[task_id];
-    const int64_t *dims;
-    int32_t rank;
-    uint64_t resident = 0;
-    snprintf(where, sizeof where, "tasks[%u]", file_task);
-    CLV_TRY(get_bytes(r->items[file_task], where, "output_bytes", &resident));
-    CLV_TRY(read_dims(r, r->items[file_task], where, &dims, &rank));
-    uint32_t begin = 0;
-    do {
-        uint32_t end = begin;
-        while (end < count && edges[end].bytes == edges[begin].bytes) {
-            end++;
-        }
-        uint32_t id = workload->num_tensors++;
-        clv_task_tensor *tensor = &workload->tensors[id];
-        *tensor = (clv_task_tensor){
-            .name = id == first
-                        ? task->name
-                        : clv_arena_printf(&workload->arena, "%s#%u", task->name, id - first + 1),
-            .bytes = count > 0 ? edges[begin].bytes : 0,
-            .resident = id == first ? resident : 0,
-            .producer = task_id,
-            .is_output = count == 0,
-            .num_dims = rank,
-            .dims = dims};
-        if (tensor->name == NULL) {
-            return NO_MEMORY_HERE();
-        }
-        CLV_TRY(add_consumers(r, edges + begin, end - begin, id));
-        begin = end;
-    } while (begin < count);
-    task->num_outputs = workload->num_tensors - first;
-    uint32_t *outputs = clv_arena_alloc(&workload->arena, task->num_outputs + 1, sizeof *outputs);
-    if (outputs == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    for (uint32_t i = 0; i < task->num_outputs; i++) {
-        outputs[i] = first + i;
-    }
-    task->outputs = outputs;
-    return NULL;
-}
-
-/* Inputs of every task, from the consumers of every tensor. */
-static clv_status *link_inputs(clv_workload *workload) {
-    for (uint32_t i = 0; i < workload->num_tasks; i++) {
-        clv_task *task = &workload->tasks[i];
-        task->inputs = clv_arena_alloc(&workload->arena, task->num_inputs + 1, sizeof(uint32_t));
-        if (task->inputs == NULL) {
-            return NO_MEMORY_HERE();
-        }
-        task->num_inputs = 0;
-    }
-    for (uint32_t i = 0; i < workload->num_tensors; i++) {
-        const clv_task_tensor *tensor = &workload->tensors[i];
-        for (uint32_t k = 0; k < tensor->num_consumers; k++) {
-            clv_task *task = &workload->tasks[tensor->consumers[k]];
-            ((uint32_t *)task->inputs)[task->num_inputs++] = i;
-        }
-    }
-    return NULL;
-}
-
-static clv_status *make_tensors(reader *r) {
-    size_t most = (size_t)r->num_edges + r->num_tasks + 1;
-    r->workload->tensors = clv_arena_alloc(&r->workload->arena, most, sizeof(clv_task_tensor));
-    if (r->workload->tensors == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < r->num_tasks; i++) {
-        uint32_t begin = at;
-        while (at < r->num_edges && r->edges[at].from == i) {
-            at++;
-        }
-        CLV_TRY(add_tensors(r, i, r->edges + begin, at - begin));
-    }
-    return link_inputs(r->workload);
-}
-
-/* --- splits --- */
-
-static clv_status *read_split_input(
-    reader *r, const cJSON *item, const char *where, clv_task_split_input *out_input) {
-    static const char *const keys[] = {"need", "axis", "num", "den", "before", "after"};
-    const char *need;
-    int64_t axis;
-    (void)r;
-    CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
-    CLV_TRY(clv_json_get_string(item, where, "need", &need));
-    if (strcmp(need, "whole") == 0) {
-        return NULL;
-    }
-    if (strcmp(need, "slice") != 0) {
-        return CLV_ERROR(MALFORMED, "%s.need: '%s' is not whole or slice", where, need);
-    }
-    out_input->need = CLV_TASK_SLICE;
-    CLV_TRY(clv_json_get_int(item, where, "axis", 0, 63, &axis));
-    out_input->axis = (int32_t)axis;
-    CLV_TRY(get_int(item, where, "num", 1, 1, &out_input->num));
-    CLV_TRY(get_int(item, where, "den", 1, 1, &out_input->den));
-    CLV_TRY(get_int(item, where, "before", 0, 0, &out_input->before));
-    return get_int(item, where, "after", -INT32_MAX, 0, &out_input->after);
-}
-
-/* "inputs": {"producer": {...}}; a producer that is not named is needed whole. */
-static clv_status *read_split_inputs(
-    reader *r, const clv_task *task, const cJSON *map, const char *where,
-    clv_task_split_input *inputs) {
-    const cJSON *item;
-    for (uint32_t i = 0; i < task->num_inputs; i++) {
-        inputs[i] = (clv_task_split_input){.num = 1, .den = 1};
-    }
-    if (map != NULL && !cJSON_IsObject(map)) {
-        return CLV_ERROR(MALFORMED, "%s.inputs: must be an object", where);
-    }
-    cJSON_ArrayForEach(item, map) {
-        bool is_known = false;
-        if (cJSON_GetObjectItemCaseSensitive(map, item->string) != item) {
-            return CLV_ERROR(MALFORMED, "%s.inputs: '%s' stands there twice", where, item->string);
-        }
-        for (uint32_t i = 0; i < task->num_inputs; i++) {
-            const clv_task_tensor *tensor = &r->workload->tensors[task->inputs[i]];
-            if (strcmp(r->workload->tasks[tensor->producer].name, item->string) == 0) {
-                CLV_TRY(read_split_input(r, item, where, &inputs[i]));
-                is_known = true;
-            }
-        }
-        if (!is_known) {
-            return CLV_ERROR(
-                MALFORMED, "%s.inputs: no edge leads from '%s' to '%s'", where, item->string,
-                task->name);
-        }
-    }
-    return NULL;
-}
-
-/* "measured": [{"share": 0.5, "part": 0.6}]; what they must be is verified with the rest. */
-static clv_status *read_pieces(
-    reader *r, const cJSON *item, const char *where, clv_task_split *split) {
-    static const char *const keys[] = {"share", "part"};
-    const cJSON *array, *piece;
-    if (clv_json_find(item, "measured") == NULL) {
-        return NULL;
-    }
-    CLV_TRY(clv_json_get_array(item, where, "measured", &array));
-    clv_task_piece *pieces =
-        clv_arena_alloc(&r->workload->arena, (size_t)cJSON_GetArraySize(array) + 1, sizeof *pieces);
-    if (pieces == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    split->measured = pieces;
-    cJSON_ArrayForEach(piece, array) {
-        char place[MAX_WHERE + 32];
-        clv_task_piece *out = &pieces[split->num_measured];
-        snprintf(place, sizeof place, "%s.measured[%u]", where, split->num_measured++);
-        CLV_TRY(clv_json_known_keys(piece, place, keys, 2));
-        CLV_TRY(clv_json_get_number(piece, place, "share", 0, 1, &out->share));
-        CLV_TRY(clv_json_get_number(piece, place, "part", 0, max_bytes, &out->part));
-    }
-    return NULL;
-}
-
-/* A cut of the output has as many positions as the output, where its dimensions are given. */
-static clv_status *check_extent(
-    const reader *r, const clv_task *task, const clv_task_split *split, const char *where) {
-    const clv_task_tensor *output = &r->workload->tensors[task->outputs[0]];
-    if (split->axis < 0 || output->num_dims == 0) {
-        return NULL;
-    }
-    if (split->axis >= output->num_dims) {
-        return CLV_ERROR(
-            MALFORMED, "%s.axis is %d, the output_dims of task '%s' have %d", where, split->axis,
-            task->name, output->num_dims);
-    }
-    if (split->extent != output->dims[split->axis]) {
-        return CLV_ERROR(
-            MALFORMED,
-            "%s.extent is %lld, output_dims[%d] of task '%s' is %lld: they must be equal", where,
-            (long long)split->extent, split->axis, task->name,
-            (long long)output->dims[split->axis]);
-    }
-    return NULL;
-}
-
-static clv_status *read_split(
-    reader *r, const clv_task *task, const cJSON *item, const char *where, clv_task_split *split) {
-    static const char *const keys[] = {"name",           "join",   "axis",
-                                       "extent",         "grain",  "fixed_share",
-                                       "splits_weights", "inputs", "measured"};
-    const char *name, *join = "place";
-    int64_t axis;
-    CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
-    CLV_TRY(clv_json_get_string(item, where, "name", &name));
-    if (clv_json_find(item, "join") != NULL) {
-        CLV_TRY(clv_json_get_string(item, where, "join", &join));
-    }
-    bool is_sum = strcmp(join, "sum") == 0;
-    if (!is_sum && strcmp(join, "place") != 0) {
-        return CLV_ERROR(MALFORMED, "%s.join: '%s' is not place or sum", where, join);
-    }
-    split->join = is_sum ? CLV_TASK_SUM : CLV_TASK_PLACE;
-    split->name = clv_arena_strdup(&r->workload->arena, name);
-    CLV_TRY(get_int(item, where, "axis", 0, 0, &axis));
-    split->axis = is_sum ? -1 : (int32_t)axis;
-    CLV_TRY(clv_json_get_int(item, where, "extent", 1, INT32_MAX, &split->extent));
-    CLV_TRY(get_int(item, where, "grain", 1, 1, &split->grain));
-    CLV_TRY(get_number(item, where, "fixed_share", 0, &split->fixed_share));
-    const cJSON *splits_weights = clv_json_find(item, "splits_weights");
-    if (splits_weights != NULL && !cJSON_IsBool(splits_weights)) {
-        return CLV_ERROR(MALFORMED, "%s.splits_weights: must be true or false", where);
-    }
-    split->splits_weights = cJSON_IsTrue(splits_weights);
-    CLV_TRY(check_extent(r, task, split, where));
-    CLV_TRY(read_pieces(r, item, where, split));
-    clv_task_split_input *inputs =
-        clv_arena_alloc(&r->workload->arena, task->num_inputs + 1, sizeof *inputs);
-    if (inputs == NULL || split->name == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    split->inputs = inputs;
-    return read_split_inputs(r, task, clv_json_find(item, "inputs"), where, inputs);
-}
-
-static clv_status *read_splits(reader *r, uint32_t file_task) {
-    clv_task *task = &r->workload->tasks[r->position[file_task]];
-    const cJSON *array, *item, *owner = r->items[file_task];
-    char where[MAX_WHERE];
-    snprintf(where, sizeof where, "tasks[%u]", file_task);
-    if (clv_json_find(owner, "splits") == NULL) {
-        return NULL;
-    }
-    CLV_TRY(clv_json_get_array(owner, where, "splits", &array));
-    clv_task_split *splits =
-        clv_arena_alloc(&r->workload->arena, (size_t)cJSON_GetArraySize(array) + 1, sizeof *splits);
-    if (splits == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    task->splits = splits;
-    cJSON_ArrayForEach(item, array) {
-        snprintf(where, sizeof where, "tasks[%u].splits[%u]", file_task, task->num_splits);
-        CLV_TRY(read_split(r, task, item, where, &splits[task->num_splits++]));
-    }
-    return NULL;
-}
-
 /* --- the whole --- */
 
-static clv_status *list_tasks(reader *r, const cJSON *root) {
+static clv_status *list_tasks(clv_tasks_reader *r, const cJSON *root) {
     const cJSON *array, *item;
     CLV_TRY(clv_json_get_array(root, "task graph", "tasks", &array));
     size_t count = (size_t)cJSON_GetArraySize(array);
     r->items = clv_alloc_zeroed(count + 1, sizeof *r->items);
     r->position = clv_alloc_zeroed(count + 1, sizeof *r->position);
-    r->colocation = clv_alloc_zeroed(count + 1, sizeof *r->colocation);
-    if (r->items == NULL || r->position == NULL || r->colocation == NULL) {
-        return NO_MEMORY_HERE();
+    r->group = clv_alloc_zeroed(count + 1, sizeof *r->group);
+    if (r->items == NULL || r->position == NULL || r->group == NULL) {
+        return CLV_TASKS_NO_MEMORY();
     }
     cJSON_ArrayForEach(item, array) {
-        char where[MAX_WHERE];
+        char where[CLV_TASKS_WHERE];
         const char *name;
         snprintf(where, sizeof where, "tasks[%u]", r->num_tasks);
         if (!cJSON_IsObject(item)) {
@@ -653,7 +365,7 @@ static clv_status *list_tasks(reader *r, const cJSON *root) {
             return CLV_ERROR(MALFORMED, "%s: a second task named '%s'", where, name);
         }
         if (!clv_name_map_set(&r->names, name, r->num_tasks)) {
-            return NO_MEMORY_HERE();
+            return CLV_TASKS_NO_MEMORY();
         }
         r->items[r->num_tasks++] = item;
     }
@@ -668,94 +380,100 @@ static uint32_t find_root(uint32_t *parents, uint32_t i) {
     return i;
 }
 
-/* Groups that share a task are one group. Numbers count from 1 in the file's order. */
-static clv_status *read_colocation(reader *r, const cJSON *root) {
-    const cJSON *groups, *group, *item;
-    uint32_t index = 0;
-    if (clv_json_find(root, "colocate") == NULL) {
-        return NULL;
+/* Groups that share a task are one group, which has the number of its first task in the workload,
+ * counted from 1. */
+static clv_status *read_colocation(clv_tasks_reader *r, const cJSON *root) {
+    const cJSON *groups = NULL, *group, *item;
+    uint32_t *parents = r->group, index = 0;
+    if (clv_json_find(root, "colocate") != NULL) {
+        CLV_TRY(clv_json_get_array(root, "task graph", "colocate", &groups));
     }
-    CLV_TRY(clv_json_get_array(root, "task graph", "colocate", &groups));
-    uint32_t *parents = r->colocation;
     for (uint32_t i = 0; i < r->num_tasks; i++) {
-        parents[i] = i;
+        parents[i] = CLV_NO_TASK;
     }
     cJSON_ArrayForEach(group, groups) {
-        const uint32_t *first = NULL;
+        char where[CLV_TASKS_WHERE];
+        uint32_t first = CLV_NO_TASK, task = 0;
+        snprintf(where, sizeof where, "colocate[%u]", index++);
         if (!cJSON_IsArray(group)) {
-            return CLV_ERROR(MALFORMED, "colocate[%u]: must be an array of tasks' names", index);
+            return CLV_ERROR(MALFORMED, "%s: must be an array of tasks' names", where);
         }
         cJSON_ArrayForEach(item, group) {
-            const uint32_t *task =
-                cJSON_IsString(item) ? clv_name_map_find(&r->names, item->valuestring) : NULL;
-            if (task == NULL) {
-                return CLV_ERROR(
-                    MALFORMED, "colocate[%u]: there is no task '%s'", index,
-                    cJSON_IsString(item) ? item->valuestring : "?");
-            }
-            if (first != NULL) {
-                uint32_t a = find_root(parents, *first), b = find_root(parents, *task);
-                parents[a > b ? a : b] = a < b ? a : b;
-            }
-            first = task;
+            CLV_TRY(find_task(r, where, item, &task));
+            task = r->position[task];
+            parents[task] = parents[task] == CLV_NO_TASK ? task : parents[task];
+            first = first == CLV_NO_TASK ? task : first;
+            uint32_t a = find_root(parents, first), b = find_root(parents, task);
+            parents[a > b ? a : b] = a < b ? a : b;
         }
-        index++;
     }
     for (uint32_t i = 0; i < r->num_tasks; i++) {
-        uint32_t root_task = find_root(parents, i);
-        if (root_task != i) {
-            r->workload->tasks[r->position[i]].colocation = root_task + 1;
-            r->workload->tasks[r->position[root_task]].colocation = root_task + 1;
+        bool is_free = parents[i] == CLV_NO_TASK;
+        r->workload->tasks[i].colocation = is_free ? 0 : find_root(parents, i) + 1;
+    }
+    return NULL;
+}
+
+/* What a file that was written says of where it is from. */
+static clv_status *read_identity(clv_tasks_reader *r, const cJSON *root) {
+    const char *word;
+    if (clv_json_find(root, "name") != NULL) {
+        CLV_TRY(clv_json_get_string(root, "task graph", "name", &word));
+        CLV_TRY(copy_string(r, word, &r->workload->name));
+    }
+    if (clv_json_find(root, "hash") != NULL) {
+        CLV_TRY(clv_json_get_string(root, "task graph", "hash", &word));
+        if (!clv_hash_parse(word, &r->workload->hash)) {
+            return CLV_ERROR(MALFORMED, "task graph.hash: '%s' is not 32 hexadecimal digits", word);
         }
     }
     return NULL;
 }
 
-static clv_status *read_root(reader *r, const cJSON *root) {
-    static const char *const keys[] = {"tasks", "edges", "colocate", "name"};
+static clv_status *read_root(clv_tasks_reader *r, const cJSON *root) {
+    static const char *const keys[] = {"tasks", "edges", "colocate", "name", "hash"};
     if (!cJSON_IsObject(root)) {
         return CLV_ERROR(MALFORMED, "a task graph must be a JSON object");
     }
     CLV_TRY(clv_json_known_keys(root, "task graph", keys, sizeof keys / sizeof keys[0]));
+    CLV_TRY(read_identity(r, root));
     CLV_TRY(list_tasks(r, root));
     CLV_TRY(read_edges(r, root));
-    if (r->num_edges > 1) {
-        qsort(r->edges, r->num_edges, sizeof *r->edges, compare_edges);
-    }
     CLV_TRY(order_tasks(r));
     clv_workload *workload = r->workload;
     workload->tasks = clv_arena_alloc(&workload->arena, (size_t)r->num_tasks + 1, sizeof(clv_task));
     if (workload->tasks == NULL) {
-        return NO_MEMORY_HERE();
+        return CLV_TASKS_NO_MEMORY();
     }
     workload->num_tasks = r->num_tasks;
     for (uint32_t i = 0; i < r->num_tasks; i++) {
-        char where[MAX_WHERE];
+        char where[CLV_TASKS_WHERE];
         snprintf(where, sizeof where, "tasks[%u]", i);
         CLV_TRY(read_task(r, r->items[i], where, &workload->tasks[r->position[i]]));
     }
-    CLV_TRY(make_tensors(r));
+    CLV_TRY(clv_tasks_make_tensors(r));
     for (uint32_t i = 0; i < r->num_tasks; i++) {
-        CLV_TRY(read_splits(r, i));
+        CLV_TRY(clv_tasks_read_splits(r, i));
     }
     return read_colocation(r, root);
 }
 
 clv_status *clv_workload_parse_json(
     const char *what, const char *json, size_t length, clv_workload **out_workload) {
-    reader r = {.workload = clv_alloc_zeroed(1, sizeof *r.workload)};
+    clv_tasks_reader r = {.workload = clv_alloc_zeroed(1, sizeof *r.workload)};
     cJSON *root = NULL;
     clv_status *status = NULL;
     *out_workload = NULL;
     clv_name_map_init(&r.names);
+    clv_name_map_init(&r.taken);
     if (r.workload == NULL) {
-        return NO_MEMORY_HERE();
+        return CLV_TASKS_NO_MEMORY();
     }
     clv_arena_init(&r.workload->arena, 0);
     r.workload->hash = clv_hash_bytes(json, length);
     r.workload->name = clv_arena_strdup(&r.workload->arena, what);
     if (r.workload->name == NULL) {
-        status = NO_MEMORY_HERE();
+        status = CLV_TASKS_NO_MEMORY();
         goto done;
     }
     CLV_TRY_DONE(clv_json_parse(NULL, json, length, &root));
@@ -766,10 +484,12 @@ clv_status *clv_workload_parse_json(
 done:
     clv_workload_destroy(r.workload);
     clv_name_map_deinit(&r.names);
+    clv_name_map_deinit(&r.taken);
     clv_free(r.items);
     clv_free(r.position);
-    clv_free(r.colocation);
+    clv_free(r.group);
     clv_free(r.edges);
+    clv_free(r.named);
     cJSON_Delete(root);
     return status == NULL ? NULL : clv_status_prefix(status, "task graph '%s'", what);
 }

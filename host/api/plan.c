@@ -343,12 +343,27 @@ void cleave_plan_destroy(cleave_plan *plan) {
     clv_free(plan);
 }
 
-cleave_status *cleave_plan_save(const cleave_plan *plan, const char *path) {
-    char *json = NULL;
-    clv_status *status = clv_plan_format_json(plan->costs, plan->plan, &json);
+/* Takes what a writer made of `json`. */
+static cleave_status *save(clv_status *status, char *json, const char *path) {
     if (status == NULL) {
         status = clv_file_replace(path, json, strlen(json));
     }
     clv_free(json);
     return public_status(status);
+}
+
+cleave_status *cleave_plan_save(const cleave_plan *plan, const char *path) {
+    char *json = NULL;
+    clv_status *status = clv_plan_format_json(plan->costs, plan->plan, &json);
+    return save(status, json, path);
+}
+
+cleave_status *cleave_plan_tasks(const cleave_plan *plan, char **out_json) {
+    return public_status(clv_workload_format_json(plan->workload, out_json));
+}
+
+cleave_status *cleave_plan_save_tasks(const cleave_plan *plan, const char *path) {
+    char *json = NULL;
+    clv_status *status = clv_workload_format_json(plan->workload, &json);
+    return save(status, json, path);
 }

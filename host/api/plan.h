@@ -39,7 +39,6 @@ clv_status *clv_plan_words_init(
     const cleave_options *options, size_t num_units, clv_plan_words *out_words) CLV_CHECKED;
 void clv_plan_words_deinit(clv_plan_words *words);
 
-const char *clv_origin_name(uint8_t origin); /* "measured"; "none" */
 /* Of a whole task alone on a unit, launch counted, as a plan's `cost_us` does; INFINITY: cannot. */
 double clv_unit_time_us(const clv_costs *costs, uint32_t task, uint32_t unit);
 /* The time of the slowest piece of a task where the group has it. */

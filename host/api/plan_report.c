@@ -12,11 +12,6 @@ enum { MOST_ELSEWHERE = 6, MOST_DEPTHS = 12 };
 /* Beyond so many operators in all replicas, those that are placed alike are written once. */
 enum { MANY_OPS = 4096 };
 
-const char *clv_origin_name(uint8_t origin) {
-    static const char *const names[] = {"none", "estimated", "given", "measured"};
-    return origin <= CLV_ORIGIN_MEASURED ? names[origin] : "none";
-}
-
 static double per_second(double period_us) {
     return 1e6 / period_us; /* INFINITY: what takes no time */
 }

@@ -2,6 +2,7 @@
 #ifndef CLV_BASE_HASH_H
 #define CLV_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,5 +16,7 @@ clv_hash clv_hash_combine(clv_hash a, clv_hash b);
 clv_hash clv_hash_string(const char *text);
 /* 32 hexadecimal digits and a terminator. */
 void clv_hash_format(clv_hash hash, char out_text[33]);
+/* The same back; false where it is none. */
+bool clv_hash_parse(const char *text, clv_hash *out_hash);
 
 #endif

@@ -74,11 +74,13 @@ void clv_json_add_number(clv_json_writer *writer, const char *key, double value)
     } else if (fabs(value) < 9007199254740992.0 && value == floor(value)) {
         clv_text_add(&writer->text, "%.0f", value);
     } else {
-        char digits[40];
-        clv_format(digits, sizeof digits, "%.15g", value);
+        char digits[40]; /* as few as are read back as the same; 17 always are */
         double back = 0;
-        if (!clv_parse_double(digits, &back) || back != value) {
-            clv_format(digits, sizeof digits, "%.17g", value);
+        for (int count = 15; count <= 17; count++) {
+            clv_format(digits, sizeof digits, "%.*g", count, value);
+            if (clv_parse_double(digits, &back) && back == value) {
+                break;
+            }
         }
         clv_text_add(&writer->text, "%s", digits);
     }
@@ -89,6 +91,10 @@ void clv_json_add_rate(clv_json_writer *writer, const char *key, double per_seco
         clv_json_add_number(writer, key, per_second);
         return;
     }
+    clv_json_add_null(writer, key);
+}
+
+void clv_json_add_null(clv_json_writer *writer, const char *key) {
     begin_member(writer, key);
     clv_text_add(&writer->text, "null");
 }

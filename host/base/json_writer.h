@@ -29,6 +29,7 @@ void clv_json_add_string(clv_json_writer *writer, const char *key, const char *v
 void clv_json_add_number(clv_json_writer *writer, const char *key, double value);
 /* A number of results a second, null where nothing bounds it: what they take no time for. */
 void clv_json_add_rate(clv_json_writer *writer, const char *key, double per_second);
+void clv_json_add_null(clv_json_writer *writer, const char *key);
 void clv_json_add_bool(clv_json_writer *writer, const char *key, bool value);
 
 /* Closes what is open and hands the text over; NO_MEMORY where an append failed. Free with

@@ -170,6 +170,9 @@ typedef struct cli_planning {
  * cli_planning_free in any case. */
 int cli_planning_open(const cli_args *args, cli_planning *planning);
 void cli_planning_free(cli_planning *planning);
+/* Writes what --tasks-out names. *out_alone: to standard output, where nothing else may stand then.
+ */
+int cli_save_tasks(const cli_args *args, const cleave_plan *plan, bool *out_alone);
 /* Runs the plan on the virtual clock, and writes what --timeline and --trace ask for. */
 int cli_simulate_plan(
     const cli_args *args, const cleave_plan *plan, cleave_timeline **out_timeline);

@@ -336,8 +336,9 @@ static int print_check(const cli_args *args, const cleave_plan *plan) {
 
 static int do_plan(const cli_args *args, const cli_planning *planning) {
     const char *path = cli_value(args, FLAG_PLAN_OUT, NULL);
-    int code = 0;
-    if (cli_given(args, FLAG_TIMELINE) || cli_given(args, FLAG_TRACE)) {
+    bool is_alone;
+    int code = cli_save_tasks(args, planning->plan, &is_alone);
+    if (code == 0 && (cli_given(args, FLAG_TIMELINE) || cli_given(args, FLAG_TRACE))) {
         cleave_timeline *timeline = NULL;
         code = cli_simulate_plan(args, planning->plan, &timeline);
         cleave_timeline_destroy(timeline);
@@ -345,7 +346,7 @@ static int do_plan(const cli_args *args, const cli_planning *planning) {
     if (code == 0 && path != NULL) {
         code = cli_fail(cleave_plan_save(planning->plan, path));
     }
-    if (code != 0) {
+    if (code != 0 || is_alone) {
         return code;
     }
     return cli_given(args, FLAG_CHECK) ? print_check(args, planning->plan)

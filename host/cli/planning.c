@@ -34,6 +34,25 @@ void cli_planning_free(cli_planning *planning) {
     cli_io_free(&planning->io);
 }
 
+int cli_save_tasks(const cli_args *args, const cleave_plan *plan, bool *out_alone) {
+    const char *path = cli_value(args, FLAG_TASKS_OUT, NULL);
+    char *text = NULL;
+    *out_alone = path != NULL && strcmp(path, "-") == 0;
+    if (path == NULL) {
+        return 0;
+    }
+    if (!*out_alone) {
+        return cli_fail(cleave_plan_save_tasks(plan, path));
+    }
+    int code = cli_fail(cleave_plan_tasks(plan, &text));
+    if (code == 0) {
+        printf("%s", text);
+        code = cli_flush();
+    }
+    cleave_free(text);
+    return code;
+}
+
 static int read_simulate_options(const cli_args *args, cleave_simulate_options *options) {
     long requests, depth, chunks;
     bool is_dynamic = strcmp(cli_value(args, FLAG_SCHEDULE, "static"), "dynamic") == 0;

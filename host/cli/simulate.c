@@ -153,11 +153,15 @@ static int print_report(const cli_args *args, const cleave_timeline *timeline) {
 int cli_simulate(const cli_args *args) {
     cli_planning planning;
     cleave_timeline *timeline = NULL;
+    bool is_alone = false;
     int code = cli_planning_open(args, &planning);
+    if (code == 0) {
+        code = cli_save_tasks(args, planning.plan, &is_alone);
+    }
     if (code == 0) {
         code = cli_simulate_plan(args, planning.plan, &timeline);
     }
-    if (code == 0) {
+    if (code == 0 && !is_alone) {
         code = print_report(args, timeline);
     }
     cleave_timeline_destroy(timeline);

@@ -4,6 +4,7 @@
 #include "host/ops/op.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a workload")
@@ -221,6 +222,11 @@ done:
 
 /* --- tasks --- */
 
+static int compare_ids(const void *left, const void *right) {
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
 static clv_status *add_operands(maker *m, const clv_node *node, clv_task *task) {
     clv_arena *arena = &m->workload->arena;
     uint32_t *inputs = clv_arena_alloc(arena, node->num_inputs, sizeof *inputs);
@@ -245,6 +251,8 @@ static clv_status *add_operands(maker *m, const clv_node *node, clv_task *task) 
             outputs[task->num_outputs++] = m->tensor_of[node->outputs[i]];
         }
     }
+    qsort(inputs, task->num_inputs, sizeof *inputs, compare_ids);
+    qsort(outputs, task->num_outputs, sizeof *outputs, compare_ids);
     return NULL;
 }
 

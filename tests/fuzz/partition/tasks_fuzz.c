@@ -1,5 +1,6 @@
-/* Any bytes as a task graph: an error, or a good graph, that a small machine gets a good plan
- * for or is refused. */
+/* Any bytes as a task graph: an error, or a good graph, that is the same once written and read
+ * back, and that a small machine gets a good plan for or is refused. */
+#include "host/base/memory.h"
 #include "partition/plan.h"
 
 #include <stdlib.h>
@@ -28,6 +29,34 @@ static void check_plan(const clv_workload *workload) {
     clv_machine_destroy(machine);
 }
 
+static char *write(const clv_workload *workload) {
+    char *text = NULL;
+    clv_status *status = clv_workload_format_json(workload, &text);
+    if (status != NULL && clv_status_code(status) != CLV_UNSUPPORTED) {
+        abort();
+    }
+    clv_status_destroy(status); /* UNSUPPORTED: names that are no UTF-8 */
+    return text;
+}
+
+static void check_written(const clv_workload *workload) {
+    clv_workload *back = NULL;
+    char *once = write(workload);
+    if (once != NULL) {
+        clv_status *status = clv_workload_parse_json("back", once, strlen(once), &back);
+        if (status != NULL) {
+            abort(); /* what was written must be read */
+        }
+        char *twice = write(back);
+        if (twice == NULL || strcmp(once, twice) != 0) {
+            abort(); /* as the same */
+        }
+        clv_free(twice);
+    }
+    clv_free(once);
+    clv_workload_destroy(back);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     clv_workload *workload = NULL;
     clv_status *status = clv_workload_parse_json("fuzz", (const char *)data, bytes, &workload);
@@ -36,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         if (status != NULL) {
             abort(); /* what was accepted must be good */
         }
+        check_written(workload);
         if (workload->num_tasks <= 64) {
             check_plan(workload);
         }

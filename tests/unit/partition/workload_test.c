@@ -161,6 +161,12 @@ static void test_measured(void **state) {
 static void test_refused(void **state) {
     (void)state;
 #define TIME(time) "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":" time "}}]}"
+#define ALIASES(a, b)                                          \
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"aliases\":" a \
+    "},{\"name\":\"b\",\"time_us\":1,\"aliases\":" b "}]}"
+#define EDGE(members)                                                 \
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"output_bytes\":1}]," \
+    "\"edges\":[{" members "}]}"
 #define PIECES(pieces)                                                                    \
     "{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4," \
     "\"measured\":" pieces "}]}]}"
@@ -206,13 +212,33 @@ static void test_refused(void **state) {
          "\"inputs\":[]}]}]}",
          "inputs: must be an object"},
         {"{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"x\":1,\"y\":1,\"x\":2}}]}",
-         "time_us: 'x' stands there twice"},
+         "task 'a' has two times on 'x'"},
         {TIME("{\"us\":-1}"), "time_us: a time must be a number of at least 0"},
         {TIME("{\"draws\":1}"), "time_us: a time must be a number"},
         {TIME("{\"us\":1,\"draws\":1.5}"), "draws 1.5 of the memory's bandwidth"},
         {TIME("{\"us\":1,\"origin\":\"none\"}"), "origin: 'none' is not estimated"},
         {TIME("{\"us\":1,\"drws\":1}"), "draws"},
         {"{\"tasks\":[{\"name\":\"a\",\"aliases\":[1],\"time_us\":1}]}", "aliases: must be names"},
+        {ALIASES("[\"b\"]", "[]"), "task 'a': its alias 'b' is the name of task 'b' too"},
+        {ALIASES("[\"a\"]", "[]"), "task 'a': its alias 'a' is the name of task 'a' too"},
+        {ALIASES("[]", "[\"a\"]"), "task 'b': its alias 'a' is the name of task 'a' too"},
+        {ALIASES("[\"x\"]", "[\"x\"]"), "task 'b': its alias 'x' is an alias of task 'a' too"},
+        {ALIASES("[\"x\",\"x\"]", "[]"), "task 'a': its alias 'x' is an alias of task 'a' too"},
+        {ALIASES("[\"\"]", "[]"), "task 'a' has an alias without a name"},
+        {EDGE("\"tensor\":\"\""), "tensor '': a name is needed"},
+        {EDGE("\"tensor\":\"x\"},{\"tensor\":\"x\""), "tensor 'x': is there twice"},
+        {EDGE("\"tensor\":\"x\",\"to\":[\"a\",\"q\"]"), "edges[0].to: there is no task 'q'"},
+        {EDGE("\"tensor\":\"x\",\"to\":[1]"), "edges[0].to: there is no task"},
+        {EDGE("\"tensor\":\"x\",\"to\":1"), "edges[0]: 'to' is a number"},
+        {EDGE("\"tensor\":\"x\",\"from\":\"a\",\"to\":[\"a\"]"), "'a' depends on itself"},
+        {EDGE("\"tensor\":\"x\",\"from\":\"q\""), "edges[0].from: there is no task 'q'"},
+        {EDGE("\"tensor\":\"x\",\"output\":1"), "tensor 'x'.output: must be true or false"},
+        {EDGE("\"tensor\":\"x\",\"dims\":[-1]"), "tensor 'x'.dims: must be whole"},
+        {EDGE("\"to\":\"a\""), "edges[0]: 'from' is missing"},
+        {EDGE("\"from\":\"a\",\"dims\":[1]"), "unknown member 'dims'"},
+        {EDGE("\"tensor\":\"x\",\"from\":\"a\""),
+         "tasks[0].output_bytes: edges name all tensors of task 'a'"},
+        {"{\"hash\":\"12\",\"tasks\":[{\"name\":\"a\",\"time_us\":1}]}", "32 hexadecimal digits"},
         {PIECES("1"), "'measured'"},
         {PIECES("[1]"), "measured[0]"},
         {PIECES("[{\"share\":0.5}]"), "measured[0]: 'part' is missing"},
