@@ -64,8 +64,8 @@ typedef struct clv_task_piece {
 /* A way to cut a task: positions 0 .. extent along `axis` of its output, shared out in multiples of
  * `grain`. The time of a piece is fixed_share of the whole's time plus its share of the rest, which
  * is negative where pieces take longer than the whole. Where pieces were measured, what lies
- * between two of them, or one and the whole, lies on the line between, and smaller ones on the same
- * line as the two smallest. */
+ * between two of them, or one and the whole, lies on the line between, and smaller ones on the line
+ * through the two smallest, but not above the smallest's time, nor below their share of it. */
 typedef struct clv_task_split {
     const char *name; /* "output channels", "rows", "batch" */
     clv_task_join join;

@@ -1,4 +1,4 @@
-/* Task graphs as JSON files; docs/tasks.md has the schema. Every tensor is an edge that names it. */
+/* Task graphs as JSON files (docs/tasks.md). Every tensor is an edge that names it. */
 #include "partition/workload_json.h"
 
 #include "host/base/json_writer.h"

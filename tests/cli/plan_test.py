@@ -289,6 +289,43 @@ def a_plan_that_is_written_can_be_read():
 
 
 @test
+def a_model_is_written_as_a_task_graph_with_the_same_plan():
+    machine = ("--machine", "core*2 peak=1G; gpu peak=4G; link gpu host bw=1M latency=5us")
+    with Folder() as at:
+        for policy in ["tensor", "data:2/pipeline", "branch"]:
+            texts = []
+            for name, source in [("a", [model("free"), "--shape", "x=1x3x8x8"]), ("b", [at("a.tasks.json")])]:
+                files = [at(f"{name}.{end}") for end in ["tasks.json", "json", "txt", "trace.json"]]
+                text = run("plan", *source, *machine, "--policy", policy, "--tasks-out", files[0], "--plan-out", files[1],
+                           "--timeline", files[2], "--trace", files[3]).stdout
+                texts.append([text] + [open(file).read() for file in files])
+            assert texts[0] == texts[1], policy
+        run("plan", at("a.tasks.json"), *machine, "--plan", at("a.json"), "--check")
+        run("plan", model("free"), "--shape", "x=1x3x8x8", *machine, "--plan", at("b.json"), "--check")
+        for command in ["plan", "simulate"]:
+            shown = run(command, at("a.tasks.json"), *machine, "--tasks-out", "-").stdout
+            assert shown == texts[0][1], command
+        error("plan", at("a.tasks.json"), *machine, "--tasks-out", at("no/a.json"), code=9, says=["no/a.json"])
+
+
+@test
+def inputs_and_outputs_of_the_whole_cross_links():
+    tasks = [{"name": "a", "time_us": {"gpu": 10}}, {"name": "b", "time_us": {"gpu": 10}}]
+    edges = [{"tensor": "y", "from": "a", "to": ["b"], "bytes": 1000, "output": True},
+             {"tensor": "z", "from": "b", "bytes": 2000}]
+    entry = [{"tensor": "x", "to": ["a", "b"], "bytes": 3000}]
+    args = ["--machine", "core; gpu; link gpu host bw=1G latency=0us", "--policy", "single"]
+    with Folder() as at:
+        path = write_json(at("io.tasks.json"), {"name": "io", "tasks": tasks, "edges": edges + entry})
+        report = run_json("plan", path, *args)
+        assert report["workload"] == "io"
+        # one thing at a time: x goes there, y and z come back
+        assert near(report["predicted_latency_ms"] * 1e3, 3 + 10 + 1 + 10 + 2), report["predicted_latency_ms"]
+        path = write_json(at("out.tasks.json"), {"tasks": tasks, "edges": edges})
+        assert near(run_json("plan", path, *args)["predicted_latency_ms"] * 1e3, 10 + 1 + 10 + 2)
+
+
+@test
 def a_plan_file_takes_other_depths():
     with Folder() as at:
         chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")

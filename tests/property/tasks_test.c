@@ -1,5 +1,5 @@
-/* Random workloads with all that one can hold, written as task graphs and read back: the same, field
- * by field and bit by bit, and the text the same once more.
+/* Random workloads with all that one can hold, written as task graphs and read back: the same,
+ * field by field and bit by bit, and the text the same once more.
  *
  *     TEST [SEED [NUM_CASES]]      a failure prints the seed
  */

@@ -402,9 +402,8 @@ CLEAVE_API cleave_status *cleave_plan_summary(const cleave_plan *plan, char **ou
 CLEAVE_API size_t cleave_plan_num_ops(const cleave_plan *plan); /* of all replicas */
 /* As a file that options->plan takes back (docs/plans.md). */
 CLEAVE_API cleave_status *cleave_plan_save(const cleave_plan *plan, const char *path);
-/* What was planned for as a task graph (docs/tasks.md): with options but for the model's, and on the
- * same machine, cleave_plan_create_from_tasks makes the same plan of it. UNSUPPORTED: a name that is
- * no UTF-8. */
+/* What was planned for as a task graph (docs/tasks.md): cleave_plan_create_from_tasks makes the
+ * same plan of it for the same machine and policy. UNSUPPORTED: a name that is no UTF-8. */
 CLEAVE_API cleave_status *cleave_plan_tasks(const cleave_plan *plan, char **out_json);
 CLEAVE_API cleave_status *cleave_plan_save_tasks(const cleave_plan *plan, const char *path);
 /* One operator, by its name or one that was fused into it: where it runs and why, what it would
