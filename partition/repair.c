@@ -279,8 +279,10 @@ clv_status *clv_draft_make(
     clv_problem part = *problem;
     repair r = {.problem = &part, .is_serial = spec->levels[0].policy == clv_policy_find("serial")};
     bool is_found = false;
+    const uint64_t failures = clv_memory_failures();
     clv_status *refusal = make(problem, spec, out_draft);
-    if (clv_status_code(refusal) != CLV_NO_MEMORY || !may_repair(problem, spec)) {
+    const bool is_hosts = clv_memory_failures() != failures; /* that no other placement mends */
+    if (clv_status_code(refusal) != CLV_NO_MEMORY || is_hosts || !may_repair(problem, spec)) {
         return refusal;
     }
     uint32_t most = spec->levels[0].count;
