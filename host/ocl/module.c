@@ -7,6 +7,7 @@
 #include "host/base/text.h"
 #include "host/ocl/cache.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One kernel at one local size, which is what drivers compile. */
@@ -395,6 +396,14 @@ typedef struct building {
     size_t count;
 } building;
 
+/* What takes longest comes first, so that processes end together: that is about in proportion to the
+ * source's length. */
+static int compare_work(const void *a, const void *b) {
+    const clv_program_desc *x = *(const clv_program_desc *const *)a;
+    const clv_program_desc *y = *(const clv_program_desc *const *)b;
+    return (x->source_bytes < y->source_bytes) - (x->source_bytes > y->source_bytes);
+}
+
 /* Failures come again, and are told, when the program is created. */
 static void build_ahead(void *context, size_t index) {
     const building *b = context;
@@ -414,6 +423,7 @@ clv_status *clv_ocl_programs_create(
             b.descs[b.count++] = &descs[i];
         }
     }
+    qsort(b.descs, b.count, sizeof *b.descs, compare_work);
     clv_ocl_build_ahead(build_ahead, &b, b.count);
     clv_free(b.descs);
     clv_status *status = NULL;
