@@ -396,8 +396,8 @@ typedef struct building {
     size_t count;
 } building;
 
-/* What takes longest comes first, so that processes end together: that is about in proportion to the
- * source's length. */
+/* What takes longest comes first, so that processes end together: it goes about with the length of
+ * the source. */
 static int compare_work(const void *a, const void *b) {
     const clv_program_desc *x = *(const clv_program_desc *const *)a;
     const clv_program_desc *y = *(const clv_program_desc *const *)b;

@@ -70,12 +70,8 @@ CLV_WIDE kernel void reorder_plain(
     }
 }
 
-CLV_WIDE kernel void reorder_gap(
-    global float *from, global float *to, const reorder_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void reorder_gap_item(
+    global float *from, global float *to, const reorder_params p, const clv_range r, ulong item) {
     clv_rows at = clv_find_rows(item, &p.deal);
     from = CLV_AT(float, from, r.offset[0]) + p.from.lead + at.image * p.from.image +
            (ulong)at.plane * p.from.plane;
@@ -86,5 +82,13 @@ CLV_WIDE kernel void reorder_gap(
             CLV_FV_STORE(to + at.y * p.to.row + x, CLV_FV_LOAD(from + at.y * p.from.row + x));
         }
         clv_put_zeros(to + at.y * p.to.row, at.y, at.image == 0 && at.plane == 0, &p.to);
+    }
+}
+
+CLV_WIDE kernel void reorder_gap(
+    global float *from, global float *to, const reorder_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        reorder_gap_item(from, to, p, r, item);
     }
 }

@@ -146,12 +146,9 @@ CLV_WIDE kernel void einsum(
 }
 
 /* int32 and int64. An item does `cells_per_item` elements. */
-kernel void einsum_int(
-    global uchar *a, global uchar *b, global uchar *out, const einsum_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE static void einsum_int_item(
+    global uchar *a, global uchar *b, global uchar *out, const einsum_params p, const clv_range r,
+    ulong item) {
     a = CLV_AT(uchar, a, r.offset[0]);
     b = CLV_AT(uchar, b, r.offset[1]);
     out = CLV_AT(uchar, out, r.offset[2]);
@@ -169,15 +166,19 @@ kernel void einsum_int(
     }
 }
 
+kernel void einsum_int(
+    global uchar *a, global uchar *b, global uchar *out, const einsum_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        einsum_int_item(a, b, out, p, r, item);
+    }
+}
+
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
-kernel void einsum_f64(
+CLV_ONCE static void einsum_f64_item(
     global double *a, global double *b, global double *out, const einsum_params p,
-    const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_range r, ulong item) {
     a = CLV_AT(double, a, r.offset[0]);
     b = CLV_AT(double, b, r.offset[1]);
     out = CLV_AT(double, out, r.offset[2]);
@@ -192,6 +193,15 @@ kernel void einsum_f64(
             sum += p.has_b ? value * b[out_b + sum_b] : value;
         }
         out[i] = sum;
+    }
+}
+
+kernel void einsum_f64(
+    global double *a, global double *b, global double *out, const einsum_params p,
+    const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        einsum_f64_item(a, b, out, p, r, item);
     }
 }
 #endif

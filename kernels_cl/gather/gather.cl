@@ -42,13 +42,9 @@ static void gather_run(
     }
 }
 
-kernel void gather(
+CLV_ONCE static void gather_item(
     global uchar *src_buffer, global uchar *index_buffer, global uchar *dst_buffer,
-    global uchar *error_buffer, const clv_gather_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    global uchar *error_buffer, const clv_gather_params p, const clv_range r, const ulong item) {
     global const uchar *src = src_buffer + r.offset[0];
     global const uchar *list = index_buffer + r.offset[1];
     global uchar *dst = dst_buffer + r.offset[2];
@@ -88,5 +84,14 @@ kernel void gather(
             column = 0;
             i += n;
         }
+    }
+}
+
+kernel void gather(
+    global uchar *src_buffer, global uchar *index_buffer, global uchar *dst_buffer,
+    global uchar *error_buffer, const clv_gather_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        gather_item(src_buffer, index_buffer, dst_buffer, error_buffer, p, r, item);
     }
 }

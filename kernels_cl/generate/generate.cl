@@ -26,12 +26,9 @@ kernel void generate_range(global uchar *out, const generate_range_params p, con
 }
 
 /* The band low <= column - row <= high of matrices, the rest 0. operands: x (or none), out */
-kernel void generate_band(
-    const global uchar *x, global uchar *out, const generate_band_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE static void generate_band_item(
+    const global uchar *x, global uchar *out, const generate_band_params p, const clv_range r,
+    const ulong item) {
     const uint begin = (uint)item * p.chunk, end = min(begin + p.chunk, p.num_elements);
     uint column = begin % p.num_columns, row = begin / p.num_columns % p.num_rows;
     for (uint i = begin; i < end; i++) {
@@ -48,15 +45,19 @@ kernel void generate_band(
     }
 }
 
+kernel void generate_band(
+    const global uchar *x, global uchar *out, const generate_band_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        generate_band_item(x, out, p, r, item);
+    }
+}
+
 /* out[o, d, i] = values[d == indices[o, i]]; an index below 0 counts from the end, one out of range
  * matches nothing. operands: indices, values [2], out */
-kernel void generate_one_hot(
+CLV_ONCE static void generate_one_hot_item(
     const global uchar *indices, const global uchar *values, global uchar *out,
-    const generate_one_hot_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const generate_one_hot_params p, const clv_range r, const ulong item) {
     const uint begin = (uint)item * p.chunk, end = min(begin + p.chunk, p.num_elements);
     const global uchar *in = indices + r.offset[0];
     const long off = clv_load_long(values + r.offset[1], p.dtype, 0);
@@ -75,5 +76,14 @@ kernel void generate_one_hot(
         }
         index = index < 0 ? index + p.depth : index;
         clv_store_long(out + r.offset[2], p.dtype, i, index == rest % p.depth ? on : off);
+    }
+}
+
+kernel void generate_one_hot(
+    const global uchar *indices, const global uchar *values, global uchar *out,
+    const generate_one_hot_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        generate_one_hot_item(indices, values, out, p, r, item);
     }
 }

@@ -13,13 +13,10 @@
 
 /* y = (x - mean[c]) / sqrt(variance[c] + epsilon) * scale[c] + bias[c]
  * x, y  [batch][channels][inner]; an item does `chunk` elements. */
-CLV_WIDE kernel void batch_norm(
+CLV_ONCE CLV_WIDE static void batch_norm_item(
     global float *x, global float *scale, global float *bias, global float *mean,
-    global float *variance, global float *y, const batch_norm_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    global float *variance, global float *y, const batch_norm_params p, const clv_range r,
+    ulong item) {
     x = CLV_AT(float, x, r.offset[0]);
     scale = CLV_AT(float, scale, r.offset[1]);
     bias = CLV_AT(float, bias, r.offset[2]);
@@ -38,6 +35,15 @@ CLV_WIDE kernel void batch_norm(
         for (; i < run_end; i++) {
             y[i] = fma(x[i] - middle, factor, shift);
         }
+    }
+}
+
+CLV_WIDE kernel void batch_norm(
+    global float *x, global float *scale, global float *bias, global float *mean,
+    global float *variance, global float *y, const batch_norm_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        batch_norm_item(x, scale, bias, mean, variance, y, p, r, item);
     }
 }
 
@@ -189,11 +195,8 @@ CLV_WIDE kernel void norm(
 
 /* y = x / (bias + factor * sum of x^2 over channels c - before .. c + after) ^ beta
  * x, y  [batch][channels][inner]; an item does `chunk` elements. */
-CLV_WIDE kernel void lrn(global float *x, global float *y, const lrn_params p, const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE CLV_WIDE static void lrn_item(
+    global float *x, global float *y, const lrn_params p, const clv_range r, ulong item) {
     x = CLV_AT(float, x, r.offset[0]);
     y = CLV_AT(float, y, r.offset[1]);
     ulong i = item * p.chunk, end = min(i + p.chunk, p.elements);
@@ -214,6 +217,13 @@ CLV_WIDE kernel void lrn(global float *x, global float *y, const lrn_params p, c
             clv_store_part(y + i, count, value / pow(base, (clv_fv)(p.beta)));
         }
         i = run_end;
+    }
+}
+
+CLV_WIDE kernel void lrn(global float *x, global float *y, const lrn_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        lrn_item(x, y, p, r, item);
     }
 }
 

@@ -25,12 +25,9 @@ static long order_key(const global uchar *x, private const order_params *p, uint
 }
 
 /* operands: x; out int64 [num_rows], or float of the input's shape where is_hard */
-kernel void order_arg(
-    const global uchar *x, global uchar *out, const order_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE static void order_arg_item(
+    const global uchar *x, global uchar *out, const order_params p, const clv_range r,
+    const ulong item) {
     const global uchar *in = x + r.offset[0];
     const uint first = (uint)item * p.chunk, last = min(first + p.chunk, p.num_rows);
     for (uint row = first; row < last; row++) {
@@ -52,6 +49,14 @@ kernel void order_arg(
         } else {
             CLV_AT(long, out, r.offset[1])[row] = best;
         }
+    }
+}
+
+kernel void order_arg(
+    const global uchar *x, global uchar *out, const order_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        order_arg_item(x, out, p, r, item);
     }
 }
 
@@ -102,13 +107,9 @@ static void order_sink(
  *
  * The first k candidates make a heap; each later element that comes before the root replaces it;
  * then the root goes to the back, one after another. */
-kernel void order_topk(
+CLV_ONCE static void order_topk_item(
     const global uchar *x, global uchar *values, global uchar *indices, const order_params p,
-    const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_range r, const ulong item) {
     const uint first = (uint)item * p.chunk, last = min(first + p.chunk, p.num_rows);
     for (uint row = first; row < last; row++) {
         const uint outer = row / p.num_inner, inner = row % p.num_inner;
@@ -143,5 +144,14 @@ kernel void order_topk(
                     clv_load_long(h.x, p.dtype, from));
             }
         }
+    }
+}
+
+kernel void order_topk(
+    const global uchar *x, global uchar *values, global uchar *indices, const order_params p,
+    const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        order_topk_item(x, values, indices, p, r, item);
     }
 }

@@ -151,13 +151,9 @@ static bool pool_is_nan(const global uchar *in, uint dtype, ulong at) {
 
 /* Maximum of float32, int8 or uint8, and where it lies: `index` counts elements of the whole input,
  * its planes in row-major or column-major order. An item does `rows` elements of the output. */
-kernel void pool_any(
-    global uchar *in, global uchar *out, global long *index, const pool_params p,
-    const clv_range r) {
-    ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+CLV_ONCE static void pool_any_item(
+    global uchar *in, global uchar *out, global long *index, const pool_params p, const clv_range r,
+    ulong item) {
     in = CLV_AT(uchar, in, r.offset[0]);
     out = CLV_AT(uchar, out, r.offset[1]);
     index = CLV_AT(long, index, r.offset[2]);
@@ -202,5 +198,14 @@ kernel void pool_any(
         if (p.has_index) {
             index[i] = (long)best;
         }
+    }
+}
+
+kernel void pool_any(
+    global uchar *in, global uchar *out, global long *index, const pool_params p,
+    const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        pool_any_item(in, out, index, p, r, item);
     }
 }

@@ -263,14 +263,10 @@ static clv_fv recurrent_dots(
     return CLV_FV_TAKE(lanes);
 }
 
-CLV_WIDE kernel void recurrent_ref(
+CLV_ONCE CLV_WIDE static void recurrent_ref_item(
     const global float *z, const global float *weights, const global float *bias,
     const global int *lengths, const global float *peepholes, global float *state, global float *y,
-    const recurrent_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const recurrent_params p, const clv_range r, const ulong item) {
     const uint d = (uint)(item / p.batch), b = (uint)(item % p.batch);
     z = CLV_AT(const float, z, r.offset[0]);
     weights = CLV_AT(const float, weights, r.offset[1]) + (ulong)d * p.gates * p.hidden * p.hidden;
@@ -298,6 +294,16 @@ CLV_WIDE kernel void recurrent_ref(
                 recurrent_cell(&row, &p, d, bias, peepholes, j, phase, sums);
             }
         }
+    }
+}
+
+CLV_WIDE kernel void recurrent_ref(
+    const global float *z, const global float *weights, const global float *bias,
+    const global int *lengths, const global float *peepholes, global float *state, global float *y,
+    const recurrent_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        recurrent_ref_item(z, weights, bias, lengths, peepholes, state, y, p, r, item);
     }
 }
 
@@ -420,14 +426,10 @@ static void recurrent_phase(
     }
 }
 
-CLV_TILE kernel void recurrent_packed(
+CLV_ONCE CLV_WIDE static void recurrent_packed_item(
     const global float *z, const global float *weights, const global float *bias,
     const global int *lengths, const global float *peepholes, global float *state, global float *y,
-    const recurrent_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const recurrent_params p, const clv_range r, const ulong item) {
     const uint blocks = (p.hidden + CLV_WIDTH - 1) / CLV_WIDTH;
     const uint d = (uint)(item / p.block_items / p.row_items);
     const uint begin = (uint)(item / p.block_items % p.row_items) * p.rows_per_item;
@@ -450,5 +452,15 @@ CLV_TILE kernel void recurrent_packed(
                     step, phase);
             }
         }
+    }
+}
+
+CLV_TILE kernel void recurrent_packed(
+    const global float *z, const global float *weights, const global float *bias,
+    const global int *lengths, const global float *peepholes, global float *state, global float *y,
+    const recurrent_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        recurrent_packed_item(z, weights, bias, lengths, peepholes, state, y, p, r, item);
     }
 }

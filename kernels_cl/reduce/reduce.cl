@@ -380,13 +380,9 @@ static long reduce_int_finish(private const reduce_params *p, long x) {
 #if CLV_HAS(2)
 enum { REDUCE_LONGS = 64 };
 
-kernel void reduce_i64(
+CLV_ONCE static void reduce_i64_item(
     const global uchar *x, const global uchar *shift, global uchar *out, const reduce_params p,
-    const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_range r, const ulong item) {
     const global uchar *in = x + r.offset[0];
     global uchar *to = out + r.offset[2];
     uint begin, end;
@@ -423,6 +419,15 @@ kernel void reduce_i64(
         }
         clv_store_longs(to, p.out_dtype, out_first + o, results, num);
         o += num;
+    }
+}
+
+kernel void reduce_i64(
+    const global uchar *x, const global uchar *shift, global uchar *out, const reduce_params p,
+    const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        reduce_i64_item(x, shift, out, p, r, item);
     }
 }
 #endif

@@ -54,13 +54,9 @@ DEFINE_GATHER_RUN(ushort)
 DEFINE_GATHER_RUN(uint)
 DEFINE_GATHER_RUN(ulong)
 
-kernel void resize_nearest(
+CLV_ONCE static void resize_nearest_item(
     global uchar *src_buffer, global uchar *table_buffer, global uchar *dst_buffer,
-    const clv_resize_nearest_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    const clv_resize_nearest_params p, const clv_range r, const ulong item) {
     global const uchar *src = src_buffer + r.offset[0];
     global const int *tables = CLV_AT(int, table_buffer, r.offset[1]);
     global uchar *dst = dst_buffer + r.offset[2];
@@ -108,13 +104,18 @@ kernel void resize_nearest(
     }
 }
 
-kernel void resize_axis(
+kernel void resize_nearest(
     global uchar *src_buffer, global uchar *table_buffer, global uchar *dst_buffer,
-    const clv_resize_axis_params p, const clv_range r) {
+    const clv_resize_nearest_params p, const clv_range r) {
     const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
+    if (item < r.end) {
+        resize_nearest_item(src_buffer, table_buffer, dst_buffer, p, r, item);
     }
+}
+
+CLV_ONCE static void resize_axis_item(
+    global uchar *src_buffer, global uchar *table_buffer, global uchar *dst_buffer,
+    const clv_resize_axis_params p, const clv_range r, const ulong item) {
     global const float *src = CLV_AT(const float, src_buffer, r.offset[0]);
     global const int *starts = CLV_AT(const int, table_buffer, r.offset[1]);
     global const float *weights = (global const float *)(starts + p.num_out);
@@ -171,5 +172,14 @@ kernel void resize_axis(
             dst[i + k] = sum;
         }
         i += n;
+    }
+}
+
+kernel void resize_axis(
+    global uchar *src_buffer, global uchar *table_buffer, global uchar *dst_buffer,
+    const clv_resize_axis_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        resize_axis_item(src_buffer, table_buffer, dst_buffer, p, r, item);
     }
 }

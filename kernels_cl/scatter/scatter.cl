@@ -80,13 +80,9 @@ static void apply(
     }
 }
 
-kernel void scatter(
+CLV_ONCE static void scatter_item(
     global uchar *index_buffer, global uchar *update_buffer, global uchar *dst_buffer,
-    global uchar *error_buffer, const clv_scatter_params p, const clv_range r) {
-    const ulong item = CLV_ITEM(r);
-    if (item >= r.end) {
-        return;
-    }
+    global uchar *error_buffer, const clv_scatter_params p, const clv_range r, const ulong item) {
     global const uchar *list = index_buffer + r.offset[0];
     global const uchar *update = update_buffer + r.offset[1];
     global uchar *dst = dst_buffer + r.offset[2];
@@ -125,5 +121,14 @@ kernel void scatter(
                 apply(dst, to + key, update, from, columns, p.type, p.reduction);
             }
         }
+    }
+}
+
+kernel void scatter(
+    global uchar *index_buffer, global uchar *update_buffer, global uchar *dst_buffer,
+    global uchar *error_buffer, const clv_scatter_params p, const clv_range r) {
+    const ulong item = CLV_ITEM(r);
+    if (item < r.end) {
+        scatter_item(index_buffer, update_buffer, dst_buffer, error_buffer, p, r, item);
     }
 }
