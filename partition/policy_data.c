@@ -3,13 +3,15 @@
 #include "host/base/memory.h"
 #include "partition/deal.h"
 
+#include <math.h>
 #include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-/* RUN_STEPS: of the budget, what an inner policy takes for each task, tensor and read (50 us a
- * task on 10,000 tasks and 64 units). */
-enum { MAX_PLACEMENTS = 4000000, RUN_STEPS = 30 };
+/* Of the budget, RUN_STEPS: what an inner policy takes for each task, tensor and read (50 us a task
+ * on 10,000 tasks and 64 units); UNIT_STEPS: for each task on each unit that is unlike others,
+ * where units are many. */
+enum { MAX_PLACEMENTS = 4000000, RUN_STEPS = 30, UNIT_STEPS = 1 };
 /* Each group of k gets one in INNER_BUDGET * k of the budget, however many numbers of groups are
  * tried: so what is asked for by its count is no better than what is found without one. */
 enum { INNER_BUDGET = 32 };
@@ -230,21 +232,30 @@ static uint32_t most_copies(const clv_problem *problem, uint32_t wanted) {
     return depth > 0 && depth < wanted ? depth : wanted;
 }
 
+/* Steps of one way to deal the units to so many groups: each runs an inner policy, and all of them
+ * look at all tasks on their units, of those that are alike at one. */
+static double steps_of_deal(const clv_problem *part, uint32_t num_groups) {
+    const clv_costs *costs = part->costs;
+    const double num_tasks = costs->workload->num_tasks;
+    return (double)RUN_STEPS * num_groups * (double)part->ev->size + part->num_units +
+           UNIT_STEPS * num_tasks * fmin(part->num_units, costs->num_classes);
+}
+
 /* Numbers of groups from 2 on while the budget lasts, for two ways to deal units at least; one
  * group where that is better or no other works. */
 static clv_status *try_counts(
     const clv_dealer *dealer, const clv_problem *part, clv_draft *best, clv_status **refusal) {
     enum { OFTEN = 2 };
-    uint64_t runs = part->budget / (RUN_STEPS * part->ev->size) + 4;
+    double left = (double)part->budget + 4.0 * RUN_STEPS * (double)part->ev->size;
     uint32_t num_deals;
     const uint32_t most = most_copies(part, part->num_units);
     for (uint32_t k = 2; k <= most; k = k < 8 ? k + 1 : k * 2) {
-        if ((uint64_t)k * OFTEN > runs) {
+        const double steps = steps_of_deal(part, k);
+        if (OFTEN * steps > left) {
             break;
         }
         CLV_TRY(try_count(dealer, part, k, best, refusal, &num_deals));
-        const uint64_t cost = (uint64_t)k * num_deals;
-        runs -= cost < runs ? cost : runs;
+        left -= steps * num_deals;
     }
     bool has_others = best->groups != NULL && part->num_inner == 0;
     return has_others ? NULL : try_count(dealer, part, 1, best, refusal, &num_deals);

@@ -447,6 +447,31 @@ static void test_many_equal_units(void **state) {
 
 /* Whatever a policy tries beside other things: that memory ran out is not taken for a draft that
  * does not work. */
+/* Where no two of 4,096 units are alike, one way to deal them is 20,480 looks at tasks on units, and
+ * a budget of 200,000 is for a few: allocations count the copies that were tried. */
+static void test_unlike_units(void **state) {
+    (void)state;
+    setting s;
+    clv_text machine;
+    clv_text_init(&machine);
+    for (int i = 0; i < 4096; i++) {
+        clv_text_add(&machine, "%su%d speed=%.9g", i > 0 ? "; " : "", i, 1 + i / 4096.0);
+    }
+    set_up(
+        &s,
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"b\",\"time_us\":2},{\"name\":"
+        "\"c\",\"time_us\":3},{\"name\":\"d\",\"time_us\":4},{\"name\":\"e\",\"time_us\":5}]}",
+        machine.data);
+    clv_plan_request request = {.policy = "data/branch", .allow_idle = true, .budget = 200000};
+    clv_plan *p;
+    int64_t before = clv_memory_count();
+    assert_null(clv_plan_create(s.costs, &request, &p));
+    assert_true(clv_memory_count() - before < 70000);
+    clv_plan_destroy(p);
+    tear_down(&s);
+    clv_text_deinit(&machine);
+}
+
 static void test_no_memory(void **state) {
     (void)state;
     static const char *const policies[] = {"single", "serial", "pipeline",        "tensor",
@@ -694,6 +719,7 @@ int main(void) {
         cmocka_unit_test(test_bespoke),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_unlike_units),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_impossible),
         cmocka_unit_test(test_what_fits_is_named),
