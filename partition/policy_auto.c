@@ -5,12 +5,29 @@
 
 #include <string.h>
 
+/* What the policy makes by itself, then with as many requests in flight as gain something; where
+ * full buffers deadlock, with fewer. */
+static clv_status *make_draft(
+    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
+    clv_problem own = *problem;
+    own.may_choose_depth = false;
+    clv_status *failure = clv_draft_make(&own, spec, out_draft);
+    if (failure == NULL && problem->may_choose_depth && problem->objective != CLV_LATENCY) {
+        return clv_draft_clock(problem, out_draft);
+    }
+    if (clv_status_code(failure) == CLV_UNSUPPORTED && problem->may_choose_depth) {
+        clv_status_destroy(failure);
+        failure = clv_draft_make(problem, spec, out_draft);
+    }
+    return failure;
+}
+
 static clv_status *try_policy(
     const clv_problem *problem, const char *text, clv_draft *best, clv_status **refusal) {
     clv_policy_spec spec;
     clv_draft draft;
     CLV_TRY(clv_policy_parse(text, &spec));
-    clv_status *failure = clv_draft_make(problem, &spec, &draft);
+    clv_status *failure = make_draft(problem, &spec, &draft);
     if (failure == NULL && (best->groups == NULL || clv_draft_is_better(problem, &draft, best))) {
         if (draft.policy == NULL) {
             draft.policy = clv_policy_format(problem->arena, spec.levels, spec.num_levels);

@@ -445,10 +445,8 @@ static void test_many_equal_units(void **state) {
     }
 }
 
-/* Whatever a policy tries beside other things: that memory ran out is not taken for a draft that
- * does not work. */
-/* Where no two of 4,096 units are alike, one way to deal them is 20,480 looks at tasks on units, and
- * a budget of 200,000 is for a few: allocations count the copies that were tried. */
+/* Where no two of 4,096 units are alike, one way to deal them is 20,480 looks at tasks on units,
+ * and a budget of 200,000 is for a few: allocations count the copies that were tried. */
 static void test_unlike_units(void **state) {
     (void)state;
     setting s;
@@ -472,6 +470,8 @@ static void test_unlike_units(void **state) {
     clv_text_deinit(&machine);
 }
 
+/* Whatever a policy tries beside other things: that memory ran out is not taken for a draft that
+ * does not work. */
 static void test_no_memory(void **state) {
     (void)state;
     static const char *const policies[] = {"single", "serial", "pipeline",        "tensor",
