@@ -158,6 +158,26 @@ static void test_measured(void **state) {
     clv_workload_destroy(workload);
 }
 
+/* What a file cannot hold is told, with whose it is. */
+static void test_not_written(void **state) {
+    (void)state;
+    clv_workload *workload = parse("{\"tasks\":[{\"name\":\"a\",\"time_us\":1}]}");
+    char *text = NULL;
+    workload->tasks[0].weight_bytes = (UINT64_C(1) << 53) + 1;
+    clv_status *status = clv_workload_format_json(workload, &text);
+    assert_int_equal(clv_status_code(status), CLV_UNSUPPORTED);
+    assert_non_null(strstr(clv_status_message(status), "memory_bytes of 'a' is 9007199254740993"));
+    assert_null(text);
+    clv_status_destroy(status);
+    workload->tasks[0].weight_bytes = 0;
+    workload->tasks[0].type = "\xff";
+    status = clv_workload_format_json(workload, &text);
+    assert_int_equal(clv_status_code(status), CLV_UNSUPPORTED);
+    assert_non_null(strstr(clv_status_message(status), "no UTF-8"));
+    clv_status_destroy(status);
+    clv_workload_destroy(workload);
+}
+
 static void test_refused(void **state) {
     (void)state;
 #define TIME(time) "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":" time "}}]}"
@@ -265,16 +285,31 @@ static void test_refused(void **state) {
     }
 }
 
+/* Reads, writes, and reads what it wrote. */
+static clv_status *read_and_write(void) {
+    clv_workload *workload = NULL, *back = NULL;
+    char *text = NULL;
+    clv_status *status = clv_workload_parse_json("t", diamond, strlen(diamond), &workload);
+    if (status == NULL) {
+        status = clv_workload_format_json(workload, &text);
+    }
+    if (status == NULL) {
+        status = clv_workload_parse_json("t", text, strlen(text), &back);
+    }
+    clv_free(text);
+    clv_workload_destroy(workload);
+    clv_workload_destroy(back);
+    return status;
+}
+
 static void test_no_memory(void **state) {
     (void)state;
     for (int64_t n = 0;; n++) {
-        clv_workload *workload = NULL;
         clv_memory_fail_at(n);
-        clv_status *status = clv_workload_parse_json("t", diamond, strlen(diamond), &workload);
+        clv_status *status = read_and_write();
         clv_memory_fail_at(-1);
         if (status == NULL) {
-            clv_workload_destroy(workload);
-            assert_true(n > 5);
+            assert_true(n > 15);
             return;
         }
         assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
@@ -287,7 +322,7 @@ int main(void) {
         cmocka_unit_test(test_order_and_tensors), cmocka_unit_test(test_costs),
         cmocka_unit_test(test_costs_of_bespoke),  cmocka_unit_test(test_splits),
         cmocka_unit_test(test_measured),          cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),         cmocka_unit_test(test_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
