@@ -17,7 +17,7 @@ typedef enum clv_clock_mode {
     CLV_CLOCK_STATIC, /* in the order of schedule->order */
     /* A ready queue for each crew: whichever of its units is free takes the first of what is ready,
      * the planned one where it is free too. Each launch costs a dispatch; transfers that are ready
-     * go at once and share their link. */
+     * go at once and share their link, its latency as well as its bandwidth. */
     CLV_CLOCK_DYNAMIC,
 } clv_clock_mode;
 
