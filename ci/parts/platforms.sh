@@ -38,6 +38,7 @@ OCL_ICD_VENDORS=$(icd_folder both "$pocl" "$intel")
 check both-model verify_all_units
 check both-executor build/tests/exec/exec_run_test
 check both-plans build/tests/exec/exec_plans_test 16
+check both-delays build/tests/exec/exec_delays_test 14
 "$venv/bin/python" tests/support/zoo.py --size small build/icd/zoo >/dev/null
 check both-policies build/tests/api/api_policies --fewer "$(((${CLEAVE_TEST_SAMPLE:-1} + 1) / 2))" \
     --seed "${CLEAVE_TEST_SEED:-1}" build/icd/zoo/*.onnx
