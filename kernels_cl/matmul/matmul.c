@@ -187,10 +187,13 @@ enum { ROWS_OF_LANE = 48 };
 
 /* Whether lanes share rows and not columns: each then reads all of the weights, which are
  * prefetched, but nothing that another lane wrote, in this operator and in those of rows that
- * follow it (normalisation, residual sums). */
+ * follow it (normalisation, residual sums). Where tiles of rows come out uneven, lanes wait. */
 static bool by_rows(const clv_matmul_shape *shape, const clv_traits *traits) {
-    return traits->is_cpu && traits->num_lanes > 1 && shape->num_batch == 0 &&
-           shape->m >= ROWS_OF_LANE * (int64_t)traits->num_lanes;
+    const int64_t lanes = (int64_t)traits->num_lanes;
+    const int64_t tiles = (shape->m + MATMUL_ROWS - 1) / MATMUL_ROWS;
+    const int64_t idle = (tiles + lanes - 1) / lanes * lanes - tiles;
+    return traits->is_cpu && lanes > 1 && shape->num_batch == 0 &&
+           shape->m >= ROWS_OF_LANE * lanes && idle * 32 <= tiles;
 }
 
 /* How many rows an item does: as many as let eight items a lane be, since they share a panel. */
