@@ -171,6 +171,7 @@ static void do_work(clv_runner *lane, const clv_work *work) {
     const clv_step *step = &executor->prepared->lowered->steps[work->step];
     const double speed = executor->prepared->units[lane->unit].name.limits.speed;
     const uint64_t begin_ns = clv_time_ns();
+    const double moved_us = lane->now.transfer_us;
     uint64_t items[2];
     if (clv_slot_has_failed(slot)) {
         return;
@@ -206,6 +207,7 @@ static void do_work(clv_runner *lane, const clv_work *work) {
         add_span(lane, work, slot, begin_ns);
     }
     lane->now.busy_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
+    lane->now.busy_us -= lane->now.transfer_us - moved_us;
 }
 
 /* --- what is ready --------------------------------------------------------------------------- */

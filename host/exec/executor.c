@@ -158,6 +158,9 @@ static void drain(clv_runner *runner, uint64_t end) {
         runner->run(runner, slot);
         clv_runner_check_late(runner, slot);
         runner->now.busy_us = clv_time_us() - begin_us - runner->now.waited_us;
+        if (runner->carrier == NULL) { /* transfers of queues go on beside kernels */
+            runner->now.busy_us -= runner->now.transfer_us;
+        }
         pthread_mutex_lock(&runner->stats_lock);
         add_stats(&runner->stats, &runner->now, 1);
         pthread_mutex_unlock(&runner->stats_lock);

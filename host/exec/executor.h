@@ -65,8 +65,8 @@ typedef struct clv_executor_options {
 
 /* What a unit did so far. */
 typedef struct clv_unit_stats {
-    double busy_us;     /* kernels and copies, a mean over lanes */
-    double transfer_us; /* of that, inputs, outputs and moves */
+    double busy_us;     /* kernels, a mean over lanes; of queues: while requests were with them */
+    double transfer_us; /* inputs, outputs and moves; of queues beside kernels, both ways added */
     double waited_us;   /* for other lanes and units */
     uint64_t bytes_in, bytes_out;
     uint64_t ops; /* with tasks: operators that it began */

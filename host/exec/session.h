@@ -45,10 +45,10 @@ typedef struct clv_session_options {
 /* What a session is and has done. Times in microseconds. */
 typedef struct clv_unit_report {
     const char *name;
-    uint64_t ops;       /* operators run, over all requests */
-    double busy_us;     /* a mean over the unit's lanes */
-    double transfer_us; /* of that: inputs and outputs */
-    double waited_us;   /* in requests, for other lanes and units */
+    uint64_t ops;   /* operators run, over all requests */
+    double busy_us; /* a mean over the unit's lanes, as clv_unit_stats has it */
+    double transfer_us;
+    double waited_us; /* in requests, for other lanes and units */
     uint64_t bytes_in, bytes_out;
     uint64_t memory_bytes; /* arena, weights and the rest */
     uint64_t arena_bytes, arena_lower_bound_bytes, weight_bytes;

@@ -159,8 +159,11 @@ static clv_status *add_entry(
         zip_source_free(source);
         return CLV_ERROR(USAGE, "cannot put '%s' into an archive: %s", name, zip_strerror(archive));
     }
-    /* As NumPy's savez does: numbers hardly shrink. */
-    if (zip_set_file_compression(archive, (zip_uint64_t)index, ZIP_CM_STORE, 0) != 0) {
+    /* As NumPy's savez does: numbers hardly shrink, and files of the same arrays are the same, of
+     * 1 January 1980. */
+    const zip_uint16_t first_day = 1 << 5 | 1;
+    if (zip_set_file_compression(archive, (zip_uint64_t)index, ZIP_CM_STORE, 0) != 0 ||
+        zip_file_set_dostime(archive, (zip_uint64_t)index, 0, first_day, 0) != 0) {
         return CLV_ERROR(INTERNAL, "cannot store '%s': %s", name, zip_strerror(archive));
     }
     return NULL;

@@ -516,8 +516,11 @@ def roofline():
     error("roofline", model("two"), "--html", "/no/such/folder/page.html", code=9, says="--html")
 
 
-def check_measured(measured, requests):
+def check_measured(report, requests):
     """Where the time of every unit went adds up, and the path that it took is named."""
+    measured = report["measured"]
+    for unit in report["units"]:
+        assert unit["busy_ms"] + unit["transfer_ms"] <= report["wall_ms"] * (1 + 1e-6), report
     assert measured["requests"] == requests and measured["requests_left_out"] == 0
     parts = ["busy_us", "transfer_us", "waiting_data_us", "waiting_buffer_us", "waiting_place_us", "overhead_us", "idle_us"]
     for unit in measured["units"]:
@@ -537,7 +540,7 @@ def timelines_of_what_happened():
     with tempfile.TemporaryDirectory() as folder:
         page, trace = os.path.join(folder, "t.html"), os.path.join(folder, "t.json")
         files = ["--timeline", page, "--trace", trace]
-        check_measured(run_json("run", model("two"), "--input", "random", "--requests", "5", *two_cores, *files)["measured"], 5)
+        check_measured(run_json("run", model("two"), "--input", "random", "--requests", "5", *two_cores, *files), 5)
         with open(trace, encoding="utf-8") as file:
             events = json.load(file)["traceEvents"]
         processes = {event["args"]["name"] for event in events if event["name"] == "process_name"}
@@ -547,8 +550,13 @@ def timelines_of_what_happened():
         data = json.loads(text.split('type="application/json">')[1].split("</script>")[0])
         assert [layer["name"] for layer in data["layers"]] == ["predicted", "measured"]
         dynamic = ["--devices", "core:0,core:1", "--policy", "pipeline", "--allow-idle", "--schedule", "dynamic", "--depth", "2"]
-        check_measured(run_json("run", model("two"), "--input", "random", "--requests", "5", *dynamic, *files)["measured"], 5)
-        check_measured(run_json("bench", model("two"), "--requests", "4", *files)["measured"], 4)  # of one unit: a plan too
+        check_measured(run_json("run", model("two"), "--input", "random", "--requests", "5", *dynamic, *files), 5)
+        # Transfers over a slow link are no time of kernels.
+        link = ["--devices", "core:0,core:1{link=1M,latency=200us}", "--policy", "data:2", "--no-calibrate"]
+        for schedule in ["static", "dynamic"]:
+            check_measured(run_json("run", model("two"), "--input", "random", "--requests", "6", *link, "--schedule", schedule,
+                                    *files), 6)
+        check_measured(run_json("bench", model("two"), "--requests", "4", *files), 4)  # of one unit: a plan too
         text = run("run", model("two"), "--input", "random", *two_cores, *files).stdout
         assert "critical path: " in text and f"timeline: {page}" in text, text
         assert "measured" not in run_json("run", model("two"), "--input", "random")
