@@ -211,6 +211,12 @@ static void archives_give_the_entry_by_name(void **state) {
     const char *const names[2] = {"x", "y"};
     const char *path = path_in(state, "two.npz");
     expect_ok(clv_values_write_npz(path, views, names, 2));
+    FILE *file = fopen(path, "rb");
+    unsigned char head[14];
+    assert_non_null(file);
+    assert_int_equal(fread(head, 1, sizeof head, file), sizeof head);
+    fclose(file);
+    assert_memory_equal(&head[10], "\0\0\x21\0", 4); /* 1 January 1980: not when it was written */
     clv_wanted want = WANTED(CLV_INT32, 1, 3);
     want.name = "y";
     expect_ok(clv_value_read(path, &want, NULL, &back));
