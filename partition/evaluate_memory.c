@@ -258,9 +258,10 @@ static uint64_t unit_limit(const clv_machine *machine, uint32_t unit) {
 }
 
 static clv_status *over_limit(const char *what, const char *name, uint64_t held, uint64_t limit) {
+    const unsigned long long missing = held - limit;
     return CLV_ERROR(
-        NO_MEMORY, "%s '%s' would hold %llu bytes and may hold %llu: %llu are missing", what, name,
-        (unsigned long long)held, (unsigned long long)limit, (unsigned long long)(held - limit));
+        NO_MEMORY, "%s '%s' would hold %llu bytes and may hold %llu: %llu %s missing", what, name,
+        (unsigned long long)held, (unsigned long long)limit, missing, missing == 1 ? "is" : "are");
 }
 
 /* The first unit that holds too much, then the first memory; CLV_NO_INDEX: none. */

@@ -29,15 +29,18 @@ static clv_status *over(
     const clv_lowered *lowered, const clv_exec_unit *unit, uint32_t index, uint64_t needed,
     uint64_t limit, bool is_declared) {
     const clv_unit_bytes *bytes = &lowered->unit_bytes[index];
-    char need[32], most[32], values[32], constants[32];
+    const uint64_t missing = needed - limit;
+    char need[32], values[32], constants[32];
     clv_format_bytes(need, sizeof need, (double)needed);
-    clv_format_bytes(most, sizeof most, (double)limit);
     clv_format_bytes(values, sizeof values, (double)bytes->values);
     clv_format_bytes(constants, sizeof constants, (double)bytes->constants);
     return CLV_ERROR(
-        NO_MEMORY, "%s: the model needs %s (%s of weights, %s of other tensors), %s %s",
-        unit->name.text, need, constants, values,
-        is_declared ? "its declared limit is" : "the device has", most);
+        NO_MEMORY,
+        "%s: the model needs %llu bytes (%s: %s of weights, %s of other tensors) and %s %llu: "
+        "%llu %s missing",
+        unit->name.text, (unsigned long long)needed, need, constants, values,
+        is_declared ? "may hold" : "the device has", (unsigned long long)limit,
+        (unsigned long long)missing, missing == 1 ? "is" : "are");
 }
 
 /* Whether what is allocated there is the host's memory in the end. */

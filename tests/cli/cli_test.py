@@ -273,7 +273,11 @@ def bad_devices():
     error(*base, "cp", code=5, says=["cp"])
     error(*base, "cpu,core:0", code=2, says=["cpu", "core:0", "silicon"])
     error(*base, "core:0,core:0", code=2, says=["core:0"])
-    error(*base, "core:0{mem=16}", code=6, says=["core:0", "16 B"])
+    text = error(*base, "core:0{mem=16}", code=6, says=["core:0", "may hold 16:"]).stderr
+    needed = int(re.search(r"needs (\d+) bytes", text).group(1))
+    assert f"{needed - 16} are missing" in text, text
+    error(*base, f"core:0{{mem={needed - 1}}}", code=6, says=[f"may hold {needed - 1}: 1 is missing"])
+    run(*base, f"core:0{{mem={needed}}}")
     error(*base, "core:0{memory=16}", code=2, says=["mem"])
     error(*base, "core:0{speed=0}", code=2, says=["speed"])
     error(*base, "", code=2, says=["empty"])
