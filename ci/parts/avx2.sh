@@ -7,4 +7,6 @@ mkdir -p build/avx2
 export POCL_KERNELLIB_NAME=avx2 POCL_CACHE_DIR=$PWD/build/avx2/pocl CLEAVE_CACHE_DIR=$PWD/build/avx2/cache
 build/cleave devices | tee build/avx2/devices.log
 grep -q -- '-haswell-' build/avx2/devices.log || die "PoCL does not compile for AVX2"
-run_ctest build --tests-regex '^(conformance_|exec_run|exec_plans)'
+plans='|exec_plans'
+[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || plans= # of a sample kernels alone, and the executor
+run_ctest build --tests-regex "^(conformance_|exec_run$plans)"
