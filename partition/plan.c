@@ -572,6 +572,20 @@ static clv_status *sum_period(
     return NULL;
 }
 
+/* In a run; INFINITY where it ends in a deadlock. */
+static clv_status *clock_period(
+    const clv_costs *costs, const clv_group *groups, uint32_t num_groups, double *out_us) {
+    clv_steady steady = {0};
+    clv_status *status = costs->ask_clock(costs, groups, num_groups, CLV_PLANNED_REQUESTS, &steady);
+    *out_us = steady.period_us;
+    if (clv_status_code(status) == CLV_UNSUPPORTED) {
+        clv_status_destroy(status);
+        *out_us = (double)INFINITY;
+        return NULL;
+    }
+    return status;
+}
+
 static clv_status *fill_depth(
     const clv_problem *problem, const clv_group *groups, uint32_t num_groups, double *shared_us,
     clv_plan_depth *row) {
@@ -583,10 +597,7 @@ static clv_status *fill_depth(
     bool is_clocked = share > 1 - 1e-6 && clv_draft_is_clocked(problem, &draft);
     CLV_TRY(sum_period(problem->ev, groups, num_groups, shared_us, row));
     if (is_clocked && isfinite(row->period_us)) {
-        clv_steady steady = {0};
-        CLV_TRY(problem->costs->ask_clock(
-            problem->costs, groups, num_groups, CLV_PLANNED_REQUESTS, &steady));
-        row->period_us = steady.period_us;
+        CLV_TRY(clock_period(problem->costs, groups, num_groups, &row->period_us));
     }
     if (isinf(row->period_us)) { /* a deadlock: there is no such run */
         return NULL;

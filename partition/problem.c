@@ -398,6 +398,10 @@ static clv_status *fill_rare(
     }
     clv_status *status =
         hold_of_run(problem, even, num_groups, CLV_PLANNED_REQUESTS, most_bytes, requests);
+    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* a deadlock */
+        clv_status_destroy(status);
+        status = NULL;
+    }
     clv_evaluate_begin(problem->ev);
     uint32_t g = next_rare(groups, num_groups, requests, 0);
     while (status == NULL && g < num_groups) {

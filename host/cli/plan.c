@@ -203,13 +203,16 @@ static void print_depths(const cJSON *report) {
         double depth = cli_json_number(row, "depth", 0);
         cli_table_row(&table);
         cli_table_set(&table, 0, "%.0f", depth);
-        cli_format_rate(cli_json_rate(row, "throughput_per_s"), number, sizeof number);
+        const double rate = cli_json_rate(row, "throughput_per_s");
+        cli_format_rate(rate, number, sizeof number);
         cli_table_set(&table, 1, "%s", number);
         cli_format_size(cli_json_number(row, "memory_bytes", 0), number, sizeof number);
         cli_table_set(&table, 2, "%s", number);
         cli_table_set(
             &table, 3, "%s%s", depth == chosen ? "chosen" : "",
-            cli_json_bool(row, "fits") ? "" : "more than there is");
+            rate == 0                    ? "full buffers end in a deadlock"
+            : cli_json_bool(row, "fits") ? ""
+                                         : "more than there is");
     }
     printf("\n");
     cli_table_print(&table, CLI_PLAIN, stdout);

@@ -661,6 +661,21 @@ def reasons_are_true_where_pins_lead_elsewhere():
 
 
 @test
+def depths_that_deadlock_are_told():
+    """The best plan has as many in flight as full buffers allow; that more would deadlock is a row of a table, no failure."""
+    rows = {"splits": [{"name": "rows", "extent": 8}], "output_dims": [8]}
+    edges = [(0, 1), (1, 2), (0, 3), (2, 3)]
+    with Folder() as at:
+        path = write_json(at("t.tasks.json"), {
+            "tasks": [dict(name=f"t{i}", type="ABAB"[i], time_us=us, **rows) for i, us in enumerate([28, 15, 6, 1])],
+            "edges": [{"from": f"t{a}", "to": f"t{b}", "bytes": 10} for a, b in edges]})
+        machine = ["--machine", "bespoke:type*3{buffers=2}"]
+        plan = run_json("plan", path, *machine)
+        assert plan["predicted_throughput_per_s"] > 0 and plan["depths"][-1]["throughput_per_s"] == 0, plan["depths"]
+        assert "full buffers end in a deadlock" in run("plan", path, *machine).stdout
+
+
+@test
 def policies_are_listed():
     names = [row["name"] for row in run_json("list", "policies")["policies"]]
     assert names == ["single", "serial", "pipeline", "tensor", "data", "branch", "auto"]
