@@ -191,6 +191,15 @@ bool clv_problem_allows(const clv_problem *problem, uint32_t task, uint32_t unit
            !isinf(clv_problem_atom_us(problem, task, unit));
 }
 
+uint32_t clv_problem_find_pinned(const clv_problem *problem) {
+    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
+        if (problem->pins[i] != CLV_NO_INDEX) {
+            return i;
+        }
+    }
+    return CLV_NO_TASK;
+}
+
 /* Every colocation has a unit that can run all of it, its pinned one where it is pinned. */
 static clv_status *check_atoms(const clv_problem *problem) {
     const clv_costs *costs = problem->costs;

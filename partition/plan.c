@@ -159,6 +159,16 @@ static clv_status *own_up(clv_status *status, uint64_t failures) {
 
 /* --- making --- */
 
+/* Why a unit gets no work. */
+static const char *why_idle(const clv_problem *problem, const clv_policy_spec *spec) {
+    const clv_policy_level *level = &spec->levels[0];
+    bool is_pinned = level->policy == clv_policy_find("data") && level->count == 0 &&
+                     clv_problem_find_pinned(problem) != CLV_NO_TASK;
+    return is_pinned ? "copies of the whole have units of their own, so pins leave one copy; use "
+                       "pipeline or auto, leave the unit out"
+                     : "it makes nothing faster there; leave it out";
+}
+
 static clv_status *check_idle(
     const clv_problem *problem, const clv_policy_spec *spec, const clv_plan *plan) {
     const clv_machine *machine = problem->costs->machine;
@@ -185,10 +195,8 @@ static clv_status *check_idle(
     for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
         if (!has_work[i]) {
             status = CLV_ERROR(
-                USAGE,
-                "unit '%s' would get no work under policy '%s': it makes nothing faster there; "
-                "leave it out, or allow idle units",
-                machine->units[i].name, plan->policy);
+                USAGE, "unit '%s' would get no work under policy '%s': %s, or allow idle units",
+                machine->units[i].name, plan->policy, why_idle(problem, spec));
         }
     }
     clv_free(has_work);

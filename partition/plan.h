@@ -103,8 +103,8 @@ clv_status *clv_plan_create(
     const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) CLV_CHECKED;
 void clv_plan_destroy(clv_plan *plan);
 /* Everything that must hold of a plan on its machine and workload: complete, pieces cover each
- * split, units can run their tasks, colocations hold, memory fits, stages monotonous along edges,
- * numbers as predicted. MALFORMED; NO_MEMORY. */
+ * split, units can run their tasks, each is in one group, colocations hold, memory fits, stages
+ * monotonous along edges, numbers as predicted. MALFORMED; NO_MEMORY. */
 clv_status *clv_plan_verify(const clv_costs *costs, const clv_plan *plan) CLV_CHECKED;
 
 /* --- what a plan costs at other depths --- */

@@ -182,6 +182,26 @@ done:
     return status;
 }
 
+/* Copies of the graph have units of their own. */
+static clv_status *verify_units(const clv_costs *costs, const clv_plan *plan) {
+    uint32_t *group_of = clv_alloc_zeroed(costs->machine->num_units, sizeof *group_of);
+    clv_status *status =
+        group_of != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for checking a plan");
+    for (uint32_t g = 0; status == NULL && g < plan->num_groups; g++) {
+        for (uint32_t i = 0; status == NULL && i < plan->groups[g].num_pieces; i++) {
+            uint32_t unit = plan->groups[g].pieces[i].unit;
+            if (group_of[unit] != 0 && group_of[unit] != g + 1) {
+                status = CLV_ERROR(
+                    MALFORMED, "unit '%s' is in replicas %u and %u; each has units of its own",
+                    costs->machine->units[unit].name, group_of[unit] - 1, g);
+            }
+            group_of[unit] = g + 1;
+        }
+    }
+    clv_free(group_of);
+    return status;
+}
+
 clv_status *clv_plan_structure_verify(const clv_costs *costs, const clv_plan *plan) {
     double share = 0;
     if (plan->num_groups == 0) {
@@ -210,7 +230,7 @@ clv_status *clv_plan_structure_verify(const clv_costs *costs, const clv_plan *pl
     if (!(fabs(share - 1) < 1e-6)) {
         return CLV_ERROR(MALFORMED, "the groups' shares add up to %g, must be 1", share);
     }
-    return NULL;
+    return verify_units(costs, plan);
 }
 
 clv_status *clv_plan_verify(const clv_costs *costs, const clv_plan *plan) {

@@ -69,6 +69,8 @@ const clv_policy *clv_policy_find(const char *name);
 
 /* Whether a task may be on a unit: it can run there, so can its colocation, no pin forbids it. */
 bool clv_problem_allows(const clv_problem *problem, uint32_t task, uint32_t unit);
+/* The first task that a pin places; CLV_NO_TASK: none. */
+uint32_t clv_problem_find_pinned(const clv_problem *problem);
 /* UNSUPPORTED: the first task that no unit of the problem may run, and why. */
 clv_status *clv_problem_no_unit(const clv_problem *problem) CLV_CHECKED;
 /* The first `count` units, those that pins name before others; [num_units of the machine].

@@ -226,10 +226,37 @@ static clv_status *try_count(
     return try_deals(dealer, part, num_groups, best, refusal, out_deals);
 }
 
+/* A pinned task is on its unit in every copy, and copies have units of their own: so pins leave one
+ * copy. NULL: no pin says anything against so many. */
+static clv_status *check_pins(const clv_problem *problem, uint32_t num_groups) {
+    const clv_costs *costs = problem->costs;
+    uint32_t i = clv_problem_find_pinned(problem);
+    if (num_groups <= 1 || i == CLV_NO_TASK) {
+        return NULL;
+    }
+    clv_policy_level levels[CLV_MAX_POLICY_LEVELS] = {{clv_policy_find("data"), num_groups}};
+    memcpy(levels + 1, problem->inner, problem->num_inner * sizeof *levels);
+    const char *policy = clv_policy_format(problem->arena, levels, 1 + problem->num_inner);
+    if (policy == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    return CLV_ERROR(
+        USAGE,
+        "task '%s', %s, would be on '%s' in each of %u copies under policy '%s': copies of the "
+        "whole have units of their own; use pipeline or auto, or data without a count",
+        costs->workload->tasks[i].name, problem->pin_reasons[i],
+        costs->machine->units[problem->pins[i]].name, num_groups, policy);
+}
+
 /* Each has a request in flight of its own: no more than may be. */
 static uint32_t most_copies(const clv_problem *problem, uint32_t wanted) {
     uint32_t depth = problem->request->depth;
     return depth > 0 && depth < wanted ? depth : wanted;
+}
+
+/* How many there are at most where no count was asked for. */
+static uint32_t most_free_copies(const clv_problem *problem, uint32_t num_units) {
+    return clv_problem_find_pinned(problem) != CLV_NO_TASK ? 1 : most_copies(problem, num_units);
 }
 
 /* Steps of one way to deal the units to so many groups: each runs an inner policy, and all of them
@@ -248,7 +275,7 @@ static clv_status *try_counts(
     enum { OFTEN = 2 };
     double left = (double)part->budget + 4.0 * RUN_STEPS * (double)part->ev->size;
     uint32_t num_deals;
-    const uint32_t most = most_copies(part, part->num_units);
+    const uint32_t most = most_free_copies(part, part->num_units);
     for (uint32_t k = 2; k <= most; k = k < 8 ? k + 1 : k * 2) {
         const double steps = steps_of_deal(part, k);
         if (OFTEN * steps > left) {
@@ -286,9 +313,10 @@ clv_status *clv_policy_make_data(const clv_problem *problem, clv_draft *out_draf
     part.num_units = dealer.num_units;
     if (problem->level.count > 0) {
         uint32_t count = most_copies(problem, problem->level.count);
+        CLV_TRY_DONE(check_pins(problem, count));
         CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal, &num_deals));
     } else if (problem->num_inner == 0 && problem->costs->machine->bespoke == CLV_BESPOKE_NO) {
-        uint32_t count = most_copies(problem, dealer.num_units);
+        uint32_t count = most_free_copies(problem, dealer.num_units);
         CLV_TRY_DONE(try_count(&dealer, &part, count, out_draft, &refusal, &num_deals));
     }
     if (problem->level.count == 0 && out_draft->groups == NULL) {

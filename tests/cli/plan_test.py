@@ -649,9 +649,9 @@ def copies_have_as_many_in_flight_as_they_were_planned_with():
 def reasons_are_true_where_pins_lead_elsewhere():
     with Folder() as at:
         chain = write_chain(at("chain.tasks.json"))
-        for policy in "data:2", "data:2/pipeline", "single":
+        for policy in "data", "data/pipeline", "single":
             plan = run_json("plan", chain, "--machine", "p1; p2; p3", "--policy", policy,
-                            "--pin", "n0=p2")
+                            "--pin", "n0=p2", "--allow-idle")
             units = {}
             for op in plan["ops"]:
                 units.setdefault(op["replica"], set()).add(op["unit"])

@@ -225,6 +225,32 @@ def sessions_take_planning_options():
 
 
 @test
+def a_unit_is_in_one_copy_whoever_asks():
+    env = {"CLEAVE_CORES": "2"}
+    args = [model("free"), *SHAPE, "--devices", "core:0,core:1", "--no-calibrate"]
+    node = run_json("plan", *args, "--policy", "single", env=env)["ops"][-1]["node"]
+    pin = ["--pin", f"^{node}$=core:1"]
+    with Folder() as at:
+        for policy in "data", "data/tensor", "data:1", "auto":
+            run("plan", *args, *pin, "--allow-idle", "--policy", policy, "--plan-out", at("p.json"), env=env)
+            run("plan", *args, "--plan", at("p.json"), "--check", env=env)
+            run("run", *args, "--plan", at("p.json"), "--input", "random", "--requests", "3", env=env)
+            ops = run_json("plan", *args, "--plan", at("p.json"), env=env)["ops"]
+            assert {op["replica"] for op in ops} == {0}
+            assert [op["unit"] for op in ops if op["node"] == node] == ["core:1"]
+        for policy in "data:2", "data:2/tensor":
+            for command in ["plan"], ["simulate"], ["run", "--input", "random"]:
+                error(*command, *args, *pin, "--allow-idle", "--policy", policy, env=env, code=2,
+                      says=[pin[1], "core:1", f"policy '{policy}'", "copies of the whole have units of their own"])
+        run("plan", *args, "--policy", "data:2", "--plan-out", at("p.json"), env=env)
+        plan = json.load(open(at("p.json")))
+        next(op for op in plan["ops"] if op["node"] == node and op["unit"] == "core:0")["unit"] = "core:1"
+        write_json(at("p.json"), json.dumps(plan))
+        for command in ["plan", "--check"], ["simulate"], ["run", "--input", "random"]:
+            error(*command, *args, "--plan", at("p.json"), env=env, code=3, says=["'core:1' is in replicas 0 and 1"])
+
+
+@test
 def a_plan_is_run_and_simulated_with_the_requests_in_flight_that_are_asked_for():
     args = [model("free"), *SHAPE, "--devices", "core:0,core:1,core:2"]
     env = {"CLEAVE_CORES": "3"}

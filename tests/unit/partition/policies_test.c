@@ -551,10 +551,11 @@ static void test_impossible(void **state) {
         {"pipeline", PIN, PIN, OK, ROOM},          {"pipeline:1", PIN, PIN, KIND, ROOM},
         {"pipeline:2", PIN, PIN, OK, ROOM},        {"tensor", PIN, OK, OK, ROOM},
         {"tensor:1", PIN, PIN, KIND, ROOM},        {"data", PIN, OK, KIND, ROOM},
-        {"data:2", PIN, OK, KIND, ROOM},           {"branch", PIN, OK, OK, ROOM},
+        {"data:2", PIN, PIN, KIND, ROOM},          {"branch", PIN, OK, OK, ROOM},
         {"branch:1", PIN, PIN, KIND, ROOM},        {"auto", PIN, OK, OK, ROOM},
         {"data:2/pipeline", PIN, PIN, KIND, ROOM}, {"data:1/pipeline:1", PIN, PIN, KIND, ROOM},
-        {"data:2/tensor", PIN, OK, KIND, ROOM},    {"data:2/branch", PIN, OK, KIND, ROOM},
+        {"data:2/tensor", PIN, PIN, KIND, ROOM},   {"data:2/branch", PIN, PIN, KIND, ROOM},
+        {"data/tensor", PIN, OK, OK, ROOM},        {"data:1/branch", PIN, OK, OK, ROOM},
     };
     static const char *const json =
         "{\"tasks\":[{\"name\":\"one\",\"time_us\":{\"p\":30},\"memory_bytes\":100},"
@@ -595,6 +596,63 @@ static void test_impossible(void **state) {
     tear_down(&kinds);
     tear_down(&all);
     tear_down(&small);
+}
+
+/* Copies have units of their own: with a pin there is one, whatever it is made of, and more that
+ * are asked for are refused; also in a file. */
+static void test_pins_of_copies(void **state) {
+    (void)state;
+    static const char *const one[] = {"data",        "data/pipeline", "data/tensor",
+                                      "data/branch", "data:1/serial", "auto"};
+    static const char *const more[] = {
+        "data:2", "data:3", "data:2/pipeline", "data:2/tensor", "data:2/branch:2"};
+    static const char *const json =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":30},{\"name\":\"b\",\"time_us\":40}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":8}]}";
+    static const clv_pin pin = {"^b$", "p:1"};
+    setting s;
+    clv_plan *p;
+    char *text;
+    set_up(&s, json, "p*4");
+    for (size_t i = 0; i < sizeof one / sizeof one[0]; i++) {
+        clv_plan_request request = {
+            .policy = one[i], .pins = &pin, .num_pins = 1, .allow_idle = true};
+        clv_status *status = clv_plan_create(s.costs, &request, &p);
+        if (status != NULL) {
+            fail_msg("%s: %s", one[i], clv_status_message(status));
+        }
+        assert_int_equal(p->num_groups, 1);
+        assert_int_equal(p->groups[0].pieces[p->groups[0].placements[1].first_piece].unit, 1);
+        clv_plan_destroy(p);
+    }
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        clv_plan_request request = {
+            .policy = more[i], .pins = &pin, .num_pins = 1, .allow_idle = true};
+        expect(
+            &s, &request, CLV_USAGE,
+            (const char *const[]){
+                "'b', pinned by '^b$=p:1'", "'p:1'",
+                "policy 'data:", "copies of the whole have units of their own", NULL});
+        request.depth = 1; /* one request in flight: one copy */
+        expect(&s, &request, CLV_OK, NULL);
+    }
+    clv_plan_request idle = {.policy = "data", .pins = &pin, .num_pins = 1};
+    expect(&s, &idle, CLV_USAGE, (const char *const[]){"'p:2'", "pins leave one copy", NULL});
+    p = plan(&s, "data:2/pipeline:2", CLV_THROUGHPUT);
+    assert_null(clv_plan_format_json(s.costs, p, &text));
+    uint32_t unit = p->groups[0].pieces[0].unit;
+    char *at = strstr(text, "\"replica\": 1");
+    assert_non_null(at);
+    at = strstr(at, "\"unit\": \"p:");
+    assert_non_null(at);
+    at[strlen("\"unit\": \"p:")] = (char)('0' + unit);
+    clv_plan_destroy(p);
+    clv_status *status = clv_plan_parse_json(s.costs, "test", text, strlen(text), 0, &p);
+    assert_int_equal(clv_status_code(status), CLV_MALFORMED);
+    assert_non_null(strstr(clv_status_message(status), "is in replicas 0 and 1"));
+    clv_status_destroy(status);
+    clv_free(text);
+    tear_down(&s);
 }
 
 /* What does not fit is told with what does, and that can be asked for as it stands. */
@@ -722,6 +780,7 @@ int main(void) {
         cmocka_unit_test(test_unlike_units),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_impossible),
+        cmocka_unit_test(test_pins_of_copies),
         cmocka_unit_test(test_what_fits_is_named),
         cmocka_unit_test(test_many_replicas),
         cmocka_unit_test(test_shares_are_for_tensor),
