@@ -126,7 +126,10 @@ static clv_status *make_groups(
         {clv_policy_find("data"), out_draft->num_groups}};
     memcpy(levels + 1, problem->inner, problem->num_inner * sizeof *levels);
     out_draft->policy = clv_policy_format(problem->arena, levels, 1 + problem->num_inner);
-    if (out_draft->policy == NULL) {
+    if (problem->num_inner > 0 && out_draft->method != NULL) {
+        out_draft->method = clv_arena_printf(problem->arena, "in each copy: %s", out_draft->method);
+    }
+    if (out_draft->policy == NULL || (problem->num_inner > 0 && out_draft->method == NULL)) {
         status = NO_MEMORY_HERE();
     }
 done:
