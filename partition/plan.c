@@ -159,7 +159,7 @@ static clv_status *own_up(clv_status *status, uint64_t failures) {
 
 /* --- making --- */
 
-/* Why a unit gets no work. */
+/* Why a unit gets no work, where memory is not why. */
 static const char *why_idle(const clv_problem *problem, const clv_policy_spec *spec) {
     const clv_policy_level *level = &spec->levels[0];
     bool is_pinned = level->policy == clv_policy_find("data") && level->count == 0 &&
@@ -167,6 +167,78 @@ static const char *why_idle(const clv_problem *problem, const clv_policy_spec *s
     return is_pinned ? "copies of the whole have units of their own, so pins leave one copy; use "
                        "pipeline or auto, leave the unit out"
                      : "it makes nothing faster there; leave it out";
+}
+
+/* What the unit would hold at least if it had work: a whole copy under data alone, while the
+ * next request's inputs come; else a whole task (its weights and what it writes) of those that it
+ * can run; 0: nothing. */
+static clv_status *find_least_bytes(
+    const clv_problem *problem, bool is_copy, uint32_t unit, uint64_t *out_bytes) {
+    const clv_workload *workload = problem->costs->workload;
+    uint64_t least = UINT64_MAX;
+    *out_bytes = 0;
+    if (is_copy) {
+        clv_group group;
+        uint32_t *units = clv_arena_alloc(problem->arena, workload->num_tasks, sizeof *units);
+        for (uint32_t i = 0; units != NULL && i < workload->num_tasks; i++) {
+            if (!clv_problem_allows(problem, i, unit)) {
+                return NULL; /* no copy could be there, whatever it may hold */
+            }
+            units[i] = unit;
+        }
+        if (units == NULL) {
+            return NO_MEMORY_HERE();
+        }
+        CLV_TRY(clv_group_from_units(problem, units, NULL, "", &group));
+        group.depth = 2;
+        clv_draft draft = {.groups = &group, .num_groups = 1};
+        CLV_TRY(hold_groups(problem, &group, 1, clv_draft_is_clocked(problem, &draft)));
+        *out_bytes = problem->ev->held[unit];
+        return NULL;
+    }
+    uint64_t *bytes = clv_alloc_zeroed(workload->num_tasks, sizeof *bytes);
+    if (bytes == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        const clv_task_tensor *tensor = &workload->tensors[i];
+        if (tensor->producer != CLV_NO_TASK) {
+            bytes[tensor->producer] += tensor->resident;
+        }
+    }
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        bytes[i] += workload->tasks[i].weight_bytes;
+        if (bytes[i] > 0 && bytes[i] < least && clv_problem_allows(problem, i, unit)) {
+            *out_bytes = least = bytes[i];
+        }
+    }
+    clv_free(bytes);
+    return NULL;
+}
+
+/* Why a unit has no work: its memory, where that holds no work at all, else that it is too slow. */
+static clv_status *refuse_idle(
+    const clv_problem *problem, const clv_policy_spec *spec, uint32_t index) {
+    const clv_machine *machine = problem->costs->machine;
+    const clv_unit *unit = &machine->units[index];
+    const uint64_t capacity = machine->memories[unit->memory].capacity_bytes;
+    const uint64_t limit = unit->limit_bytes < capacity ? unit->limit_bytes : capacity;
+    const bool is_copy =
+        spec->num_levels == 1 && strcmp(spec->levels[0].policy->info.name, "data") == 0;
+    const char *policy = problem->request->policy;
+    uint64_t least;
+    CLV_TRY(find_least_bytes(problem, is_copy, index, &least));
+    if (least > limit) {
+        return CLV_ERROR(
+            USAGE,
+            "unit '%s' would get no work under policy '%s': %s would hold at least %llu bytes "
+            "there, and it may hold %llu; give it more memory, leave it out, or allow idle units",
+            unit->name, policy, is_copy ? "a copy of the model" : "the smallest whole operator",
+            (unsigned long long)least, (unsigned long long)limit);
+    }
+    return CLV_ERROR(
+        USAGE, "unit '%s' would get no work under policy '%s': %s, or allow idle units", unit->name,
+        policy, why_idle(problem, spec));
 }
 
 static clv_status *check_idle(
@@ -194,9 +266,7 @@ static clv_status *check_idle(
     clv_status *status = NULL;
     for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
         if (!has_work[i]) {
-            status = CLV_ERROR(
-                USAGE, "unit '%s' would get no work under policy '%s': %s, or allow idle units",
-                machine->units[i].name, plan->policy, why_idle(problem, spec));
+            status = refuse_idle(problem, spec, i);
         }
     }
     clv_free(has_work);

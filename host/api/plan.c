@@ -5,6 +5,7 @@
 #include "host/base/file.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
+#include "host/exec/session.h"
 #include "host/passes/passes.h"
 #include "host/workload/bespoke.h"
 #include "host/workload/from_graph.h"
@@ -209,9 +210,11 @@ static clv_status *read_plan(
     clv_arena_deinit(&arena);
     CLV_TRY(status);
     CLV_TRY(make_costs(plan));
-    return clv_plan_parse_json(
+    CLV_TRY(clv_plan_parse_json(
         plan->costs, options->plan, (const char *)file->data, file->bytes, options->depth,
-        &plan->plan);
+        &plan->plan));
+    status = plan->is_real ? clv_check_depths(plan->plan) : NULL; /* as a session would */
+    return status != NULL ? clv_status_prefix(status, "plan '%s'", options->plan) : NULL;
 }
 
 static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan) {

@@ -117,7 +117,7 @@ static bool is_crowded(const clv_session *session, const clv_plan *plan) {
     return num_lanes > (size_t)clv_num_processors();
 }
 
-static clv_status *check_depths(const clv_plan *plan) {
+clv_status *clv_check_depths(const clv_plan *plan) {
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         const uint32_t depth = plan->groups[g].depth;
         if (depth == 0) {
@@ -155,7 +155,7 @@ static clv_status *check_groups(const clv_session *session, const clv_plan *plan
 }
 
 static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
-    CLV_TRY(check_depths(plan));
+    CLV_TRY(clv_check_depths(plan));
     CLV_TRY(check_groups(session, plan));
     session->replicas = clv_alloc_zeroed(plan->num_groups, sizeof *session->replicas);
     if (session->replicas == NULL) {

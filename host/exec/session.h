@@ -19,6 +19,10 @@ typedef struct clv_session clv_session;
 
 enum { CLV_MAX_DEPTH = 1024 };
 
+/* Whether a session can have as many requests in flight as each group of the plan says: USAGE, more
+ * than CLV_MAX_DEPTH; MALFORMED, none. */
+clv_status *clv_check_depths(const clv_plan *plan) CLV_CHECKED;
+
 typedef struct clv_session_options {
     bool profile;  /* times of every step (devices must be opened with profiling): costs a little */
     bool keep_all; /* every tensor stays in memory, for clv_session_read_tensor */

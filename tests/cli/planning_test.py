@@ -7,6 +7,7 @@ commands that run, as their users run them.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -190,9 +191,32 @@ def devices_are_planned_for():
     # a unit that is asked for and gets nothing to do
     units = "core:0,core:1{speed=0.0001}"
     error(*args, "--devices", units, "--policy", "tensor", code=2, says=["core:1", "no work"], env=env)
+    for policy, what in (("data", "a copy of the model"), ("tensor", "operator"), ("pipeline", "operator")):
+        small = error(*args, "--devices", "core:0,core:1{mem=64}", "--policy", policy, code=2, env=env,
+                      says=["core:1", f"policy '{policy}'", what, "it may hold 64;"]).stderr
+        needed = int(re.search(r"at least (\d+) bytes", small).group(1))
+        if policy == "data":  # to the byte: with so many it is not memory that it wants for
+            less = ("--devices", f"core:0,core:1{{mem={needed - 1}}}", "--policy", policy)
+            error(*args, *less, code=2, says=[f"may hold {needed - 1};"], env=env)
+            run(*args, "--devices", f"core:0,core:1{{mem={needed}}}", "--policy", policy, env=env)
     report = run_json(*args, "--devices", units, "--policy", "tensor", "--allow-idle", env=env)
     assert {op.get("unit") for op in report["ops"]} == {"core:0"}
     assert run_json(*args, "--devices", units, "--policy", "auto", env=env)["ops"]
+
+
+@test
+def plans_for_devices_are_as_deep_as_runs_may_be():
+    with Folder() as at:
+        env = {"CLEAVE_CORES": "1"}
+        args = [model("free"), *SHAPE, "--devices", "core:0", "--no-calibrate", "--plan", at("p.json")]
+        run("plan", *args[:-2], "--policy", "pipeline", "--depth", "1024", "--plan-out", at("p.json"), env=env)
+        run("plan", *args, "--check", env=env)
+        plan = json.load(open(at("p.json")))
+        plan["depth"] = plan["replicas"][0]["depth"] = 1000000
+        write_json(at("p.json"), plan)
+        says = ["p.json", "1000000 requests in flight", "at most 1024"]
+        error("plan", *args, "--check", code=2, says=says, env=env)
+        error("run", *args, "--input", "ones", code=2, says=says[1:], env=env)
 
 
 # --- options of the commands that run ---
