@@ -122,16 +122,18 @@ static bool has_slowed(const clv_schedule *s, const clv_run *run) {
     return i < s->num_steps;
 }
 
-/* Of a group's results in ascending order; none where a run `is_slowed`, and not long enough for a
- * group to have as many in flight as it may for the most part of it. Of very many groups each pace
- * is not looked for. */
+/* Of a group's results in ascending order; none where requests had not waited for a place before
+ * them, or where a run `is_slowed`, and not long enough for a group to have as many in flight as it
+ * may for the most part of it. Of very many groups each pace is not looked for. */
 static clv_status *note_rhythm(
     const clv_schedule *s, const clv_run *run, uint32_t group, const double *result_us,
     bool is_slowed, progress *p) {
     enum { MOST_PACED = 64 };
     const uint32_t count = p->count[group], from = count / 4, to = from + count / 2;
     p->rhythm_us[group] = 0;
-    if (is_slowed && s->depth_of_group[group] > from / 2) {
+    const bool is_limited = s->request.depth != CLV_DEPTH_UNLIMITED;
+    if ((is_slowed && s->depth_of_group[group] > from / 2) ||
+        (is_limited && s->depth_of_group[group] > from)) {
         return NULL;
     }
     p->rhythm_us[group] = find_rhythm(result_us + from, to - from + 1);
@@ -322,6 +324,17 @@ static double between_runs(finder *f, bool is_exact) {
     return period_us;
 }
 
+/* Whether the last run was so long that most requests of each group waited for a place in it. */
+static bool was_full(const finder *f) {
+    const clv_schedule *s = f->schedule;
+    uint32_t g = 0;
+    while (f->depth != CLV_DEPTH_UNLIMITED && g < s->num_groups &&
+           (s->plan->groups[g].share <= 0 || f->now.count[g] / 4 >= s->depth_of_group[g])) {
+        g++;
+    }
+    return f->depth == CLV_DEPTH_UNLIMITED || g == s->num_groups;
+}
+
 /* Period from runs of n, 2n, 4n ... requests; INFINITY where there are not steps enough for two. */
 static clv_status *double_runs(finder *f) {
     const clv_schedule *s = f->schedule;
@@ -343,7 +356,7 @@ static clv_status *double_runs(finder *f) {
         }
         bool is_exact = !is_first && have_rhythm(f);
         double period_us = is_first ? (double)INFINITY : between_runs(f, is_exact);
-        bool is_searched = (double)count * a_request > (double)f->search_steps;
+        bool is_searched = (double)count * a_request > (double)f->search_steps && was_full(f);
         bool is_steady =
             is_exact || (is_searched && fabs(period_us - f->period_us) <= same * period_us);
         f->period_us = isfinite(period_us) ? period_us : f->period_us;

@@ -272,6 +272,45 @@ static void periods_are_the_closed_forms(void **state) {
     }
 }
 
+/* A chain of 80 units of 1 us with 50 requests in flight: they wait for one another, 80 us each, not
+ * for the units, whose pace the first 50 results have. */
+static void fewer_in_flight_than_units_set_the_pace(void **state) {
+    (void)state;
+    enum { UNITS = 80, DEPTH = 50 };
+    clv_text text;
+    clv_workload *workload;
+    clv_machine *machine;
+    clv_costs *costs;
+    clv_plan *plan;
+    clv_schedule *schedule;
+    double period_us;
+    clv_text_init(&text);
+    for (int i = 0; i < UNITS; i++) {
+        clv_text_add(&text, "%s{\"name\":\"t%d\",\"time_us\":1}", i > 0 ? "," : "{\"tasks\":[", i);
+    }
+    for (int i = 1; i < UNITS; i++) {
+        clv_text_add(
+            &text, "%s{\"from\":\"t%d\",\"to\":\"t%d\",\"bytes\":8}", i > 1 ? "," : "],\"edges\":[",
+            i - 1, i);
+    }
+    clv_text_add(&text, "]}");
+    ok(clv_workload_parse_json("chain", text.data, text.length, &workload));
+    ok(clv_machine_parse_text("p*80", &machine));
+    ok(clv_costs_create(workload, machine, &costs));
+    clv_plan_request wanted = {.policy = "pipeline"};
+    ok(clv_plan_create(costs, &wanted, &plan));
+    clv_schedule_request request = {.num_requests = 4 * DEPTH, .depth = DEPTH};
+    ok(clv_schedule_create(costs, plan, &request, &schedule));
+    ok(clv_schedule_period(schedule, NULL, 1000000, &period_us, NULL));
+    assert_true(fabs(period_us - (double)UNITS / DEPTH) < 1e-9);
+    clv_schedule_destroy(schedule);
+    clv_plan_destroy(plan);
+    clv_costs_destroy(costs);
+    clv_machine_destroy(machine);
+    clv_workload_destroy(workload);
+    clv_text_deinit(&text);
+}
+
 /* One unit runs a task and its reader, which needs a second buffer while it reads the first. */
 static void shared_units_with_few_buffers_deadlock(void **state) {
     (void)state;
@@ -404,6 +443,7 @@ int main(void) {
         cmocka_unit_test(single_buffers_run_at_the_slowest_pair),
         cmocka_unit_test(a_unit_for_each_type_runs_at_the_largest_sum_of_a_type),
         cmocka_unit_test(periods_are_the_closed_forms),
+        cmocka_unit_test(fewer_in_flight_than_units_set_the_pace),
         cmocka_unit_test(shared_units_with_few_buffers_deadlock),
         cmocka_unit_test(replicas_run_in_waves),
         cmocka_unit_test(plans_count_what_full_buffers_hold_up),
