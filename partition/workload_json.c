@@ -327,10 +327,10 @@ static clv_status *order_tasks(clv_tasks_reader *r) {
     }
     for (uint32_t i = 0; num_done < r->num_tasks && i < r->num_tasks; i++) {
         if (r->position[i] == CLV_NO_TASK) {
+            const char *name = cJSON_GetStringValue(clv_json_find(r->items[i], "name"));
             status = CLV_ERROR(
                 MALFORMED, "the task graph has a cycle through task '%s' or before it",
-                r->items[i]->child != NULL ? cJSON_GetObjectItem(r->items[i], "name")->valuestring
-                                           : "");
+                name != NULL ? name : "");
             break;
         }
     }

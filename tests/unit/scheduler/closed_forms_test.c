@@ -272,8 +272,8 @@ static void periods_are_the_closed_forms(void **state) {
     }
 }
 
-/* A chain of 80 units of 1 us with 50 requests in flight: they wait for one another, 80 us each, not
- * for the units, whose pace the first 50 results have. */
+/* A chain of 80 units of 1 us with 50 requests in flight: they wait for one another, 80 us each,
+ * not for the units, whose pace the first 50 results have. */
 static void fewer_in_flight_than_units_set_the_pace(void **state) {
     (void)state;
     enum { UNITS = 80, DEPTH = 50 };
