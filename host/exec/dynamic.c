@@ -53,35 +53,6 @@ static uint32_t role_of(const clv_prepared *prepared, const clv_step *step) {
     return to->memory == step->memory ? UPLOAD : DOWNLOAD;
 }
 
-static clv_status *enqueue_transfer(
-    clv_queue *queue, const clv_prepared *prepared, const clv_step *step, const clv_slot *slot,
-    clv_event **out_event) {
-    const clv_device_vtable *v = queue->device->vtable;
-    const bool comes_in = queue->role != CLV_QUEUE_DOWNLOAD;
-    const uint32_t own = step->kind == CLV_STEP_MOVE && !comes_in ? 1 : 0;
-    const clv_place place = clv_prepared_operand(prepared, &step->operands[own], slot->number);
-    char *far = NULL;
-    if (step->kind == CLV_STEP_MOVE) {
-        far = clv_prepared_operand(prepared, &step->operands[1 - own], slot->number).host;
-    }
-    if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_OUTPUT) {
-        const clv_caller_transfer transfer = {
-            .step = step,
-            .buffer = place.buffer,
-            .offset = place.offset,
-            .callers = clv_slot_tensor(slot, step),
-        };
-        return clv_caller_enqueue(queue, &transfer, out_event);
-    }
-    if (comes_in) {
-        return v->enqueue_write(
-            queue, place.buffer, place.offset, (size_t)step->bytes,
-            far != NULL ? far : prepared->dead, NULL, 0, out_event);
-    }
-    return v->enqueue_read(
-        queue, place.buffer, place.offset, (size_t)step->bytes, far, NULL, 0, out_event);
-}
-
 /* Enqueues a step and waits for it: what it needs is done, so nothing else is waited for; other
  * lanes keep the device at work meanwhile. out_times: NULL where not wanted. After a failure
  * drivers may fail what comes next in the queue until that is finished. */
@@ -96,7 +67,8 @@ static clv_status *feed(
     clv_kernel *kernel = NULL;
     clv_status *status = NULL;
     if (step->kind != CLV_STEP_LAUNCH) {
-        CLV_TRY_DONE(enqueue_transfer(queue, prepared, step, slot, &event));
+        const clv_transfer transfer = {.prepared = prepared, .step = step, .slot = slot};
+        CLV_TRY_DONE(clv_transfer_enqueue(queue, &transfer, &event));
     } else {
         const uint64_t groups = (step->num_items + step->local_size - 1) / step->local_size;
         CLV_TRY_DONE(clv_prepared_kernel(prepared, work->step, lane->lane, slot->number, &kernel));

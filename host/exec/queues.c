@@ -153,41 +153,6 @@ static clv_status *find_waits(
     return add_wait(list, set->gates[at_request(runner, set, slot->number) + step]);
 }
 
-static clv_status *enqueue_transfer(
-    const clv_runner *runner, clv_queue *queue, const clv_step *step, const clv_slot *slot,
-    const wait_list *waits, clv_event **out_event) {
-    const clv_device_vtable *v = queue->device->vtable;
-    const clv_prepared *prepared = runner->executor->prepared;
-    const bool comes_in = queue->role != CLV_QUEUE_DOWNLOAD;
-    const bool is_move = step->kind == CLV_STEP_MOVE;
-    const clv_operand *own = &step->operands[is_move && !comes_in ? 1 : 0];
-    const clv_place place = clv_prepared_operand(prepared, own, slot->number);
-    char *far = NULL;
-    if (is_move) {
-        const clv_operand *other = &step->operands[comes_in ? 1 : 0];
-        far = clv_prepared_operand(prepared, other, slot->number).host;
-    }
-    if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_OUTPUT) {
-        const clv_caller_transfer transfer = {
-            .step = step,
-            .buffer = place.buffer,
-            .offset = place.offset,
-            .callers = clv_slot_tensor(slot, step),
-            .waits = waits->events,
-            .num_waits = waits->count,
-        };
-        return clv_caller_enqueue(queue, &transfer, out_event);
-    }
-    if (comes_in) {
-        return v->enqueue_write(
-            queue, place.buffer, place.offset, (size_t)step->bytes, is_move ? far : prepared->dead,
-            waits->events, waits->count, out_event);
-    }
-    return v->enqueue_read(
-        queue, place.buffer, place.offset, (size_t)step->bytes, far, waits->events, waits->count,
-        out_event);
-}
-
 static clv_status *enqueue_step(
     const clv_runner *runner, const queue_set *set, uint32_t index, const clv_slot *slot,
     clv_event **out_event) {
@@ -196,7 +161,14 @@ static clv_status *enqueue_step(
     wait_list waits;
     CLV_TRY(find_waits(runner, set, index, slot, &waits));
     if (step->kind != CLV_STEP_LAUNCH) {
-        return enqueue_transfer(runner, queue, step, slot, &waits, out_event);
+        const clv_transfer transfer = {
+            .prepared = runner->executor->prepared,
+            .step = step,
+            .slot = slot,
+            .waits = waits.events,
+            .num_waits = waits.count,
+        };
+        return clv_transfer_enqueue(queue, &transfer, out_event);
     }
     clv_kernel *kernel;
     CLV_TRY(clv_prepared_kernel(runner->executor->prepared, index, 0, slot->number, &kernel));

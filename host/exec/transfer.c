@@ -1,5 +1,7 @@
 #include "host/exec/transfer.h"
 
+#include "host/exec/executor_internal.h"
+
 #include <string.h>
 
 /* Where a byte of the step is in the caller's tensor; *out_left: of its run from there on. */
@@ -28,22 +30,50 @@ void clv_caller_copy(
     }
 }
 
-clv_status *clv_caller_enqueue(
-    clv_queue *queue, const clv_caller_transfer *transfer, clv_event **out_event) {
+/* An INPUT or OUTPUT step, whose first byte is at `place`. */
+static clv_status *enqueue_runs(
+    clv_queue *queue, const clv_transfer *transfer, const clv_place *place, clv_event **out_event) {
     const clv_device_vtable *v = queue->device->vtable;
     const clv_step *step = transfer->step;
+    char *callers = clv_slot_tensor(transfer->slot, step);
     for (uint64_t begin = 0, left; begin < step->bytes; begin += left) {
-        char *there = transfer->callers + place_of(step, begin, &left);
+        char *there = callers + place_of(step, begin, &left);
         const uint32_t num_waits = begin == 0 ? transfer->num_waits : 0;
-        const uint64_t offset = transfer->offset + begin;
+        const uint64_t offset = place->offset + begin;
         clv_event **event = begin + left >= step->bytes ? out_event : NULL;
         CLV_TRY(
             step->kind == CLV_STEP_INPUT ? v->enqueue_write(
-                                               queue, transfer->buffer, offset, (size_t)left, there,
+                                               queue, place->buffer, offset, (size_t)left, there,
                                                transfer->waits, num_waits, event)
                                          : v->enqueue_read(
-                                               queue, transfer->buffer, offset, (size_t)left, there,
+                                               queue, place->buffer, offset, (size_t)left, there,
                                                transfer->waits, num_waits, event));
     }
     return NULL;
+}
+
+clv_status *clv_transfer_enqueue(
+    clv_queue *queue, const clv_transfer *transfer, clv_event **out_event) {
+    const clv_device_vtable *v = queue->device->vtable;
+    const clv_prepared *prepared = transfer->prepared;
+    const clv_step *step = transfer->step;
+    const uint64_t number = transfer->slot->number;
+    const bool comes_in = queue->role != CLV_QUEUE_DOWNLOAD;
+    const uint32_t own = step->kind == CLV_STEP_MOVE && !comes_in ? 1 : 0;
+    const clv_place place = clv_prepared_operand(prepared, &step->operands[own], number);
+    char *far = NULL;
+    if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_OUTPUT) {
+        return enqueue_runs(queue, transfer, &place, out_event);
+    }
+    if (step->kind == CLV_STEP_MOVE) {
+        far = clv_prepared_operand(prepared, &step->operands[1 - own], number).host;
+    }
+    if (comes_in) {
+        return v->enqueue_write(
+            queue, place.buffer, place.offset, (size_t)step->bytes,
+            far != NULL ? far : prepared->dead, transfer->waits, transfer->num_waits, out_event);
+    }
+    return v->enqueue_read(
+        queue, place.buffer, place.offset, (size_t)step->bytes, far, transfer->waits,
+        transfer->num_waits, out_event);
 }
