@@ -45,10 +45,10 @@ static void note_progress(const clv_schedule *s, const clv_run *run, progress *p
     memset(p->count, 0, s->num_groups * sizeof *p->count);
     for (uint32_t r = 0; r < s->num_requests; r++) {
         uint32_t group = s->group_of_request[r];
+        double start_us, end_us;
+        clv_run_request(s, run, r, &start_us, &end_us);
         p->count[group]++;
-        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            p->end_us[group] = fmax(p->end_us[group], run->end_us[i]);
-        }
+        p->end_us[group] = fmax(p->end_us[group], end_us);
     }
 }
 
@@ -156,10 +156,8 @@ static clv_status *note_rhythms(const clv_schedule *s, const clv_run *run, progr
         next[g] = next[g - 1] + p->count[g - 1];
     }
     for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
-        uint32_t at = next[s->group_of_request[r]]++;
-        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            result_us[at] = fmax(result_us[at], run->end_us[i]);
-        }
+        double start_us;
+        clv_run_request(s, run, r, &start_us, &result_us[next[s->group_of_request[r]]++]);
     }
     for (uint32_t g = 0; status == NULL && g < s->num_groups; g++) {
         double *own = &result_us[next[g] - p->count[g]];
@@ -227,10 +225,10 @@ static clv_status *period_of_run(
     }
     for (uint32_t r = 0; is_fine && r < s->num_requests; r++) {
         uint32_t group = s->group_of_request[r];
-        for (uint64_t i = s->first_step[r];
-             done[group] < p.count[group] / 2 && i < s->first_step[r + 1]; i++) {
-            first_us[group] = fmax(first_us[group], run->end_us[i]);
-        }
+        double start_us, end_us;
+        clv_run_request(s, run, r, &start_us, &end_us);
+        first_us[group] =
+            done[group] < p.count[group] / 2 ? fmax(first_us[group], end_us) : first_us[group];
         done[group]++;
     }
     for (uint32_t g = 0; is_fine && g < s->num_groups; g++) {

@@ -11,6 +11,18 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a schedule")
 
+void clv_run_request(
+    const clv_schedule *schedule, const clv_run *run, uint32_t request, double *out_start_us,
+    double *out_end_us) {
+    const uint64_t end = schedule->first_step[request + 1];
+    *out_start_us = (double)INFINITY;
+    *out_end_us = 0;
+    for (uint64_t i = schedule->first_step[request]; i < end; i++) {
+        *out_start_us = fmin(*out_start_us, run->start_us[i]);
+        *out_end_us = fmax(*out_end_us, run->end_us[i]);
+    }
+}
+
 void clv_run_destroy(clv_run *run) {
     if (run != NULL) {
         clv_free(run->start_us);

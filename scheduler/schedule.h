@@ -101,6 +101,11 @@ static inline uint32_t clv_run_resource(
     return k == 0 && s->kind != CLV_SCHEDULE_SEND ? run->unit[step] : s->resources[k];
 }
 
+/* From when to when a request was under way in a run: without steps, from INFINITY on. */
+void clv_run_request(
+    const clv_schedule *schedule, const clv_run *run, uint32_t request, double *out_start_us,
+    double *out_end_us);
+
 /* Whether outputs of the group that the step belongs to may be blocked by full buffers. */
 static inline bool clv_schedule_blocks(
     const clv_schedule *schedule, const clv_schedule_step *step) {

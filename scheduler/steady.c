@@ -33,11 +33,8 @@ static int compare_moments(const void *a, const void *b) {
 static size_t list_moments(const clv_schedule *s, const clv_run *run, moment *moments) {
     size_t count = 0;
     for (uint32_t r = 0; r < s->num_requests; r++) {
-        double start_us = (double)INFINITY, end_us = 0;
-        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            start_us = run->start_us[i] < start_us ? run->start_us[i] : start_us;
-            end_us = run->end_us[i] > end_us ? run->end_us[i] : end_us;
-        }
+        double start_us, end_us;
+        clv_run_request(s, run, r, &start_us, &end_us);
         if (start_us < end_us) {
             moments[count++] = (moment){start_us, s->group_of_request[r], 1};
             moments[count++] = (moment){end_us, s->group_of_request[r], -1};

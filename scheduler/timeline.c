@@ -80,11 +80,8 @@ static clv_status *fill_spans(clv_timeline *t, const clv_schedule *s, const clv_
 static clv_status *measure_requests(clv_timeline *t, const clv_schedule *s, const clv_run *run) {
     double sum_us = 0;
     for (uint32_t r = 0; r < s->num_requests; r++) {
-        double start_us = (double)INFINITY, end_us = 0;
-        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            start_us = fmin(start_us, run->start_us[i]);
-            end_us = fmax(end_us, run->end_us[i]);
-        }
+        double start_us, end_us;
+        clv_run_request(s, run, r, &start_us, &end_us);
         double latency_us = s->first_step[r] < s->first_step[r + 1] ? end_us - start_us : 0;
         sum_us += latency_us;
         t->latency_us = r == 0 ? latency_us : t->latency_us;
