@@ -565,14 +565,11 @@ clv_status *clv_plan_create(
 
 /* --- other depths --- */
 
-/* The period of a group with so many requests in flight: INFINITY where that ends in a deadlock. */
-static clv_status *find_period_at(
-    const clv_costs *costs, const clv_group *group, uint32_t depth, double *out_us) {
-    clv_group copy = *group;
-    clv_status *status = find_period(costs, &copy, depth, out_us);
+/* A period that ends in a deadlock is INFINITY. Takes `status`. */
+static clv_status *or_deadlock(clv_status *status, double *period_us) {
     if (clv_status_code(status) == CLV_UNSUPPORTED) {
         clv_status_destroy(status);
-        *out_us = (double)INFINITY;
+        *period_us = (double)INFINITY;
         return NULL;
     }
     return status;
@@ -643,25 +640,12 @@ static clv_status *sum_period(
     CLV_TRY(clv_evaluate_sharing(ev, groups, num_groups, shared_us));
     for (uint32_t g = 0; g < num_groups; g++) {
         double alone_us;
-        CLV_TRY(find_period_at(ev->costs, &groups[g], groups[g].depth, &alone_us));
+        clv_group copy = groups[g];
+        CLV_TRY(or_deadlock(find_period(ev->costs, &copy, copy.depth, &alone_us), &alone_us));
         rate += 1 / fmax(fmax(alone_us, shared_us[g]), 1e-12);
     }
     row->period_us = fmax(row->period_us, 1 / rate);
     return NULL;
-}
-
-/* In a run; INFINITY where it ends in a deadlock. */
-static clv_status *clock_period(
-    const clv_costs *costs, const clv_group *groups, uint32_t num_groups, double *out_us) {
-    clv_steady steady = {0};
-    clv_status *status = costs->ask_clock(costs, groups, num_groups, CLV_PLANNED_REQUESTS, &steady);
-    *out_us = steady.period_us;
-    if (clv_status_code(status) == CLV_UNSUPPORTED) {
-        clv_status_destroy(status);
-        *out_us = (double)INFINITY;
-        return NULL;
-    }
-    return status;
 }
 
 static clv_status *fill_depth(
@@ -675,7 +659,11 @@ static clv_status *fill_depth(
     bool is_clocked = share > 1 - 1e-6 && clv_draft_is_clocked(problem, &draft);
     CLV_TRY(sum_period(problem->ev, groups, num_groups, shared_us, row));
     if (is_clocked && isfinite(row->period_us)) {
-        CLV_TRY(clock_period(problem->costs, groups, num_groups, &row->period_us));
+        clv_steady steady = {0};
+        clv_status *status = problem->costs->ask_clock(
+            problem->costs, groups, num_groups, CLV_PLANNED_REQUESTS, &steady);
+        row->period_us = steady.period_us;
+        CLV_TRY(or_deadlock(status, &row->period_us));
     }
     if (isinf(row->period_us)) { /* a deadlock: there is no such run */
         return NULL;
