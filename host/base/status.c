@@ -44,44 +44,58 @@ static size_t last_quote(const char *text) {
     return at;
 }
 
-/* Bytes from `at` on to the end of a name in quotes, else to the next space; 0 at the end. */
-static size_t name_length(const char *text, size_t at, size_t last) {
-    size_t end = at + 1;
-    bool is_open = text[at] == '\'' && (at == 0 || !is_letter(text[at - 1])) && at < last;
-    while (is_open && (text[end] != '\'' || is_letter(text[end + 1]))) {
-        end++;
-    }
-    while (!is_open && text[at] != '\0' && text[end] != '\0' && text[end] != ' ') {
-        end++;
-    }
-    return text[at] != '\0' ? end - at : 0;
+/* Whether a name in quotes begins at `at`. */
+static bool opens_name(const char *text, size_t at, size_t last) {
+    return text[at] == '\'' && at < last && (at == 0 || !is_letter(text[at - 1]));
 }
 
-/* Of names longer than a path may well be, the first part and the last, with dots between. */
+/* Bytes of the name in quotes that begins at `at`, with them, or else up to the next space or name
+ * in quotes; 0 at the end. */
+static size_t name_length(const char *text, size_t at, size_t last) {
+    size_t end = at + 1;
+    if (text[at] == '\0') {
+        return 0;
+    }
+    if (opens_name(text, at, last)) {
+        while (text[end] != '\'' || is_letter(text[end + 1])) {
+            end++;
+        }
+        return end + 1 - at;
+    }
+    while (text[end] != '\0' && text[end] != ' ' && !opens_name(text, end, last)) {
+        end++;
+    }
+    return end - at;
+}
+
+/* Writes the first part of `length` bytes and their last to `to`, which is not behind them, with
+ * dots between, or all where they are no more than `most`; gives the bytes written. */
+static size_t cut(
+    char *to, const char *from, size_t length, size_t most, size_t first, size_t rest) {
+    if (length <= most) {
+        memmove(to, from, length);
+        return length;
+    }
+    while (first > 0 && (from[first] & 0xc0) == 0x80) { /* whole UTF-8 characters */
+        first--;
+    }
+    while (rest > 0 && (from[length - rest] & 0xc0) == 0x80) {
+        rest--;
+    }
+    memmove(to, from, first);
+    memcpy(to + first, "...", 3);
+    memmove(to + first + 3, from + length - rest, rest);
+    return first + 3 + rest;
+}
+
+/* Of names longer than a path may well be, the first part and the last, with dots between; then of
+ * the whole, where quotes in names or many names make it longer than anybody reads. */
 static void cut_names(char *text) {
-    enum { MOST = 240, FIRST = 60, LAST = 20 };
     size_t to = 0, last = last_quote(text);
     for (size_t at = 0, length; (length = name_length(text, at, last)) > 0; at += length) {
-        size_t first = length, rest = 0;
-        if (length > MOST) {
-            first = FIRST;
-            rest = LAST;
-            while (first > 0 && (text[at + first] & 0xc0) == 0x80) { /* whole UTF-8 characters */
-                first--;
-            }
-            while (rest > 0 && (text[at + length - rest] & 0xc0) == 0x80) {
-                rest--;
-            }
-        }
-        memmove(text + to, text + at, first);
-        to += first;
-        if (first < length) {
-            memcpy(text + to, "...", 3);
-            memmove(text + to + 3, text + at + length - rest, rest);
-            to += 3 + rest;
-        }
+        to += cut(text + to, text + at, length, 240, 61, 21);
     }
-    text[to] = '\0';
+    text[cut(text, text, to, 4096, 3000, 1000)] = '\0';
 }
 
 /* PREFIX (format, args) and SUFFIX as one string; NULL where there is no memory. */

@@ -81,10 +81,13 @@ static void long_names_are_cut(void **state) {
         accents[i] = i % 2 == 0 ? '\xc3' : '\xa9';
     }
     name[sizeof name - 1] = spaced[sizeof spaced - 1] = accents[sizeof accents - 1] = '\0';
-    spaced[30] = ' ';
-    const char *const formats[] = {"no node '%s'", "no node (%s)", "%s", "'%s' reads '%s' twice"};
+    for (size_t i = 30; i < sizeof spaced - 1; i += i < 4000 ? 7 : 500) {
+        spaced[i] = ' ';
+    }
+    const char *const formats[] = {
+        "no node '%s'", "no node (%s)", "%s", "'%s' reads '%s' twice", "task ('%s'): the others'"};
     const char *const names[] = {name, spaced, accents};
-    for (size_t f = 0; f < 4; f++) {
+    for (size_t f = 0; f < 5; f++) {
         for (size_t i = f == 1 || f == 2 ? 2 : 0; i < 3; i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -104,6 +107,21 @@ static void long_names_are_cut(void **state) {
     status = clv_status_suffix(CLV_ERROR(USAGE, "the tasks' units'"), "; not '%s', it's", name);
     assert_true(strlen(clv_status_message(status)) < 240);
     assert_non_null(strstr(clv_status_message(status), "xxxx', it's"));
+    clv_status_destroy(status);
+}
+
+/* Quotes in a name end it for whoever reads the message: what is behind them is many short names. */
+static void long_messages_are_cut(void **state) {
+    (void)state;
+    char name[20001];
+    for (size_t i = 0; i < sizeof name - 1; i++) {
+        name[i] = "it' is '"[i % 8];
+    }
+    name[sizeof name - 1] = '\0';
+    clv_status *status = CLV_ERROR(USAGE, "no node '%s' in this model", name);
+    assert_true(strlen(clv_status_message(status)) <= 4096);
+    assert_memory_equal(clv_status_message(status), "no node 'it' is 'it'", 20);
+    assert_non_null(strstr(clv_status_message(status), "'' in this model"));
     clv_status_destroy(status);
 }
 
@@ -184,6 +202,7 @@ int main(void) {
         cmocka_unit_test(a_prefix_stands_before_the_message_a_suffix_behind),
         cmocka_unit_test(a_message_is_one_printable_line),
         cmocka_unit_test(long_names_are_cut),
+        cmocka_unit_test(long_messages_are_cut),
         cmocka_unit_test(join_keeps_the_first),
         cmocka_unit_test(without_memory_the_shared_status_is_given),
         cmocka_unit_test(the_trail_is_bounded),
