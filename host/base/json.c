@@ -2,6 +2,7 @@
 
 #include "host/base/memory.h"
 #include "host/base/text.h"
+#include "host/base/utf8.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +16,9 @@ static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static clv_status *syntax_error(const char *what, const char *text, size_t offset, size_t length) {
+/* `why` says what is wrong at `offset`; "" where nothing is known of it. */
+static clv_status *syntax_error(
+    const char *what, const char *text, size_t offset, size_t length, const char *why) {
     size_t line = 1, column = 1;
     for (size_t i = 0; i < offset; i++) {
         column++;
@@ -25,9 +28,10 @@ static clv_status *syntax_error(const char *what, const char *text, size_t offse
         }
     }
     return CLV_ERROR(
-        MALFORMED, "%s%s%s at line %zu, column %zu", what != NULL ? what : "",
+        MALFORMED, "%s%s%s%s at line %zu, column %zu", what != NULL ? what : "",
         what != NULL ? ": " : "",
-        offset + 1 >= length ? "not valid JSON, or cut short," : "not valid JSON", line, column);
+        offset + 1 >= length && why[0] == '\0' ? "not valid JSON, or cut short," : "not valid JSON",
+        why, line, column);
 }
 
 static size_t num_digits(const char *text, size_t length) {
@@ -57,25 +61,45 @@ static size_t number_length(const char *text, size_t length) {
     return at;
 }
 
-/* Where in well-formed text a number stands that cJSON takes and JSON does not know (01, 1., -01);
- * `length` where none does. */
-static size_t find_bad_number(const char *text, size_t length) {
+/* Bytes of the character at `text` inside of a string, of which cJSON takes more than RFC 8259,
+ * sections 7 and 8.1, and names here cannot hold U+0000; 0 where it is none of these. */
+static size_t character_length(const char *text, const char **out_why) {
+    if ((unsigned char)text[0] < 0x20) {
+        *out_why = ", a control character in a string,";
+        return 0;
+    }
+    if (text[0] == '\\') {
+        *out_why = ", \\u0000 in a string,";
+        return strncmp(text + 1, "u0000", 5) != 0 ? 2 : 0;
+    }
+    *out_why = ", a string that is not UTF-8,";
+    return clv_utf8_length(text);
+}
+
+/* Where in text that cJSON takes something stands that JSON does not know: numbers (01, 1., -01),
+ * characters of strings, control characters; `length` where nothing does. A string's closing quote
+ * keeps reads of its characters inside of the text. */
+static size_t find_bad(const char *text, size_t length, const char **out_why) {
     bool is_string = false;
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0, step = 1; i < length; i += step) {
         char c = text[i];
-        if (is_string) {
-            i += c == '\\' ? 1 : 0;
-            is_string = c != '"';
+        step = 1;
+        *out_why = "";
+        if (is_string && c != '"') {
+            step = character_length(text + i, out_why);
         } else if (c == '"') {
-            is_string = true;
+            is_string = !is_string;
         } else if (c == '-' || (c >= '0' && c <= '9')) {
-            size_t number = number_length(text + i, length - i), end = i + number;
-            bool is_good = number > 0 && (end == length || is_space(text[end]) ||
-                                          strchr(",]}", text[end]) != NULL);
-            if (!is_good) {
-                return i;
+            step = number_length(text + i, length - i);
+            size_t end = i + step;
+            if (end < length && !is_space(text[end]) && strchr(",]}", text[end]) == NULL) {
+                step = 0;
             }
-            i = end - 1;
+        } else if ((unsigned char)c < 0x20 && !is_space(c)) {
+            step = 0;
+        }
+        if (step == 0) {
+            return i;
         }
     }
     return length;
@@ -108,17 +132,18 @@ clv_status *clv_json_parse(const char *what, const char *text, size_t length, cJ
     }
     size_t offset = end != NULL && end >= text ? (size_t)(end - text) : 0;
     if (json == NULL) {
-        return syntax_error(what, text, offset, length);
+        return syntax_error(what, text, offset, length, "");
     }
     while (offset < length && is_space(text[offset])) {
         offset++;
     }
+    const char *why = "";
     if (offset == length) {
-        offset = find_bad_number(text, length);
+        offset = find_bad(text, length, &why);
     }
     if (offset < length) {
         cJSON_Delete(json);
-        return syntax_error(what, text, offset, length);
+        return syntax_error(what, text, offset, length, why);
     }
     *out_json = json;
     return NULL;

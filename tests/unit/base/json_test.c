@@ -120,6 +120,36 @@ static void numbers_are_those_of_json(void **state) {
     assert_failed(MALFORMED, "at line 2, column 3", clv_json_parse("x", "[1,\n  007 ]", 11, &json));
 }
 
+static void strings_are_those_of_json(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *part;
+    } bad[] = {
+        {"{\"a\xff\": 1}", "a string that is not UTF-8, at line 1, column 4"},
+        {"[1,\n \"\xc3\"]", "not UTF-8, at line 2, column 3"},  /* cut short */
+        {"[\"\xc0\x80\"]", "not UTF-8, at line 1, column 3"},   /* overlong */
+        {"\"\xed\xa0\x80\"", "not UTF-8, at line 1, column 2"}, /* a surrogate */
+        {"[\"a\\u0000b\"]", "\\u0000 in a string, at line 1, column 4"},
+        {"[\"a\\\\\\u0000\"]", "\\u0000 in a string, at line 1, column 6"},
+        {"[\"a\nb\"]", "a control character in a string, at line 1, column 4"},
+        {"[1,\v2]", "not valid JSON at line 1, column 4"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cJSON *json;
+        assert_failed(
+            MALFORMED, bad[i].part, clv_json_parse("x", bad[i].text, strlen(bad[i].text), &json));
+        assert_null(json);
+    }
+    cJSON *json;
+    assert_failed(MALFORMED, "a control character", clv_json_parse("x", "\"a\0b\"", 5, &json));
+    json =
+        parse("\xef\xbb\xbf[\"\\\\u0000\", \"\\u0001\\\"\xc3\xa9\x7f\", \"\\ud83d\\ude00\"]\r\n");
+    assert_string_equal(cJSON_GetArrayItem(json, 0)->valuestring, "\\u0000");
+    assert_string_equal(cJSON_GetArrayItem(json, 1)->valuestring, "\x01\"\xc3\xa9\x7f");
+    assert_string_equal(cJSON_GetArrayItem(json, 2)->valuestring, "\xf0\x9f\x98\x80");
+    cJSON_Delete(json);
+}
+
 static void unknown_and_repeated_members_are_refused(void **state) {
     (void)state;
     static const char *const keys[] = {"tasks", "edges"};
@@ -186,6 +216,7 @@ int main(void) {
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(getters_check_types_and_ranges),
         cmocka_unit_test(numbers_are_those_of_json),
+        cmocka_unit_test(strings_are_those_of_json),
         cmocka_unit_test(unknown_and_repeated_members_are_refused),
         cmocka_unit_test(lack_of_memory_is_not_bad_syntax),
     };
