@@ -122,13 +122,18 @@ static clv_status *verify_times(const clv_task *task) {
     return verify_places(task);
 }
 
+/* `ids` ascend: a tensor may have as many consumers as there are tasks, and each asks. */
 static bool contains(const uint32_t *ids, uint32_t count, uint32_t id) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (ids[i] == id) {
-            return true;
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (ids[middle] < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return false;
+    return low < count && ids[low] == id;
 }
 
 /* Of inputs and outputs that are this task's. */

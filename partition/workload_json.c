@@ -117,6 +117,12 @@ static clv_status *read_times(
         task->num_times = 1;
         return read_time(r, where, "*", times, &list[0]);
     }
+    if (count == 0) {
+        return CLV_ERROR(
+            MALFORMED,
+            "%s.time_us names no unit, none could run the task; left out, its time is estimated",
+            where);
+    }
     cJSON_ArrayForEach(time, times) {
         CLV_TRY(read_time(r, where, time->string, time, &list[task->num_times++]));
     }

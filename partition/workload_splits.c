@@ -1,6 +1,8 @@
 /* Splits of a task graph's file. */
 #include "partition/workload_json.h"
 
+#include "host/base/memory.h"
+
 #include <float.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,11 +36,60 @@ static const char *name_of_input(const clv_tasks_reader *r, const clv_task *task
     return id < r->num_named ? tensor->name : r->workload->tasks[tensor->producer].name;
 }
 
+/* Members of a split's "inputs": `names` has the number of each. */
+typedef struct input_members {
+    clv_name_map names;
+    const cJSON **items; /* [names.count] */
+    bool *is_read;       /* [names.count] */
+} input_members;
+
+static clv_status *list_members(const cJSON *map, const char *where, input_members *members) {
+    const size_t count = map != NULL ? (size_t)cJSON_GetArraySize(map) : 0;
+    const cJSON *item;
+    uint32_t index = 0;
+    members->items = clv_alloc_zeroed(count + 1, sizeof *members->items);
+    members->is_read = clv_alloc_zeroed(count + 1, sizeof *members->is_read);
+    if (members->items == NULL || members->is_read == NULL) {
+        return CLV_TASKS_NO_MEMORY();
+    }
+    cJSON_ArrayForEach(item, map) {
+        if (clv_name_map_find(&members->names, item->string) != NULL) {
+            return CLV_ERROR(MALFORMED, "%s.inputs: '%s' stands there twice", where, item->string);
+        }
+        if (!clv_name_map_set(&members->names, item->string, index)) {
+            return CLV_TASKS_NO_MEMORY();
+        }
+        members->items[index++] = item;
+    }
+    return NULL;
+}
+
+/* One member may name several inputs: a task can read several tensors of one producer. */
+static clv_status *match_members(
+    const clv_tasks_reader *r, const clv_task *task, const char *where, input_members *members,
+    clv_task_split_input *out_inputs) {
+    for (uint32_t i = 0; i < task->num_inputs; i++) {
+        const uint32_t *found = clv_name_map_find(&members->names, name_of_input(r, task, i));
+        if (found != NULL) {
+            CLV_TRY(read_split_input(members->items[*found], where, &out_inputs[i]));
+            members->is_read[*found] = true;
+        }
+    }
+    for (uint32_t i = 0; i < members->names.count; i++) {
+        if (!members->is_read[i]) {
+            return CLV_ERROR(
+                MALFORMED, "%s.inputs: no edge leads from '%s' to '%s'", where,
+                members->items[i]->string, task->name);
+        }
+    }
+    return NULL;
+}
+
 /* "inputs": {"producer": {...}}; what is not named is needed whole. */
 static clv_status *read_split_inputs(
     clv_tasks_reader *r, const clv_task *task, const cJSON *owner, const char *where,
     clv_task_split *split) {
-    const cJSON *item, *map = clv_json_find(owner, "inputs");
+    const cJSON *map = clv_json_find(owner, "inputs");
     clv_task_split_input *inputs =
         clv_arena_alloc(&r->workload->arena, (size_t)task->num_inputs + 1, sizeof *inputs);
     if (inputs == NULL) {
@@ -51,24 +102,16 @@ static clv_status *read_split_inputs(
     if (map != NULL && !cJSON_IsObject(map)) {
         return CLV_ERROR(MALFORMED, "%s.inputs: must be an object", where);
     }
-    cJSON_ArrayForEach(item, map) {
-        bool is_known = false;
-        if (cJSON_GetObjectItemCaseSensitive(map, item->string) != item) {
-            return CLV_ERROR(MALFORMED, "%s.inputs: '%s' stands there twice", where, item->string);
-        }
-        for (uint32_t i = 0; i < task->num_inputs; i++) {
-            if (strcmp(name_of_input(r, task, i), item->string) == 0) {
-                CLV_TRY(read_split_input(item, where, &inputs[i]));
-                is_known = true;
-            }
-        }
-        if (!is_known) {
-            return CLV_ERROR(
-                MALFORMED, "%s.inputs: no edge leads from '%s' to '%s'", where, item->string,
-                task->name);
-        }
+    input_members members = {.items = NULL};
+    clv_name_map_init(&members.names);
+    clv_status *status = list_members(map, where, &members);
+    if (status == NULL) {
+        status = match_members(r, task, where, &members, inputs);
     }
-    return NULL;
+    clv_name_map_deinit(&members.names);
+    clv_free(members.items);
+    clv_free(members.is_read);
+    return status;
 }
 
 /* "measured": [{"share": 0.5, "part": 0.6}]; what they must be is verified with the rest. */

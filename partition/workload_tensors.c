@@ -66,7 +66,8 @@ static clv_status *add_named(reader *r, const clv_tasks_tensor *named) {
         (clv_task_tensor){.name = clv_name_map_make_unique(&r->taken, &workload->arena, name)};
     CLV_TRY(clv_tasks_get_int(named->item, where, "bytes", 0, 0, &bytes));
     CLV_TRY(clv_tasks_get_int(named->item, where, "memory_bytes", 0, 0, &resident));
-    CLV_TRY(clv_tasks_get_bool(named->item, where, "output", to == NULL, &tensor->is_output));
+    CLV_TRY(clv_tasks_get_bool(
+        named->item, where, "output", to == NULL || most == 0, &tensor->is_output));
     CLV_TRY(read_dims(r, named->item, where, "dims", tensor));
     uint32_t *ids = clv_arena_alloc(&workload->arena, (size_t)most + 1, sizeof *ids);
     if (tensor->name == NULL || ids == NULL) {

@@ -133,6 +133,81 @@ static void test_splits(void **state) {
     clv_workload_destroy(workload);
 }
 
+/* Members of a split's inputs come in any order; one may name two tensors of its producer. */
+static void test_split_inputs(void **state) {
+    (void)state;
+    clv_workload *workload = parse(
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"b\",\"time_us\":1},{\"name\":\"c\","
+        "\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,\"inputs\":{\"x\":{\"need\":"
+        "\"slice\","
+        "\"axis\":3},\"b\":{\"need\":\"slice\",\"axis\":2},\"a\":{\"need\":\"slice\",\"axis\":1}}}]"
+        "}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"c\",\"bytes\":9},{\"from\":\"a\",\"to\":\"c\","
+        "\"bytes\":8},"
+        "{\"from\":\"b\",\"to\":\"c\"},{\"tensor\":\"x\",\"to\":\"c\"},{\"tensor\":\"y\",\"to\":"
+        "\"c\"}]}");
+    const clv_task *task = &workload->tasks[2];
+    static const int32_t axes[] = {3, -1, 1, 1, 2}; /* x, y, both of a, b */
+    assert_int_equal(task->num_inputs, 5);
+    for (int i = 0; i < 5; i++) {
+        const clv_task_split_input *input = &task->splits[0].inputs[i];
+        assert_int_equal(input->need, axes[i] < 0 ? CLV_TASK_WHOLE : CLV_TASK_SLICE);
+        assert_true(axes[i] < 0 || input->axis == axes[i]);
+    }
+    clv_workload_destroy(workload);
+}
+
+/* A task that reads very many, each of which its split names, and as many that read one tensor: in
+ * the square of their number that took seconds. */
+static void test_many_inputs(void **state) {
+    (void)state;
+    enum { MANY = 20000, EACH = 160 };
+    char *text = clv_alloc((size_t)MANY * EACH + 1000), *at = text;
+    assert_non_null(text);
+    at += sprintf(
+        at, "{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"z\",\"time_us\":1,"
+            "\"splits\":[{\"name\":\"s\",\"extent\":4,\"inputs\":{\"a\":{\"need\":\"whole\"}");
+    for (int i = 0; i < MANY; i++) {
+        at += sprintf(at, ",\"%d\":{\"need\":\"slice\",\"axis\":%d}", i, i);
+    }
+    at += sprintf(at, "}}]}");
+    for (int i = 0; i < MANY; i++) {
+        at += sprintf(at, ",{\"name\":\"%d\",\"time_us\":1}", i);
+    }
+    at += sprintf(at, "],\"edges\":[{\"from\":\"a\",\"to\":\"z\"}");
+    for (int i = 0; i < MANY; i++) {
+        at += sprintf(at, ",{\"from\":\"a\",\"to\":\"%d\"},{\"from\":\"%d\",\"to\":\"z\"}", i, i);
+    }
+    sprintf(at, "]}");
+    clv_workload *workload = parse(text);
+    clv_free(text);
+    const clv_task *task = &workload->tasks[workload->num_tasks - 1];
+    assert_string_equal(task->name, "z");
+    assert_int_equal(task->num_inputs, MANY + 1);
+    assert_int_equal(task->splits[0].inputs[0].need, CLV_TASK_WHOLE);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(task->splits[0].inputs[i + 1].axis, i);
+    }
+    assert_int_equal(workload->tensors[0].num_consumers, MANY + 1);
+    clv_workload_destroy(workload);
+}
+
+/* What nobody reads is an output, however an edge says that nobody does. */
+static void test_outputs(void **state) {
+    (void)state;
+    clv_workload *workload = parse(
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"b\",\"time_us\":1}],\"edges\":["
+        "{\"from\":\"a\",\"tensor\":\"none\"},{\"from\":\"a\",\"tensor\":\"empty\",\"to\":[]},"
+        "{\"from\":\"a\",\"tensor\":\"read\",\"to\":[\"b\"]},"
+        "{\"from\":\"a\",\"tensor\":\"dropped\",\"to\":[],\"output\":false},"
+        "{\"from\":\"a\",\"tensor\":\"both\",\"to\":\"b\",\"output\":true}]}");
+    static const bool is_output[] = {true, true, false, false, true};
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(workload->tensors[i].is_output, is_output[i]);
+    }
+    clv_workload_destroy(workload);
+}
+
 /* What is known of times beyond a number, and pieces that were measured. */
 static void test_measured(void **state) {
     (void)state;
@@ -231,8 +306,14 @@ static void test_refused(void **state) {
         {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,"
          "\"inputs\":[]}]}]}",
          "inputs: must be an object"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":1,\"splits\":[{\"name\":\"s\",\"extent\":4,"
+         "\"inputs\":{\"q\":{\"need\":\"whole\"},\"q\":{\"need\":\"whole\"}}}]}]}",
+         "inputs: 'q' stands there twice"},
         {"{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"x\":1,\"y\":1,\"x\":2}}]}",
          "task 'a' has two times on 'x'"},
+        {"{\"tasks\":[{\"name\":\"a\",\"time_us\":{}}]}", "tasks[0].time_us names no unit"},
+        {"{\"tasks\":[{\"name\":\"a\\u0000b\",\"time_us\":1}]}",
+         "not valid JSON, \\u0000 in a string, at line 1, column 21"},
         {TIME("{\"us\":-1}"), "time_us: a time must be a number of at least 0"},
         {TIME("{\"draws\":1}"), "time_us: a time must be a number"},
         {TIME("{\"us\":1,\"draws\":1.5}"), "draws 1.5 of the memory's bandwidth"},
@@ -322,7 +403,9 @@ int main(void) {
         cmocka_unit_test(test_order_and_tensors), cmocka_unit_test(test_costs),
         cmocka_unit_test(test_costs_of_bespoke),  cmocka_unit_test(test_splits),
         cmocka_unit_test(test_measured),          cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_memory),         cmocka_unit_test(test_not_written),
+        cmocka_unit_test(test_split_inputs),      cmocka_unit_test(test_many_inputs),
+        cmocka_unit_test(test_outputs),           cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
