@@ -110,7 +110,7 @@ static void long_names_are_cut(void **state) {
     clv_status_destroy(status);
 }
 
-/* Quotes in a name end it for whoever reads the message: what is behind them is many short names. */
+/* Quotes in a name end it for whoever reads the message: what is behind them are short names. */
 static void long_messages_are_cut(void **state) {
     (void)state;
     char name[20001];
