@@ -72,15 +72,25 @@ static int read_simulate_options(const cli_args *args, cleave_simulate_options *
     return 0;
 }
 
+static bool is_picture(const char *file) {
+    return ends_with(file, ".html") || ends_with(file, ".svg") || ends_with(file, ".txt");
+}
+
+/* A trace may have any name that does not say that it is a picture. */
 int cli_check_timeline(const cli_args *args) {
     const cli_values *files = &args->flags[FLAG_TIMELINE];
+    const char *trace = cli_value(args, FLAG_TRACE, NULL);
     for (size_t i = 0; i < files->count; i++) {
         const char *file = files->values[i];
-        if (!ends_with(file, ".html") && !ends_with(file, ".svg") && !ends_with(file, ".txt")) {
-            return cli_error(2, "--timeline '%s': the name must end in .html, .svg or .txt", file);
+        if (!is_picture(file)) {
+            return cli_error(
+                2, "--timeline '%s': the name must end in .html, .svg or .txt%s", file,
+                ends_with(file, ".json") ? "; --trace writes JSON" : "");
         }
     }
-    return 0;
+    return trace == NULL || !is_picture(trace)
+               ? 0
+               : cli_error(2, "--trace '%s' is JSON; pictures are for --timeline", trace);
 }
 
 int cli_save_timeline(const cli_args *args, const cleave_timeline *timeline) {

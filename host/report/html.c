@@ -17,7 +17,6 @@ enum {
     MIN_ROW_BINS = 64,
     MAX_ROWS = 4096,
     MAX_ERRORS = 1000, /* operators that are listed with prediction and measurement */
-    NUM_WINDOWS = 3,   /* with single spans: the beginning, the middle, the end */
     FLAG_SEND = 1,
     FLAG_CRITICAL = 2,
     LANE_SHIFT = 2
@@ -30,10 +29,6 @@ typedef struct what {
     double alone_us;
 } what;
 
-typedef struct window {
-    double begin_us, end_us;
-} window;
-
 typedef struct page {
     const clv_picture *picture;
     clv_text *text;
@@ -44,7 +39,7 @@ typedef struct page {
     clv_name_map reasons;
     uint32_t num_rows, num_bins;
     bool is_summary; /* the spans are too many to keep each */
-    window windows[CLV_PICTURE_LAYERS][NUM_WINDOWS];
+    clv_picture_window windows[CLV_PICTURE_LAYERS][CLV_PICTURE_WINDOWS];
 } page;
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a page")
@@ -128,30 +123,8 @@ static clv_status *find_what(
 
 /* --- rows --- */
 
-/* Windows of as many steps each, by when these began. */
-static void choose_windows(page *p, uint32_t l) {
-    const clv_run *run = p->picture->layers[l].run;
-    uint64_t count = run->num_steps;
-    uint64_t keep = MAX_SPANS / NUM_WINDOWS / p->picture->num_layers;
-    if (keep > count / NUM_WINDOWS) {
-        keep = count / NUM_WINDOWS;
-    }
-    const uint64_t first[NUM_WINDOWS] = {0, count / 2 - keep / 2, count - keep};
-    for (int i = 0; i < NUM_WINDOWS && keep > 0; i++) {
-        window *w = &p->windows[l][i];
-        w->begin_us = run->start_us[run->started[first[i]]];
-        w->end_us = i + 1 < NUM_WINDOWS ? run->start_us[run->started[first[i] + keep - 1]]
-                                        : run->makespan_us;
-    }
-}
-
 static bool is_kept(const page *p, uint32_t l, const clv_span *span) {
-    for (int i = 0; p->is_summary && i < NUM_WINDOWS; i++) {
-        if (span->end_us > p->windows[l][i].begin_us && span->start_us < p->windows[l][i].end_us) {
-            return true;
-        }
-    }
-    return !p->is_summary;
+    return !p->is_summary || clv_picture_is_in_window(p->windows[l], span);
 }
 
 /* start, duration, what, request, flags, buffer + 1, cause, its what, its request */
@@ -199,15 +172,7 @@ static clv_status *add_bins(page *p, const clv_picture_layer *layer, const clv_t
     if (covered == NULL) {
         return NO_MEMORY_HERE();
     }
-    for (uint64_t i = row->first_span; i < row->first_span + row->num_spans; i++) {
-        const clv_span *span = &layer->timeline->spans[i];
-        for (uint32_t b = (uint32_t)(span->start_us / bin_us);
-             b < p->num_bins && b * bin_us < span->end_us; b++) {
-            double part = fmin(span->end_us, (b + 1) * bin_us) - fmax(span->start_us, b * bin_us);
-            covered[b] += part / bin_us;
-            covered[p->num_bins + b] += layer->is_critical[span->step] ? part / bin_us : 0;
-        }
-    }
+    clv_picture_cover(layer, row, bin_us, p->num_bins, covered);
     clv_text_add(p->text, ",\"covered\":\"");
     add_base64(p->text, covered, p->num_bins);
     clv_text_add(p->text, "\",\"critical\":\"");
@@ -317,9 +282,9 @@ static void add_names(page *p) {
 static void add_layers(page *p) {
     clv_text_add(p->text, ",\n\"layers\":[");
     for (uint32_t l = 0; l < p->picture->num_layers; l++) {
-        const window *w = p->windows[l];
+        const clv_picture_window *w = p->windows[l];
         clv_text_add(p->text, "%s{\"name\":\"%s\"", l > 0 ? "," : "", p->picture->layers[l].name);
-        for (int i = 0; p->is_summary && i < NUM_WINDOWS; i++) {
+        for (int i = 0; p->is_summary && i < CLV_PICTURE_WINDOWS; i++) {
             clv_text_add(
                 p->text, "%s[%.12g,%.12g]", i == 0 ? ",\"windows\":[" : ",", w[i].begin_us,
                 w[i].end_us);
@@ -423,7 +388,8 @@ static clv_status *add_data(page *p) {
     p->num_rows = picture->num_rows < MAX_ROWS ? picture->num_rows : MAX_ROWS;
     for (uint32_t l = 0; l < picture->num_layers; l++) {
         num_spans += picture->layers[l].timeline->num_spans;
-        choose_windows(p, l);
+        clv_picture_choose_windows(
+            &picture->layers[l], MAX_SPANS / picture->num_layers, p->windows[l]);
     }
     p->is_summary = num_spans > MAX_SPANS;
     p->num_bins = MAX_ROW_BINS;

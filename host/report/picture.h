@@ -64,6 +64,27 @@ static inline bool clv_picture_is_send(const clv_schedule_step *step) {
     return step->kind == CLV_SCHEDULE_SEND;
 }
 
+/* --- of very many spans (summary.c) --- */
+
+enum { CLV_PICTURE_WINDOWS = 3 }; /* the beginning, the middle, the end */
+
+typedef struct clv_picture_window {
+    double begin_us, end_us;
+} clv_picture_window;
+
+/* CLV_PICTURE_WINDOWS windows of as many steps each, by when these began, `most` steps together. */
+void clv_picture_choose_windows(
+    const clv_picture_layer *layer, uint64_t most, clv_picture_window *out_windows);
+/* Whether a part of the span lies in one of them. */
+bool clv_picture_is_in_window(const clv_picture_window *windows, const clv_span *span);
+/* Adds to covered[num_bins] the share of each bin that the row's spans cover, and to the num_bins
+ * behind them what of that is on the critical path. */
+void clv_picture_cover(
+    const clv_picture_layer *layer, const clv_timeline_row *row, double bin_us, uint32_t num_bins,
+    double *covered);
+
+/* --- what is told of them --- */
+
 /* "waited for relu1 of request 0 (a free buffer)", or what else the step began after. */
 void clv_picture_add_cause(const clv_picture_layer *layer, uint32_t step, clv_text *text);
 /* "pipeline, static, 4 requests in flight, ..." */

@@ -292,15 +292,7 @@ static clv_status *add_density(
     if (covered == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a picture");
     }
-    for (uint64_t i = row->first_span; i < row->first_span + row->num_spans; i++) {
-        const clv_span *span = &layer->timeline->spans[i];
-        for (int b = (int)(span->start_us / bin_us); b < num_bins && b * bin_us < span->end_us;
-             b++) {
-            double part = fmin(span->end_us, (b + 1) * bin_us) - fmax(span->start_us, b * bin_us);
-            covered[b] += part / bin_us;
-            covered[num_bins + b] += layer->is_critical[span->step] ? part / bin_us : 0;
-        }
-    }
+    clv_picture_cover(layer, row, bin_us, (uint32_t)num_bins, covered);
     for (int kind = 0; kind < 2; kind++) {
         double floor_y = y + LANE - 1, height = kind == 0 ? LANE - 2 : STRIP;
         clv_text_add(

@@ -1,15 +1,19 @@
 /* A run as trace events. Source: "Trace Event Format" of the Chromium project: complete events (X),
- * flows (s, f), metadata (M); times in microseconds. */
+ * flows (s, f), counters (C), metadata (M); times in microseconds. */
 #include "host/report/picture.h"
 
 #include "host/base/memory.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     UNITS = 1, /* processes; those of the measured run follow */
     LINKS = 2,
-    MAX_DETAILED = 100000 /* steps; of more, causes and reasons are left out */
+    MAX_SPANS = 100000, /* that are written one by one; some 400 bytes each */
+    MAX_BINS = 100000,  /* of all rows together, where there are more; some 100 bytes each */
+    MAX_ROW_BINS = 4096,
+    NOT_WRITTEN = UINT8_MAX /* in place of a step's lane */
 };
 
 typedef struct tracer {
@@ -17,7 +21,11 @@ typedef struct tracer {
     clv_text *text;
     uint32_t *row_of_resource;
     uint8_t *lane_of_step; /* on its first resource, in the layer at hand */
-    uint64_t num_flows;
+    uint64_t num_flows, num_spans;
+    bool is_summary;
+    uint32_t num_bins;
+    double *covered; /* [2][num_bins], of the row at hand */
+    clv_picture_window windows[CLV_PICTURE_LAYERS][CLV_PICTURE_WINDOWS];
     const char *comma;
 } tracer;
 
@@ -87,18 +95,16 @@ static void add_args(tracer *t, const clv_picture_layer *layer, const clv_span *
     if (layer->is_critical[span->step]) {
         clv_text_add(t->text, ",\"critical\":true");
     }
-    if (layer->schedule->num_steps <= MAX_DETAILED) {
-        clv_text cause;
-        clv_text_init(&cause);
-        clv_picture_add_cause(layer, span->step, &cause);
-        clv_text_add(t->text, ",\"cause\":");
-        clv_text_add_json(t->text, cause.data != NULL ? cause.data : "");
-        t->text->failed = t->text->failed || cause.failed;
-        clv_text_deinit(&cause);
-        if (reason != NULL) {
-            clv_text_add(t->text, ",\"placed\":");
-            clv_text_add_json(t->text, reason);
-        }
+    clv_text cause;
+    clv_text_init(&cause);
+    clv_picture_add_cause(layer, span->step, &cause);
+    clv_text_add(t->text, ",\"cause\":");
+    clv_text_add_json(t->text, cause.data != NULL ? cause.data : "");
+    t->text->failed = t->text->failed || cause.failed;
+    clv_text_deinit(&cause);
+    if (reason != NULL) {
+        clv_text_add(t->text, ",\"placed\":");
+        clv_text_add_json(t->text, reason);
     }
     clv_text_add(t->text, "}");
 }
@@ -130,6 +136,36 @@ static void add_span(tracer *t, uint32_t l, uint32_t row_index, uint64_t index) 
     }
 }
 
+/* --- how busy rows were --- */
+
+/* A counter of 0 .. 1, whose value holds until its next. */
+static void add_counter(tracer *t, uint32_t l, uint32_t row_index) {
+    const clv_picture *p = t->picture;
+    const clv_picture_row *row = &p->rows[row_index];
+    const double bin_us = p->end_us / t->num_bins;
+    double last = -1;
+    memset(t->covered, 0, 2 * (size_t)t->num_bins * sizeof *t->covered);
+    clv_picture_cover(&p->layers[l], row->of_layer[l], bin_us, t->num_bins, t->covered);
+    for (uint32_t i = 0; i <= t->num_bins; i++) {
+        const double busy = i < t->num_bins ? rint(fmin(1, t->covered[i]) * 1000) / 1000 : 0;
+        if (busy == last) {
+            continue;
+        }
+        last = busy;
+        clv_text name;
+        clv_text_init(&name);
+        clv_text_add(&name, "%s, busy", row->label);
+        begin_event(t);
+        clv_text_add(t->text, "{\"ph\":\"C\",\"name\":");
+        clv_text_add_json(t->text, name.data != NULL ? name.data : "");
+        clv_text_add(
+            t->text, ",\"pid\":%u,\"ts\":%.12g,\"args\":{\"busy\":%.3g}}", process_of(row, l),
+            i * bin_us, busy);
+        t->text->failed = t->text->failed || name.failed;
+        clv_text_deinit(&name);
+    }
+}
+
 /* --- arrows --- */
 
 static void add_end(tracer *t, uint32_t l, uint32_t step, const char *phase, double time_us) {
@@ -154,7 +190,8 @@ static void add_flows(tracer *t, uint32_t l) {
         const clv_schedule_step *step = &s->steps[i];
         for (uint32_t k = 0; k < step->num_reads; k++) {
             uint32_t from = s->waits[step->first_wait + k];
-            if (clv_run_resource(s, run, from, 0) == clv_run_resource(s, run, i, 0)) {
+            if (clv_run_resource(s, run, from, 0) == clv_run_resource(s, run, i, 0) ||
+                t->lane_of_step[from] == NOT_WRITTEN || t->lane_of_step[i] == NOT_WRITTEN) {
                 continue;
             }
             double duration_us = run->end_us[from] - run->start_us[from];
@@ -167,6 +204,8 @@ static void add_flows(tracer *t, uint32_t l) {
 
 static void add_layer(tracer *t, uint32_t l) {
     const clv_picture *p = t->picture;
+    const clv_picture_layer *layer = &p->layers[l];
+    memset(t->lane_of_step, NOT_WRITTEN, (size_t)layer->schedule->num_steps);
     add_processes(t, l);
     for (uint32_t i = 0; i < p->num_rows; i++) {
         const clv_timeline_row *row = p->rows[i].of_layer[l];
@@ -174,30 +213,77 @@ static void add_layer(tracer *t, uint32_t l) {
             add_thread(t, l, i, lane);
         }
         for (uint64_t k = 0; row != NULL && k < row->num_spans; k++) {
-            add_span(t, l, i, row->first_span + k);
+            const uint64_t span = row->first_span + k;
+            if (!t->is_summary ||
+                clv_picture_is_in_window(t->windows[l], &layer->timeline->spans[span])) {
+                add_span(t, l, i, span);
+            }
+        }
+        if (row != NULL && t->is_summary) {
+            add_counter(t, l, i);
         }
     }
     add_flows(t, l);
 }
 
-static clv_status *fill(tracer *t) {
+/* What is left out, where something is: for people, and for scripts. */
+static void add_summary(tracer *t) {
     const clv_picture *p = t->picture;
-    clv_text_add(t->text, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"title\":");
-    clv_text_add_json(t->text, p->title);
-    clv_text_add(t->text, "},\"traceEvents\":[");
-    t->row_of_resource = clv_alloc_zeroed((size_t)p->schedule->num_resources + 1, sizeof(uint32_t));
+    clv_text_add(
+        t->text,
+        ",\"summary\":\"of %llu spans those of the beginning, the middle and the end are here "
+        "(windows_us); counters say how busy units and links were, each value for %.6g us\","
+        "\"spans\":%llu,\"bin_us\":%.12g,\"windows_us\":[",
+        (unsigned long long)t->num_spans, p->end_us / t->num_bins, (unsigned long long)t->num_spans,
+        p->end_us / t->num_bins);
+    for (uint32_t l = 0; l < p->num_layers; l++) {
+        for (int i = 0; i < CLV_PICTURE_WINDOWS; i++) {
+            const clv_picture_window *w = &t->windows[l][i];
+            clv_text_add(
+                t->text, "%s[%.12g,%.12g]%s",
+                i > 0   ? ","
+                : l > 0 ? ",["
+                        : "[",
+                w->begin_us, w->end_us, i + 1 == CLV_PICTURE_WINDOWS ? "]" : "");
+        }
+    }
+    clv_text_add(t->text, "]");
+}
+
+static clv_status *prepare(tracer *t) {
+    const clv_picture *p = t->picture;
     uint64_t num_steps = 0;
     for (uint32_t l = 0; l < p->num_layers; l++) {
         const uint64_t own = p->layers[l].schedule->num_steps;
         num_steps = own > num_steps ? own : num_steps;
+        t->num_spans += p->layers[l].timeline->num_spans;
+        clv_picture_choose_windows(&p->layers[l], MAX_SPANS / p->num_layers, t->windows[l]);
     }
+    const uint64_t num_rows = (uint64_t)p->num_rows * p->num_layers;
+    t->is_summary = t->num_spans > MAX_SPANS;
+    t->num_bins = (uint32_t)(MAX_BINS / (num_rows + 1) + 1);
+    t->num_bins = t->num_bins < MAX_ROW_BINS ? t->num_bins : MAX_ROW_BINS;
+    t->row_of_resource = clv_alloc_zeroed((size_t)p->schedule->num_resources + 1, sizeof(uint32_t));
     t->lane_of_step = clv_alloc_zeroed((size_t)num_steps + 1, 1);
-    if (t->row_of_resource == NULL || t->lane_of_step == NULL) {
+    t->covered = clv_alloc_zeroed(2 * (size_t)t->num_bins, sizeof *t->covered);
+    if (t->row_of_resource == NULL || t->lane_of_step == NULL || t->covered == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a trace");
     }
     for (uint32_t i = 0; i < p->num_rows; i++) {
         t->row_of_resource[p->rows[i].resource] = i;
     }
+    return NULL;
+}
+
+static clv_status *fill(tracer *t) {
+    const clv_picture *p = t->picture;
+    CLV_TRY(prepare(t));
+    clv_text_add(t->text, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"title\":");
+    clv_text_add_json(t->text, p->title);
+    if (t->is_summary) {
+        add_summary(t);
+    }
+    clv_text_add(t->text, "},\"traceEvents\":[");
     for (uint32_t l = 0; l < p->num_layers; l++) {
         add_layer(t, l);
     }
@@ -215,6 +301,7 @@ clv_status *clv_report_trace(const clv_report *report, char **out_text) {
     clv_status *status = fill(&t);
     clv_free(t.row_of_resource);
     clv_free(t.lane_of_step);
+    clv_free(t.covered);
     clv_picture_destroy(picture);
     if (status != NULL) {
         clv_text_deinit(&text);

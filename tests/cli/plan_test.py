@@ -472,6 +472,9 @@ def pictures_and_traces():
             assert len(json.load(file)["traceEvents"]) > 10
         assert os.path.getsize(at("b.svg")) > 100
         error(*args, "--timeline", at("a.gif"), code=2, says=["a.gif", ".svg"])
+        error(*args, "--timeline", at("a.json"), code=2, says=["a.json", "--trace writes JSON"])
+        error(*args, "--trace", at("a.svg"), code=2, says=["a.svg", "--timeline"])
+        assert not os.path.exists(at("a.gif")) and not os.path.exists(at("a.json"))
         error(*args, "--timeline", at("no/a.svg"), code=9, says=["no/a.svg"])
         error(*args, "--trace", at("no/a.json"), code=9, says=["no/a.json"])
         error("plan", *args[1:], "--plan-out", at("no/a.json"), code=9, says=["no/a.json"])

@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -426,6 +427,44 @@ static void check_summary(const cJSON *data, const clv_timeline *timeline) {
     assert_true(num_kept > 20000 && num_kept < 61000 && num_kept < timeline->num_spans);
 }
 
+/* A trace's counters add up to a row's busy time; its events are those of three windows. */
+static void check_short_trace(const char *text, const planned *p) {
+    static const char counter[] = "{\"ph\":\"C\",\"name\":\"";
+    const size_t num_spans = count_of(text, "\n{\"ph\":\"X\"");
+    assert_true(num_spans > 50000 && num_spans < 105000);
+    assert_true(count_of(text, "\n{\"ph\":\"s\"") == count_of(text, "\n{\"ph\":\"f\""));
+    assert_int_equal(count_of(text, "\"windows_us\":[[["), 1);
+    assert_int_equal(count_of(text, "of 150000 spans those of the beginning"), 1);
+    double *busy_us = clv_alloc_zeroed(p->timeline->num_rows, sizeof *busy_us);
+    double last_us = 0, value = 0;
+    uint32_t row = 0;
+    assert_non_null(busy_us);
+    for (const char *at = text; (at = strstr(at, counter)) != NULL; at++) {
+        const char *name = at + sizeof counter - 1;
+        const double time_us = strtod(strstr(at, "\"ts\":") + 5, NULL);
+        const double next = strtod(strstr(at, "\"busy\":") + 7, NULL);
+        if (time_us == 0) {
+            for (row = 0; row < p->timeline->num_rows; row++) {
+                const char *own = p->timeline->rows[row].name;
+                if (strncmp(name, own, strlen(own)) == 0 && name[strlen(own)] == ',') {
+                    break;
+                }
+            }
+            assert_true(row < p->timeline->num_rows);
+        } else {
+            busy_us[row] += value * (time_us - last_us);
+        }
+        assert_true(next >= 0 && next <= 1 && time_us <= p->timeline->makespan_us * 1.001);
+        last_us = time_us;
+        value = next;
+    }
+    for (row = 0; row < p->timeline->num_rows; row++) {
+        const double expected = p->timeline->rows[row].busy;
+        assert_true(fabs(busy_us[row] / p->timeline->makespan_us - expected) < 0.002);
+    }
+    clv_free(busy_us);
+}
+
 static void many_spans_are_summarised(void **state) {
     (void)state;
     planned p;
@@ -445,16 +484,21 @@ static void many_spans_are_summarised(void **state) {
     check_xml(text);
     assert_true(strlen(text) < 1u << 20);
     clv_free(text);
+    assert_ok(clv_report_trace(&report, &text));
+    check_short_trace(text, &p);
+    clv_free(text);
     planned_drop(&p);
     clv_text_deinit(&source);
 }
 
-static void runs_of_no_time_have_pictures(void **state) {
-    (void)state;
-    static const char source[] =
-        "machine p*40\npolicy single\nrequests 30\n"
+static void check_no_time(const char *requests) {
+    char source[256];
+    snprintf(
+        source, sizeof source,
+        "machine p*40\npolicy single\nrequests %s\n"
         "{\"tasks\":[{\"name\":\"a\",\"time_us\":0},{\"name\":\"b\",\"time_us\":0}],"
-        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":20000}]}";
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":20000}]}",
+        requests);
     planned p;
     assert_ok(planned_make(CLEAVE_ROOT, source, &p));
     assert_true(p.timeline->makespan_us == 0);
@@ -474,6 +518,13 @@ static void runs_of_no_time_have_pictures(void **state) {
         clv_free(text);
     }
     planned_drop(&p);
+}
+
+/* Also where they are summarised: bins of no time. */
+static void runs_of_no_time_have_pictures(void **state) {
+    (void)state;
+    check_no_time("30");
+    check_no_time("52000");
 }
 
 static void pictures_are_the_same_again(void **state) {
