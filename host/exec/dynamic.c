@@ -114,10 +114,16 @@ static clv_status *feed_step(
         return feed_slowly(lane, work, slot, step, speed);
     }
     const uint64_t begin_ns = clv_time_ns();
-    const uint64_t end_ns =
-        step->has_link ? clv_executor_book_link(executor, step).end_ns : begin_ns;
-    CLV_TRY(feed(lane, work, slot, step, NULL));
-    clv_executor_sleep_until(executor, end_ns);
+    clv_link_time booked = {0, 0};
+    if (step->has_link) {
+        booked = clv_executor_book_link(executor, step);
+    }
+    clv_status *status = feed(lane, work, slot, step, NULL);
+    if (status != NULL) {
+        clv_executor_leave_link(executor, step, booked);
+        return status;
+    }
+    clv_executor_await_link(executor, step, booked);
     if (step->kind != CLV_STEP_LAUNCH) {
         lane->now.transfer_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
         lane->now.bytes_in += step->kind == CLV_STEP_INPUT ? step->bytes : 0;

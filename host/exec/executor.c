@@ -107,6 +107,22 @@ void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns) {
     }
 }
 
+void clv_executor_leave_link(clv_executor *executor, const clv_step *step, clv_link_time booked) {
+    const uint64_t now = clv_time_ns();
+    const uint64_t begin_ns = now > booked.begin_ns ? now : booked.begin_ns;
+    if (begin_ns < booked.end_ns) {
+        clv_pace *link = &executor->paces[step->link_unit];
+        pthread_mutex_lock(&link->link_lock);
+        link->free_ns[step->leaves ? 1 : 0] -= booked.end_ns - begin_ns;
+        pthread_mutex_unlock(&link->link_lock);
+    }
+}
+
+void clv_executor_await_link(clv_executor *executor, const clv_step *step, clv_link_time booked) {
+    clv_executor_sleep_until(executor, booked.end_ns);
+    clv_executor_leave_link(executor, step, booked);
+}
+
 /* The last one through ends the request. What the slot holds is another request's as soon as it is
  * free. */
 void clv_executor_leave(clv_executor *executor, clv_slot *slot) {

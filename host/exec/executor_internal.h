@@ -131,6 +131,10 @@ typedef struct clv_link_time {
     uint64_t begin_ns, end_ns;
 } clv_link_time;
 clv_link_time clv_executor_book_link(clv_executor *executor, const clv_step *step);
+/* The step is done with its link, or will not be done: what is left of the booking is others'. */
+void clv_executor_leave_link(clv_executor *executor, const clv_step *step, clv_link_time booked);
+/* Until the link is through, or the run is cancelled; then leaves it. */
+void clv_executor_await_link(clv_executor *executor, const clv_step *step, clv_link_time booked);
 /* Until then, by the clock of clv_time_ns; cancelling ends it. */
 void clv_executor_sleep_until(const clv_executor *executor, uint64_t end_ns);
 /* For debugging: `who` comes to a step later. */

@@ -16,8 +16,10 @@ void clv_lane_transfer(
     clv_executor *executor = lane->executor;
     const clv_prepared *prepared = executor->prepared;
     const uint64_t begin_ns = clv_time_ns();
-    const uint64_t end_ns =
-        step->has_link && is_first ? clv_executor_book_link(executor, step).end_ns : begin_ns;
+    clv_link_time booked = {0, 0};
+    if (step->has_link && is_first) {
+        booked = clv_executor_book_link(executor, step);
+    }
     char *here = clv_prepared_operand(prepared, &step->operands[0], slot->number).host;
     if (step->kind == CLV_STEP_INPUT || step->kind == CLV_STEP_OUTPUT) {
         clv_caller_copy(step, here, clv_slot_tensor(slot, step), bytes[0], bytes[1]);
@@ -32,7 +34,7 @@ void clv_lane_transfer(
         lane->now.bytes_in += step->kind == CLV_STEP_INPUT ? step->bytes : 0;
         lane->now.bytes_out += step->kind == CLV_STEP_OUTPUT ? step->bytes : 0;
     }
-    clv_executor_sleep_until(executor, end_ns);
+    clv_executor_await_link(executor, step, booked);
     lane->now.transfer_us += (double)(clv_time_ns() - begin_ns) * 1e-3;
 }
 

@@ -388,7 +388,7 @@ static void bring_in(
     const clv_link_time booked = clv_executor_book_link(runner->executor, step_at(runner, step));
     clv_runner_open_gate(runner, slot, step, gate);
     clv_event_wait_and_ignore(event);
-    clv_executor_sleep_until(runner->executor, booked.end_ns);
+    clv_executor_await_link(runner->executor, step_at(runner, step), booked);
     note_link(runner, set, slot, step, booked);
     clv_runner_open_gate(
         runner, slot, step, set->arrivals[at_request(runner, set, slot->number) + step]);
@@ -489,6 +489,8 @@ static void run_pacer(clv_runner *runner, clv_slot *slot) {
                 clv_runner_fail(runner, slot, status);
             }
             clv_executor_sleep_until(runner->executor, set->free_ns);
+            const uint64_t now_ns = clv_time_ns(); /* before it only where the run is cancelled */
+            set->free_ns = set->free_ns < now_ns ? set->free_ns : now_ns;
         }
         clv_runner_open_gate(runner, slot, step, pause);
         clv_signal_set(&runner->progress, enqueued_count(set, slot->number, i + 1));
@@ -575,7 +577,7 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
     if (event != NULL) {
         clv_runner_at(runner, slot, step, CLV_AT_RUNS);
         status = event->device->vtable->event_wait(event);
-        clv_executor_sleep_until(executor, booked.end_ns);
+        clv_executor_await_link(executor, step_at(runner, step), booked);
         if (leaves_slowly) {
             note_link(runner, set, slot, step, booked);
         }
