@@ -21,6 +21,8 @@ void clv_costs_destroy(clv_costs *costs) {
         clv_free(costs->time_us);
         clv_free(costs->traffic_us);
         clv_free(costs->origin);
+        clv_free(costs->first_reader);
+        clv_free(costs->reader_input);
         clv_free(costs);
     }
 }
@@ -342,6 +344,31 @@ static clv_status *fill_costs(clv_costs *costs) {
     return NULL;
 }
 
+/* Consumers of a tensor ascend, so going over the tasks meets them in order. */
+static clv_status *find_reader_inputs(clv_costs *costs) {
+    const clv_workload *workload = costs->workload;
+    uint64_t num_reads = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        num_reads += workload->tasks[i].num_inputs;
+    }
+    costs->first_reader =
+        clv_alloc_zeroed((size_t)workload->num_tensors + 2, sizeof *costs->first_reader);
+    costs->reader_input = clv_alloc_zeroed((size_t)num_reads + 1, sizeof *costs->reader_input);
+    if (num_reads > UINT32_MAX || costs->first_reader == NULL || costs->reader_input == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t x = 0; x < workload->num_tensors; x++) { /* one behind: the loop below fills */
+        costs->first_reader[x + 2] =
+            costs->first_reader[x + 1] + workload->tensors[x].num_consumers;
+    }
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        for (uint32_t k = 0; k < workload->tasks[i].num_inputs; k++) {
+            costs->reader_input[costs->first_reader[workload->tasks[i].inputs[k] + 1]++] = k;
+        }
+    }
+    return NULL;
+}
+
 clv_status *clv_costs_create(
     const clv_workload *workload, const clv_machine *machine, clv_costs **out_costs) {
     clv_status *status = NULL;
@@ -355,6 +382,7 @@ clv_status *clv_costs_create(
     CLV_TRY_DONE(clv_routes_create(machine, &costs->routes));
     CLV_TRY_DONE(find_classes(costs));
     CLV_TRY_DONE(find_kinds(costs));
+    CLV_TRY_DONE(find_reader_inputs(costs));
     size_t count = (size_t)workload->num_tasks * costs->num_columns + 1;
     costs->time_us = clv_alloc_zeroed(count, sizeof *costs->time_us);
     costs->traffic_us = clv_alloc_zeroed(count, sizeof *costs->traffic_us);

@@ -59,6 +59,8 @@ typedef struct clv_costs {
     double *traffic_us; /* [num_tasks][num_columns]: its memory traffic at the unit's full
                            bandwidth */
     uint8_t *origin;    /* [num_tasks][num_columns], clv_origin */
+    uint32_t *first_reader; /* [num_tensors + 1] into reader_input */
+    uint32_t *reader_input; /* by reader of a tensor: which of the reader's inputs it is */
     /* What no sum of times tells: units whose output buffers are full hold one another up, and
      * transfers and memory traffic come when they come. Whoever makes the table sets it, to
      * clv_steady_state of the scheduler. NULL: plans are measured by sums alone. */
@@ -104,6 +106,11 @@ static inline clv_origin clv_costs_origin(const clv_costs *costs, uint32_t task,
     return clv_costs_has(costs, task, class)
                ? (clv_origin)costs->origin[clv_costs_at(costs, task, class)]
                : CLV_ORIGIN_NONE;
+}
+
+/* Which input of its reader-th consumer a tensor is. */
+static inline uint32_t clv_reader_input(const clv_costs *costs, uint32_t tensor, uint32_t reader) {
+    return costs->reader_input[costs->first_reader[tensor] + reader];
 }
 
 /* Time for `bytes` to go from one unit's memory (CLV_NO_INDEX: the one that holds inputs and

@@ -10,8 +10,6 @@
 
 void clv_evaluator_destroy(clv_evaluator *ev) {
     if (ev != NULL) {
-        clv_free(ev->first_reader);
-        clv_free(ev->reader_input);
         clv_free(ev->load_us);
         clv_free(ev->loaded);
         clv_free(ev->held);
@@ -34,31 +32,6 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
         clv_free(ev->sharing.first_part);
         clv_free(ev);
     }
-}
-
-/* Consumers of a tensor ascend, so going over the tasks meets them in order. */
-static clv_status *find_reader_inputs(clv_evaluator *ev) {
-    const clv_workload *workload = ev->costs->workload;
-    uint64_t num_reads = 0;
-    for (uint32_t i = 0; i < workload->num_tasks; i++) {
-        num_reads += workload->tasks[i].num_inputs;
-    }
-    ev->size = (uint64_t)workload->num_tasks + workload->num_tensors + num_reads;
-    ev->first_reader =
-        clv_alloc_zeroed((size_t)workload->num_tensors + 2, sizeof *ev->first_reader);
-    ev->reader_input = clv_alloc_zeroed((size_t)num_reads + 1, sizeof *ev->reader_input);
-    if (num_reads > UINT32_MAX || ev->first_reader == NULL || ev->reader_input == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    for (uint32_t x = 0; x < workload->num_tensors; x++) { /* one behind: the loop below fills */
-        ev->first_reader[x + 2] = ev->first_reader[x + 1] + workload->tensors[x].num_consumers;
-    }
-    for (uint32_t i = 0; i < workload->num_tasks; i++) {
-        for (uint32_t k = 0; k < workload->tasks[i].num_inputs; k++) {
-            ev->reader_input[ev->first_reader[workload->tasks[i].inputs[k] + 1]++] = k;
-        }
-    }
-    return NULL;
 }
 
 static bool make_sharing_scratch(clv_evaluator *ev) {
@@ -123,11 +96,8 @@ clv_status *clv_evaluator_create(const clv_costs *costs, clv_evaluator **out_ev)
         clv_evaluator_destroy(ev);
         return NO_MEMORY_HERE();
     }
-    clv_status *status = find_reader_inputs(ev);
-    if (status != NULL) {
-        clv_evaluator_destroy(ev);
-        return status;
-    }
+    ev->size = (uint64_t)costs->workload->num_tasks + costs->workload->num_tensors +
+               costs->first_reader[costs->workload->num_tensors];
     *out_ev = ev;
     return NULL;
 }
@@ -271,7 +241,7 @@ static clv_status *add_source(
     for (uint32_t i = 0; i < num_readers; i++) {
         uint32_t task = tensor->consumers[i];
         const clv_placement *p = &group->placements[task];
-        uint32_t input = clv_reader_input(ev, tensor_index, i);
+        uint32_t input = clv_reader_input(ev->costs, tensor_index, i);
         for (uint32_t k = 0; k < p->num_pieces; k++) {
             const clv_piece *piece = &group->pieces[p->first_piece + k];
             d.to_unit = piece->unit;
@@ -488,7 +458,7 @@ static clv_status *push_source(
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
         uint32_t task = tensor->consumers[i];
         const clv_placement *p = &w->group->placements[task];
-        uint32_t input = clv_reader_input(ev, tensor_index, i);
+        uint32_t input = clv_reader_input(ev->costs, tensor_index, i);
         for (uint32_t k = 0; k < p->num_pieces; k++) {
             uint32_t piece_index = p->first_piece + k;
             const clv_piece *piece = &w->group->pieces[piece_index];

@@ -41,10 +41,8 @@ typedef struct clv_evaluator {
     /* That every piece of the group at hand is on: tensors then move only from and to the first
      * unit's. CLV_NO_INDEX: several. */
     uint32_t only_memory;
-    double serial_us;       /* of clv_evaluate_loads: everything one after another, once */
-    uint64_t size;          /* tasks, tensors and reads of tensors: about what a look takes */
-    uint32_t *first_reader; /* [num_tensors + 1] into reader_input */
-    uint32_t *reader_input; /* by reader of a tensor: which of the reader's inputs it is */
+    double serial_us; /* of clv_evaluate_loads: everything one after another, once */
+    uint64_t size;    /* tasks, tensors and reads of tensors: about what a look takes */
     /* scratch */
     double *hop_bytes;      /* [2 * num_links]: of the tensor at hand */
     uint32_t *hops;         /* those that carry it */
@@ -99,19 +97,20 @@ typedef struct clv_moved {
     double bytes; /* 0: nothing of it is needed */
 } clv_moved;
 
+/* What all pieces of a group need of each tensor, by memory, so that each is looked at once.
+ * Borrows costs and group, which stay as they are. */
+typedef struct clv_needs clv_needs;
+clv_status *clv_needs_create(const clv_costs *costs, const clv_group *group, clv_needs **out_needs)
+    CLV_CHECKED;
+void clv_needs_destroy(clv_needs *needs);
 /* What a piece needs out of one piece of the producer's (as clv_piece_bytes), with what others on
  * its memory need of that and what overlaps or touches it: all of them get it at once. */
-clv_moved clv_moved_of(
-    const clv_costs *costs, const clv_group *group, uint32_t task, uint32_t input,
-    const clv_piece *piece, const clv_piece *source);
+clv_status *clv_moved_of(
+    clv_needs *needs, uint32_t task, uint32_t input, const clv_piece *piece,
+    const clv_piece *source, clv_moved *out_moved) CLV_CHECKED;
 
 /* Whether pieces along an axis lie side by side in memory: all axes before it have one position. */
 bool clv_axis_is_run(const clv_task_tensor *tensor, int32_t axis);
-
-/* Which input of its reader-th consumer a tensor is. */
-static inline uint32_t clv_reader_input(const clv_evaluator *ev, uint32_t tensor, uint32_t reader) {
-    return ev->reader_input[ev->first_reader[tensor] + reader];
-}
 
 /* Loads of nothing. */
 void clv_evaluate_begin(clv_evaluator *ev);

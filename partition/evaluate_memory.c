@@ -88,7 +88,8 @@ static clv_status *add_readers(
     double *last = h->ev->arrived_us; /* position of the last reader in a memory */
     find_readers(h, tensor, true, last);
     for (uint32_t i = 0; i < tensor->num_consumers; i++) {
-        uint32_t task = tensor->consumers[i], input = clv_reader_input(h->ev, tensor_index, i);
+        uint32_t task = tensor->consumers[i],
+                 input = clv_reader_input(h->ev->costs, tensor_index, i);
         const clv_placement *p = &h->group->placements[task];
         for (uint32_t k = 0; k < p->num_pieces; k++) {
             const clv_piece *piece = &h->group->pieces[p->first_piece + k];

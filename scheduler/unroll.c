@@ -18,6 +18,7 @@ typedef struct send_entry {
 typedef struct unroller {
     const clv_costs *costs;
     const clv_group *group;
+    clv_needs *needs;
     uint32_t num_chunks;
     clv_unrolled *out;
     uint32_t *piece_step;  /* [num_pieces]: that has the piece's output: its launch or the join */
@@ -198,12 +199,13 @@ static bool is_sum(const unroller *u, uint32_t task) {
 }
 
 /* Within a memory nothing goes anywhere. */
-static clv_moved span_to(
-    const unroller *u, const route *r, uint32_t task, uint32_t input, const clv_piece *piece,
-    const clv_piece *source) {
+static clv_status *find_span(
+    const unroller *u, uint32_t task, uint32_t input, const clv_piece *piece,
+    const clv_piece *source, route *r) {
+    r->span = (clv_moved){.axis = -1};
     return r->from_memory == r->to_memory
-               ? (clv_moved){.axis = -1}
-               : clv_moved_of(u->costs, u->group, task, input, piece, source);
+               ? NULL
+               : clv_moved_of(u->needs, task, input, piece, source, &r->span);
 }
 
 /* What one input needs of all who hold it. `needed` collects steps; the caller turns them to waits,
@@ -245,7 +247,7 @@ static clv_status *need_input(
         .to_memory = machine->units[piece->unit].memory};
     const clv_placement *placement = &u->group->placements[task];
     if (producer == CLV_NO_TASK) {
-        r.span = span_to(u, &r, task, input, piece, NULL);
+        CLV_TRY(find_span(u, task, input, piece, NULL, &r));
         CLV_TRY(bring(u, &r, &step));
         return list_add(needed, step);
     }
@@ -260,7 +262,7 @@ static clv_status *need_input(
         r.source = u->piece_step[from->first_piece + k];
         r.from_unit = source->unit;
         r.from_memory = machine->units[source->unit].memory;
-        r.span = span_to(u, &r, task, input, piece, source);
+        CLV_TRY(find_span(u, task, input, piece, source, &r));
         CLV_TRY(bring(u, &r, &step));
         CLV_TRY(list_add(needed, step));
     }
@@ -471,8 +473,12 @@ clv_status *clv_unroll_group(
         .last_launch = scratch_of_unit,
         .first_input = new_indices(costs->workload->num_tensors)};
     step_list needed = {0};
-    clv_status *status = u.piece_step != NULL && u.first_input != NULL ? unroll_tasks(&u, &needed)
-                                                                       : NO_MEMORY_HERE();
+    clv_status *status = clv_needs_create(costs, group, &u.needs);
+    if (status == NULL) {
+        status = u.piece_step != NULL && u.first_input != NULL ? unroll_tasks(&u, &needed)
+                                                               : NO_MEMORY_HERE();
+    }
+    clv_needs_destroy(u.needs);
     for (size_t i = 0; i < group->num_pieces; i++) {
         scratch_of_unit[group->pieces[i].unit] = NONE;
     }
