@@ -363,12 +363,15 @@ static size_t list_shares(const calibrator *c, double *out_shares) {
     return count;
 }
 
+static double exchange_of(const calibrator *c) {
+    return c->machine->memories[c->machine->units[c->alike[0]].memory].exchange;
+}
+
 static clv_status *calibrate_cut(calibrator *c, clv_tune_cut cut, const clv_unit_costs *whole) {
-    const uint32_t memory = c->machine->units[c->alike[0]].memory;
     const clv_cost_setting setting = {
         .cut = cut,
         .num_beside = c->num_alike > 1 ? 1 : 0,
-        .exchange = c->machine->memories[memory].exchange,
+        .exchange = exchange_of(c),
     };
     clv_unit_costs costs;
     bool is_there;
@@ -403,7 +406,11 @@ static clv_status *calibrate_whole(calibrator *c, size_t index, const clv_unit_c
     clv_unit_costs busy;
     bool is_there = false;
     if (c->num_alike > 1) {
-        CLV_TRY(get(c, (clv_cost_setting){.num_beside = c->num_alike - 1}, &busy, &is_there));
+        const clv_cost_setting setting = {
+            .num_beside = c->num_alike - 1,
+            .exchange = exchange_of(c),
+        };
+        CLV_TRY(get(c, setting, &busy, &is_there));
     }
     clv_status *status = give(c, index, alone, is_there ? &busy : NULL);
     if (is_there) {

@@ -105,10 +105,14 @@ static clv_status *keep_us(const machine_maker *m, clv_hash key, double us) {
     return m->db != NULL ? clv_cost_db_put(m->db, key, &cost) : NULL;
 }
 
-/* What all cores read at once, in bytes a second; 0: it could not be measured. */
+/* What all cores read at once, in bytes a second; 0: it could not be measured. Cores that are near
+ * each other get less than ones that are far apart: `exchange` tells which. */
 static clv_status *probe_memory(
-    const machine_maker *m, const clv_device_info *core, uint32_t num_cores, double *out_rate) {
-    const clv_hash key = probe_key(core, num_cores, "reading a gigabyte of host memory");
+    const machine_maker *m, const clv_device_info *core, uint32_t num_cores, double exchange,
+    double *out_rate) {
+    const clv_hash key = clv_hash_combine(
+        probe_key(core, num_cores, "reading a gigabyte of host memory"),
+        clv_hash_bytes(&exchange, sizeof exchange));
     double us;
     if (find_us(m, key, &us)) {
         *out_rate = 1e15 / us;
@@ -175,8 +179,8 @@ static clv_status *add_host(machine_maker *m) {
         }
     }
     if (m->probes && num_cores > 1) {
-        CLV_TRY(probe_memory(m, core, num_cores, &measured));
         CLV_TRY(probe_exchange(m, core, &host.exchange));
+        CLV_TRY(probe_memory(m, core, num_cores, host.exchange, &measured));
     }
     if (measured > 0) {
         host.bandwidth = measured;

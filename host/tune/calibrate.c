@@ -21,6 +21,8 @@ enum { WARMUP_RUNS = 2, LEAST_RUNS = 5, MOST_RUNS = 30 };
 enum { MOST_DISTURBED = 10, ALL_RUNS = MOST_RUNS + MOST_DISTURBED, MOST_TRIES = 300 };
 /* Enough of it, once there are LEAST_RUNS; of long runs three will do. */
 enum { ENOUGH_US = 500000, LONG_US = 3000000, LEAST_LONG_RUNS = 3 };
+/* Beside neighbours more runs are wanted, for means. */
+enum { LEAST_RUNS_BESIDE = 13, MOST_WAIT_US = 500000 };
 /* A run is disturbed when its lanes had the processor for less than that share of it; of shorter
  * runs that cannot be told. */
 static const double undisturbed_share = 0.97, shortest_told_us = 200;
@@ -43,9 +45,10 @@ static clv_hash key_in(clv_cost_setting setting, clv_hash unit) {
     }
     const uint32_t numbers[] = {is_beside(setting), is_beside(setting) ? 1 : setting.num_beside};
     const clv_hash beside = clv_hash_combine(
-        clv_hash_combine(unit, clv_hash_string("others at work")),
+        clv_hash_combine(
+            unit, clv_hash_string(is_beside(setting) ? "others at work" : "others at anything")),
         clv_hash_bytes(numbers, sizeof numbers));
-    return is_beside(setting) && setting.exchange > 0 && !isinf(setting.exchange)
+    return setting.exchange > 0 && !isinf(setting.exchange)
                ? clv_hash_combine(
                      beside, clv_hash_bytes(&setting.exchange, sizeof setting.exchange))
                : beside;
@@ -227,7 +230,8 @@ typedef struct sampler {
     double *last;    /* [num_steps]: of the run that was last */
     bool has_last;
     uint32_t num_runs, num_disturbed;
-    bool is_warm; /* runs count */
+    bool is_warm;       /* runs count */
+    double last_run_us; /* what the last of them took */
     clv_mutable_view *outputs;
 } sampler;
 
@@ -359,12 +363,32 @@ static clv_status *run_request(sampler *s) {
                : clv_executor_run(s->replica.executor, s->request->inputs, s->outputs);
 }
 
+/* Whether neighbours are at the same graph, each at a request of its own. */
+static bool has_neighbours(const sampler *s) {
+    return s->request->setting.num_beside != 0 && !is_beside(s->request->setting);
+}
+
+/* All take as long for a request: who begins with them stays beside the same operators of theirs,
+ * run after run. So runs begin at other parts of their requests, spread evenly however many there
+ * will be: multiples of the golden ratio. */
+static void wait_for_phase(const sampler *s) {
+    const double golden = 0.6180339887498949;
+    const double turns = golden * (s->num_runs + s->num_disturbed);
+    const double wait_us = fmin(s->last_run_us, MOST_WAIT_US) * (turns - floor(turns));
+    const struct timespec wait = {(time_t)(wait_us / 1e6), (long)fmod(wait_us, 1e6) * 1000};
+    nanosleep(&wait, NULL);
+}
+
 /* Lanes of cores are at it all the time, unless somebody else is. */
 static clv_status *run_once(sampler *s) {
     const clv_exec_unit *unit = s->request->unit;
+    if (has_neighbours(s)) {
+        wait_for_phase(s);
+    }
     const double begin_us = clv_time_us(), used_us = process_us();
     CLV_TRY(run_request(s));
     const double passed_us = clv_time_us() - begin_us;
+    s->last_run_us = passed_us;
     const size_t num_units = 1 + (size_t)s->request->setting.num_beside;
     const double share =
         (process_us() - used_us) / (passed_us * (double)(unit->num_devices * num_units));
@@ -375,8 +399,9 @@ static clv_status *run_once(sampler *s) {
 }
 
 static bool is_enough(const sampler *s, double passed_us, uint32_t num_tries) {
+    const uint32_t least = has_neighbours(s) ? LEAST_RUNS_BESIDE : LEAST_RUNS;
     return s->num_runs >= MOST_RUNS || num_tries >= MOST_TRIES ||
-           (s->num_runs >= LEAST_RUNS && passed_us >= ENOUGH_US) ||
+           (s->num_runs >= least && passed_us >= ENOUGH_US) ||
            (s->num_runs + s->num_disturbed >= LEAST_LONG_RUNS && passed_us >= LONG_US);
 }
 
@@ -435,7 +460,10 @@ static clv_status *put_group(
             scratch + i * s->num_runs, s->samples + steps[i].step * ALL_RUNS,
             s->num_runs * sizeof *scratch);
     }
-    cost = clv_cost_of_samples(scratch, count * s->num_runs);
+    cost = has_neighbours(s)
+               ? clv_mean_cost_of_samples(
+                     scratch, count * s->num_runs, 1 + (double)s->request->setting.num_beside)
+               : clv_cost_of_samples(scratch, count * s->num_runs);
     CLV_TRY(clv_cost_db_put(s->request->db, steps[0].key, &cost));
     ++*num_measured;
     return NULL;

@@ -37,8 +37,9 @@ typedef struct clv_cost_setting {
      * graph, over and over; with a cut at most one, which has the second pieces (0: the unit has
      * both, one after the other). */
     uint32_t num_beside;
-    /* With a cut and another unit: as clv_memory has it. Pieces read what the other one wrote, so
-     * they take another time where that is another; 0 or INFINITY: not known. */
+    /* With others: as clv_memory has it. Pieces read what the other one wrote, and cores that are
+     * near each other share more than ones that are far apart, so steps take another time where
+     * that is another; 0 or INFINITY: not known. */
     double exchange;
     bool is_exact; /* with clv_exec_unit.is_exact */
 } clv_cost_setting;

@@ -33,3 +33,17 @@ clv_measured_cost clv_cost_of_samples(double *samples, size_t count) {
         .count = (uint32_t)num_kept,
     };
 }
+
+clv_measured_cost clv_mean_cost_of_samples(double *samples, size_t count, double most) {
+    double sum = 0;
+    qsort(samples, count, sizeof *samples, compare);
+    for (size_t i = 0; i < count; i++) {
+        const double limit = most * samples[0];
+        sum += samples[i] < limit ? samples[i] : limit;
+    }
+    return (clv_measured_cost){
+        .time_us = sum / (double)count,
+        .spread_us = quantile(samples, count, 0.75) - quantile(samples, count, 0.25),
+        .count = (uint32_t)count,
+    };
+}

@@ -10,4 +10,10 @@
  * samples  microseconds, at least one; sorted in place */
 clv_measured_cost clv_cost_of_samples(double *samples, size_t count);
 
+/* The mean, for what is slow now and then by nature, as beside others who are not always at the
+ * same. Each counts at most as `most` times the least of them.
+ *
+ * samples  microseconds, at least one; sorted in place */
+clv_measured_cost clv_mean_cost_of_samples(double *samples, size_t count, double most);
+
 #endif

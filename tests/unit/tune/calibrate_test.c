@@ -288,6 +288,9 @@ static void what_it_takes_beside_others_is_another_matter(void **state) {
         check_setting(&r, (clv_cost_setting){.num_beside = 3 - num_beside}, false);
         check_setting(&r, (clv_cost_setting){0}, false);
         check_setting(&r, (clv_cost_setting){.cut = {.split = 1}, .num_beside = num_beside}, false);
+        clv_cost_setting nearer = b.request.setting; /* cores that share a cache share more */
+        nearer.exchange = 256e9;
+        check_setting(&r, nearer, false);
         assert_ok(clv_calibrate(&b.request, &num_measured));
         assert_int_equal(num_measured, 0);
         b.request.setting.num_beside = 0;

@@ -32,11 +32,25 @@ static void outliers_do_not_count(void **state) {
     assert_int_equal(cost.count, 5);
 }
 
+/* What is twice as long in one run of four is so in a quarter of all; an interrupt is not. */
+static void a_mean_has_what_is_slow_now_and_then(void **state) {
+    (void)state;
+    double samples[] = {10, 20, 10, 10};
+    clv_measured_cost cost = clv_mean_cost_of_samples(samples, 4, 2);
+    assert_true(cost.time_us == 12.5 && cost.spread_us == 2.5 && cost.count == 4);
+    double interrupted[] = {900, 10, 10, 10};
+    cost = clv_mean_cost_of_samples(interrupted, 4, 2);
+    assert_true(cost.time_us == 12.5 && cost.count == 4);
+    double one[] = {7};
+    assert_true(clv_mean_cost_of_samples(one, 1, 2).time_us == 7);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_run_is_what_it_is),
         cmocka_unit_test(the_median_and_the_quartiles),
         cmocka_unit_test(outliers_do_not_count),
+        cmocka_unit_test(a_mean_has_what_is_slow_now_and_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
