@@ -5,15 +5,21 @@
 #include "partition/pipeline.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 enum { NUM_UNIT_ORDERS = 3, NUM_HALVINGS = 40 };
+
+typedef struct rank {
+    double key_us; /* the least first */
+    uint32_t sort;
+} rank;
 
 typedef struct filler {
     clv_pipe *pipe;
     const uint32_t *order;
     uint32_t *sorts;  /* [num_units]: sorts in the order that units are filled */
     double *total_us; /* [num_sorts]: all atoms that it can run */
+    rank *ranks;      /* [num_sorts] */
     uint32_t num_units;
     uint32_t *end, *used; /* [num_units]: of each stage so far; its sort */
 } filler;
@@ -102,25 +108,28 @@ static void search_limit(const filler *f, clv_pipe_cut *cut) {
     }
 }
 
+static int compare_ranks(const void *left, const void *right) {
+    const rank *a = left, *b = right;
+    if (a->key_us != b->key_us) {
+        return a->key_us < b->key_us ? -1 : 1;
+    }
+    return (a->sort > b->sort) - (a->sort < b->sort);
+}
+
 /* Units as given, fastest first, slowest first. */
 static void order_units(const filler *f, uint32_t which) {
     const clv_pipe *pipe = f->pipe;
     uint32_t count = 0;
     for (uint32_t k = 0; k < pipe->num_sorts; k++) {
-        for (uint32_t i = 0; i < pipe->sorts[k].count; i++) {
-            f->sorts[count++] = k;
-        }
+        f->ranks[k] = (rank){which == 0 ? 0 : which == 1 ? f->total_us[k] : -f->total_us[k], k};
     }
-    for (uint32_t i = 1; which > 0 && i < count; i++) {
-        uint32_t sort = f->sorts[i], k = i;
-        for (; k > 0; k--) {
-            double a = f->total_us[f->sorts[k - 1]], b = f->total_us[sort];
-            if (which == 1 ? a <= b : a >= b) {
-                break;
-            }
-            f->sorts[k] = f->sorts[k - 1];
+    if (pipe->num_sorts > 0) {
+        qsort(f->ranks, pipe->num_sorts, sizeof *f->ranks, compare_ranks);
+    }
+    for (uint32_t k = 0; k < pipe->num_sorts; k++) {
+        for (uint32_t i = 0; i < pipe->sorts[f->ranks[k].sort].count; i++) {
+            f->sorts[count++] = f->ranks[k].sort;
         }
-        f->sorts[k] = sort;
     }
 }
 
@@ -132,7 +141,8 @@ clv_status *clv_pipe_fill(clv_pipe *pipe, const uint32_t *order, clv_pipe_cut *c
     }
     f.sorts = clv_alloc_zeroed((size_t)f.num_units * 3 + 1, sizeof *f.sorts);
     f.total_us = clv_alloc_zeroed(pipe->num_sorts, sizeof *f.total_us);
-    if (f.sorts == NULL || f.total_us == NULL) {
+    f.ranks = clv_alloc_zeroed(pipe->num_sorts, sizeof *f.ranks);
+    if (f.sorts == NULL || f.total_us == NULL || f.ranks == NULL) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for a pipeline");
         goto done;
     }
@@ -153,5 +163,6 @@ clv_status *clv_pipe_fill(clv_pipe *pipe, const uint32_t *order, clv_pipe_cut *c
 done:
     clv_free(f.sorts);
     clv_free(f.total_us);
+    clv_free(f.ranks);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "partition/policy.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
@@ -489,26 +490,34 @@ done:
     return status;
 }
 
-static void sort_units(tensor_search *s, double *total_us) {
+typedef struct unit_rank {
+    double total_us;
+    uint32_t unit, index; /* where it was */
+} unit_rank;
+
+static int compare_ranks(const void *left, const void *right) {
+    const unit_rank *a = left, *b = right;
+    if (a->total_us != b->total_us) {
+        return a->total_us < b->total_us ? -1 : 1;
+    }
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+/* `ranks` [num_units] is scratch. */
+static void sort_units(tensor_search *s, unit_rank *ranks) {
     const clv_problem *problem = s->problem;
     const double cannot_us = 1e15; /* far above any sum of times that can be compared */
-    memcpy(s->units, problem->units, problem->num_units * sizeof *s->units);
+    const bool is_given = problem->request->tensor_shares != NULL;
     for (uint32_t k = 0; k < problem->num_units; k++) {
-        total_us[k] = 0;
-        for (uint32_t i = 0; i < s->workload->num_tasks; i++) {
-            double us = clv_costs_time_us(problem->costs, i, s->units[k]);
-            total_us[k] += isinf(us) ? cannot_us : us;
+        ranks[k] = (unit_rank){.unit = problem->units[k], .index = k};
+        for (uint32_t i = 0; i < s->workload->num_tasks && !is_given; i++) {
+            double us = clv_costs_time_us(problem->costs, i, ranks[k].unit);
+            ranks[k].total_us += isinf(us) ? cannot_us : us;
         }
     }
-    for (uint32_t i = 1; i < problem->num_units && problem->request->tensor_shares == NULL; i++) {
-        uint32_t unit = s->units[i], at = i;
-        double mine_us = total_us[i];
-        for (; at > 0 && total_us[at - 1] > mine_us; at--) {
-            s->units[at] = s->units[at - 1];
-            total_us[at] = total_us[at - 1];
-        }
-        s->units[at] = unit;
-        total_us[at] = mine_us;
+    qsort(ranks, problem->num_units, sizeof *ranks, compare_ranks);
+    for (uint32_t k = 0; k < problem->num_units; k++) {
+        s->units[k] = ranks[k].unit;
     }
 }
 
@@ -561,21 +570,21 @@ clv_status *clv_policy_make_tensor(const clv_problem *problem, clv_draft *out_dr
     tensor_search s = {.problem = problem, .workload = problem->costs->workload};
     size_t count = s.workload->num_tasks;
     clv_status *status = NULL;
-    double *total_us = clv_alloc_zeroed(problem->num_units, sizeof *total_us);
+    unit_rank *ranks = clv_alloc_zeroed((size_t)problem->num_units + 1, sizeof *ranks);
     s.units = clv_alloc_zeroed(problem->num_units, sizeof *s.units);
     s.options = clv_alloc_zeroed(count * MAX_OPTIONS, sizeof *s.options);
     s.num_options = clv_alloc_zeroed(count * 4, sizeof *s.num_options);
-    if (total_us == NULL || s.units == NULL || s.options == NULL || s.num_options == NULL) {
+    if (ranks == NULL || s.units == NULL || s.options == NULL || s.num_options == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
     s.parent = s.num_options + count;
     s.parent_tensor = s.parent + count;
     s.chosen = s.parent_tensor + count;
-    sort_units(&s, total_us);
+    sort_units(&s, ranks);
     CLV_TRY_DONE(search(&s, out_draft));
 done:
-    clv_free(total_us);
+    clv_free(ranks);
     clv_free(s.units);
     clv_free(s.options);
     clv_free(s.num_options);
