@@ -18,6 +18,9 @@ void clv_costs_destroy(clv_costs *costs) {
         clv_free(costs->first_of_kind);
         clv_free(costs->classes_by_kind);
         clv_free(costs->column_of_class);
+        clv_free(costs->cell_of_class);
+        clv_free(costs->lead_of_class);
+        clv_free(costs->speed_of_class);
         clv_free(costs->time_us);
         clv_free(costs->traffic_us);
         clv_free(costs->origin);
@@ -35,7 +38,7 @@ void clv_costs_destroy(clv_costs *costs) {
 typedef struct class_key {
     uint32_t kind;  /* by order of appearance */
     uint32_t alone; /* one more than the unit, where some task gives a time for that very unit */
-    double peak_flops, bandwidth, speed;
+    double peak_flops, bandwidth, shared_bandwidth, speed; /* shared: its memory's */
     uint32_t unit;
 } class_key;
 
@@ -79,6 +82,7 @@ static clv_status *fill_keys(const clv_machine *machine, const bool *is_named, c
             .alone = is_named[i] ? i + 1 : 0,
             .peak_flops = unit->peak_flops,
             .bandwidth = own_bandwidth(machine, unit),
+            .shared_bandwidth = machine->memories[unit->memory].bandwidth,
             .speed = unit->speed,
             .unit = i};
         if (known == NULL && !clv_name_map_set(&kinds, unit->kind, keys[i].kind)) {
@@ -94,8 +98,8 @@ static int compare_numbers(double a, double b) {
     return (a > b) - (a < b);
 }
 
-/* 0: the same class. */
-static int compare_classes(const class_key *a, const class_key *b) {
+/* 0: the same but for the speed. */
+static int compare_cells(const class_key *a, const class_key *b) {
     if (a->kind != b->kind) {
         return a->kind < b->kind ? -1 : 1;
     }
@@ -104,6 +108,12 @@ static int compare_classes(const class_key *a, const class_key *b) {
     }
     int order = compare_numbers(a->peak_flops, b->peak_flops);
     order = order != 0 ? order : compare_numbers(a->bandwidth, b->bandwidth);
+    return order != 0 ? order : compare_numbers(a->shared_bandwidth, b->shared_bandwidth);
+}
+
+/* 0: the same class. */
+static int compare_classes(const class_key *a, const class_key *b) {
+    int order = compare_cells(a, b);
     return order != 0 ? order : compare_numbers(a->speed, b->speed);
 }
 
@@ -133,6 +143,17 @@ static void number_classes(clv_costs *costs, const class_key *keys) {
     }
 }
 
+/* Of sorted keys the first of a cell is its slowest. */
+static void find_leads(clv_costs *costs, const class_key *keys) {
+    uint32_t lead = 0;
+    for (uint32_t i = 0; i < costs->machine->num_units; i++) {
+        uint32_t class = costs->class_of_unit[keys[i].unit];
+        lead = i > 0 && compare_cells(&keys[i], &keys[i - 1]) == 0 ? lead : class;
+        costs->lead_of_class[class] = lead;
+        costs->speed_of_class[class] = keys[i].speed;
+    }
+}
+
 static clv_status *find_classes(clv_costs *costs) {
     const clv_machine *machine = costs->machine;
     clv_status *status = NULL;
@@ -141,8 +162,11 @@ static clv_status *find_classes(clv_costs *costs) {
     costs->class_of_unit = clv_alloc_zeroed(machine->num_units, sizeof *costs->class_of_unit);
     costs->unit_of_class = clv_alloc_zeroed(machine->num_units, sizeof *costs->unit_of_class);
     costs->next_of_class = clv_alloc_zeroed(machine->num_units, sizeof *costs->next_of_class);
+    costs->lead_of_class = clv_alloc_zeroed(machine->num_units, sizeof *costs->lead_of_class);
+    costs->speed_of_class = clv_alloc_zeroed(machine->num_units, sizeof *costs->speed_of_class);
     if (is_named == NULL || keys == NULL || costs->class_of_unit == NULL ||
-        costs->unit_of_class == NULL || costs->next_of_class == NULL) {
+        costs->unit_of_class == NULL || costs->next_of_class == NULL ||
+        costs->lead_of_class == NULL || costs->speed_of_class == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
@@ -150,6 +174,7 @@ static clv_status *find_classes(clv_costs *costs) {
     CLV_TRY_DONE(fill_keys(machine, is_named, keys));
     qsort(keys, machine->num_units, sizeof *keys, compare_keys);
     number_classes(costs, keys);
+    find_leads(costs, keys);
 done:
     clv_free(is_named);
     clv_free(keys);
@@ -201,6 +226,22 @@ static void sort_by_kind(clv_costs *costs) {
     }
 }
 
+/* Cells of each kind in the order of their slowest classes. */
+static void number_cells(clv_costs *costs, uint32_t *count_of_kind) {
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t k = 0; k < costs->num_classes; k++) {
+            uint32_t lead = costs->lead_of_class[k],
+                     *count = &count_of_kind[costs->kind_of_class[k]];
+            if (pass == 1) {
+                costs->cell_of_class[k] = costs->cell_of_class[lead];
+            } else if (lead == k) {
+                costs->cell_of_class[k] = (*count)++;
+                costs->num_cells = *count > costs->num_cells ? *count : costs->num_cells;
+            }
+        }
+    }
+}
+
 static clv_status *find_kinds(clv_costs *costs) {
     size_t classes = costs->num_classes;
     costs->kind_of_task =
@@ -209,9 +250,10 @@ static clv_status *find_kinds(clv_costs *costs) {
     costs->first_of_kind = clv_alloc_zeroed(classes + 2, sizeof *costs->first_of_kind);
     costs->classes_by_kind = clv_alloc_zeroed(classes, sizeof *costs->classes_by_kind);
     costs->column_of_class = clv_alloc_zeroed(classes, sizeof *costs->column_of_class);
+    costs->cell_of_class = clv_alloc_zeroed(classes, sizeof *costs->cell_of_class);
     if (costs->kind_of_task == NULL || costs->kind_of_class == NULL ||
         costs->first_of_kind == NULL || costs->classes_by_kind == NULL ||
-        costs->column_of_class == NULL) {
+        costs->column_of_class == NULL || costs->cell_of_class == NULL) {
         return NO_MEMORY_HERE();
     }
     if (costs->machine->bespoke != CLV_BESPOKE_NO) {
@@ -220,6 +262,12 @@ static clv_status *find_kinds(clv_costs *costs) {
         costs->num_kinds = 1;
     }
     sort_by_kind(costs);
+    uint32_t *count_of_kind = clv_alloc_zeroed((size_t)costs->num_kinds + 1, sizeof(uint32_t));
+    if (count_of_kind == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    number_cells(costs, count_of_kind);
+    clv_free(count_of_kind);
     return NULL;
 }
 
@@ -281,12 +329,12 @@ static void fill_cost(clv_costs *costs, uint32_t task_index, uint32_t class) {
     if (isinf(time_us)) {
         origin = CLV_ORIGIN_NONE;
     }
-    costs->time_us[at] = time_us / unit->speed;
-    costs->traffic_us[at] = fmin(traffic_us, costs->time_us[at]);
+    costs->time_us[at] = time_us;
+    costs->traffic_us[at] = traffic_us;
     if (given != NULL && given->draws > 0 && isfinite(time_us) &&
         isfinite(machine->memories[unit->memory].bandwidth)) {
-        costs->traffic_us[at] = given->draws * costs->time_us[at] *
-                                machine->memories[unit->memory].bandwidth / bandwidth;
+        costs->traffic_us[at] =
+            -given->draws * machine->memories[unit->memory].bandwidth / bandwidth;
     }
     costs->origin[at] = (uint8_t)origin;
 }
@@ -297,7 +345,7 @@ static const double most_us = 1e280;
 
 static clv_status *add_time(
     const clv_costs *costs, uint32_t task, uint32_t class, double *longest_us) {
-    double us = costs->time_us[clv_costs_at(costs, task, class)];
+    double us = clv_costs_time_us(costs, task, costs->unit_of_class[class]);
     if (costs->origin[clv_costs_at(costs, task, class)] == CLV_ORIGIN_NONE) {
         return NULL;
     }
@@ -319,6 +367,9 @@ static clv_status *fill_costs(clv_costs *costs) {
         uint32_t count;
         const uint32_t *classes = clv_costs_classes(costs, i, &count);
         for (uint32_t k = 0; k < count; k++) {
+            if (costs->lead_of_class[classes[k]] != classes[k]) {
+                continue;
+            }
             fill_cost(costs, i, classes[k]);
             CLV_TRY(add_time(costs, i, classes[k], &longest_us));
             can_run = can_run || !isinf(costs->time_us[clv_costs_at(costs, i, classes[k])]);
@@ -383,7 +434,7 @@ clv_status *clv_costs_create(
     CLV_TRY_DONE(find_classes(costs));
     CLV_TRY_DONE(find_kinds(costs));
     CLV_TRY_DONE(find_reader_inputs(costs));
-    size_t count = (size_t)workload->num_tasks * costs->num_columns + 1;
+    size_t count = (size_t)workload->num_tasks * costs->num_cells + 1;
     costs->time_us = clv_alloc_zeroed(count, sizeof *costs->time_us);
     costs->traffic_us = clv_alloc_zeroed(count, sizeof *costs->traffic_us);
     costs->origin = clv_alloc_zeroed(count, sizeof *costs->origin);

@@ -54,11 +54,17 @@ typedef struct clv_costs {
     uint32_t *classes_by_kind; /* [num_classes], ascending within a kind */
     uint32_t num_columns;      /* classes of the largest kind */
     uint32_t *column_of_class; /* [num_classes] */
-    double *time_us;    /* [num_tasks][num_columns]: alone on the unit, speed counted, launch not;
-                           INFINITY: cannot */
-    double *traffic_us; /* [num_tasks][num_columns]: its memory traffic at the unit's full
-                           bandwidth */
-    uint8_t *origin;    /* [num_tasks][num_columns], clv_origin */
+    /* Classes of which nothing but the speed differs share a cell: of 65,536 unlike units the
+     * tables have one. */
+    uint32_t num_cells;      /* of the kind that has most */
+    uint32_t *cell_of_class; /* [num_classes] */
+    uint32_t *lead_of_class; /* [num_classes]: the slowest class of its cell */
+    double *speed_of_class;  /* [num_classes] */
+    double *time_us;         /* [num_tasks][num_cells]: alone on such a unit of speed 1, launch not
+                           counted; INFINITY: cannot */
+    double *traffic_us; /* [num_tasks][num_cells]: its memory traffic at the unit's full bandwidth;
+                           of all its time (negative) a part, which was measured with it */
+    uint8_t *origin;    /* [num_tasks][num_cells], clv_origin */
     uint32_t *first_reader; /* [num_tensors + 1] into reader_input */
     uint32_t *reader_input; /* by reader of a tensor: which of the reader's inputs it is */
     /* What no sum of times tells: units whose output buffers are full hold one another up, and
@@ -82,23 +88,30 @@ static inline const uint32_t *clv_costs_classes(
 
 /* The place of a task and one of those classes in the tables. */
 static inline size_t clv_costs_at(const clv_costs *costs, uint32_t task, uint32_t class) {
-    return (size_t)task * costs->num_columns + costs->column_of_class[class];
+    return (size_t)task * costs->num_cells + costs->cell_of_class[class];
 }
 
 static inline bool clv_costs_has(const clv_costs *costs, uint32_t task, uint32_t class) {
     return costs->kind_of_task[task] == costs->kind_of_class[class];
 }
 
+/* Alone on the unit, speed counted, launch not; INFINITY: cannot. */
 static inline double clv_costs_time_us(const clv_costs *costs, uint32_t task, uint32_t unit) {
     uint32_t class = costs->class_of_unit[unit];
-    return clv_costs_has(costs, task, class) ? costs->time_us[clv_costs_at(costs, task, class)]
-                                             : (double)INFINITY;
+    return clv_costs_has(costs, task, class)
+               ? costs->time_us[clv_costs_at(costs, task, class)] / costs->speed_of_class[class]
+               : (double)INFINITY;
 }
 
+/* Of that, how long its memory traffic takes at the unit's full bandwidth. */
 static inline double clv_costs_traffic_us(const clv_costs *costs, uint32_t task, uint32_t unit) {
     uint32_t class = costs->class_of_unit[unit];
-    return clv_costs_has(costs, task, class) ? costs->traffic_us[clv_costs_at(costs, task, class)]
-                                             : 0;
+    double time_us = clv_costs_time_us(costs, task, unit), traffic_us = 0;
+    if (clv_costs_has(costs, task, class)) {
+        traffic_us = costs->traffic_us[clv_costs_at(costs, task, class)];
+        traffic_us = traffic_us < 0 ? -traffic_us * time_us : fmin(traffic_us, time_us);
+    }
+    return traffic_us;
 }
 
 static inline clv_origin clv_costs_origin(const clv_costs *costs, uint32_t task, uint32_t unit) {

@@ -162,17 +162,17 @@ static clv_status *store_pins(clv_problem *problem, const pin_match *matches) {
 
 static clv_status *sum_atoms(clv_problem *problem) {
     const clv_costs *costs = problem->costs;
-    size_t columns = costs->num_columns, num_tasks = costs->workload->num_tasks;
-    double *sums = clv_arena_alloc(problem->arena, num_tasks * columns, sizeof *sums);
+    size_t cells = costs->num_cells, num_tasks = costs->workload->num_tasks;
+    double *sums = clv_arena_alloc(problem->arena, num_tasks * cells, sizeof *sums);
     if (sums == NULL) {
         return NO_MEMORY_HERE();
     }
     for (uint32_t i = 0; i < num_tasks; i++) {
         uint32_t first = problem->first_of_colocation[i];
         bool is_same_kind = costs->kind_of_task[i] == costs->kind_of_task[first];
-        for (size_t k = 0; k < columns; k++) {
-            sums[first * columns + k] +=
-                is_same_kind ? costs->time_us[i * columns + k] : (double)INFINITY;
+        for (size_t k = 0; k < cells; k++) {
+            sums[first * cells + k] +=
+                is_same_kind ? costs->time_us[i * cells + k] : (double)INFINITY;
         }
     }
     problem->atom_us = sums;
@@ -182,8 +182,9 @@ static clv_status *sum_atoms(clv_problem *problem) {
 double clv_problem_atom_us(const clv_problem *problem, uint32_t task, uint32_t unit) {
     const clv_costs *costs = problem->costs;
     uint32_t atom = problem->first_of_colocation[task], class = costs->class_of_unit[unit];
-    return clv_costs_has(costs, atom, class) ? problem->atom_us[clv_costs_at(costs, atom, class)]
-                                             : (double)INFINITY;
+    return clv_costs_has(costs, atom, class)
+               ? problem->atom_us[clv_costs_at(costs, atom, class)] / costs->speed_of_class[class]
+               : (double)INFINITY;
 }
 
 bool clv_problem_allows(const clv_problem *problem, uint32_t task, uint32_t unit) {

@@ -46,7 +46,7 @@ struct clv_problem {
     const uint32_t *pins; /* [num_tasks]: the unit, or CLV_NO_INDEX; same throughout a colocation */
     const char *const *pin_reasons;      /* [num_tasks] */
     const uint32_t *first_of_colocation; /* [num_tasks]: first task of its colocation, or itself */
-    const double *atom_us;  /* [num_tasks][num_columns], as costs: of a colocation, at its first */
+    const double *atom_us;  /* [num_tasks][num_cells], as costs: of a colocation, at its first */
     clv_policy_level level; /* of this policy */
     const clv_policy_level *inner; /* of those that it holds */
     uint32_t num_inner;
