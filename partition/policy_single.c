@@ -37,34 +37,97 @@ static clv_status *try_unit(
     return clv_draft_check_fit(problem, out_draft);
 }
 
+/* The units' sums of times, which no period and no latency goes below. */
+static void sum_times(
+    const clv_problem *problem, const uint32_t *units, uint32_t num_units, double *out_us) {
+    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
+        for (uint32_t k = 0; k < num_units && problem->pins[i] == CLV_NO_INDEX; k++) {
+            out_us[k] += clv_costs_time_us(problem->costs, i, units[k]);
+        }
+    }
+}
+
+typedef struct trial {
+    const clv_problem *problem;
+    uint32_t *assignment; /* [num_tasks] */
+    clv_draft best;       /* but for its groups */
+    uint32_t unit;        /* it is on; CLV_NO_INDEX: there is none yet */
+    clv_status *refusal;
+} trial;
+
+/* A draft of each of very many units is more than there is memory for: it goes again. */
+static clv_draft try_briefly(trial *t, uint32_t unit, clv_status **out_refusal) {
+    clv_draft draft = {0};
+    clv_problem part = *t->problem;
+    clv_arena arena;
+    clv_arena_init(&arena, 0);
+    part.arena = &arena;
+    *out_refusal = try_unit(&part, unit, t->assignment, &draft);
+    clv_arena_deinit(&arena);
+    draft.groups = NULL;
+    return draft;
+}
+
+/* In the order of units, but what its times alone make worse than one that is known is left out. */
+static void try_units(trial *t, const uint32_t *units, uint32_t num_units, const double *least_us) {
+    const double rounding = 1e-9;
+    const bool by_latency = t->problem->objective == CLV_LATENCY;
+    double known_us = (double)INFINITY;
+    uint32_t first = 0;
+    for (uint32_t k = 1; k < num_units; k++) {
+        first = least_us[k] < least_us[first] ? k : first;
+    }
+    for (uint32_t i = 0; i <= num_units; i++) {
+        const uint32_t k = i == 0 ? first : i - 1;
+        if (least_us[k] * (1 - rounding) > known_us) {
+            continue;
+        }
+        clv_status *failure;
+        clv_draft draft = try_briefly(t, units[k], &failure);
+        if (failure == NULL) {
+            known_us = fmin(known_us, by_latency ? draft.latency_us : draft.period_us);
+        }
+        if (i == 0) { /* comes again */
+            clv_status_destroy(failure);
+            continue;
+        }
+        if (failure == NULL &&
+            (t->unit == CLV_NO_INDEX || clv_draft_is_better(t->problem, &draft, &t->best))) {
+            t->best = draft;
+            t->unit = units[k];
+        }
+        t->refusal = clv_refusal_join(t->refusal, failure);
+    }
+}
+
 clv_status *clv_policy_make_single(const clv_problem *problem, clv_draft *out_draft) {
-    uint32_t *units = clv_alloc_zeroed(problem->num_units, sizeof *units);
-    uint32_t *assignment =
-        clv_alloc_zeroed(problem->costs->workload->num_tasks, sizeof *assignment);
-    uint32_t num_units = 0;
-    bool is_found = false;
-    clv_status *status = NULL, *refusal = NULL;
-    if (units == NULL || assignment == NULL) {
+    trial t = {.problem = problem, .unit = CLV_NO_INDEX};
+    uint32_t num_units = 0, *units = clv_alloc_zeroed(problem->num_units, sizeof *units);
+    double *least_us = clv_alloc_zeroed(problem->num_units, sizeof *least_us);
+    clv_status *status = NULL;
+    t.assignment = clv_alloc_zeroed(problem->costs->workload->num_tasks, sizeof *t.assignment);
+    if (units == NULL || least_us == NULL || t.assignment == NULL) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
         goto done;
     }
     CLV_TRY_DONE(clv_distinct_units(problem, units, &num_units));
-    for (uint32_t i = 0; i < num_units; i++) {
-        clv_draft draft;
-        clv_status *failure = try_unit(problem, units[i], assignment, &draft);
-        if (failure == NULL && (!is_found || clv_draft_is_better(problem, &draft, out_draft))) {
-            *out_draft = draft;
-            is_found = true;
-        }
-        refusal = clv_refusal_join(refusal, failure);
+    if (num_units == 1) {
+        t.unit = units[0];
+    } else {
+        sum_times(problem, units, num_units, least_us);
+        try_units(&t, units, num_units, least_us);
     }
-    out_draft->method = "every unit was tried";
+    if (t.unit != CLV_NO_INDEX) {
+        CLV_TRY_DONE(try_unit(problem, t.unit, t.assignment, out_draft));
+        out_draft->method = "every unit was tried";
+    } else {
+        status = t.refusal;
+        t.refusal = NULL;
+    }
 done:
     clv_free(units);
-    clv_free(assignment);
-    if (status == NULL && !is_found) {
-        return refusal;
-    }
-    clv_status_destroy(refusal);
+    clv_free(least_us);
+    clv_free(t.assignment);
+    clv_status_destroy(t.refusal);
     return status;
 }

@@ -93,6 +93,7 @@ static void test_costs(void **state) {
         "core*2; core speed=0.5; gpu*3; link gpu* host bw=1M latency=1us", &machine));
     assert_null(clv_costs_create(workload, machine, &costs));
     assert_int_equal(costs->num_classes, 4); /* core, slow core, gpu, gpu:1 by name */
+    assert_int_equal(costs->num_cells, 3);   /* a core that is slow is a core */
     assert_true(clv_costs_time_us(costs, 1, 0) == 9);
     assert_true(clv_costs_time_us(costs, 1, 2) == 18);
     assert_true(clv_costs_time_us(costs, 1, 3) == 2);

@@ -17,9 +17,8 @@ static clv_workload *parse(void) {
 }
 
 static void check(const clv_costs *costs, uint32_t task, uint32_t unit, double us, clv_origin o) {
-    const size_t at = (size_t)task * costs->num_classes + costs->class_of_unit[unit];
     assert_true(fabs(clv_costs_time_us(costs, task, unit) - us) <= 1e-9 * us);
-    assert_int_equal(costs->origin[at], o);
+    assert_int_equal(clv_costs_origin(costs, task, unit), o);
 }
 
 /* core:0 at half speed, core:1, gpu:0: cores were measured, but not task c. */
