@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Remakes the pictures of docs/timelines.md and the tables of it, of docs/policies.md and docs/roofline.md. Standard
-library only.
+"""Remakes the pictures of docs/timelines.md, the tables of it, of docs/policies.md and docs/roofline.md, and what the
+commands in docs print. Standard library only.
 
-    docs/remake.py [--check] [--cleave PROGRAM] [timelines|policies|rooflines ...]      (nothing: the first two)
+    docs/remake.py [--check] [--cleave PROGRAM] [examples|timelines|policies|rooflines ...]   (nothing: the first three)
 
+examples   runs, in a shell, every "$ cleave ..." of docs/*.md under which something stands, and puts what it prints there
 timelines  runs every `cleave simulate` in docs/timelines.md; the table tells what each run needs
 policies   every policy on three machine files for every network; the models are build/zoo-small/*.onnx, as
            tests/support/zoo.py --size small writes them
@@ -13,6 +14,7 @@ rooflines  what is measured here and now of build/zoo-full/{resnet50,bert6}.onnx
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -25,6 +27,7 @@ MACHINES = ["two_cores", "cpu_gpu", "eight_gpus"]
 POLICIES = ["single", "serial", "branch", "tensor", "data", "pipeline", "auto"]
 NETWORKS = ["bert6", "espcn", "inception", "mobilenetv2", "resnet50", "resnet50_b8", "squeezenet", "vgg16"]
 SHIPPED = ["models/espcn_x3.onnx", "--dim", "H=96", "--dim", "W=96"]
+EXAMPLE = re.compile(r"^(    \$ (cleave .*)\n)(?:    [^$\n].*\n)+", re.MULTILINE)
 TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
 
 
@@ -53,6 +56,19 @@ class Remaker:
     def keep_table(self, path, rows):
         text = (ROOT / path).read_text()
         self.keep(path, TABLE.sub(lambda _: "".join(row + "\n" for row in rows), text))
+
+    def examples(self):
+        for page in sorted((ROOT / "docs").glob("*.md")):
+            self.keep(page.relative_to(ROOT), EXAMPLE.sub(self.example, page.read_text()))
+
+    def example(self, found):
+        script = f'cleave() {{ "$CLEAVE_PROGRAM" "$@"; }}\n{found[2]}'
+        program = str(pathlib.Path(self.cleave).resolve())
+        done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True,
+                              env={**os.environ, "CLEAVE_PROGRAM": program})
+        if done.returncode != 0:
+            sys.exit(f"{found[2]}: exit {done.returncode}\n{done.stderr}")
+        return found[1] + "".join(f"    {line}".rstrip() + "\n" for line in done.stdout.splitlines())
 
     def timelines(self):
         page = (ROOT / "docs/timelines.md").read_text().replace("\\\n", " ")
@@ -132,10 +148,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--cleave", default=str(ROOT / "build/cleave"))
-    parser.add_argument("parts", nargs="*", choices=["timelines", "policies", "rooflines", []])
+    parser.add_argument("parts", nargs="*", choices=["examples", "timelines", "policies", "rooflines", []])
     args = parser.parse_args()
     remaker = Remaker(args.cleave, args.check)
-    for part in args.parts or ["timelines", "policies"]:
+    for part in args.parts or ["examples", "timelines", "policies"]:
         getattr(remaker, part)()
     return remaker.check and remaker.num_different > 0
 
