@@ -8,7 +8,7 @@
 
 enum {
     COLUMNS = 92, /* of time */
-    MAX_LABEL = 22,
+    MAX_LABEL = 28,
     MAX_ROWS = 64,    /* more are counted */
     MAX_ERRORS = 200, /* likewise */
     MAX_SHARES = 6    /* of the critical path that are named */
@@ -44,18 +44,29 @@ static int put_name(char *out, size_t *out_bytes, const char *name, int width) {
     return count;
 }
 
-static void add_name(clv_text *text, const char *name, int width, bool is_filled) {
+static int add_name(clv_text *text, const char *name, int width) {
     char buffer[4 * 128];
     size_t bytes;
     int count = put_name(buffer, &bytes, name, width < 128 ? width : 128);
     clv_text_add_bytes(text, buffer, bytes);
-    clv_text_add(text, "%*s", is_filled ? width - count : 0, "");
+    return count;
 }
 
 static int name_width(const char *name) {
     char buffer[4 * 128];
     size_t bytes;
     return put_name(buffer, &bytes, name, 128);
+}
+
+/* Fills a column of this width. */
+static void add_short(clv_text *text, const char *name, int width) {
+    clv_text shorter;
+    clv_text_init(&shorter);
+    clv_picture_add_short(&shorter, name, width);
+    int count = add_name(text, shorter.data != NULL ? shorter.data : "", width);
+    clv_text_add(text, "%*s", width - count, "");
+    text->failed = text->failed || shorter.failed;
+    clv_text_deinit(&shorter);
 }
 
 /* --- head --- */
@@ -233,7 +244,7 @@ static void add_row(
         if (lane == 0) {
             clv_picture_percent(busy, row->busy);
         }
-        add_name(g->text, lane == 0 ? label : "", g->label_width, true);
+        add_short(g->text, lane == 0 ? label : "", g->label_width);
         clv_text_add(g->text, " %5s  ", busy);
         for (int i = 0; i < COLUMNS; i++) {
             clv_text_add_bytes(g->text, c.text[i], c.bytes[i]);
@@ -301,7 +312,7 @@ static void add_needs(gantt *g) {
         if (row->is_unit) {
             clv_format(buffers, sizeof buffers, "%u", r->buffers);
         }
-        add_name(g->text, row->label, g->label_width, true);
+        add_short(g->text, row->label, g->label_width);
         clv_text_add(
             g->text, "  %6s %11s %9llu %8s %9s %12s\n", busy, time,
             (unsigned long long)r->num_spans, buffers, bytes, critical);
@@ -314,7 +325,7 @@ static void add_text(gantt *g, const clv_text *line) {
     if (line->data != NULL && line->length > 0) {
         for (const char *at = line->data; *at != '\0';) {
             const size_t before = g->text->length;
-            add_name(g->text, at, 100, false);
+            add_name(g->text, at, 100);
             for (int count = 0; count < 100 && *at != '\0'; count++) {
                 const size_t length = clv_utf8_length(at);
                 at += length > 0 ? length : 1;
@@ -364,9 +375,9 @@ static void add_errors(gantt *g) {
         char predicted[CLV_PICTURE_NUMBER], measured[CLV_PICTURE_NUMBER];
         clv_picture_time(predicted, e->predicted_us);
         clv_picture_time(measured, e->measured_us);
-        add_name(g->text, p->workload->tasks[e->task].name, MAX_LABEL, true);
+        add_short(g->text, p->workload->tasks[e->task].name, MAX_LABEL);
         clv_text_add(g->text, "  ");
-        add_name(g->text, p->machine->units[e->unit].name, g->label_width, true);
+        add_short(g->text, p->machine->units[e->unit].name, g->label_width);
         clv_text_add(g->text, " %11s %11s", predicted, measured);
         if (e->measured_us > 0) {
             clv_text_add(g->text, " %+6.1f %%", 100 * (e->predicted_us / e->measured_us - 1));
@@ -416,9 +427,9 @@ clv_status *clv_report_gantt(const clv_report *report, char **out_text) {
         g.label_width = width > g.label_width ? width : g.label_width;
     }
     g.label_width = g.label_width < MAX_LABEL ? g.label_width : MAX_LABEL;
-    add_name(&text, picture->title, 100, false);
+    add_name(&text, picture->title, 100);
     clv_text_add(&text, ": ");
-    add_name(&text, report->schedule->plan->policy, 60, false);
+    add_name(&text, report->schedule->plan->policy, 60);
     clv_text_add(
         &text, "%s%s\n", report->mode != NULL ? ", " : "",
         report->mode != NULL ? report->mode : "");

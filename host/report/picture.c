@@ -2,6 +2,7 @@
 
 #include "host/base/memory.h"
 #include "host/base/name_map.h"
+#include "host/base/utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -374,6 +375,63 @@ void clv_picture_add_clocks(const clv_picture *picture, clv_text *text) {
 
 const char *const clv_picture_colours[CLV_PICTURE_COLOURS] = {
     "#77aadd", "#eedd88", "#44bb99", "#ffaabb", "#99ddff", "#ee8866", "#bbcc33", "#aaaa00"};
+
+/* --- names --- */
+
+static size_t character_bytes(const char *text) {
+    const size_t length = clv_utf8_length(text);
+    return length > 0 ? length : 1;
+}
+
+static int count_characters(const char *text, size_t bytes) {
+    int count = 0;
+    for (size_t i = 0; i < bytes; i += character_bytes(text + i)) {
+        count++;
+    }
+    return count;
+}
+
+/* Those from the first to before the end; counted in characters. */
+static void add_characters(clv_text *text, const char *name, int first, int end) {
+    for (int i = 0; i < end; i++) {
+        const size_t bytes = character_bytes(name);
+        if (i >= first) {
+            clv_text_add_bytes(text, name, bytes);
+        }
+        name += bytes;
+    }
+}
+
+static void add_cut(clv_text *text, const char *name, int count, int room) {
+    if (count <= room) {
+        add_characters(text, name, 0, count);
+        return;
+    }
+    add_characters(text, name, 0, room / 2);
+    clv_text_add(text, "…");
+    add_characters(text, name, count - (room - 1 - room / 2), count);
+}
+
+void clv_picture_add_short(clv_text *text, const char *name, int room) {
+    static const char *const between[] = {" > ", " <> "};
+    const size_t bytes = strlen(name);
+    const int count = count_characters(name, bytes);
+    for (int i = 0; i < 2 && count > room; i++) {
+        const char *at = strstr(name, between[i]);
+        const int length = (int)strlen(between[i]);
+        if (at == NULL || room < length + 6) {
+            continue;
+        }
+        const int from = count_characters(name, (size_t)(at - name)), to = count - from - length;
+        const int half = (room - length) / 2, most = room - length;
+        const int left = from <= half ? from : to <= half ? most - to : half;
+        add_cut(text, name, from, left);
+        clv_text_add(text, "%s", between[i]);
+        add_cut(text, at + length, to, most - left);
+        return;
+    }
+    add_cut(text, name, count, room);
+}
 
 /* --- numbers --- */
 

@@ -97,6 +97,10 @@ void clv_picture_add_account(const clv_picture *picture, uint32_t unit, clv_text
  * nothing to say. */
 void clv_picture_add_clocks(const clv_picture *picture, clv_text *text);
 
+/* Adds a name in at most `room` characters (5 or more): what is too long has dots in its middle,
+ * both of a link's ends theirs, as it is often in the last ones that names differ. */
+void clv_picture_add_short(clv_text *text, const char *name, int room);
+
 /* What stands at the head of a picture: "period", "40 us", "25000 requests a second". */
 typedef struct clv_picture_fact {
     const char *what;

@@ -22,7 +22,8 @@ enum {
     BUSY = 52, /* the column of busy shares */
     MAX_ROWS = 200,
     MAX_SPANS = 4000, /* that are drawn one by one */
-    BIN = 2           /* of a row drawn by its density */
+    BIN = 2,          /* of a row drawn by its density */
+    MAX_LABEL = 28
 };
 
 static const double glyph = 6.4; /* a character of the labels */
@@ -37,21 +38,22 @@ typedef struct svg {
     double bottom;
 } svg;
 
+/* Colours of light pages stand first and without variables, which not every reader of SVG knows. */
 static const char style[] =
     "<style>\n"
-    "svg{--page:#ffffff;--ink:#1a1d21;--soft:#5b6470;--line:#d9dee4;--band:#f5f7f9;"
-    "--edge:#00000059;--critical:" CLV_PICTURE_CRITICAL "}\n"
-    "@media (prefers-color-scheme:dark){svg{--page:#14171c;--ink:#e8ebee;--soft:#9aa4b0;"
-    "--line:#323942;--band:#1b1f26;--edge:#00000080;--critical:#ff6b52}}\n"
     "text{font:11px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;"
-    "fill:var(--ink)}\n"
-    ".page{fill:var(--page)}.band{fill:var(--band)}.grid{stroke:var(--line)}\n"
-    ".title{font-size:17px;font-weight:600}.soft{fill:var(--soft)}.value{font-size:14px;"
+    "fill:#1a1d21}\n"
+    ".page{fill:#ffffff}.band{fill:#f5f7f9}.grid{stroke:#d9dee4}\n"
+    ".title{font-size:17px;font-weight:600}.soft{fill:#5b6470}.value{font-size:14px;"
     "font-weight:600}\n"
     ".end{text-anchor:end}.mid{text-anchor:middle}\n"
-    ".s rect{stroke:var(--edge);stroke-width:.75}.s text{fill:#000;pointer-events:none}\n"
-    ".c{fill:var(--critical);stroke:none!important}\n"
-    ".way{fill:none;stroke:var(--critical);stroke-width:1.25}\n"
+    ".s rect{stroke:#000000;stroke-opacity:.35;stroke-width:.75}"
+    ".s text{fill:#000000;pointer-events:none}\n"
+    ".c{fill:" CLV_PICTURE_CRITICAL ";stroke:none!important}\n"
+    ".way{fill:none;stroke:" CLV_PICTURE_CRITICAL ";stroke-width:1.25}\n"
+    "@media (prefers-color-scheme:dark){text{fill:#e8ebee}.page{fill:#14171c}"
+    ".band{fill:#1b1f26}.grid{stroke:#323942}.soft{fill:#9aa4b0}.s rect{stroke-opacity:.5}"
+    ".c{fill:#ff6b52}.way{stroke:#ff6b52}}\n"
     "</style>\n"
     "<defs><pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" "
     "patternTransform=\"rotate(45)\"><rect width=\"6\" height=\"6\" fill=\"" CLV_PICTURE_TRANSFER
@@ -189,7 +191,7 @@ static clv_status *lay_out(svg *g) {
         y += row_height(g, &p->rows[i]) + GAP;
     }
     g->bottom = y;
-    g->left = MARGIN + fmin(longest, 28) * glyph + 14;
+    g->left = MARGIN + fmin(longest, MAX_LABEL) * glyph + 14;
     double right = WIDTH - MARGIN - BUSY;
     g->scale = p->end_us > 0 ? (right - g->left) / p->end_us : 0;
     for (uint32_t i = 0; i < g->num_rows; i++) {
@@ -322,7 +324,12 @@ static void add_band(svg *g, uint32_t index) {
         "<text class=\"end\" x=\"%.0f\" y=\"%.0f\">",
         g->left, y, WIDTH - MARGIN - BUSY - g->left, row_height(g, row), g->left - 8,
         y + LANE / 2.0 + 4);
-    add_fitted(g->text, row->label, 28 * glyph);
+    clv_text label;
+    clv_text_init(&label);
+    clv_picture_add_short(&label, row->label, MAX_LABEL);
+    clv_text_add_xml(g->text, label.data != NULL ? label.data : "");
+    g->text->failed = g->text->failed || label.failed;
+    clv_text_deinit(&label);
     clv_text_add(g->text, "</text>\n");
 }
 
@@ -427,6 +434,9 @@ static void add_foot(svg *g) {
         for (uint32_t i = 0; i < p->schedule->num_requests && i < CLV_PICTURE_COLOURS; i++) {
             char what[CLV_PICTURE_NUMBER];
             clv_format(what, sizeof what, "%s%u", i == 0 ? "request " : "", i);
+            if (i == 0 && p->schedule->num_requests > CLV_PICTURE_COLOURS) {
+                clv_format(what, sizeof what, "request 0, %d, …", CLV_PICTURE_COLOURS);
+            }
             x = add_key(g, x, clv_picture_colours[i], false, what);
         }
     } else {

@@ -3,6 +3,7 @@
 
 #include "host/base/memory.h"
 #include "host/base/text.h"
+#include "host/report/picture.h"
 #include "tests/support/check.h"
 #include "tests/support/planned.h"
 
@@ -520,6 +521,55 @@ static void check_no_time(const char *requests) {
     planned_drop(&p);
 }
 
+static void long_names_keep_their_ends(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *expected;
+        int room;
+    } cases[] = {
+        {"core:0", "core:0", 22},
+        {"0123456789", "0123456789", 10},
+        {"0123456789a", "01234…789a", 10},
+        {"accelerator_with_a_long_name:12", "accelerator…ng_name:12", 22},
+        {"accelerator_with_a_long_name:1 > accelerator_with_a_long_name:0",
+         "acce…me:1 > accel…me:0", 22},
+        {"host > accelerator_with_a_long_name:0", "host > acceler…_name:0", 22},
+        {"accelerator_with_a_long_name:0 <> host", "acceler…name:0 <> host", 22},
+        {"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", "\xc3\xa9\xc3\xa9…\xc3\xa9\xc3\xa9",
+         5},
+        {" > ", " > ", 5},
+        {"a > b", "a > b", 5},
+        {" > 0123456789", " > 0…789", 8},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clv_text text;
+        clv_text_init(&text);
+        clv_picture_add_short(&text, cases[i].name, cases[i].room);
+        if (strcmp(text.data, cases[i].expected) != 0) {
+            fail_msg("'%s' is '%s', not '%s'", cases[i].name, text.data, cases[i].expected);
+        }
+        clv_text_deinit(&text);
+    }
+    planned p;
+    static const char source[] =
+        "machine accelerator_with_a_long_name*2\npolicy pipeline\n"
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":1},{\"name\":\"b\",\"time_us\":1}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\"}]}";
+    char *text;
+    assert_ok(planned_make(CLEAVE_ROOT, source, &p));
+    clv_report report = report_of(&p);
+    assert_ok(clv_report_gantt(&report, &text));
+    assert_int_equal(count_of(text, "\naccelerator_wi…a_long_name:0 "), 2);
+    assert_int_equal(count_of(text, "\naccelerator_wi…a_long_name:1 "), 2);
+    clv_free(text);
+    assert_ok(clv_report_svg(&report, &text));
+    assert_int_equal(count_of(text, "_long_name:1</text>"), 1);
+    assert_int_equal(
+        count_of(text, "var("), 0); /* readers of SVG that know no variables paint black */
+    clv_free(text);
+    planned_drop(&p);
+}
+
 /* Also where they are summarised: bins of no time. */
 static void runs_of_no_time_have_pictures(void **state) {
     (void)state;
@@ -594,6 +644,7 @@ int main(void) {
         cmocka_unit_test(a_measured_run_is_laid_under),
         cmocka_unit_test(what_was_executed_has_steps_of_its_own),
         cmocka_unit_test(many_spans_are_summarised),
+        cmocka_unit_test(long_names_keep_their_ends),
         cmocka_unit_test(runs_of_no_time_have_pictures),
         cmocka_unit_test(pictures_are_the_same_again),
         cmocka_unit_test(names_of_files_choose_the_picture),
