@@ -34,6 +34,12 @@ typedef clv_status *(*clv_ask_clock)(
     const struct clv_costs *costs, const struct clv_group *groups, uint32_t num_groups,
     clv_clock_load load, clv_steady *out_steady);
 
+/* What each unit holds at most, [num_units] bytes, while groups run at their depths: as whoever
+ * runs them takes it. NO_MEMORY, UNSUPPORTED. */
+typedef clv_status *(*clv_ask_memory)(
+    const struct clv_costs *costs, const struct clv_group *groups, uint32_t num_groups,
+    uint64_t *out_bytes);
+
 /* Units that are alike for every task (same times, memory bandwidth, ...) share a class: a row for
  * 1,024 equal GPUs.
  *
@@ -71,6 +77,10 @@ typedef struct clv_costs {
      * transfers and memory traffic come when they come. Whoever makes the table sets it, to
      * clv_steady_state of the scheduler. NULL: plans are measured by sums alone. */
     clv_ask_clock ask_clock;
+    /* What no sum of tensors tells: how they lie in memory, and what kernels need besides. Whoever
+     * can tell sets it; borrowed, with its context. NULL: sums and the clock tell. */
+    clv_ask_memory ask_memory;
+    const void *memory_context;
 } clv_costs;
 
 /* UNSUPPORTED names a task that no unit can run. */

@@ -14,6 +14,8 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
         clv_free(ev->loaded);
         clv_free(ev->held);
         clv_free(ev->holders);
+        clv_free(ev->scale);
+        clv_free(ev->asked_bytes);
         clv_free(ev->memory_held);
         clv_free(ev->hop_bytes);
         clv_free(ev->hops);
@@ -63,6 +65,8 @@ static bool make_scratch(clv_evaluator *ev) {
     ev->loaded = clv_alloc_zeroed(loads, sizeof *ev->loaded);
     ev->held = clv_alloc_zeroed(units, sizeof *ev->held);
     ev->holders = clv_alloc_zeroed(units, sizeof *ev->holders);
+    ev->scale = clv_alloc_zeroed(units, sizeof *ev->scale);
+    ev->asked_bytes = clv_alloc_zeroed(units, sizeof *ev->asked_bytes);
     ev->memory_held = clv_alloc_zeroed(memories, sizeof *ev->memory_held);
     ev->hop_bytes = clv_alloc_zeroed(hops + 1, sizeof *ev->hop_bytes);
     ev->hops = clv_alloc_zeroed(hops + 1, sizeof *ev->hops);
@@ -76,8 +80,12 @@ static bool make_scratch(clv_evaluator *ev) {
     if (ev->load_us == NULL || ev->loaded == NULL || ev->held == NULL || ev->holders == NULL ||
         ev->memory_held == NULL || ev->hop_bytes == NULL || ev->hops == NULL ||
         ev->hop_arrived_us == NULL || ev->free_us == NULL || ev->busy == NULL ||
-        ev->position == NULL || ev->arrived_us == NULL || ev->arrived_bytes == NULL) {
+        ev->position == NULL || ev->arrived_us == NULL || ev->arrived_bytes == NULL ||
+        ev->scale == NULL || ev->asked_bytes == NULL) {
         return false;
+    }
+    for (size_t i = 0; i < units; i++) {
+        ev->scale[i] = 1;
     }
     ev->unit_us = ev->load_us;
     ev->link_us = ev->unit_us + units;

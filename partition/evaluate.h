@@ -38,6 +38,10 @@ typedef struct clv_evaluator {
     double *memory_us; /* [num_memories] traffic over bandwidth */
     uint64_t *held;    /* [num_units] bytes, of clv_evaluate_memory */
     uint32_t *holders, num_holders; /* units whose `held` is not 0 */
+    /* [num_units]: what a unit was said to hold, as a part of what sums say, when last asked; 1:
+     * nobody was. Sums count by it. */
+    double *scale;
+    uint32_t num_learned; /* times that one has changed */
     /* That every piece of the group at hand is on: tensors then move only from and to the first
      * unit's. CLV_NO_INDEX: several. */
     uint32_t only_memory;
@@ -51,6 +55,7 @@ typedef struct clv_evaluator {
     double *free_us;                    /* [num_units], then [2 * num_links]: 0 but for `busy` */
     uint32_t *busy, num_busy;           /* indices of free_us */
     uint64_t *memory_held;              /* [num_memories]: 0 */
+    uint64_t *asked_bytes;              /* [num_units] */
     uint32_t *position;                 /* [num_tasks]: in the group's order */
     double *arrived_us, *arrived_bytes; /* [num_memories]: of the tensor at hand */
     double *ready_us;                   /* [capacity_pieces]: inputs there, then finished */
@@ -135,6 +140,16 @@ bool clv_group_blocks(const clv_costs *costs, const clv_group *group);
 /* Adds what the group holds on each unit at `depth` requests in flight to ev->held. */
 clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth)
     CLV_CHECKED;
+/* Into ev->held, which begins anew, what groups hold at their depths: by costs->ask_memory, where
+ * that knows, else by sums. */
+clv_status *clv_evaluate_asked(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups,
+    bool *out_is_known) CLV_CHECKED;
+/* The same for limits alone: where sums are far below all of them, nobody is asked. *out_is_known:
+ * clv_evaluate_fits has the last word. */
+clv_status *clv_evaluate_for_limits(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups,
+    bool *out_is_known) CLV_CHECKED;
 /* Adds bytes to ev->held. */
 void clv_evaluate_hold(clv_evaluator *ev, uint32_t unit, uint64_t bytes);
 /* NO_MEMORY where ev->held is over a unit's limit or a memory's capacity. */

@@ -222,7 +222,8 @@ static void add_weights(clv_evaluator *ev, const clv_group *group, uint32_t task
     }
 }
 
-clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth) {
+/* What the group holds by sums alone. */
+static clv_status *add_sums(clv_evaluator *ev, const clv_group *group, uint32_t depth) {
     const clv_workload *workload = ev->costs->workload;
     holding h = {.ev = ev, .group = group, .depth = depth > 0 ? depth : 1};
     uint32_t *position = NULL;
@@ -248,6 +249,69 @@ clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint3
 done:
     clv_free(position);
     return status;
+}
+
+clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth) {
+    const uint32_t before =
+        ev->num_holders; /* units are of one group: those that follow are ours */
+    CLV_TRY(add_sums(ev, group, depth));
+    for (uint32_t i = before; i < ev->num_holders; i++) {
+        const uint32_t unit = ev->holders[i];
+        const double bytes = (double)ev->held[unit] * ev->scale[unit];
+        if (ev->scale[unit] != 1) {
+            ev->held[unit] = bytes < (double)INT64_MAX ? (uint64_t)bytes : INT64_MAX;
+        }
+    }
+    return NULL;
+}
+
+/* --- asking --- */
+
+enum { MOST_SCALE = 16 };
+
+/* Remembers how what a unit holds and what sums say of it compare. */
+static void learn(clv_evaluator *ev, uint32_t unit, uint64_t asked_bytes) {
+    const double least = 1.0 / MOST_SCALE, most = MOST_SCALE, same = 1e-3;
+    const uint64_t sum = ev->held[unit];
+    const double scale =
+        sum > 0 ? fmin(fmax((double)asked_bytes / (double)sum, least), most) : ev->scale[unit];
+    ev->num_learned += fabs(scale - ev->scale[unit]) > same * scale ? 1 : 0;
+    ev->scale[unit] = scale;
+}
+
+static clv_status *sum_groups(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, bool is_scaled) {
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        CLV_TRY((is_scaled ? clv_evaluate_memory : add_sums)(ev, &groups[g], groups[g].depth));
+    }
+    return NULL;
+}
+
+clv_status *clv_evaluate_asked(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, bool *out_is_known) {
+    const clv_costs *costs = ev->costs;
+    const uint32_t num_units = costs->machine->num_units;
+    *out_is_known = false;
+    CLV_TRY(sum_groups(ev, groups, num_groups, costs->ask_memory == NULL));
+    if (costs->ask_memory == NULL) {
+        return NULL;
+    }
+    clv_status *status = costs->ask_memory(costs, groups, num_groups, ev->asked_bytes);
+    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* as a session will say: sums it is */
+        clv_status_destroy(status);
+        return NULL;
+    }
+    CLV_TRY(status);
+    for (uint32_t i = 0; i < num_units; i++) {
+        learn(ev, i, ev->asked_bytes[i]);
+    }
+    clv_evaluate_begin(ev);
+    for (uint32_t i = 0; i < num_units; i++) {
+        clv_evaluate_hold(ev, i, ev->asked_bytes[i]);
+    }
+    *out_is_known = true;
+    return NULL;
 }
 
 /* --- limits --- */
@@ -303,6 +367,29 @@ clv_status *clv_evaluate_limits(const clv_evaluator *ev) {
     }
     forget_memories(ev);
     return status;
+}
+
+/* Whether there is room for several times as much everywhere. */
+static bool is_far_below(const clv_evaluator *ev) {
+    const clv_machine *machine = ev->costs->machine;
+    uint64_t sum = 0, least = UINT64_MAX;
+    for (uint32_t i = 0; i < ev->num_holders; i++) {
+        const uint64_t limit = unit_limit(machine, ev->holders[i]);
+        sum = add_capped(sum, ev->held[ev->holders[i]]);
+        least = limit < least ? limit : least;
+    }
+    return sum <= least / MOST_SCALE;
+}
+
+clv_status *clv_evaluate_for_limits(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, bool *out_is_known) {
+    *out_is_known = false;
+    CLV_TRY(sum_groups(ev, groups, num_groups, true));
+    if (ev->costs->ask_memory == NULL) {
+        return NULL;
+    }
+    *out_is_known = is_far_below(ev);
+    return *out_is_known ? NULL : clv_evaluate_asked(ev, groups, num_groups, out_is_known);
 }
 
 bool clv_evaluate_fits(const clv_evaluator *ev) {

@@ -205,16 +205,25 @@ static uint32_t own_link(const clv_costs *costs, uint32_t memory, bool *is_bound
     return best;
 }
 
+/* Of sums: what is counted here is more or less by what the evaluator has learned. */
+static uint64_t limit_of(const clv_problem *problem, uint32_t unit_index) {
+    const clv_machine *machine = problem->costs->machine;
+    const clv_unit *unit = &machine->units[unit_index];
+    const uint64_t capacity = machine->memories[unit->memory].capacity_bytes;
+    const uint64_t limit = unit->limit_bytes < capacity ? unit->limit_bytes : capacity;
+    const double scale = problem->ev->scale[unit_index];
+    return limit == CLV_UNLIMITED || scale == 1 ? limit : (uint64_t)((double)limit / scale);
+}
+
 static clv_pipe_sort make_sort(clv_pipe *pipe, uint32_t unit_index, uint32_t link_index) {
     const clv_machine *machine = pipe->problem->costs->machine;
     const clv_unit *unit = &machine->units[unit_index];
-    uint64_t capacity = machine->memories[unit->memory].capacity_bytes;
     clv_pipe_sort sort = {
         .cost_class = pipe->problem->costs->class_of_unit[unit_index],
         .launch_us = unit->launch_us,
         .overlaps = unit->overlaps,
         .is_home = unit->memory == clv_machine_home(machine),
-        .limit_bytes = unit->limit_bytes < capacity ? unit->limit_bytes : capacity};
+        .limit_bytes = limit_of(pipe->problem, unit_index)};
     if (link_index != CLV_NO_INDEX) {
         const clv_link *link = &machine->links[link_index];
         double per_byte = isinf(link->bandwidth) ? 0 : 1e6 / link->bandwidth;

@@ -96,11 +96,8 @@ static clv_status *hold_groups(
     if (is_clocked) {
         return clv_clock_memory(problem, groups, num_groups);
     }
-    clv_evaluate_begin(problem->ev);
-    for (uint32_t g = 0; g < num_groups; g++) {
-        CLV_TRY(clv_evaluate_memory(problem->ev, &groups[g], groups[g].depth));
-    }
-    return NULL;
+    bool is_known;
+    return clv_evaluate_asked(problem->ev, groups, num_groups, &is_known);
 }
 
 static clv_status *find_memory(const clv_problem *problem, clv_plan *plan) {
@@ -169,9 +166,9 @@ static const char *why_idle(const clv_problem *problem, const clv_policy_spec *s
                      : "it makes nothing faster there; leave it out";
 }
 
-/* What the unit would hold at least if it had work: a whole copy under data alone, while the
- * next request's inputs come; else a whole task (its weights and what it writes) of those that it
- * can run; 0: nothing. */
+/* What the unit would hold at least if it had work: a whole copy under data alone (on the clock,
+ * while the next request's inputs come); else a whole task (its weights and what it writes) of
+ * those that it can run; 0: nothing. */
 static clv_status *find_least_bytes(
     const clv_problem *problem, bool is_copy, uint32_t unit, uint64_t *out_bytes) {
     const clv_workload *workload = problem->costs->workload;
@@ -190,7 +187,7 @@ static clv_status *find_least_bytes(
             return NO_MEMORY_HERE();
         }
         CLV_TRY(clv_group_from_units(problem, units, NULL, "", &group));
-        group.depth = 2;
+        group.depth = problem->costs->ask_memory != NULL ? 1 : 2;
         clv_draft draft = {.groups = &group, .num_groups = 1};
         CLV_TRY(hold_groups(problem, &group, 1, clv_draft_is_clocked(problem, &draft)));
         *out_bytes = problem->ev->held[unit];
@@ -515,7 +512,7 @@ done:
 static clv_status *advise(
     clv_status *status, const clv_costs *costs, const clv_plan_request *request) {
     if (strcmp(request->policy, "auto") == 0 && request->depth == 0) {
-        return status; /* has tried them all */
+        return clv_status_suffix(status, "; no plan was found that fits"); /* all were tried */
     }
     clv_plan_request other = *request;
     other.policy = "auto";

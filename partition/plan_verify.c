@@ -158,15 +158,23 @@ static clv_status *verify_order(const clv_costs *costs, const clv_group *group) 
     return status;
 }
 
+static bool has_declared_limits(const clv_machine *machine) {
+    bool is_any = false;
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        is_any = is_any || machine->units[i].limit_bytes != CLV_UNLIMITED;
+    }
+    return is_any;
+}
+
 /* Memory, and that the numbers are those of the loads. */
 static clv_status *verify_numbers(const clv_costs *costs, const clv_plan *plan) {
     clv_evaluator *ev;
     clv_status *status = NULL;
+    bool is_known;
     CLV_TRY(clv_evaluator_create(costs, &ev));
     clv_evaluate_begin(ev);
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         CLV_TRY_DONE(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
-        CLV_TRY_DONE(clv_evaluate_memory(ev, &plan->groups[g], plan->groups[g].depth));
     }
     double bound_us = clv_evaluate_bound(ev, NULL);
     if (plan->period_us < bound_us * (1 - 1e-9) || !isfinite(plan->period_us) ||
@@ -176,6 +184,9 @@ static clv_status *verify_numbers(const clv_costs *costs, const clv_plan *plan) 
             plan->period_us, bound_us);
         goto done;
     }
+    CLV_TRY_DONE(
+        (has_declared_limits(costs->machine) ? clv_evaluate_asked : clv_evaluate_for_limits)(
+            ev, plan->groups, plan->num_groups, &is_known));
     CLV_TRY_DONE(clv_evaluate_limits(ev));
 done:
     clv_evaluator_destroy(ev);

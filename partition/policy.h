@@ -115,7 +115,10 @@ bool clv_draft_is_clocked(const clv_problem *problem, const clv_draft *draft);
  * that gains something and memory allows, and shrinks where the run holds more than was thought.
  * NO_MEMORY: too much at any depth. */
 clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) CLV_CHECKED;
-/* NO_MEMORY where a draft that is clocked holds too much in a run at its depth. */
+/* Into the problem's evaluator what a scored draft holds, for limits: by whoever can tell, else in
+ * a run where it is clocked, else by sums. */
+clv_status *clv_draft_hold(const clv_problem *problem, const clv_draft *draft) CLV_CHECKED;
+/* NO_MEMORY where a draft holds too much at its depth, as clv_draft_hold has it. */
 clv_status *clv_draft_check_fit(const clv_problem *problem, const clv_draft *draft) CLV_CHECKED;
 /* What clocked groups hold in a run with as many requests in flight as their depths say, into the
  * problem's evaluator. */

@@ -205,16 +205,14 @@ static void solve_forest(serial *s) {
 
 /* --- drafts --- */
 
-/* By sums and then, where they say yes and it is not too much, in a run on the clock, which has the
- * last word. */
+/* By sums and then, where they say yes and it is not too much, by whoever can tell or in a run on
+ * the clock, which has the last word. */
 static clv_status *check_fit(serial *s, const clv_draft *draft, bool *out_fits) {
     clv_evaluate_begin(s->problem->ev);
     CLV_TRY(clv_evaluate_memory(s->problem->ev, draft->groups, 1));
     *out_fits = clv_evaluate_fits(s->problem->ev);
-    bool is_clocked = s->has_limits && *out_fits && s->num_refused < MOST_REFUSED &&
-                      clv_draft_is_clocked(s->problem, draft);
-    if (is_clocked) {
-        CLV_TRY(clv_clock_memory(s->problem, draft->groups, 1));
+    if (s->has_limits && *out_fits && s->num_refused < MOST_REFUSED) {
+        CLV_TRY(clv_draft_hold(s->problem, draft));
         *out_fits = clv_evaluate_fits(s->problem->ev);
         s->num_refused += *out_fits ? 0 : 1;
     }

@@ -172,6 +172,10 @@ static clv_status *fit_depths(const clv_problem *problem, clv_draft *draft, bool
             CLV_TRY(clv_evaluate_memory(problem->ev, &draft->groups[g], draft->groups[g].depth));
             can_lower = can_lower || draft->groups[g].depth > 1;
         }
+        if (!clv_evaluate_fits(problem->ev) && problem->costs->ask_memory != NULL) {
+            bool is_known; /* sums may be too large */
+            CLV_TRY(clv_evaluate_asked(problem->ev, draft->groups, draft->num_groups, &is_known));
+        }
         if (clv_evaluate_fits(problem->ev) || !can_lower || problem->request->depth > 0) {
             return clv_evaluate_limits(problem->ev);
         }
@@ -419,8 +423,15 @@ clv_status *clv_clock_memory(
     uint64_t *most_bytes = clv_alloc_zeroed(num_units, sizeof *most_bytes);
     uint32_t *requests = clv_alloc_zeroed(num_groups, sizeof *requests);
     clv_status *status = NULL;
+    bool is_known = false;
     if (most_bytes == NULL || requests == NULL) {
         status = NO_MEMORY_HERE();
+        goto done;
+    }
+    if (problem->costs->ask_memory != NULL) {
+        CLV_TRY_DONE(clv_evaluate_asked(problem->ev, groups, num_groups, &is_known));
+    }
+    if (is_known) {
         goto done;
     }
     clv_evaluate_begin(problem->ev);
@@ -440,11 +451,19 @@ done:
     return status;
 }
 
+clv_status *clv_draft_hold(const clv_problem *problem, const clv_draft *draft) {
+    bool is_known;
+    CLV_TRY(clv_evaluate_for_limits(problem->ev, draft->groups, draft->num_groups, &is_known));
+    return is_known || !clv_draft_is_clocked(problem, draft)
+               ? NULL
+               : clv_clock_memory(problem, draft->groups, draft->num_groups);
+}
+
 clv_status *clv_draft_check_fit(const clv_problem *problem, const clv_draft *draft) {
-    if (!problem->any_limits || !clv_draft_is_clocked(problem, draft)) {
+    if (!problem->any_limits) {
         return NULL;
     }
-    CLV_TRY(clv_clock_memory(problem, draft->groups, draft->num_groups));
+    CLV_TRY(clv_draft_hold(problem, draft));
     return clv_evaluate_limits(problem->ev);
 }
 
@@ -455,7 +474,7 @@ static clv_status *fit_on_clock(
     *out_is_changed = false;
     for (;;) {
         uint32_t before = draft->depth;
-        CLV_TRY(clv_clock_memory(problem, draft->groups, draft->num_groups));
+        CLV_TRY(clv_draft_hold(problem, draft));
         if (clv_evaluate_fits(problem->ev)) {
             return NULL;
         }
@@ -502,7 +521,7 @@ static clv_status *run_on_clock(const clv_problem *problem, clv_draft *draft, do
 
 clv_status *clv_draft_clock(const clv_problem *problem, clv_draft *draft) {
     if (!clv_draft_is_clocked(problem, draft)) {
-        return NULL;
+        return problem->costs->ask_memory != NULL ? clv_draft_check_fit(problem, draft) : NULL;
     }
     double *group_us = clv_alloc_zeroed(2 * (size_t)draft->num_groups, sizeof *group_us);
     clv_status *status =

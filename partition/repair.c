@@ -274,13 +274,29 @@ static clv_status *make(
     return clv_draft_clock(problem, out_draft);
 }
 
+/* Where what seemed to fit by sums was refused, once more: sums have learned from that. */
+static clv_status *make_anew(
+    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
+    enum { MOST_TRIED = 4 };
+    clv_status *status = NULL;
+    for (int i = 0; i < MOST_TRIED; i++) {
+        const uint32_t before = problem->ev->num_learned;
+        clv_status_destroy(status);
+        status = make(problem, spec, out_draft);
+        if (clv_status_code(status) != CLV_NO_MEMORY || problem->ev->num_learned == before) {
+            break;
+        }
+    }
+    return status;
+}
+
 clv_status *clv_draft_make(
     const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
     clv_problem part = *problem;
     repair r = {.problem = &part, .is_serial = spec->levels[0].policy == clv_policy_find("serial")};
     bool is_found = false;
     const uint64_t failures = clv_memory_failures();
-    clv_status *refusal = make(problem, spec, out_draft);
+    clv_status *refusal = make_anew(problem, spec, out_draft);
     const bool is_hosts = clv_memory_failures() != failures; /* that no other placement mends */
     if (clv_status_code(refusal) != CLV_NO_MEMORY || is_hosts || !may_repair(problem, spec)) {
         return refusal;

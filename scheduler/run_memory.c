@@ -151,7 +151,43 @@ static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
     return NULL;
 }
 
+/* By whoever runs groups, where there is somebody who can tell of the depths that the schedule has;
+ * *out_is_known: there is. */
+static clv_status *ask(const clv_schedule *s, uint64_t *out_bytes, bool *out_is_known) {
+    const clv_costs *costs = s->costs;
+    uint32_t count = 0;
+    *out_is_known = false;
+    if (costs->ask_memory == NULL) {
+        return NULL;
+    }
+    clv_group *groups = clv_alloc_zeroed(s->num_groups, sizeof *groups);
+    if (groups == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    bool is_limited = true;
+    for (uint32_t g = 0; g < s->num_groups; g++) {
+        is_limited = is_limited && s->depth_of_group[g] <= CLV_MOST_DEPTH;
+        if (s->depth_of_group[g] > 0) {
+            groups[count] = s->plan->groups[g];
+            groups[count++].depth = s->depth_of_group[g];
+        }
+    }
+    clv_status *status = is_limited ? costs->ask_memory(costs, groups, count, out_bytes) : NULL;
+    *out_is_known = is_limited && status == NULL;
+    clv_free(groups);
+    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* as a session will say */
+        clv_status_destroy(status);
+        status = NULL;
+    }
+    return status;
+}
+
 clv_status *clv_run_memory(const clv_schedule *schedule, const clv_run *run, uint64_t *out_bytes) {
+    bool is_known;
+    CLV_TRY(ask(schedule, out_bytes, &is_known));
+    if (is_known) {
+        return NULL;
+    }
     size_t steps = (size_t)schedule->num_steps + 1;
     size_t tasks = (size_t)schedule->costs->workload->num_tasks + 1;
     keeper k = {.schedule = schedule, .run = run != NULL ? run : schedule->predicted};

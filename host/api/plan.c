@@ -189,6 +189,10 @@ static clv_status *make_machine(const char *policy, cleave_plan *plan) {
 static clv_status *make_costs(cleave_plan *plan) {
     CLV_TRY(clv_costs_create(plan->workload, plan->machine, &plan->costs));
     plan->costs->ask_clock = clv_steady_state;
+    if (plan->needs.graph != NULL) {
+        plan->costs->ask_memory = clv_needs_ask;
+        plan->costs->memory_context = &plan->needs;
+    }
     return NULL;
 }
 
@@ -284,6 +288,9 @@ static clv_status *make_from_graph(
         CLV_TRY(clv_calibrate_workload(
             options, pieces, plan->graph, plan->pattern, plan->workload, &plan->calibration));
     }
+    if (plan->is_real) {
+        CLV_TRY(clv_needs_init(plan->graph, options, &plan->needs));
+    }
     return make_plan(options, plan);
 }
 
@@ -341,6 +348,7 @@ void cleave_plan_destroy(cleave_plan *plan) {
     clv_machine_destroy(plan->machine);
     clv_machine_destroy(plan->pattern);
     clv_free(plan->traits);
+    clv_needs_deinit(&plan->needs);
     clv_workload_destroy(plan->workload);
     clv_graph_destroy(plan->graph);
     clv_free(plan);

@@ -4,6 +4,7 @@
 
 #include "host/api/calibrate.h"
 #include "host/api/internal.h"
+#include "host/api/needs.h"
 #include "host/base/json_writer.h"
 #include "kernels_cl/kernel.h"
 #include "partition/plan.h"
@@ -20,6 +21,7 @@ struct cleave_plan {
     clv_traits *traits; /* [num_units]: what variants may know; NULL unless is_real */
     bool is_real;       /* the machine is made of units of this one */
     clv_calibration calibration;
+    clv_needs needs; /* of a graph where is_real; else empty */
 };
 
 /* The plan of a graph that all passes have run on, for the devices that the options name: what

@@ -177,6 +177,11 @@ clv_status *clv_session_set_up(const cleave_options *options, cleave_session *s)
     clv_status *status = plan != NULL ? keep_prediction(plan, &s->predicted) : NULL;
     if (status == NULL) {
         status = make_exec_session(options, plan, s);
+        const bool is_limited = s->units.names[0].limits.memory_bytes != CLV_UNLIMITED;
+        if (clv_status_code(status) == CLV_NO_MEMORY && plan == NULL && is_limited) {
+            /* one request on the one unit: nothing else that a plan could say holds less */
+            status = clv_status_suffix(status, "; no other plan was found that fits");
+        }
     }
     if (options->record > 0) {
         s->plan = plan;

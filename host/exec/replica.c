@@ -416,6 +416,17 @@ clv_status *clv_replica_lower(clv_replica *replica, const clv_replica_options *o
     return status;
 }
 
+clv_status *clv_replica_add_needs(const clv_replica_options *options, uint64_t *unit_bytes) {
+    clv_replica replica;
+    CLV_TRY(clv_replica_lower(&replica, options));
+    const clv_lowered *all = &replica.joined.all;
+    for (uint32_t i = 0; i < all->num_units && i < options->num_units; i++) {
+        unit_bytes[i] += clv_unit_bytes_sum(&all->unit_bytes[i]);
+    }
+    clv_replica_deinit(&replica);
+    return NULL;
+}
+
 clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) {
     begin(replica, options);
     clv_status *status = make(replica, options);

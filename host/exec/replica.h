@@ -65,6 +65,11 @@ typedef struct clv_replica_options {
 /* As far as lowering, for which devices are only asked for their info: to be looked at. UNSUPPORTED
  * naming the node or unit; NO_MEMORY. To be deinitialised. */
 clv_status *clv_replica_lower(clv_replica *replica, const clv_replica_options *options) CLV_CHECKED;
+/* Adds what each unit holds in the replica to `unit_bytes` [num_units], to the byte: what
+ * clv_replica_init() holds against the units' limits. Devices are only asked for their info.
+ * UNSUPPORTED, NO_MEMORY as of lowering. */
+clv_status *clv_replica_add_needs(const clv_replica_options *options, uint64_t *unit_bytes)
+    CLV_CHECKED;
 /* UNSUPPORTED naming the node or unit; NO_MEMORY naming the unit, what is needed and the limit;
  * DEVICE_FAILED. */
 clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) CLV_CHECKED;

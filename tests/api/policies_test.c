@@ -1,7 +1,9 @@
 /* Every policy, static and dynamic, with one to four requests in flight, on cores, on devices with
  * queues, on two platforms and on more lanes than cores: bit by bit what one core computes, but
  * where something is summed across units, or another driver's compiler made the kernels; then
- * nearly. Some runs fill what is dead and delay steps (cleave_options.debug).
+ * nearly. Some runs fill what is dead and delay steps (cleave_options.debug). What a plan says that
+ * units hold is what the session takes, to the byte, and a session keeps the limits that a plan
+ * accepts, and no others.
  *
  *     TEST [--whole | --fewer N] [--seed S] [--set I] MODEL.onnx ...
  *
@@ -195,6 +197,94 @@ static void close_network(network *n) {
     cleave_model_destroy(n->model);
 }
 
+/* --- memory ---------------------------------------------------------------------------------- */
+
+enum { LONGEST = 192 };
+
+/* "memory_bytes" of a report, as text; the most of a unit and which it is. */
+static double read_memory(char *json, char *out_text, size_t size, char *out_unit) {
+    cJSON *report = cJSON_Parse(json), *unit;
+    double most = 0;
+    size_t length = 0;
+    out_text[0] = '\0';
+    cJSON_ArrayForEach(unit, cJSON_GetObjectItem(report, "memory_bytes")) {
+        const double bytes = unit->valuedouble;
+        if (bytes > 0 && length < size) {
+            length += (size_t)snprintf(
+                out_text + length, size - length, "%s: %.0f; ", unit->string, bytes);
+        }
+        if (bytes > most) {
+            most = bytes;
+            snprintf(out_unit, 32, "%s", unit->string);
+        }
+    }
+    cJSON_Delete(report);
+    cleave_free(json);
+    return most;
+}
+
+/* Plans and makes a session; false where there is not enough memory: what is said then into
+ * out_text, else what units hold. */
+static bool hold(
+    const network *n, const cleave_options *options, bool is_plan, char *out_text, size_t size,
+    char *out_unit, double *out_most) {
+    cleave_plan *plan = NULL;
+    cleave_session *session = NULL;
+    char *json = NULL;
+    cleave_status *status = is_plan ? cleave_plan_create(n->model, options, &plan)
+                                    : cleave_session_create(n->model, options, &session);
+    const bool has_room = status == NULL;
+    if (has_room) {
+        check(is_plan ? cleave_plan_report(plan, &json) : cleave_session_report(session, &json));
+        *out_most = read_memory(json, out_text, size, out_unit);
+    } else if (cleave_status_code(status) != CLEAVE_NO_MEMORY) {
+        check(status);
+    } else {
+        snprintf(out_text, size, "%s", cleave_status_message(status));
+        cleave_status_destroy(status);
+    }
+    cleave_plan_destroy(plan);
+    cleave_session_destroy(session);
+    return has_room;
+}
+
+/* The same with `bytes` for a unit of the list alone. */
+static void check_limit(
+    const network *n, const cleave_options *options, const char *unit, double bytes, bool must_have,
+    const char *what) {
+    char devices[LONGEST], planned[512], taken[512], at[32];
+    const char *place = strstr(options->devices, unit);
+    const int before = (int)(place - options->devices) + (int)strlen(unit);
+    cleave_options limited = *options;
+    double most = 0;
+    snprintf(
+        devices, sizeof devices, "%.*s{mem=%.0f}%s", before, options->devices, bytes,
+        options->devices + before);
+    limited.devices = devices;
+    const bool is_planned = hold(n, &limited, true, planned, sizeof planned, at, &most);
+    const bool is_made = hold(n, &limited, false, taken, sizeof taken, at, &most);
+    const bool has_advice = strstr(taken, "what fits: --policy") != NULL ||
+                            strstr(taken, "plan was found that fits") != NULL;
+    if (is_planned != is_made || (must_have && !is_made) ||
+        (is_made && strcmp(planned, taken) != 0) || (!is_made && !has_advice)) {
+        report_failure("%s, on %s: planned: %s made: %s", what, devices, planned, taken);
+    } else {
+        num_passed++;
+    }
+}
+
+static void check_memory(const network *n, const cleave_options *options, const char *what) {
+    char planned[512], taken[512], unit[32] = "";
+    double most = 0;
+    if (!hold(n, options, true, planned, sizeof planned, unit, &most) ||
+        !hold(n, options, false, taken, sizeof taken, unit, &most) || strcmp(planned, taken) != 0) {
+        report_failure("%s: units hold, planned: %s taken: %s", what, planned, taken);
+        return;
+    }
+    check_limit(n, options, unit, most, true, what);
+    check_limit(n, options, unit, most - 1, false, what);
+}
+
 /* --- a case ---------------------------------------------------------------------------------- */
 
 typedef struct test_case {
@@ -268,7 +358,7 @@ static bool has_sums(network *n, const cleave_options *options) {
     return has;
 }
 
-static void run_case(network *n, const test_case *c) {
+static void run_case(network *n, const test_case *c, bool has_memory) {
     const char *given[3];
     char debug[64];
     snprintf(debug, sizeof debug, "fill,delays=%lu", seed);
@@ -287,6 +377,9 @@ static void run_case(network *n, const test_case *c) {
     snprintf(
         what, sizeof what, "%s: %s on %s, %s, depth %d%s", n->path, options.policy, options.devices,
         options.schedule, c->depth, c->has_debug ? ", debug" : "");
+    if (has_memory) {
+        check_memory(n, &options, what);
+    }
     cleave_session *session = NULL;
     double worst = 0;
     cleave_status *status = cleave_session_create(n->model, &options, &session);
@@ -335,7 +428,7 @@ static void run_sample(network *n, unsigned long network_index) {
             c.set = (c.set + 1) % NUM_SETS;
         }
         if (makes_sense(&c) && (x >> 32) % fewer == 0) {
-            run_case(n, &c);
+            run_case(n, &c, (unsigned long)p % 3 == seed % 3);
         }
     }
 }
@@ -352,7 +445,7 @@ static void run_whole(network *n) {
                     .has_debug = mix(seed + (unsigned)(s * 100 + p * 10 + k)) % 4 == 0,
                 };
                 if (makes_sense(&c)) {
-                    run_case(n, &c);
+                    run_case(n, &c, k == (s + p) % (2 * MAX_DEPTH));
                 }
             }
         }
