@@ -75,30 +75,48 @@ static void write_placement(clv_json_writer *w, const cleave_plan *p, uint32_t g
 
 /* --- what it would cost elsewhere --- */
 
-/* The first replica with the node moved to `unit`: what a request then takes in it. */
+static bool is_moved_with(const clv_workload *workload, uint32_t task, uint32_t other) {
+    const uint32_t colocation = workload->tasks[task].colocation;
+    return other == task || (colocation != 0 && workload->tasks[other].colocation == colocation);
+}
+
+/* Of the tasks that share its place, the first that cannot run on the unit; CLV_NO_TASK: all can. */
+static uint32_t find_hindrance(const cleave_plan *p, uint32_t task, uint32_t unit) {
+    for (uint32_t i = 0; i < p->workload->num_tasks; i++) {
+        if (is_moved_with(p->workload, task, i) && isinf(clv_unit_time_us(p->costs, i, unit))) {
+            return i;
+        }
+    }
+    return CLV_NO_TASK;
+}
+
+/* The first replica with the node moved to `unit`, and all that is colocated with it: what a request
+ * then takes in it. */
 static clv_status *measure_moved(
     const cleave_plan *p, clv_evaluator *ev, uint32_t task, uint32_t unit, double *out_bound_us,
     double *out_latency_us) {
     const clv_group *group = &p->plan->groups[0];
     uint32_t num_tasks = p->workload->num_tasks;
-    size_t num_pieces = (size_t)group->num_pieces + 1;
+    clv_group moved = *group;
     clv_placement *placements = clv_alloc((size_t)num_tasks * sizeof *placements);
-    clv_piece *pieces = clv_alloc(num_pieces * sizeof *pieces);
+    clv_piece *pieces = clv_alloc(((size_t)group->num_pieces + num_tasks) * sizeof *pieces);
     clv_status *status = NULL;
     if (placements == NULL || pieces == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
     memcpy(placements, group->placements, (size_t)num_tasks * sizeof *placements);
-    memcpy(pieces, group->pieces, (num_pieces - 1) * sizeof *pieces);
-    placements[task].split = -1;
-    placements[task].num_pieces = 1;
-    placements[task].first_piece = group->num_pieces;
-    pieces[group->num_pieces] = (clv_piece){.unit = unit};
-    clv_group moved = *group;
+    memcpy(pieces, group->pieces, (size_t)group->num_pieces * sizeof *pieces);
+    for (uint32_t i = 0; i < num_tasks; i++) {
+        if (is_moved_with(p->workload, task, i)) {
+            placements[i].split = -1;
+            placements[i].num_pieces = 1;
+            placements[i].first_piece = moved.num_pieces;
+            pieces[moved.num_pieces++] = (clv_piece){.unit = unit};
+        }
+    }
     moved.placements = placements;
     moved.pieces = pieces;
-    moved.num_pieces = group->num_pieces + 1;
     clv_evaluate_begin(ev);
     CLV_TRY_DONE(clv_evaluate_loads(ev, &moved, 1));
     *out_bound_us = clv_evaluate_bound(ev, NULL);
@@ -107,6 +125,28 @@ done:
     clv_free(placements);
     clv_free(pieces);
     return status;
+}
+
+/* What one request takes with the node there, or why it cannot be. */
+static clv_status *write_moved(
+    clv_json_writer *w, const cleave_plan *p, clv_evaluator *ev, uint32_t task, uint32_t unit) {
+    const uint32_t hindrance = find_hindrance(p, task, unit);
+    double bound_us, latency_us;
+    if (hindrance != CLV_NO_TASK) {
+        char reason[512];
+        clv_format(
+            reason, sizeof reason, "'%.200s', which shares its unit, cannot run there",
+            p->workload->tasks[hindrance].name);
+        clv_json_add_string(w, "reason", reason);
+        return NULL;
+    }
+    CLV_TRY(measure_moved(p, ev, task, unit, &bound_us, &latency_us));
+    if (!isinf(bound_us) && !isinf(latency_us)) {
+        double period_us = fmax(bound_us, latency_us / p->plan->groups[0].depth);
+        clv_json_add_rate(w, "throughput_per_s", 1e6 / period_us);
+        clv_json_add_number(w, "latency_ms", latency_us * 1e-3);
+    }
+    return NULL;
 }
 
 static bool is_there(const clv_group *group, uint32_t task, uint32_t unit) {
@@ -136,8 +176,7 @@ static const char *refusal(const cleave_plan *p, uint32_t task, uint32_t unit) {
 
 static clv_status *write_cost(
     clv_json_writer *w, const cleave_plan *p, clv_evaluator *ev, uint32_t task, uint32_t unit) {
-    const clv_group *group = &p->plan->groups[0];
-    double time_us = clv_unit_time_us(p->costs, task, unit), bound_us, latency_us;
+    const double time_us = clv_unit_time_us(p->costs, task, unit);
     clv_json_open_object(w, NULL);
     clv_json_add_string(w, "unit", p->machine->units[unit].name);
     clv_json_add_bool(w, "can_run", !isinf(time_us));
@@ -148,12 +187,7 @@ static clv_status *write_cost(
         clv_json_add_string(w, "origin", clv_origin_name(clv_costs_origin(p->costs, task, unit)));
         clv_json_add_number(w, "launch_us", p->machine->units[unit].launch_us);
         clv_json_add_bool(w, "chosen", is_anywhere_there(p->plan, task, unit));
-        CLV_TRY(measure_moved(p, ev, task, unit, &bound_us, &latency_us));
-        if (!isinf(bound_us) && !isinf(latency_us)) {
-            double period_us = fmax(bound_us, latency_us / group->depth);
-            clv_json_add_rate(w, "throughput_per_s", 1e6 / period_us);
-            clv_json_add_number(w, "latency_ms", latency_us * 1e-3);
-        }
+        CLV_TRY(write_moved(w, p, ev, task, unit));
     }
     clv_json_close(w);
     return NULL;

@@ -18,12 +18,12 @@ static void print_head(const cJSON *report) {
     cli_format_flops(cli_json_number(report, "flops", 0), flops, sizeof flops);
     cli_format_size(cli_json_number(report, "bytes", 0), bytes, sizeof bytes);
     cli_format_size(cli_json_number(report, "weight_bytes", 0), weights, sizeof weights);
-    printf("%s, %s moved, weights %s\n", flops, bytes, weights);
+    printf("%s, %s read and written, weights %s\n", flops, bytes, weights);
     const cJSON *names = cli_json_array(report, "aliases");
     if (cJSON_GetArraySize(names) > 0) {
-        printf("made of");
+        printf("in it:");
         cJSON_ArrayForEach(name, names) {
-            printf(" %s", name->valuestring);
+            printf("%s %s", name != names->child ? "," : "", name->valuestring);
         }
         printf("\n");
     }
@@ -97,7 +97,10 @@ static void print_costs(const cJSON *report) {
     }
     cli_table_print(&table, CLI_PLAIN, stdout);
     cli_table_free(&table);
-    printf("\n");
+    const cJSON *places = cli_json_array(report, "placements");
+    printf(
+        "(requests and latency%s if it alone ran there)\n\n",
+        cJSON_GetArraySize(places) > 1 ? " of replica 0 by itself," : "");
 }
 
 static void print_transfers(const cJSON *report) {
@@ -147,7 +150,7 @@ static void print_splits(const cJSON *report) {
 }
 
 static void print_variants(const cJSON *report) {
-    static const char *const headings[] = {"variant", "", "what it is", "measured", "why"};
+    static const char *const headings[] = {"variant", "", "measured", "why", "what it is"};
     const cJSON *variants = cli_json_array(report, "variants"), *variant;
     const char *none = cli_json_string(report, "no_variant", NULL);
     if (none != NULL) {
@@ -169,9 +172,9 @@ static void print_variants(const cJSON *report) {
             &table, 0, "%s/%s%s", cli_json_string(variant, "family", ""),
             cli_json_string(variant, "variant", ""), tunables);
         cli_table_set(&table, 1, "%s", cli_json_bool(variant, "chosen") ? "chosen" : "");
-        cli_table_set(&table, 2, "%s", cli_json_string(variant, "summary", ""));
-        cli_table_set(&table, 3, "%s", time);
-        cli_table_set(&table, 4, "%s", cli_json_string(variant, "reason", ""));
+        cli_table_set(&table, 2, "%s", time);
+        cli_table_set(&table, 3, "%s", cli_json_string(variant, "reason", ""));
+        cli_table_set(&table, 4, "%s", cli_json_string(variant, "summary", ""));
     }
     printf("\n");
     cli_table_print(&table, CLI_PLAIN, stdout);

@@ -47,6 +47,25 @@ def explain_has_place_costs_and_moves():
 
 
 @test
+def explain_moves_what_shares_a_unit():
+    with Folder() as at:
+        tasks = write_json(at("pair.tasks.json"), {
+            "tasks": [{"name": "a", "time_us": 40},
+                      {"name": "b", "time_us": {"core": 9, "gpu": 2, "npu": 1}},
+                      {"name": "c", "time_us": {"core": 1, "gpu": 1}}],
+            "edges": [{"from": "a", "to": "b", "bytes": 4000000}, {"from": "b", "to": "c", "bytes": 8}],
+            "colocate": [["a", "b", "c"]]})
+        report = run_json("explain", tasks, "b", "--machine", "core; gpu; npu; link gpu host bw=1G; link npu host bw=1G",
+                          "--policy", "single")
+        costs = {cost["unit"]: cost for cost in report["costs"]}
+        # all go along: nothing crosses the link, and each takes its time there
+        assert near(costs["core:0"]["latency_ms"] * 1e3, 50) and near(costs["gpu:0"]["latency_ms"] * 1e3, 43), costs
+        assert costs["npu"]["can_run"] and "latency_ms" not in costs["npu"] and "'c'" in costs["npu"]["reason"]
+        text = run("explain", tasks, "b", "--machine", "core; gpu; npu; link gpu host bw=1G; link npu host bw=1G").stdout
+        assert "'c', which shares its unit, cannot run there" in text
+
+
+@test
 def explain_shows_what_moves():
     with Folder() as at:
         chain = write_chain(at("chain.tasks.json"), times=[{"core": 4}, {"gpu": 4}, {"core": 4}], types=["Op"] * 3)
