@@ -389,7 +389,8 @@ static clv_status *fill_costs(clv_costs *costs) {
                 task->type,
                 task->num_times > 0
                     ? "its times name none of them, by name or kind"
-                    : "no time is given, and the units have no peak to estimate with");
+                    : "no time is given, and the units have no peak to estimate with; they need "
+                      "one (peak=200G), or the operators times");
         }
     }
     return NULL;

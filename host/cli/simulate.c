@@ -44,18 +44,39 @@ static void print_head(const cJSON *report) {
     print_time("lower bound", cli_json_number(report, "lower_bound_us", 0), text);
 }
 
-static void print_needs(const cJSON *report) {
-    const cJSON *cause, *path = cli_json_array(report, "critical_path");
-    char size[32];
-    cli_format_size(cli_json_number(report, "buffer_bytes", 0), size, sizeof size);
-    printf(
-        "%-12s %.0f units, %.0f buffers of %s together\n", "needs",
-        cli_json_number(report, "units_used", 0), cli_json_number(report, "buffers", 0), size);
-    printf("%-12s %.0f steps; began after", "critical", cli_json_number(path, "steps", 0));
-    cJSON_ArrayForEach(cause, cli_json_array(path, "causes")) {
-        printf(" %s:%.0f", cause->string, cause->valuedouble);
+/* What its steps waited for; by the names of causes in the report. */
+static void print_critical(const cJSON *path) {
+    static const struct {
+        const char *name, *text;
+    } waits[] = {
+        {"dependence", "for what they need"},
+        {"buffer", "for a free buffer"},
+        {"resource", "for their unit or link"},
+        {"depth", "to be let in"},
+    };
+    const cJSON *causes = cli_json_array(path, "causes");
+    const char *between = ", of which";
+    const double steps = cli_json_number(path, "steps", 0);
+    printf("%-12s %.0f step%s", "critical", steps, steps == 1 ? "" : "s");
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        const double count = cli_json_number(causes, waits[i].name, 0);
+        if (count > 0) {
+            printf("%s %.0f waited %s", between, count, waits[i].text);
+            between = ",";
+        }
     }
     printf("\n");
+}
+
+static void print_needs(const cJSON *report) {
+    char size[32];
+    const double units = cli_json_number(report, "units_used", 0);
+    const double buffers = cli_json_number(report, "buffers", 0);
+    cli_format_size(cli_json_number(report, "buffer_bytes", 0), size, sizeof size);
+    printf(
+        "%-12s %.0f unit%s, %.0f buffer%s of %s together\n", "needs", units, units == 1 ? "" : "s",
+        buffers, buffers == 1 ? "" : "s", size);
+    print_critical(cli_json_array(report, "critical_path"));
 }
 
 static void print_units(const cJSON *report) {
