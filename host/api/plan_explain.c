@@ -80,7 +80,7 @@ static bool is_moved_with(const clv_workload *workload, uint32_t task, uint32_t 
     return other == task || (colocation != 0 && workload->tasks[other].colocation == colocation);
 }
 
-/* Of the tasks that share its place, the first that cannot run on the unit; CLV_NO_TASK: all can. */
+/* Of the tasks that share its place, the first that cannot run there; CLV_NO_TASK: all can. */
 static uint32_t find_hindrance(const cleave_plan *p, uint32_t task, uint32_t unit) {
     for (uint32_t i = 0; i < p->workload->num_tasks; i++) {
         if (is_moved_with(p->workload, task, i) && isinf(clv_unit_time_us(p->costs, i, unit))) {
@@ -90,7 +90,7 @@ static uint32_t find_hindrance(const cleave_plan *p, uint32_t task, uint32_t uni
     return CLV_NO_TASK;
 }
 
-/* The first replica with the node moved to `unit`, and all that is colocated with it: what a request
+/* The first replica with the node moved to `unit`, and what is colocated with it: what a request
  * then takes in it. */
 static clv_status *measure_moved(
     const cleave_plan *p, clv_evaluator *ev, uint32_t task, uint32_t unit, double *out_bound_us,
