@@ -60,7 +60,8 @@ static bool make_sharing_scratch(clv_evaluator *ev) {
 static bool make_scratch(clv_evaluator *ev) {
     const clv_machine *machine = ev->costs->machine;
     size_t units = machine->num_units, memories = machine->num_memories;
-    size_t hops = (size_t)machine->num_links * 2, loads = units + hops + memories;
+    size_t hops = (size_t)machine->num_links * 2;
+    size_t loads = units + hops + memories + machine->num_processors;
     ev->load_us = clv_alloc_zeroed(loads, sizeof *ev->load_us);
     ev->loaded = clv_alloc_zeroed(loads, sizeof *ev->loaded);
     ev->held = clv_alloc_zeroed(units, sizeof *ev->held);
@@ -90,6 +91,7 @@ static bool make_scratch(clv_evaluator *ev) {
     ev->unit_us = ev->load_us;
     ev->link_us = ev->unit_us + units;
     ev->memory_us = ev->link_us + hops;
+    ev->processors_us = ev->memory_us + memories;
     return true;
 }
 
@@ -163,7 +165,7 @@ void clv_evaluate_begin(clv_evaluator *ev) {
     ev->num_loaded = ev->num_holders = 0;
 }
 
-/* `load`: a member of ev->unit_us, ev->link_us or ev->memory_us. */
+/* `load`: a member of ev->unit_us, ev->link_us, ev->memory_us or ev->processors_us. */
 static void add_load(clv_evaluator *ev, double *load, double time_us) {
     if (*load == 0 && time_us > 0) {
         ev->loaded[ev->num_loaded++] = (uint32_t)(load - ev->load_us);
@@ -318,6 +320,11 @@ static clv_status *add_task(
         double time_us = clv_group_piece_us(costs, group, task, piece);
         longest_us = fmax(longest_us, time_us);
         add_load(ev, &ev->unit_us[piece->unit], share * time_us);
+        if (unit->processors != CLV_NO_INDEX) {
+            add_load(
+                ev, &ev->processors_us[unit->processors],
+                share * time_us * clv_machine_processor_share(costs->machine, piece->unit));
+        }
         add_load(
             ev, &ev->memory_us[unit->memory], share * clv_piece_traffic_us(costs, task, p, piece));
     }

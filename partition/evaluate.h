@@ -29,14 +29,15 @@ typedef struct clv_sharing_scratch {
 
 typedef struct clv_evaluator {
     const clv_costs *costs;
-    /* Loads of units, directions of links and memories, one behind the other, and those that are
-     * not 0: groups of few units on machines of many are measured by what they touch. */
+    /* Loads of units, directions of links, memories and processors, one behind the other, and those
+     * that are not 0: groups of few units on machines of many are measured by what they touch. */
     double *load_us;
     uint32_t *loaded, num_loaded;
-    double *unit_us;   /* [num_units] a request: compute, launches, transfers that occupy it */
-    double *link_us;   /* [2 * num_links] */
-    double *memory_us; /* [num_memories] traffic over bandwidth */
-    uint64_t *held;    /* [num_units] bytes, of clv_evaluate_memory */
+    double *unit_us;       /* [num_units] a request: compute, launches, transfers that occupy it */
+    double *link_us;       /* [2 * num_links] */
+    double *memory_us;     /* [num_memories] traffic over bandwidth */
+    double *processors_us; /* [num_processors] time of threads over their number */
+    uint64_t *held;        /* [num_units] bytes, of clv_evaluate_memory */
     uint32_t *holders, num_holders; /* units whose `held` is not 0 */
     /* [num_units]: what a unit was said to hold, as a part of what sums say, when last asked; 1:
      * nobody was. Sums count by it. */
@@ -122,7 +123,7 @@ void clv_evaluate_begin(clv_evaluator *ev);
 /* Adds `share` times the loads of a group. INFINITY where something cannot run or be reached. */
 clv_status *clv_evaluate_loads(clv_evaluator *ev, const clv_group *group, double share) CLV_CHECKED;
 /* The largest load; *out_where (may be NULL) is its index: units, then directions of links, then
- * memories. */
+ * memories, then processors. */
 double clv_evaluate_bound(const clv_evaluator *ev, uint32_t *out_where);
 /* Periods of groups that run at the same time, each as fast as it can, where units on one memory
  * want more bandwidth than it has: into out_us[num_groups]. 0 where nothing is slowed down, or

@@ -55,6 +55,8 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
         CLV_TRY(clv_evaluate_loads(ev, &plan->groups[g], plan->groups[g].share));
     }
     double bound_us = clv_evaluate_bound(ev, &where);
+    bool is_processors =
+        where >= machine->num_units + 2 * machine->num_links + machine->num_memories;
     CLV_TRY(find_shared_memory(ev, plan, &shared));
     if (plan->objective != CLV_LATENCY && shared != NULL && bound_us < plan->period_us) {
         plan->limit =
@@ -65,7 +67,9 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
             plan->depth <= 1                            ? "one request at a time"
             : clv_group_blocks(ev->costs, plan->groups) ? "output buffers are full at times"
                                                         : "requests in flight are too few",
-            where < machine->num_units ? machine->units[where].name : "a link or memory");
+            where < machine->num_units ? machine->units[where].name
+            : is_processors            ? "a group of processors"
+                                       : "a link or memory");
     } else if (where < machine->num_units) {
         uint32_t stage = 0;
         for (uint32_t i = 0; i < ev->costs->workload->num_tasks; i++) {
@@ -84,8 +88,13 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
         plan->limit = clv_arena_printf(&plan->arena, "link %s", machine->links[link].name);
     } else {
         uint32_t memory = where - machine->num_units - 2 * machine->num_links;
-        plan->limit = clv_arena_printf(
-            &plan->arena, "bandwidth of memory %s", machine->memories[memory].name);
+        plan->limit =
+            memory < machine->num_memories
+                ? clv_arena_printf(
+                      &plan->arena, "bandwidth of memory %s", machine->memories[memory].name)
+                : clv_arena_printf(
+                      &plan->arena, "processors %s, which units share",
+                      machine->processors[memory - machine->num_memories].name);
     }
     return plan->limit != NULL ? NULL : NO_MEMORY_HERE();
 }

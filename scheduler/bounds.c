@@ -15,7 +15,7 @@ typedef struct bounder {
         *head_us; /* [num_steps]: earliest begin, were every resource there for each step alone */
     double *tail_us; /* [num_steps]: least time from its end to its request's */
     double *end_us;  /* [num_requests]: earliest end */
-    load *loads;     /* units, directions of links, memories */
+    load *loads;     /* units, directions of links, memories, processors */
 } bounder;
 
 /* With d requests in flight the n-th of a group begins when n - d of them have ended: all of a
@@ -84,10 +84,27 @@ static void add_work(bounder *b, uint64_t step, uint32_t where, double work_us) 
     l->tail_us = fmin(l->tail_us, b->tail_us[step]);
 }
 
+static uint32_t num_loads(const clv_schedule *s) {
+    const clv_machine *machine = s->costs->machine;
+    return s->num_resources + machine->num_memories + machine->num_processors;
+}
+
+static void add_processors(bounder *b, uint64_t index) {
+    const clv_schedule *s = b->schedule;
+    const clv_machine *machine = s->costs->machine;
+    const clv_schedule_step *step = &s->steps[index];
+    if (clv_step_has_processors(s, step, b->is_dynamic)) {
+        const uint32_t unit = step->resources[0];
+        add_work(
+            b, index, s->num_resources + machine->num_memories + machine->units[unit].processors,
+            step->duration_us * clv_machine_processor_share(machine, unit));
+    }
+}
+
 static void add_loads(bounder *b) {
     const clv_schedule *s = b->schedule;
     const clv_machine *machine = s->costs->machine;
-    for (uint32_t i = 0; i < s->num_resources + machine->num_memories; i++) {
+    for (uint32_t i = 0; i < num_loads(s); i++) {
         b->loads[i] = (load){0, (double)INFINITY, (double)INFINITY};
     }
     for (uint64_t i = 0; i < s->num_steps; i++) {
@@ -105,6 +122,7 @@ static void add_loads(bounder *b) {
             uint32_t memory = machine->units[step->resources[0]].memory;
             add_work(b, i, s->num_resources + memory, step->traffic_us);
         }
+        add_processors(b, i);
     }
 }
 
@@ -118,7 +136,7 @@ static void consider(clv_bounds *bounds, double *kind, double time_us, const cha
 
 static void consider_loads(const bounder *b, clv_bounds *bounds) {
     const clv_machine *machine = b->schedule->costs->machine;
-    for (uint32_t i = 0; i < b->schedule->num_resources + machine->num_memories; i++) {
+    for (uint32_t i = 0; i < num_loads(b->schedule); i++) {
         const load *l = &b->loads[i];
         double time_us = l->work_us > 0 ? l->head_us + l->work_us + l->tail_us : 0;
         if (i < machine->num_units) {
@@ -126,9 +144,12 @@ static void consider_loads(const bounder *b, clv_bounds *bounds) {
         } else if (i < b->schedule->num_resources) {
             const clv_link *link = &machine->links[(i - machine->num_units) / 2];
             consider(bounds, &bounds->link_us, time_us, link->name);
-        } else {
+        } else if (i < b->schedule->num_resources + machine->num_memories) {
             const clv_memory *memory = &machine->memories[i - b->schedule->num_resources];
             consider(bounds, &bounds->memory_us, time_us, memory->name);
+        } else {
+            const uint32_t group = i - b->schedule->num_resources - machine->num_memories;
+            consider(bounds, &bounds->processors_us, time_us, machine->processors[group].name);
         }
     }
 }
@@ -136,7 +157,6 @@ static void consider_loads(const bounder *b, clv_bounds *bounds) {
 clv_status *clv_schedule_bounds(
     const clv_schedule *schedule, bool is_dynamic, clv_bounds *out_bounds) {
     size_t steps = (size_t)schedule->num_steps + 1, requests = schedule->num_requests;
-    size_t count = (size_t)schedule->num_resources + schedule->costs->machine->num_memories;
     *out_bounds = (clv_bounds){.where = "nothing"};
     bounder b = {
         .schedule = schedule,
@@ -144,7 +164,7 @@ clv_status *clv_schedule_bounds(
         .head_us = clv_alloc_zeroed(steps, sizeof *b.head_us),
         .tail_us = clv_alloc_zeroed(steps, sizeof *b.tail_us),
         .end_us = clv_alloc_zeroed(requests + 1, sizeof *b.end_us),
-        .loads = clv_alloc_zeroed(count + 1, sizeof *b.loads)};
+        .loads = clv_alloc_zeroed((size_t)num_loads(schedule) + 1, sizeof *b.loads)};
     uint32_t *first = clv_alloc_zeroed(requests + schedule->num_groups + (size_t)2, sizeof *first);
     uint32_t *by_group = first + schedule->num_groups + 2;
     clv_status *status = NULL;

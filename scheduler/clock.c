@@ -278,6 +278,7 @@ static bool start(clv_clock *c, uint32_t index) {
     c->run->start_us[index] = c->now_us;
     c->run->end_us[index] = c->now_us + duration_us;
     c->run->started[c->num_started++] = index;
+    clv_clock_pace_begin(c, index);
     if (shares_link(c, step) && duration_us > 0) {
         uint32_t pool = c->machine->num_memories + step->resources[0] - c->machine->num_units;
         return clv_clock_share(c, pool, index, 1);
@@ -360,6 +361,7 @@ static bool finish(clv_clock *c, uint32_t index) {
     const clv_schedule *s = c->schedule;
     const clv_schedule_step *step = &s->steps[index];
     bool ok = true;
+    clv_clock_pace_end(c, index);
     for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
         uint32_t r = clv_run_resource(s, c->run, index, k);
         if (r != NONE) {

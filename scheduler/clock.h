@@ -4,6 +4,7 @@
  * numbers, transfers that occupy a unit among its launches. Launches on one memory share its
  * bandwidth: each draws what it would alone, until the sum is more than there is; then it is shared
  * out evenly (max-min fair), and those that get less than they would draw slow down in proportion.
+ * Launches of more threads than their processors are slow down by as much.
  * A step that writes an output buffer starts when its unit has a free one. Same input, same run, to
  * the bit.
  */

@@ -202,8 +202,39 @@ static bool set_share(clv_clock *c, uint32_t pool_index) {
     return add(c, &c->events, ends_before, c->event_of_step, event);
 }
 
+static void leave_pool(clv_clock *c, clv_clock_pool *pool, uint32_t step) {
+    if (c->is_limited[step]) {
+        take_out(c, &pool->limited, wants_less, c->place_in_pool, step);
+        take_out(c, &pool->ends, has_drawn_before, c->event_of_step, step);
+        c->is_limited[step] = false;
+        return;
+    }
+    take_out(c, &pool->free, wants_more, c->place_in_pool, step);
+    take_out(c, &c->events, ends_before, c->event_of_step, step);
+    pool->num_exact -= exact_of(c->want[step]);
+    pool->num_counted -= count_of(c->want[step]);
+}
+
+bool clv_clock_quicken(clv_clock *c, uint32_t step, double factor) {
+    uint32_t pool_index = c->pool_of_step[step];
+    double left_us = c->run->end_us[step] - c->now_us;
+    if (pool_index == NONE) {
+        c->run->end_us[step] = c->now_us + fmax(left_us, 0) / factor;
+        settle(c, &c->events, ends_before, c->event_of_step, c->event_of_step[step]);
+        return true;
+    }
+    clv_clock_pool *pool = &c->pools[pool_index];
+    advance(c, pool);
+    if (c->is_limited[step] && c->run->start_us[step] < c->now_us) {
+        left_us = (c->virtual_end[step] - pool->drawn) / c->want[step];
+    }
+    leave_pool(c, pool, step);
+    c->run->end_us[step] = c->now_us + fmax(left_us, 0) / factor;
+    return clv_clock_share(c, pool_index, step, c->want[step] * factor);
+}
+
 bool clv_clock_set_shares(clv_clock *c) {
-    bool ok = true;
+    bool ok = clv_clock_set_paces(c);
     while (ok && c->stale.count > 0) {
         ok = set_share(c, c->stale.items[--c->stale.count]);
     }

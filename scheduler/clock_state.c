@@ -37,6 +37,7 @@ void clv_clock_deinit(clv_clock *c) {
     clv_free(c->idle);
     clv_free(c->joint);
     clv_free(c->pools);
+    clv_clock_pace_deinit(c);
     clv_run_destroy(c->run);
 }
 
@@ -75,7 +76,8 @@ static bool allocate(clv_clock *c) {
            NEW(c->is_idle, c->machine->num_units) && NEW(c->joint, c->machine->num_units) &&
            NEW(c->work_us, c->machine->num_units) && NEW(c->held_bytes, c->machine->num_units) &&
            NEW(c->next_request, s->num_groups) && NEW(c->request_after, s->num_requests) &&
-           NEW(c->left_in_request, s->num_requests) && NEW(c->pools, c->num_pools);
+           NEW(c->left_in_request, s->num_requests) && NEW(c->pools, c->num_pools) &&
+           clv_clock_pace_init(c);
 }
 
 /* Who waits for each step, from who each step waits for. */

@@ -58,6 +58,8 @@ typedef struct clv_clock {
     /* by group, by request */
     uint32_t *next_request, *request_after;
     uint64_t *left_in_request;
+    /* Groups of processors that have fewer of them than threads: clock_pace.c. NULL: none */
+    struct clv_clock_pace *pace;
     clv_clock_pool *pools; /* memories, then directions of links */
     uint32_t num_pools;
     clv_clock_queue events; /* running steps, and num_steps + pool */
@@ -76,6 +78,9 @@ clv_status *clv_clock_deadlock(const clv_clock *clock) CLV_CHECKED;
 bool clv_clock_add_event(clv_clock *clock, uint32_t step);
 /* Or one that wants that part (over 0, 1 at most) of a pool. */
 bool clv_clock_share(clv_clock *clock, uint32_t pool, uint32_t step, double want);
+/* A running step goes on `factor` times as fast as it would by itself until now, and draws as many
+ * times as much. */
+bool clv_clock_quicken(clv_clock *clock, uint32_t step, double factor);
 /* To be called when all that begins now has begun. */
 bool clv_clock_set_shares(clv_clock *clock);
 /* INFINITY: nothing runs. */
@@ -84,5 +89,13 @@ double clv_clock_next_us(const clv_clock *clock);
 bool clv_clock_take_ended(clv_clock *clock, uint32_t *out_step);
 /* When a running step will end as things are. */
 double clv_clock_end_us(const clv_clock *clock, uint32_t step);
+
+/* Launches on processors that units share: told of each that begins or ends. */
+bool clv_clock_pace_init(clv_clock *clock);
+void clv_clock_pace_deinit(clv_clock *clock);
+void clv_clock_pace_begin(clv_clock *clock, uint32_t step);
+void clv_clock_pace_end(clv_clock *clock, uint32_t step);
+/* And, when all that begins now has begun, how fast they go on; false: out of memory. */
+bool clv_clock_set_paces(clv_clock *clock);
 
 #endif

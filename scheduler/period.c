@@ -169,7 +169,8 @@ static clv_status *note_rhythms(const clv_schedule *s, const clv_run *run, progr
     return status;
 }
 
-/* What a step has to do on every resource and memory, `share` times; a crew shares its work. */
+/* What a step has to do on every resource, memory and group of processors, `share` times; a crew
+ * shares its work. */
 static void add_loads(
     const clv_schedule *s, const clv_schedule_step *step, bool is_dynamic, double share,
     double *load_us) {
@@ -186,11 +187,19 @@ static void add_loads(
         uint32_t memory = s->costs->machine->units[step->resources[0]].memory;
         load_us[s->num_resources + memory] += share * step->traffic_us;
     }
+    const clv_machine *machine = s->costs->machine;
+    if (clv_step_has_processors(s, step, is_dynamic)) {
+        uint32_t unit = step->resources[0], group = machine->units[unit].processors;
+        load_us[s->num_resources + machine->num_memories + group] +=
+            share * step->duration_us * clv_machine_processor_share(machine, unit);
+    }
 }
 
-/* No period is shorter: the most loaded unit, link or memory has so much to do for a request. */
+/* No period is shorter: the most loaded unit, link, memory or group of processors has so much to do
+ * for a request. */
 static clv_status *find_least(const clv_schedule *s, bool is_dynamic, double *out_us) {
-    size_t count = (size_t)s->num_resources + s->costs->machine->num_memories;
+    size_t count = (size_t)s->num_resources + s->costs->machine->num_memories +
+                   s->costs->machine->num_processors;
     double *load_us = clv_alloc_zeroed(count + 1, sizeof *load_us);
     bool *is_seen = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *is_seen);
     clv_status *status = load_us != NULL && is_seen != NULL ? NULL : NO_MEMORY_HERE();

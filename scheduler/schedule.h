@@ -119,6 +119,16 @@ static inline uint32_t clv_schedule_num_waits(
     return is_dynamic && clv_schedule_blocks(schedule, step) ? step->num_reads : step->num_waits;
 }
 
+/* Whether a step needs processors that its unit shares with others, for its time at least: not
+ * where it may go to another unit of a crew, or was measured beside those others. */
+static inline bool clv_step_has_processors(
+    const clv_schedule *schedule, const clv_schedule_step *step, bool is_dynamic) {
+    const uint32_t unit = step->resources[0];
+    return step->kind != CLV_SCHEDULE_SEND && !schedule->is_record &&
+           schedule->costs->machine->units[unit].processors != CLV_NO_INDEX &&
+           !(is_dynamic && schedule->crew_size[schedule->crew_of_unit[unit]] > 1);
+}
+
 /* Proves of a run of the schedule (NULL: the predicted one): dependences hold; no unit and no
  * direction of a link does two things at once (`shares_links`: but links); no two live outputs
  * share a slot, and units have as many; no more requests are in flight than the depth; every step

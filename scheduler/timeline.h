@@ -31,7 +31,7 @@ typedef struct clv_bounds {
                                 or a serial group makes one wait for another */
     /* Most work, or traffic, on one of them; with the least that must come before its first step,
      * and the least that must come after its last. */
-    double unit_us, link_us, memory_us;
+    double unit_us, link_us, memory_us, processors_us;
     double best_us;    /* the largest */
     const char *where; /* "critical path", or the name of what binds; borrowed */
 } clv_bounds;

@@ -231,11 +231,13 @@ static const char *common_kind(const calibrator *c, size_t index) {
     return kind;
 }
 
-/* Unit `index`, which is the first of its sort, and those like it that share its memory. Only cores
- * share more than a link. */
+/* Unit `index`, which is the first of its sort, and those like it that share its memory, as many of
+ * them as there are processors: what more take is the plan's business. Only cores share more than a
+ * link. */
 static void find_alike(calibrator *c, size_t index) {
+    const uint32_t most = (uint32_t)clv_num_processors();
     c->num_alike = 0;
-    for (size_t i = index; i < c->num_units; i++) {
+    for (size_t i = index; i < c->num_units && c->num_alike < most; i++) {
         const bool is_beside = c->names[i].kind == CLV_UNIT_CORE && first_alike(c, i) == index &&
                                c->machine->units[i].memory == c->machine->units[index].memory;
         if (i == index || is_beside) {

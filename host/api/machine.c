@@ -78,8 +78,9 @@ typedef struct machine_maker {
     clv_machine_builder builder;
     clv_ocl *ocl;
     const clv_unit_table *table;
-    uint32_t host; /* the memory */
-    bool probes;   /* measures memory with all cores at it, and links */
+    uint32_t host; /* the memory, and the processors */
+    uint32_t processors;
+    bool probes; /* measures memory with all cores at it, and links */
     clv_cost_db *db;
     clv_traits *traits;
 } machine_maker;
@@ -244,6 +245,22 @@ static clv_status *add_own_memory(
     return clv_machine_add_link(&m->builder, &link);
 }
 
+/* What may run on us: all units that compute with the host's processors share these. */
+static clv_status *add_host_processors(machine_maker *m) {
+    const clv_processors processors = {"host", (uint32_t)clv_num_processors()};
+    return clv_machine_add_processors(&m->builder, &processors, &m->processors);
+}
+
+/* How many of its own threads a unit of the host's processors computes with. */
+static uint32_t num_threads(
+    const clv_unit_name *name, const clv_device_info *info, uint32_t count) {
+    const uint32_t most = (uint32_t)clv_num_processors();
+    const uint32_t threads = name->kind == CLV_UNIT_CPU    ? count
+                             : name->kind == CLV_UNIT_CORE ? 1
+                                                           : info->compute_units;
+    return threads < 1 ? 1 : threads < most ? threads : most;
+}
+
 static clv_status *add_unit(machine_maker *m, const clv_unit_name *name) {
     uint32_t count, index;
     const clv_device_info *info = clv_unit_info(m->table, name, &count);
@@ -269,6 +286,10 @@ static clv_status *add_unit(machine_maker *m, const clv_unit_name *name) {
                      : is_inline                ? core_launch_us
                                                 : gpu_launch_us;
     unit.overlaps = !is_inline; /* the thread of a core copies what it receives */
+    if (is_inline || info->is_cpu) {
+        unit.processors = m->processors;
+        unit.threads = num_threads(name, info, count);
+    }
     if (!is_inline || is_limited) {
         CLV_TRY(add_own_memory(m, name, info, &unit));
     }
@@ -290,6 +311,7 @@ static clv_status *make_machine(machine_maker *m, const char *list, clv_machine 
         goto done;
     }
     CLV_TRY_DONE(add_host(m));
+    CLV_TRY_DONE(add_host_processors(m));
     for (size_t i = 0; i < num_names; i++) {
         CLV_TRY_DONE(add_unit(m, &names[i]));
     }

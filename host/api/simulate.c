@@ -202,6 +202,9 @@ static void write_bounds(clv_json_writer *w, const clv_timeline *line) {
     clv_json_add_number(w, "unit_us", bounds->unit_us);
     clv_json_add_number(w, "link_us", bounds->link_us);
     clv_json_add_number(w, "memory_us", bounds->memory_us);
+    if (bounds->processors_us > 0) {
+        clv_json_add_number(w, "processors_us", bounds->processors_us);
+    }
     clv_json_add_string(w, "where", bounds->where);
     clv_json_close(w);
 }

@@ -7,7 +7,7 @@
 
 typedef struct clv_machine_builder {
     clv_machine *machine; /* owned until taken */
-    size_t capacity_memories, capacity_units, capacity_links;
+    size_t capacity_memories, capacity_processors, capacity_units, capacity_links;
 } clv_machine_builder;
 
 /* A guard against text that asks for absurd machines ("core*1000000000"). */
@@ -18,6 +18,9 @@ void clv_machine_builder_deinit(clv_machine_builder *builder);
 /* Copies of the values, names included. NO_MEMORY, or MALFORMED beyond the limits. */
 clv_status *clv_machine_add_memory(
     clv_machine_builder *builder, const clv_memory *memory, uint32_t *out_index) CLV_CHECKED;
+clv_status *clv_machine_add_processors(
+    clv_machine_builder *builder, const clv_processors *processors,
+    uint32_t *out_index) CLV_CHECKED;
 clv_status *clv_machine_add_unit(
     clv_machine_builder *builder, const clv_unit *unit, uint32_t *out_index) CLV_CHECKED;
 clv_status *clv_machine_add_link(clv_machine_builder *builder, const clv_link *link) CLV_CHECKED;

@@ -57,21 +57,47 @@ static clv_status *get_bool(
     return NULL;
 }
 
-static clv_status *get_memory_index(
+/* What others refer to, by name. */
+typedef struct names_so_far {
+    clv_name_map memories, processors;
+} names_so_far;
+
+static clv_status *get_index(
     const cJSON *object, const char *where, const char *key, const clv_name_map *names,
-    uint32_t *out_index) {
+    const char *what, uint32_t *out_index) {
     const char *name;
     CLV_TRY(clv_json_get_string(object, where, key, &name));
     const uint32_t *index = clv_name_map_find(names, name);
     if (index == NULL) {
-        return CLV_ERROR(MALFORMED, "%s.%s: there is no memory '%s'", where, key, name);
+        return CLV_ERROR(MALFORMED, "%s.%s: there is no %s '%s'", where, key, what, name);
     }
     *out_index = *index;
     return NULL;
 }
 
+static clv_status *get_memory_index(
+    const cJSON *object, const char *where, const char *key, const names_so_far *names,
+    uint32_t *out_index) {
+    return get_index(object, where, key, &names->memories, "memory", out_index);
+}
+
+static clv_status *keep_name(clv_name_map *names, const char *name, uint32_t index) {
+    return clv_name_map_set(names, name, index)
+               ? NULL
+               : CLV_ERROR(NO_MEMORY, "out of host memory for names");
+}
+
+/* A whole number from 1 on. */
+static clv_status *get_count(
+    const cJSON *object, const char *where, const char *key, uint32_t *out_value) {
+    int64_t value;
+    CLV_TRY(clv_json_get_int(object, where, key, 1, CLV_MAX_UNITS, &value));
+    *out_value = (uint32_t)value;
+    return NULL;
+}
+
 static clv_status *read_memory(
-    clv_machine_builder *builder, const cJSON *item, const char *where, clv_name_map *names) {
+    clv_machine_builder *builder, const cJSON *item, const char *where, names_so_far *names) {
     static const char *const keys[] = {"name", "capacity_bytes", "bandwidth", "exchange"};
     const char *name;
     uint32_t index;
@@ -82,17 +108,26 @@ static clv_status *read_memory(
     CLV_TRY(get_limit(item, where, "bandwidth", 0, &memory.bandwidth));
     CLV_TRY(get_limit(item, where, "exchange", 0, &memory.exchange));
     CLV_TRY(clv_machine_add_memory(builder, &memory, &index));
-    if (!clv_name_map_set(names, builder->machine->memories[index].name, index)) {
-        return CLV_ERROR(NO_MEMORY, "out of host memory for names");
-    }
-    return NULL;
+    return keep_name(&names->memories, builder->machine->memories[index].name, index);
+}
+
+static clv_status *read_processors(
+    clv_machine_builder *builder, const cJSON *item, const char *where, names_so_far *names) {
+    static const char *const keys[] = {"name", "count"};
+    clv_processors processors;
+    uint32_t index;
+    CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
+    CLV_TRY(clv_json_get_string(item, where, "name", &processors.name));
+    CLV_TRY(get_count(item, where, "count", &processors.count));
+    CLV_TRY(clv_machine_add_processors(builder, &processors, &index));
+    return keep_name(&names->processors, builder->machine->processors[index].name, index);
 }
 
 static clv_status *read_unit(
-    clv_machine_builder *builder, const cJSON *item, const char *where, clv_name_map *names) {
-    static const char *const keys[] = {"name",        "kind",       "driver",    "memory",
-                                       "limit_bytes", "peak_flops", "bandwidth", "speed",
-                                       "launch_us",   "overlaps",   "slots"};
+    clv_machine_builder *builder, const cJSON *item, const char *where, names_so_far *names) {
+    static const char *const keys[] = {
+        "name",  "kind",      "driver",   "memory", "limit_bytes", "peak_flops", "bandwidth",
+        "speed", "launch_us", "overlaps", "slots",  "processors",  "threads"};
     const char *name, *kind;
     double slots;
     uint32_t index;
@@ -116,11 +151,19 @@ static clv_status *read_unit(
             MALFORMED, "%s.slots: %g is not a whole number up to 1000000", where, slots);
     }
     unit.slots = isinf(slots) ? 0 : (uint32_t)slots;
+    if (clv_json_find(item, "processors") != NULL) {
+        CLV_TRY(get_index(
+            item, where, "processors", &names->processors, "group of processors",
+            &unit.processors));
+    }
+    if (clv_json_find(item, "threads") != NULL) {
+        CLV_TRY(get_count(item, where, "threads", &unit.threads));
+    }
     return clv_machine_add_unit(builder, &unit, &index);
 }
 
 static clv_status *read_link(
-    clv_machine_builder *builder, const cJSON *item, const char *where, clv_name_map *names) {
+    clv_machine_builder *builder, const cJSON *item, const char *where, names_so_far *names) {
     static const char *const keys[] = {"name",      "from",       "to",
                                        "bandwidth", "latency_us", "half_duplex"};
     const char *name;
@@ -136,11 +179,11 @@ static clv_status *read_link(
 }
 
 typedef clv_status *(*read_item)(
-    clv_machine_builder *builder, const cJSON *item, const char *where, clv_name_map *names);
+    clv_machine_builder *builder, const cJSON *item, const char *where, names_so_far *names);
 
 static clv_status *read_items(
     clv_machine_builder *builder, const cJSON *root, const char *key, bool is_needed,
-    clv_name_map *names, read_item read) {
+    names_so_far *names, read_item read) {
     const cJSON *array, *item;
     if (!is_needed && clv_json_find(root, key) == NULL) {
         return NULL;
@@ -159,8 +202,9 @@ static clv_status *read_items(
 }
 
 static clv_status *read_head(clv_machine_builder *builder, const cJSON *root) {
-    static const char *const keys[] = {"format",   "name",  "bespoke", "pattern_count",
-                                       "memories", "units", "links",   "home"};
+    static const char *const keys[] = {"format",        "name",     "bespoke",
+                                       "pattern_count", "memories", "processors",
+                                       "units",         "links",    "home"};
     const char *format, *word;
     int64_t count;
     CLV_TRY(clv_json_known_keys(root, "machine", keys, sizeof keys / sizeof keys[0]));
@@ -197,12 +241,13 @@ static clv_status *read_head(clv_machine_builder *builder, const cJSON *root) {
 clv_status *clv_machine_parse_json(
     const char *what, const char *json, size_t length, clv_machine **out_machine) {
     clv_machine_builder builder;
-    clv_name_map names;
+    names_so_far names;
     cJSON *root = NULL;
     clv_status *status = NULL;
     *out_machine = NULL;
     CLV_TRY(clv_machine_builder_init(&builder, what));
-    clv_name_map_init(&names);
+    clv_name_map_init(&names.memories);
+    clv_name_map_init(&names.processors);
     CLV_TRY_DONE(clv_json_parse(NULL, json, length, &root));
     if (!cJSON_IsObject(root)) {
         status = CLV_ERROR(MALFORMED, "a machine must be a JSON object");
@@ -210,6 +255,7 @@ clv_status *clv_machine_parse_json(
     }
     CLV_TRY_DONE(read_head(&builder, root));
     CLV_TRY_DONE(read_items(&builder, root, "memories", true, &names, read_memory));
+    CLV_TRY_DONE(read_items(&builder, root, "processors", false, &names, read_processors));
     CLV_TRY_DONE(read_items(&builder, root, "units", true, &names, read_unit));
     CLV_TRY_DONE(read_items(&builder, root, "links", false, &names, read_link));
     if (clv_json_find(root, "home") != NULL) {
@@ -218,7 +264,8 @@ clv_status *clv_machine_parse_json(
     CLV_TRY_DONE(clv_machine_builder_take(&builder, out_machine));
 done:
     clv_machine_builder_deinit(&builder);
-    clv_name_map_deinit(&names);
+    clv_name_map_deinit(&names.memories);
+    clv_name_map_deinit(&names.processors);
     cJSON_Delete(root);
     return status == NULL ? NULL : clv_status_prefix(status, "machine '%s'", what);
 }
@@ -246,6 +293,27 @@ static bool write_memories(cJSON *array, const clv_machine *machine) {
     return is_good;
 }
 
+static bool write_processors(cJSON *root, const clv_machine *machine) {
+    cJSON *array = machine->num_processors > 0 ? cJSON_AddArrayToObject(root, "processors") : NULL;
+    bool is_good = machine->num_processors == 0 || array != NULL;
+    for (uint32_t i = 0; is_good && i < machine->num_processors; i++) {
+        const clv_processors *processors = &machine->processors[i];
+        cJSON *item = cJSON_CreateObject();
+        is_good = cJSON_AddItemToArray(array, item) &&
+                  cJSON_AddStringToObject(item, "name", processors->name) != NULL &&
+                  cJSON_AddNumberToObject(item, "count", processors->count) != NULL;
+    }
+    return is_good;
+}
+
+static bool write_threads(cJSON *item, const clv_machine *machine, const clv_unit *unit) {
+    const bool has_any = unit->processors != CLV_NO_INDEX;
+    return (!has_any ||
+            cJSON_AddStringToObject(
+                item, "processors", machine->processors[unit->processors].name) != NULL) &&
+           (unit->threads == 1 || cJSON_AddNumberToObject(item, "threads", unit->threads) != NULL);
+}
+
 static bool write_units(cJSON *array, const clv_machine *machine) {
     bool is_good = true;
     for (uint32_t i = 0; i < machine->num_units; i++) {
@@ -263,7 +331,8 @@ static bool write_units(cJSON *array, const clv_machine *machine) {
             cJSON_AddNumberToObject(item, "speed", unit->speed) != NULL &&
             cJSON_AddNumberToObject(item, "launch_us", unit->launch_us) != NULL &&
             cJSON_AddBoolToObject(item, "overlaps", unit->overlaps) != NULL &&
-            (unit->slots == 0 || cJSON_AddNumberToObject(item, "slots", unit->slots) != NULL);
+            (unit->slots == 0 || cJSON_AddNumberToObject(item, "slots", unit->slots) != NULL) &&
+            write_threads(item, machine, unit);
     }
     return is_good;
 }
@@ -297,6 +366,7 @@ clv_status *clv_machine_format_json(const clv_machine *machine, char **out_json)
         (machine->home == CLV_NO_INDEX ||
          cJSON_AddStringToObject(root, "home", machine->memories[machine->home].name) != NULL) &&
         write_memories(cJSON_AddArrayToObject(root, "memories"), machine) &&
+        write_processors(root, machine) &&
         write_units(cJSON_AddArrayToObject(root, "units"), machine) &&
         write_links(cJSON_AddArrayToObject(root, "links"), machine);
     *out_json = is_good ? clv_json_print_copy(root, false) : NULL;

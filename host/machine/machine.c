@@ -26,6 +26,7 @@ clv_status *clv_machine_create(const char *name, clv_machine **out_machine) {
 void clv_machine_destroy(clv_machine *machine) {
     if (machine != NULL) {
         clv_free(machine->memories);
+        clv_free(machine->processors);
         clv_free(machine->units);
         clv_free(machine->links);
         clv_arena_deinit(&machine->arena);
@@ -49,7 +50,9 @@ clv_unit clv_unit_default(const char *name, const char *kind) {
         .limit_bytes = CLV_UNLIMITED,
         .bandwidth = (double)INFINITY,
         .speed = 1,
-        .overlaps = true};
+        .overlaps = true,
+        .processors = CLV_NO_INDEX,
+        .threads = 1};
 }
 
 clv_link clv_link_default(const char *name, uint32_t from, uint32_t to) {
@@ -91,6 +94,22 @@ clv_status *clv_machine_add_memory(
     }
     *out_index = machine->num_memories;
     machine->memories[machine->num_memories++] = copy;
+    return NULL;
+}
+
+clv_status *clv_machine_add_processors(
+    clv_machine_builder *builder, const clv_processors *processors, uint32_t *out_index) {
+    clv_machine *machine = builder->machine;
+    CLV_TRY(reserve(
+        (void **)&machine->processors, &builder->capacity_processors, machine->num_processors,
+        CLV_MAX_UNITS, sizeof *processors, "groups of processors"));
+    clv_processors copy = *processors;
+    copy.name = clv_arena_strdup(&machine->arena, processors->name);
+    if (copy.name == NULL) {
+        return CLV_NO_ARENA("a name of processors");
+    }
+    *out_index = machine->num_processors;
+    machine->processors[machine->num_processors++] = copy;
     return NULL;
 }
 
@@ -190,8 +209,17 @@ static clv_status *spread_links(clv_machine_builder *builder, const clv_link *pa
     return NULL;
 }
 
+static clv_status *copy_processors(clv_machine_builder *builder, const clv_machine *machine) {
+    uint32_t index;
+    for (uint32_t i = 0; i < machine->num_processors; i++) {
+        CLV_TRY(clv_machine_add_processors(builder, &machine->processors[i], &index));
+    }
+    return NULL;
+}
+
 static clv_status *copy_parts(clv_machine_builder *builder, const clv_machine *machine) {
     uint32_t index;
+    CLV_TRY(copy_processors(builder, machine));
     builder->machine->home = machine->home;
     for (uint32_t i = 0; i < machine->num_memories; i++) {
         CLV_TRY(clv_machine_add_memory(builder, &machine->memories[i], &index));
@@ -210,6 +238,7 @@ static clv_status *make_groups(
     size_t num_kinds) {
     uint32_t index;
     bool has_link = pattern->num_links > 0;
+    CLV_TRY(copy_processors(builder, pattern));
     if (!has_link) {
         CLV_TRY(clv_machine_add_memory(builder, &pattern->memories[0], &index));
     }

@@ -24,6 +24,13 @@ typedef struct clv_memory {
                         beside reading it; INFINITY: as fast as its own */
 } clv_memory;
 
+/* Units that compute on the same silicon: as many of their threads as there are processors run at
+ * full speed, more of them share it evenly. */
+typedef struct clv_processors {
+    const char *name; /* unique */
+    uint32_t count;
+} clv_processors;
+
 typedef struct clv_unit {
     const char *name;     /* unique: "core:0", "gpu:1", "node:1/core:3", "Conv:0" */
     const char *kind;     /* what given times are keyed by: "core", "gpu", "cpu", or any word */
@@ -37,6 +44,8 @@ typedef struct clv_unit {
     bool overlaps;  /* transfers go on beside compute; false: a transfer to or from it occupies it
                        too */
     uint32_t slots; /* output buffers of a functional unit; 0: any number */
+    uint32_t processors; /* index; CLV_NO_INDEX: it shares none with others */
+    uint32_t threads;    /* that it computes with, at most as many as there are processors; 1 */
 } clv_unit;
 
 typedef struct clv_link {
@@ -60,7 +69,9 @@ typedef struct clv_machine {
     clv_bespoke bespoke;
     clv_memory *memories;
     uint32_t num_memories;
-    clv_unit *units; /* in order of priority */
+    clv_processors *processors;
+    uint32_t num_processors; /* groups of them */
+    clv_unit *units;         /* in order of priority */
     uint32_t num_units;
     uint32_t home; /* the memory that holds inputs and outputs; CLV_NO_INDEX: the first unit's */
     clv_link *links;
@@ -93,6 +104,14 @@ clv_status *clv_machine_instantiate(
 /* Everything that must hold: unique names, indices in range, numbers in range, at least one unit,
  * every unit reachable from the memory that holds inputs and outputs. MALFORMED names the thing. */
 clv_status *clv_machine_verify(const clv_machine *machine) CLV_CHECKED;
+/* The part that a unit's threads are of the processors that it shares with others; 0: it shares
+ * none. */
+static inline double clv_machine_processor_share(const clv_machine *machine, uint32_t unit) {
+    const clv_unit *u = &machine->units[unit];
+    return u->processors != CLV_NO_INDEX
+               ? (double)u->threads / machine->processors[u->processors].count
+               : 0;
+}
 uint32_t clv_machine_find_unit(const clv_machine *machine, const char *name); /* or CLV_NO_INDEX */
 /* The memory that holds inputs and outputs. */
 static inline uint32_t clv_machine_home(const clv_machine *machine) {

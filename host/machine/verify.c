@@ -41,6 +41,38 @@ static clv_status *check_memories(const clv_machine *machine, clv_name_map *name
     return NULL;
 }
 
+static clv_status *check_processors(const clv_machine *machine, clv_name_map *names) {
+    for (uint32_t i = 0; i < machine->num_processors; i++) {
+        const clv_processors *processors = &machine->processors[i];
+        CLV_TRY(check_name(names, "group of processors", processors->name));
+        if (processors->count == 0) {
+            return CLV_ERROR(
+                MALFORMED, "processors '%s': count is 0, must be at least 1", processors->name);
+        }
+    }
+    return NULL;
+}
+
+static clv_status *check_threads(const clv_machine *machine, const clv_unit *unit) {
+    if (unit->threads == 0) {
+        return CLV_ERROR(MALFORMED, "unit '%s': threads is 0, must be at least 1", unit->name);
+    }
+    if (unit->processors == CLV_NO_INDEX) {
+        return NULL;
+    }
+    if (unit->processors >= machine->num_processors) {
+        return CLV_ERROR(
+            MALFORMED, "unit '%s': processors %u, the machine has %u groups of them", unit->name,
+            unit->processors, machine->num_processors);
+    }
+    const clv_processors *processors = &machine->processors[unit->processors];
+    return unit->threads <= processors->count
+               ? NULL
+               : CLV_ERROR(
+                     MALFORMED, "unit '%s': threads is %u, processors '%s' are %u", unit->name,
+                     unit->threads, processors->name, processors->count);
+}
+
 static clv_status *check_units(const clv_machine *machine, clv_name_map *names) {
     if (machine->num_units == 0) {
         return CLV_ERROR(MALFORMED, "machine '%s' has no units", machine->name);
@@ -60,6 +92,7 @@ static clv_status *check_units(const clv_machine *machine, clv_name_map *names) 
         CLV_TRY(check_number("unit", unit->name, "bandwidth", unit->bandwidth, false, true));
         CLV_TRY(check_number("unit", unit->name, "speed", unit->speed, false, false));
         CLV_TRY(check_number("unit", unit->name, "launch_us", unit->launch_us, true, false));
+        CLV_TRY(check_threads(machine, unit));
     }
     return NULL;
 }
@@ -128,16 +161,19 @@ static clv_status *check_reachable(const clv_machine *machine) {
 
 clv_status *clv_machine_verify(const clv_machine *machine) {
     clv_status *status = NULL;
-    clv_name_map memories, units, links;
+    clv_name_map memories, processors, units, links;
     clv_name_map_init(&memories);
+    clv_name_map_init(&processors);
     clv_name_map_init(&units);
     clv_name_map_init(&links);
     CLV_TRY_DONE(check_memories(machine, &memories));
+    CLV_TRY_DONE(check_processors(machine, &processors));
     CLV_TRY_DONE(check_units(machine, &units));
     CLV_TRY_DONE(check_links(machine, &links));
     CLV_TRY_DONE(check_reachable(machine));
 done:
     clv_name_map_deinit(&memories);
+    clv_name_map_deinit(&processors);
     clv_name_map_deinit(&units);
     clv_name_map_deinit(&links);
     return status;

@@ -155,6 +155,8 @@ def machine_out():
         assert names[:2] == ["core:0", "core:1"] and "cpu" not in names
         for unit in machine["units"]:
             assert unit["peak_flops"] > 0 and unit["driver"] and unit["kind"] in ("core", "gpu")
+        assert [p["name"] for p in machine["processors"]] == ["host"] and machine["processors"][0]["count"] >= 1
+        assert all(unit["processors"] == "host" and "threads" not in unit for unit in machine["units"][:2])
         host = machine["memories"][0]
         assert host["name"] == "host" and host["capacity_bytes"] > 1 << 28 and host["bandwidth"] > 1e8
         report = run_json("plan", model("free"), *SHAPE, "--machine", path, "--policy", "tensor", "--depth", "1")
@@ -175,6 +177,8 @@ def machine_out():
         run("devices", "--machine-out", path, "--devices", f"core:0,{name}", env=threaded)
         machine = json.load(open(path))
         assert [u["memory"] for u in machine["units"]] == ["host", name]
+        assert machine["units"][1]["processors"] == "host"
+        assert machine["units"][1].get("threads", 1) <= machine["processors"][0]["count"]
         assert machine["links"][0]["latency_us"] > 0 and machine["links"][0]["bandwidth"] < 1e12
         assert len(run_json("devices", "--machine-out", path)["units"]) >= 2
         error("devices", "--machine-out", at("no/m.json"), code=9, says=["no/m.json"])

@@ -1,5 +1,6 @@
 /* What plans promise, on the clock: on random workloads and machines (links of their own, shared
- * and over several hops, shared memory, too little memory, accelerators with few buffers) runs take
+ * and over several hops, shared memory, shared processors, too little memory, accelerators with
+ * few buffers) runs take
  * as long as plans say and hold as much, auto is never worse than any policy it could have chosen,
  * and a faster unit or link never makes an exact policy's plan slower.
  *
@@ -211,6 +212,24 @@ static void ok(const problem *p, const char *what, clv_status *status) {
     }
 }
 
+/* Units of some machines are of one or two threads each on as many processors, or fewer. */
+static void share_processors(const drawn *d, clv_machine *machine) {
+    clv_random random;
+    clv_random_init(&random, current_seed + 77);
+    if (clv_random_below(&random, 4) != 0 || d->family == ACCELERATOR) {
+        return;
+    }
+    const uint32_t count = 1 + (uint32_t)clv_random_below(&random, 3);
+    machine->processors = clv_alloc_zeroed(1, sizeof *machine->processors);
+    machine->processors[0] = (clv_processors){"shared", count};
+    machine->num_processors = 1;
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        const uint32_t threads = (uint32_t)clv_random_below(&random, 3);
+        machine->units[i].processors = threads > 0 ? 0 : CLV_NO_INDEX;
+        machine->units[i].threads = threads > 0 && threads <= count ? threads : 1;
+    }
+}
+
 static void open_problem(const drawn *d, problem *p) {
     const char *kinds[3];
     size_t num_kinds = 0;
@@ -226,6 +245,7 @@ static void open_problem(const drawn *d, problem *p) {
         num_kinds = k == num_kinds ? k + 1 : num_kinds;
     }
     ok(p, "machine", clv_machine_parse_text(p->machine_line, &p->pattern));
+    share_processors(d, p->pattern);
     ok(p, "machine",
        clv_machine_instantiate(
            p->pattern, kinds, d->family == ACCELERATOR ? num_kinds : 0, &p->machine));

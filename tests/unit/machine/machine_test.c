@@ -119,6 +119,35 @@ static void test_home(void **state) {
     clv_machine_destroy(again);
 }
 
+/* Who computes on what, also where units are made of a pattern. */
+static void test_processors(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"processors\":["
+        "{\"name\":\"left\",\"count\":1},{\"name\":\"right\",\"count\":4}],\"units\":[{\"name\":"
+        "\"a\",\"kind\":\"a\",\"memory\":\"host\"},{\"name\":\"b\",\"kind\":\"b\",\"memory\":"
+        "\"host\",\"processors\":\"right\",\"threads\":3}]}";
+    clv_machine *machine = NULL, *copy = NULL, *again = NULL;
+    char *text = NULL;
+    assert_null(clv_machine_parse_json("test", json, strlen(json), &machine));
+    assert_null(clv_machine_instantiate(machine, NULL, 0, &copy));
+    assert_null(clv_machine_format_json(copy, &text));
+    assert_null(clv_machine_parse_json("test", text, strlen(text), &again));
+    assert_int_equal(again->num_processors, 2);
+    assert_string_equal(again->processors[1].name, "right");
+    assert_int_equal(again->processors[1].count, 4);
+    assert_int_equal(again->units[0].processors, CLV_NO_INDEX);
+    assert_int_equal(again->units[0].threads, 1);
+    assert_int_equal(again->units[1].processors, 1);
+    assert_int_equal(again->units[1].threads, 3);
+    assert_true(clv_machine_processor_share(again, 0) == 0);
+    assert_true(clv_machine_processor_share(again, 1) == 0.75);
+    clv_free(text);
+    clv_machine_destroy(machine);
+    clv_machine_destroy(copy);
+    clv_machine_destroy(again);
+}
+
 static void test_routes(void **state) {
     (void)state;
     clv_machine *machine = parse(
@@ -292,6 +321,19 @@ static void test_bad_json(void **state) {
          "\"a\",\"kind\":\"a\",\"memory\":\"host\"},{\"name\":\"a\",\"kind\":\"a\",\"memory\":"
          "\"host\"}]}",
          "a second unit named 'a'"},
+#define ON(processors, unit)                                                              \
+    "{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"processors\":" \
+    "[" processors "],\"units\":[{\"name\":\"a\",\"kind\":\"a\",\"memory\":\"host\"" unit "}]}"
+        {ON("{\"name\":\"p\",\"count\":2}", ",\"processors\":\"q\""), "no group of processors 'q'"},
+        {ON("{\"name\":\"p\",\"count\":2}", ",\"processors\":\"p\",\"threads\":3"),
+         "threads is 3, processors 'p' are 2"},
+        {ON("{\"name\":\"p\",\"count\":2}", ",\"threads\":0"), "threads"},
+        {ON("{\"name\":\"p\",\"count\":0}", ""), "count"},
+        {ON("{\"name\":\"p\",\"count\":1.5}", ""), "count"},
+        {ON("{\"name\":\"p\"}", ""), "count"},
+        {ON("{\"name\":\"p\",\"count\":1},{\"name\":\"p\",\"count\":1}", ""),
+         "a second group of processors named 'p'"},
+#undef ON
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         clv_machine *machine = NULL;
@@ -331,7 +373,8 @@ int main(void) {
         cmocka_unit_test(test_bespoke),        cmocka_unit_test(test_json_round_trip),
         cmocka_unit_test(test_home),           cmocka_unit_test(test_routes),
         cmocka_unit_test(test_routes_by_size), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_bad_json),       cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_processors),     cmocka_unit_test(test_bad_json),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

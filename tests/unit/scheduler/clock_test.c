@@ -4,6 +4,7 @@
 #include "scheduler/period.h"
 #include "scheduler/timeline.h"
 
+#include "host/base/memory.h"
 #include "host/base/random.h"
 #include "host/base/text.h"
 #include "tests/support/check.h"
@@ -23,7 +24,17 @@ typedef struct rig {
 typedef struct setting {
     const char *tasks, *machine, *policy, *pin; /* pin: NULL, or the unit that holds everything */
     uint32_t num_requests, depth, num_chunks;
+    uint32_t processors, threads; /* that all units are on; of the first one. 0: none */
 } setting;
+
+static void share_processors(clv_machine *machine, const setting *s) {
+    machine->processors = clv_alloc_zeroed(1, sizeof *machine->processors);
+    machine->processors[machine->num_processors++] = (clv_processors){"shared", s->processors};
+    for (uint32_t i = 0; i < machine->num_units; i++) {
+        machine->units[i].processors = 0;
+        machine->units[i].threads = i == 0 ? s->threads : 1;
+    }
+}
 
 static void set_up(rig *r, const setting *s) {
     clv_pin pin = {".", s->pin};
@@ -35,6 +46,9 @@ static void set_up(rig *r, const setting *s) {
         .num_chunks = s->num_chunks};
     assert_ok(clv_workload_parse_json("test", s->tasks, strlen(s->tasks), &r->workload));
     assert_ok(clv_machine_parse_text(s->machine, &r->machine));
+    if (s->processors > 0) {
+        share_processors(r->machine, s);
+    }
     assert_ok(clv_costs_create(r->workload, r->machine, &r->costs));
     assert_ok(clv_plan_create(r->costs, &plan, &r->plan));
     assert_ok(clv_schedule_create(r->costs, r->plan, &request, &r->schedule));
@@ -101,6 +115,58 @@ static void memory_bound_tasks_slow_each_other_down(void **state) {
     s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":10,\"traffic_bytes\":10000},"
               "{\"name\":\"b\",\"time_us\":10,\"traffic_bytes\":2500}]}";
     expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){12.5, 10});
+}
+
+/* a is 10 us on the core, b 4 on the cpu. */
+static void threads_share_processors(void **state) {
+    (void)state;
+    static const clv_clock_mode modes[] = {CLV_CLOCK_LIST, CLV_CLOCK_STATIC, CLV_CLOCK_DYNAMIC};
+    setting s = {.machine = "core; cpu; numa*1 bw=1G", .policy = "branch", .threads = 1};
+    s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"core\":10}},"
+              "{\"name\":\"b\",\"time_us\":{\"cpu\":4}}]}";
+    for (size_t i = 0; i < 3; i++) {
+        s.processors = 2; /* one for each */
+        expect_ends(&s, modes[i], 0, "ab", (double[]){10, 4});
+        s.processors = 1; /* at half speed until b ends; then a has 6 us left */
+        expect_ends(&s, modes[i], 0, "ab", (double[]){14, 8});
+    }
+    s.processors = s.threads = 2; /* three threads on two processors: two thirds */
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){12, 6});
+    s.processors = s.threads = 1; /* each would draw all of the memory, at half speed half of it */
+    s.tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"core\":10},\"traffic_bytes\":10000},"
+              "{\"name\":\"b\",\"time_us\":{\"cpu\":4},\"traffic_bytes\":4000}]}";
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){14, 8});
+    s.processors = 3; /* two thirds between two units of two threads and one: none is slowed down */
+    s.threads = 2;
+    expect_ends(&s, CLV_CLOCK_STATIC, 0, "ab", (double[]){14, 8}); /* but by the memory */
+}
+
+/* Copies on two units of one processor are no faster than one, and the plan says so; nor is there
+ * a bound below that. */
+static void plans_count_shared_processors(void **state) {
+    (void)state;
+    setting s = {
+        .tasks = "{\"tasks\":[{\"name\":\"a\",\"time_us\":8}]}",
+        .machine = "core*2",
+        .policy = "data",
+        .num_requests = 64,
+        .depth = CLV_DEPTH_OF_PLAN,
+        .threads = 1};
+    for (s.processors = 1; s.processors <= 2; s.processors++) {
+        rig r;
+        clv_timeline *timeline;
+        const double period_us = 8.0 / s.processors;
+        set_up(&r, &s);
+        assert_int_equal(r.plan->num_groups, 2);
+        assert_ok(clv_timeline_create(r.schedule, NULL, &timeline));
+        assert_true(fabs(r.plan->period_us - period_us) < 1e-9);
+        assert_true(fabs(timeline->period_us - period_us) < 1e-9);
+        assert_true(timeline->bounds.best_us <= timeline->makespan_us * (1 + 1e-12));
+        assert_true(fabs(timeline->bounds.processors_us - 64 * period_us) < 1e-9);
+        assert_true((strstr(r.plan->limit, "processors shared") != NULL) == (s.processors == 1));
+        clv_timeline_destroy(timeline);
+        tear_down(&r);
+    }
 }
 
 /* Four cores draw all of the memory in a and nothing in b: 4 * 10 + 10 us a round, also where the
@@ -515,6 +581,8 @@ static void other_units_are_found(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_bound_tasks_slow_each_other_down),
+        cmocka_unit_test(threads_share_processors),
+        cmocka_unit_test(plans_count_shared_processors),
         cmocka_unit_test(shares_are_max_min_fair),
         cmocka_unit_test(periods_are_of_whole_rounds),
         cmocka_unit_test(split_tasks_share_several_memories),
