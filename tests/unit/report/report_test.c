@@ -428,40 +428,47 @@ static void check_summary(const cJSON *data, const clv_timeline *timeline) {
     assert_true(num_kept > 20000 && num_kept < 61000 && num_kept < timeline->num_spans);
 }
 
-/* A trace's counters add up to a row's busy time; its events are those of three windows. */
+/* A trace's counters add up to a row's busy time; its events are those of three windows. Line by
+ * line, as the whole is long for functions that a sanitizer has look for its end. */
 static void check_short_trace(const char *text, const planned *p) {
     static const char counter[] = "{\"ph\":\"C\",\"name\":\"";
-    const size_t num_spans = count_of(text, "\n{\"ph\":\"X\"");
-    assert_true(num_spans > 50000 && num_spans < 105000);
-    assert_true(count_of(text, "\n{\"ph\":\"s\"") == count_of(text, "\n{\"ph\":\"f\""));
-    assert_int_equal(count_of(text, "\"windows_us\":[[["), 1);
-    assert_int_equal(count_of(text, "of 150000 spans those of the beginning"), 1);
-    double *busy_us = clv_alloc_zeroed(p->timeline->num_rows, sizeof *busy_us);
-    double last_us = 0, value = 0;
+    const clv_timeline *t = p->timeline;
+    size_t of_phase[128] = {0};
+    double last_us = 0, value = 0, *busy_us = clv_alloc_zeroed(t->num_rows, sizeof *busy_us);
     uint32_t row = 0;
     assert_non_null(busy_us);
-    for (const char *at = text; (at = strstr(at, counter)) != NULL; at++) {
-        const char *name = at + sizeof counter - 1;
-        const double time_us = strtod(strstr(at, "\"ts\":") + 5, NULL);
-        const double next = strtod(strstr(at, "\"busy\":") + 7, NULL);
-        if (time_us == 0) {
-            for (row = 0; row < p->timeline->num_rows; row++) {
-                const char *own = p->timeline->rows[row].name;
-                if (strncmp(name, own, strlen(own)) == 0 && name[strlen(own)] == ',') {
-                    break;
-                }
-            }
-            assert_true(row < p->timeline->num_rows);
-        } else {
-            busy_us[row] += value * (time_us - last_us);
+    for (const char *at = text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
+        char line[2048];
+        const size_t length = (size_t)(end - at);
+        assert_true(length < sizeof line);
+        memcpy(line, at, length);
+        line[length] = '\0';
+        of_phase[strncmp(line, "{\"ph\":\"", 7) == 0 ? line[7] & 127 : 0]++;
+        assert_true(
+            at != text || (strstr(line, "of 150000 spans those of the beginning") != NULL &&
+                           strstr(line, "\"windows_us\":[[[") != NULL));
+        if (strncmp(line, counter, sizeof counter - 1) != 0) {
+            continue;
         }
-        assert_true(next >= 0 && next <= 1 && time_us <= p->timeline->makespan_us * 1.001);
+        const char *name = line + sizeof counter - 1;
+        const double time_us = strtod(strstr(line, "\"ts\":") + 5, NULL);
+        const double next = strtod(strstr(line, "\"busy\":") + 7, NULL);
+        for (row = time_us == 0 ? 0 : row; time_us == 0 && row < t->num_rows; row++) {
+            const size_t own = strlen(t->rows[row].name);
+            if (strncmp(name, t->rows[row].name, own) == 0 && name[own] == ',') {
+                break;
+            }
+        }
+        assert_true(row < t->num_rows);
+        busy_us[row] += time_us > 0 ? value * (time_us - last_us) : 0;
+        assert_true(next >= 0 && next <= 1 && time_us <= t->makespan_us * 1.001);
         last_us = time_us;
         value = next;
     }
-    for (row = 0; row < p->timeline->num_rows; row++) {
-        const double expected = p->timeline->rows[row].busy;
-        assert_true(fabs(busy_us[row] / p->timeline->makespan_us - expected) < 0.002);
+    assert_true(of_phase['X'] > 50000 && of_phase['X'] < 105000);
+    assert_true(of_phase['s'] > 1000 && of_phase['s'] == of_phase['f']);
+    for (row = 0; row < t->num_rows; row++) {
+        assert_true(fabs(busy_us[row] / t->makespan_us - t->rows[row].busy) < 0.002);
     }
     clv_free(busy_us);
 }
