@@ -170,7 +170,7 @@ static clv_status *add_made(const holding *h, uint32_t tensor_index) {
         last = leaves && sent > last ? (uint32_t)sent : last;
         const clv_task_split *split =
             p->split >= 0 ? &workload->tasks[tensor->producer].splits[p->split] : NULL;
-        double share = split != NULL && split->join == CLV_TASK_PLACE
+        double share = split != NULL && split->join != CLV_TASK_SUM
                            ? (double)(piece->end - piece->begin) / (double)split->extent
                            : 1;
         CLV_TRY(add_hold(

@@ -27,12 +27,20 @@ static int32_t needed_along(const clv_task *task, const clv_placement *p, uint32
                                                                         : -1;
 }
 
-/* Whether the piece was measured with its operand cut as it is: by the same split, or whole where
- * there is none. */
+/* Whether the piece was measured with its operand cut as it is: by the split with the same number,
+ * or in shares as well, and whole where there is none. */
 static bool is_measured(
-    const clv_task *producer, const clv_placement *placement, const clv_placement *from) {
-    const int32_t usual = (uint32_t)placement->split < producer->num_splits ? placement->split : -1;
-    return placement->split >= 0 && from->split == usual;
+    const clv_task *task, const clv_task *producer, const clv_placement *placement,
+    const clv_placement *from) {
+    if (placement->split < 0) {
+        return false;
+    }
+    const int32_t shares = clv_task_shares(producer);
+    if (task->splits[placement->split].join == CLV_TASK_SHARE) {
+        return from->split == shares;
+    }
+    const bool has_it = (uint32_t)placement->split < producer->num_splits;
+    return from->split == (has_it && placement->split != shares ? placement->split : -1);
 }
 
 /* Estimates have it in them already, but not those of what takes no time. */
@@ -52,7 +60,7 @@ double clv_gather_us(
     }
     const clv_task *maker = &costs->workload->tasks[tensor->producer];
     const int32_t made = made_along(maker, producer), needed = needed_along(t, placement, input);
-    if (made == needed || is_measured(maker, placement, producer)) {
+    if (made == needed || is_measured(t, maker, placement, producer)) {
         return 0;
     }
     double bytes = 0;
@@ -88,8 +96,8 @@ static uint32_t num_holders(const clv_task *task, const clv_placement *p) {
 double clv_exchange_us(
     const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
     const clv_piece *piece, const clv_placement *producer, const clv_piece *sources) {
-    const clv_task_tensor *tensor =
-        &costs->workload->tensors[costs->workload->tasks[task].inputs[input]];
+    const clv_task *t = &costs->workload->tasks[task];
+    const clv_task_tensor *tensor = &costs->workload->tensors[t->inputs[input]];
     const uint32_t memory = costs->machine->units[piece->unit].memory;
     double bytes = 0;
     if (isinf(costs->machine->memories[memory].exchange) || tensor->producer == CLV_NO_TASK ||
@@ -97,7 +105,7 @@ double clv_exchange_us(
         return 0;
     }
     const clv_task *maker = &costs->workload->tasks[tensor->producer];
-    if (is_measured(maker, placement, producer)) {
+    if (is_measured(t, maker, placement, producer)) {
         return 0;
     }
     for (uint32_t i = 0; i < num_holders(maker, producer); i++) {
@@ -152,7 +160,7 @@ static double exchange_in_group_us(
         return clv_exchange_us(costs, task, input, p, piece, from, sources);
     }
     if (clv_costs_time_us(costs, task, piece->unit) == 0 ||
-        is_measured(&costs->workload->tasks[producer], p, from)) {
+        is_measured(&costs->workload->tasks[task], &costs->workload->tasks[producer], p, from)) {
         return 0;
     }
     return exchange_us(

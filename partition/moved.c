@@ -47,9 +47,9 @@ double clv_piece_bytes(
         const clv_task_split *split = &workload->tasks[tensor->producer].splits[producer->split];
         double extent = (double)split->extent;
         double begin = (double)source->begin / extent, end = (double)source->end / extent;
-        if (split->join == CLV_TASK_PLACE && (axis < 0 || axis == split->axis)) {
+        if (split->join != CLV_TASK_SUM && (axis < 0 || axis == split->axis)) {
             share = fmax(0, fmin(high, end) - fmax(low, begin));
-        } else if (split->join == CLV_TASK_PLACE) {
+        } else if (split->join != CLV_TASK_SUM) {
             share *= end - begin;
         }
     }
@@ -256,7 +256,7 @@ clv_status *clv_moved_of(
         CLV_TRY(widen(needs, tensor_index, memory, &moved));
     }
     moved.bytes = (moved.high - moved.low) * (double)tensor->bytes;
-    if (made != NULL && made->join == CLV_TASK_PLACE) {
+    if (made != NULL && made->join != CLV_TASK_SUM) {
         const double begin = (double)source->begin / (double)made->extent;
         const double end = (double)source->end / (double)made->extent;
         if (moved.axis < 0 || moved.axis == made->axis) {

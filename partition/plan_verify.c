@@ -8,6 +8,23 @@ static const char *task_name(const clv_costs *costs, uint32_t task) {
     return costs->workload->tasks[task].name;
 }
 
+/* Shares are of one output, so that all who have one must see it. */
+static clv_status *verify_shares(const clv_costs *costs, const clv_group *group, uint32_t task) {
+    const clv_placement *p = &group->placements[task];
+    const clv_piece *pieces = &group->pieces[p->first_piece];
+    const clv_machine *machine = costs->machine;
+    for (uint32_t k = 1; k < p->num_pieces; k++) {
+        const clv_unit *first = &machine->units[pieces[0].unit];
+        const clv_unit *unit = &machine->units[pieces[k].unit];
+        if (unit->memory != first->memory) {
+            return CLV_ERROR(
+                MALFORMED, "task '%s': '%s' and '%s' have shares of it, and no memory in common",
+                task_name(costs, task), first->name, unit->name);
+        }
+    }
+    return NULL;
+}
+
 /* Pieces of a split task lie one after another from 0 to the extent, cut at multiples of grain. */
 static clv_status *verify_pieces(
     const clv_costs *costs, const clv_group *group, uint32_t task, const clv_task_split *split) {
@@ -36,7 +53,7 @@ static clv_status *verify_pieces(
         }
         at = piece->end;
     }
-    return NULL;
+    return split->join == CLV_TASK_SHARE ? verify_shares(costs, group, task) : NULL;
 }
 
 static clv_status *verify_placement(const clv_costs *costs, const clv_group *group, uint32_t task) {

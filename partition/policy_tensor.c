@@ -12,7 +12,7 @@
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
 
-enum { MAX_OPTIONS = 6 };
+enum { MAX_OPTIONS = 8 };
 
 typedef struct option {
     clv_placement placement; /* first_piece counts from `pieces` */
@@ -139,19 +139,25 @@ static bool balance_grains(
     return true;
 }
 
-/* Whether pieces lie side by side in one memory, so that neighbours read them without a copy
- * wherever they are cut. Others go in proportion, at the same places in one operator after another:
- * what lies otherwise than it is needed is moved or put together first. */
-static bool lies_in_runs(const tensor_search *s, uint32_t task, const clv_task_split *split) {
-    const clv_task *t = &s->workload->tasks[task];
+static bool is_one_memory(const tensor_search *s) {
     const clv_unit *units = s->problem->costs->machine->units;
     for (uint32_t k = 1; k < s->num_units; k++) {
         if (units[s->units[k]].memory != units[s->units[0]].memory) {
             return false;
         }
     }
-    return t->num_outputs > 0 && split->axis >= 0 &&
-           clv_axis_is_run(&s->workload->tensors[t->outputs[0]], split->axis);
+    return true;
+}
+
+/* Whether pieces lie side by side in one memory, or anywhere in one output, so that neighbours read
+ * them without a copy wherever they are cut. Others go in proportion, at the same places in one
+ * operator after another: what lies otherwise than it is needed is moved or put together first. */
+static bool lies_in_runs(const tensor_search *s, uint32_t task, const clv_task_split *split) {
+    const clv_task *t = &s->workload->tasks[task];
+    return is_one_memory(s) && t->num_outputs > 0 &&
+           (split->join == CLV_TASK_SHARE ||
+            (split->axis >= 0 &&
+             clv_axis_is_run(&s->workload->tensors[t->outputs[0]], split->axis)));
 }
 
 /* Cuts in multiples of the grain, so that pieces end together, or nearest to shares that are given;
@@ -266,6 +272,9 @@ static clv_status *list_options(tensor_search *s, uint32_t task) {
     s->num_options[task] = 0;
     for (uint32_t i = 0; i < t->num_splits && is_free; i++) {
         option cut;
+        if (t->splits[i].join == CLV_TASK_SHARE && !is_one_memory(s)) {
+            continue;
+        }
         CLV_TRY(cut_pieces(s, task, (int32_t)i, &cut));
         if (cut.placement.num_pieces > 1 && s->num_options[task] + 2 < MAX_OPTIONS) {
             CLV_TRY(add_option(s, task, &cut));

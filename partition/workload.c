@@ -17,6 +17,32 @@ static double on_line(clv_task_piece a, clv_task_piece b, double share) {
     return a.part + (b.part - a.part) / (b.share - a.share) * (share - a.share);
 }
 
+static const char *const join_names[] = {
+    [CLV_TASK_PLACE] = "place", [CLV_TASK_SUM] = "sum", [CLV_TASK_SHARE] = "share"};
+
+const char *clv_task_join_name(clv_task_join join) {
+    return join_names[join];
+}
+
+bool clv_task_join_find(const char *name, clv_task_join *out_join) {
+    for (size_t i = 0; i < sizeof join_names / sizeof join_names[0]; i++) {
+        if (strcmp(join_names[i], name) == 0) {
+            *out_join = (clv_task_join)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+int32_t clv_task_shares(const clv_task *task) {
+    for (uint32_t i = 0; i < task->num_splits; i++) {
+        if (task->splits[i].join == CLV_TASK_SHARE) {
+            return (int32_t)i;
+        }
+    }
+    return -1;
+}
+
 double clv_task_split_part(const clv_task_split *split, double share) {
     const clv_task_piece *measured = split->measured;
     const clv_task_piece whole = {1, 1};

@@ -52,6 +52,8 @@ typedef struct clv_task_split_input {
 typedef enum clv_task_join {
     CLV_TASK_PLACE, /* pieces of the output lie side by side along `axis` */
     CLV_TASK_SUM,   /* every piece has the output's full size; they are added */
+    CLV_TASK_SHARE, /* units of one memory do so much each of the whole's work, all in the one
+                       output; any may write anywhere in it */
 } clv_task_join;
 
 enum { CLV_MOST_FIXED_SHARE = 1000 };
@@ -69,7 +71,7 @@ typedef struct clv_task_piece {
 typedef struct clv_task_split {
     const char *name; /* "output channels", "rows", "batch" */
     clv_task_join join;
-    int32_t axis; /* of the output; -1 with SUM */
+    int32_t axis; /* of the output; -1 with SUM and SHARE */
     int64_t extent, grain;
     double fixed_share;             /* 0 .. CLV_MOST_FIXED_SHARE */
     bool splits_weights;            /* a piece holds its share of the weights, else all of them */
@@ -120,6 +122,10 @@ typedef struct clv_workload {
     uint32_t num_tensors;
 } clv_workload;
 
+const char *clv_task_join_name(clv_task_join join);
+bool clv_task_join_find(const char *name, clv_task_join *out_join);
+/* The first of its splits with SHARE; -1: none. */
+int32_t clv_task_shares(const clv_task *task);
 /* What a piece with `share` of the positions takes, as a part of the whole's time. */
 double clv_task_split_part(const clv_task_split *split, double share);
 

@@ -171,14 +171,12 @@ static clv_status *read_split(
     if (clv_json_find(item, "join") != NULL) {
         CLV_TRY(clv_json_get_string(item, where, "join", &join));
     }
-    bool is_sum = strcmp(join, "sum") == 0;
-    if (!is_sum && strcmp(join, "place") != 0) {
-        return CLV_ERROR(MALFORMED, "%s.join: '%s' is not place or sum", where, join);
+    if (!clv_task_join_find(join, &split->join)) {
+        return CLV_ERROR(MALFORMED, "%s.join: '%s' is not place, sum or share", where, join);
     }
-    split->join = is_sum ? CLV_TASK_SUM : CLV_TASK_PLACE;
     split->name = clv_arena_strdup(&r->workload->arena, name);
     CLV_TRY(clv_tasks_get_int(item, where, "axis", 0, 0, &axis));
-    split->axis = is_sum ? -1 : axis < INT32_MAX ? (int32_t)axis : INT32_MAX;
+    split->axis = split->join != CLV_TASK_PLACE ? -1 : axis < INT32_MAX ? (int32_t)axis : INT32_MAX;
     CLV_TRY(clv_json_get_int(item, where, "extent", 1, CLV_TASKS_MOST, &split->extent));
     CLV_TRY(clv_tasks_get_int(item, where, "grain", 1, 1, &split->grain));
     CLV_TRY(clv_tasks_get_number(item, where, "fixed_share", 0, &split->fixed_share));

@@ -167,8 +167,8 @@ static void write_split(
     const clv_task_split *split) {
     clv_json_open_object(w, NULL);
     clv_json_add_string(w, "name", split->name);
-    if (split->join == CLV_TASK_SUM) {
-        clv_json_add_string(w, "join", "sum");
+    if (split->join != CLV_TASK_PLACE) {
+        clv_json_add_string(w, "join", clv_task_join_name(split->join));
     } else {
         clv_json_add_number(w, "axis", split->axis);
     }

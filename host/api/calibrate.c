@@ -381,7 +381,8 @@ static clv_status *calibrate_cut(calibrator *c, clv_tune_cut cut, const clv_unit
     if (!is_there) {
         return NULL;
     }
-    clv_status *status = give_pieces(c, cut.split - 1, whole, &costs);
+    const uint32_t split = cut.split == CLV_TUNE_SHARES ? UINT32_MAX : cut.split - 1;
+    clv_status *status = give_pieces(c, split, whole, &costs);
     clv_unit_costs_deinit(&costs);
     return status;
 }
@@ -392,12 +393,15 @@ static clv_status *calibrate_pieces(calibrator *c, const clv_unit_costs *whole) 
     const size_t num_shares = list_shares(c, shares);
     uint32_t most = 0;
     for (uint32_t i = 0; i < c->workload->num_tasks; i++) {
-        const uint32_t num_splits = c->workload->tasks[i].num_splits;
+        const clv_task *task = &c->workload->tasks[i];
+        const uint32_t num_splits = task->num_splits - (clv_task_shares(task) >= 0 ? 1 : 0);
         most = num_splits > most ? num_splits : most;
     }
-    for (uint32_t cut = 1; cut <= most && cut <= MOST_CUTS; cut++) {
+    most = most < MOST_CUTS ? most : MOST_CUTS;
+    for (uint32_t cut = 1; cut <= most + (c->num_alike > 1 ? 1 : 0); cut++) {
         for (size_t k = 0; k < num_shares; k++) {
-            CLV_TRY(calibrate_cut(c, (clv_tune_cut){cut, shares[k]}, whole));
+            const uint32_t split = cut <= most ? cut : CLV_TUNE_SHARES;
+            CLV_TRY(calibrate_cut(c, (clv_tune_cut){split, shares[k]}, whole));
         }
     }
     return NULL;

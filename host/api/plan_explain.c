@@ -439,7 +439,7 @@ static void write_splits(clv_json_writer *w, const clv_task *task) {
         clv_json_add_string(w, "name", split->name);
         clv_json_add_number(w, "extent", (double)split->extent);
         clv_json_add_number(w, "grain", (double)split->grain);
-        clv_json_add_string(w, "join", split->join == CLV_TASK_SUM ? "sum" : "place");
+        clv_json_add_string(w, "join", clv_task_join_name(split->join));
         clv_json_close(w);
     }
     clv_json_close(w);

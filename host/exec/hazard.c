@@ -19,8 +19,15 @@ static bool conflict(const clv_storage *storages, const clv_operand *a, const cl
            a->storage != CLV_NO_STORAGE && b->storage != CLV_NO_STORAGE && overlap(storages, a, b);
 }
 
+bool clv_steps_are_shares(const clv_step *a, const clv_step *b) {
+    return a->launch != 0 && a->launch == b->launch && a->memory == b->memory;
+}
+
 bool clv_steps_conflict(
     const clv_lowered *lowered, const clv_step *earlier, const clv_step *later) {
+    if (clv_steps_are_shares(earlier, later)) {
+        return false;
+    }
     for (uint32_t i = 0; i < earlier->num_operands; i++) {
         for (uint32_t j = 0; j < later->num_operands; j++) {
             if (conflict(lowered->storages, &earlier->operands[i], &later->operands[j])) {
@@ -32,6 +39,9 @@ bool clv_steps_conflict(
 }
 
 bool clv_steps_feed(const clv_lowered *lowered, const clv_step *earlier, const clv_step *later) {
+    if (clv_steps_are_shares(earlier, later)) {
+        return false;
+    }
     for (uint32_t i = 0; i < earlier->num_operands; i++) {
         for (uint32_t j = 0; j < later->num_operands; j++) {
             const clv_operand *a = &earlier->operands[i], *b = &later->operands[j];

@@ -6,6 +6,8 @@
 
 #include "host/exec/lower.h"
 
+/* Whether they are shares of one launch, which need no order within a request. */
+bool clv_steps_are_shares(const clv_step *a, const clv_step *b);
 /* Of the same request. */
 bool clv_steps_conflict(const clv_lowered *lowered, const clv_step *earlier, const clv_step *later);
 /* Whether `later` reads what `earlier` writes. */

@@ -168,24 +168,6 @@ static clv_status *find_program(lowering *l, const clv_launch *launch, uint32_t 
     return NULL;
 }
 
-/* One step, or several where one launch may not have that many work-items; of whole groups. */
-static clv_status *add_steps(lowering *l, const clv_step *step, uint64_t num_items) {
-    const uint64_t groups = l->options->max_items / step->local_size;
-    const uint64_t most = groups != 0 ? groups * step->local_size : num_items;
-    for (uint64_t first = 0; first < num_items; first += most) {
-        if (!clv_array_reserve(
-                (void **)&l->steps, &l->capacity_steps, l->num_steps + 1, sizeof *l->steps)) {
-            return no_memory();
-        }
-        clv_step *added = &l->steps[l->num_steps++];
-        *added = *step;
-        added->first_item = first;
-        added->num_items = num_items - first < most ? num_items - first : most;
-        l->out->choices[l->node].num_launches += l->is_input ? 0 : 1;
-    }
-    return NULL;
-}
-
 static uint32_t unit_of(const lowering *l, clv_node_id node) {
     return l->options->places != NULL ? l->options->places[node].unit : 0;
 }
@@ -230,7 +212,7 @@ static clv_status *on_launch(void *context, const clv_launch *launch) {
         }
     }
     CLV_TRY(find_program(l, launch, &step.program));
-    return add_steps(l, &step, launch->num_items);
+    return clv_lower_add_launch(l, &step, launch->num_items);
 }
 
 /* --- nodes ----------------------------------------------------------------------------------- */
@@ -292,7 +274,8 @@ static clv_status *emit_node(lowering *l, const clv_call *plain) {
     l->num_constants = 0;
     const clv_emitter emitter = {
         .context = l, .launch = on_launch, .scratch = on_scratch, .constant = on_constant};
-    return clv_variant_emit(variant, call, &l->options->traits, tunables, &emitter);
+    const clv_traits traits = clv_lower_traits(l, l->node);
+    return clv_variant_emit(variant, call, &traits, tunables, &emitter);
 }
 
 /* Brings a root to its other layout where a reader wants it; the launch belongs to l->node. */
@@ -304,13 +287,13 @@ static clv_status *emit_reorder(lowering *l, clv_tensor_id root) {
     }
     clv_view from = {.dtype = t->dtype, .shape = t->shape, .layout = *home}, to = from;
     to.layout = clv_layout_is_blocked(home) ? (clv_layout){0} : l->chosen.blocked[root];
+    const clv_traits traits = clv_lower_traits(l, l->node);
     l->is_reorder = true;
     l->reorder_from = l->out->tensor_storage[root];
     l->reorder_to = l->other_storage[root];
     const clv_emitter emitter = {.context = l, .launch = on_launch};
     clv_status *status = clv_reorder_emit(
-        &from, &to, (clv_arg){CLV_ARG_INPUT, 0}, (clv_arg){CLV_ARG_OUTPUT, 0}, &l->options->traits,
-        &emitter);
+        &from, &to, (clv_arg){CLV_ARG_INPUT, 0}, (clv_arg){CLV_ARG_OUTPUT, 0}, &traits, &emitter);
     l->is_reorder = false;
     return status;
 }

@@ -79,6 +79,9 @@ typedef struct clv_step {
     uint32_t params_bytes, local_size, num_sums; /* as of clv_launch */
     uint64_t first_item, num_items; /* of the items of what emit() launched: a long launch is cut
                                        into several steps */
+    uint32_t share;                 /* of the node's shares; 0 where it has none */
+    uint32_t launch; /* steps that are shares of one launch, all but 0: none waits for another of
+                        them, as work-items of a launch never do; they stand side by side */
 } clv_step;
 
 /* What is to be built: one for each source and options. */

@@ -16,6 +16,7 @@ typedef struct lowering {
     bool *runs_nothing;   /* [num_nodes]: what it makes is where it must be already */
     bool *needed;         /* [num_tensors]: its bytes are read on the device; of aliases the root */
     const clv_call **calls; /* [num_nodes]; NULL: runs nothing */
+    uint32_t num_launches;  /* that are done in shares */
     clv_chosen chosen;
     uint32_t *other_storage; /* [num_tensors]: a root in the layout that is not its home's */
     clv_step *steps;         /* launches: of the last node first, each node's in order */
@@ -31,6 +32,13 @@ typedef struct lowering {
     size_t *first_input_step; /* [num_inputs + 1]: reorders of inputs, in `steps` */
     uint32_t reorder_from, reorder_to;
 } lowering;
+
+/* lower_shares.c: the steps of a launch of l->node: of one unit, or of each that has a share of it.
+ */
+clv_status *clv_lower_add_launch(lowering *l, clv_step *step, uint64_t num_items) CLV_CHECKED;
+/* What a node's kernels are made for: as many lanes as it has shares, or would have if all were as
+ * small as the smallest. */
+clv_traits clv_lower_traits(const lowering *l, clv_node_id node);
 
 /* lower_runs.c: tensors that are runs of others' elements lie within them. After variants and
  * layouts are chosen. */

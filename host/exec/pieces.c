@@ -110,7 +110,7 @@ static clv_status *add_up(
 
 /* Pieces lie side by side: those of one output one after another in the list. */
 static clv_status *put_side_by_side(
-    clv_piece_builder *b, const clv_placement *p, clv_node_id id, const cut *c,
+    clv_piece_builder *b, uint32_t num_pieces, clv_node_id id, const cut *c,
     const clv_source *sources) {
     const clv_node *node = &b->graph->nodes[id];
     for (size_t i = 0; i < node->num_outputs; i++) {
@@ -120,9 +120,9 @@ static clv_status *put_side_by_side(
         b->made[node->outputs[i]] = (clv_made){
             .axis = c->split != NULL ? c->split->axis : -1,
             .first = (uint32_t)b->num_sources,
-            .count = p->num_pieces,
+            .count = num_pieces,
         };
-        for (uint32_t k = 0; k < p->num_pieces; k++) {
+        for (uint32_t k = 0; k < num_pieces; k++) {
             const clv_source source = sources[k * node->num_outputs + i];
             CLV_TRY(clv_pieces_add_source(b, &source));
         }
@@ -130,23 +130,45 @@ static clv_status *put_side_by_side(
     return NULL;
 }
 
-static clv_status *add_pieces(
-    clv_piece_builder *b, clv_node_id id, const cut *c, clv_arena *scratch) {
-    const clv_placement *p = &b->group->placements[id];
-    const size_t num_outputs = b->graph->nodes[id].num_outputs;
-    clv_tensor_id *outputs = clv_arena_alloc(scratch, num_outputs, sizeof *outputs);
-    clv_source *sources = clv_arena_alloc(scratch, num_outputs * p->num_pieces, sizeof *sources);
-    if (outputs == NULL || sources == NULL) {
+/* The node that was added last is done in shares. */
+static clv_status *note_shares(
+    clv_piece_builder *b, const clv_placement *p, const clv_piece_reader *reader) {
+    clv_piece_graph *g = &b->out->memories[reader->memory];
+    clv_piece_node *node = &g->nodes[g->graph->num_nodes - 1];
+    clv_node_share *shares = clv_arena_alloc(&g->graph->arena, p->num_pieces, sizeof *shares);
+    if (shares == NULL) {
         return clv_pieces_no_memory();
     }
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         const clv_piece *piece = &b->group->pieces[p->first_piece + k];
+        shares[k] = (clv_node_share){piece->unit, piece->begin, piece->end};
+    }
+    node->shares = shares;
+    node->num_shares = p->num_pieces;
+    return NULL;
+}
+
+static clv_status *add_pieces(
+    clv_piece_builder *b, clv_node_id id, const cut *c, clv_arena *scratch) {
+    const clv_placement *p = &b->group->placements[id];
+    const uint32_t num_pieces = b->has_shares[id] ? 1 : p->num_pieces;
+    const size_t num_outputs = b->graph->nodes[id].num_outputs;
+    clv_tensor_id *outputs = clv_arena_alloc(scratch, num_outputs, sizeof *outputs);
+    clv_source *sources = clv_arena_alloc(scratch, num_outputs * num_pieces, sizeof *sources);
+    if (outputs == NULL || sources == NULL) {
+        return clv_pieces_no_memory();
+    }
+    for (uint32_t k = 0; k < num_pieces; k++) {
+        const clv_piece *piece = &b->group->pieces[p->first_piece + k];
         const clv_piece_reader reader = reader_of(b, id, p, k);
         CLV_TRY(add_piece(b, &reader, c, piece, outputs));
+        if (b->has_shares[id]) {
+            CLV_TRY(note_shares(b, p, &reader));
+        }
         note_outputs(&b->graph->nodes[id], &reader, piece, outputs, &sources[k * num_outputs]);
     }
     bool is_sum = c->split != NULL && c->split->join == CLV_JOIN_SUM;
-    return is_sum ? add_up(b, p, id, sources) : put_side_by_side(b, p, id, c, sources);
+    return is_sum ? add_up(b, p, id, sources) : put_side_by_side(b, num_pieces, id, c, sources);
 }
 
 static bool is_known(const clv_graph *graph, const clv_node *node) {
@@ -156,6 +178,20 @@ static bool is_known(const clv_graph *graph, const clv_node *node) {
         }
     }
     return true;
+}
+
+static clv_status *find_shares(clv_piece_builder *b, clv_node_id id) {
+    const clv_placement *p = &b->group->placements[id];
+    const clv_piece *pieces = &b->group->pieces[p->first_piece];
+    for (uint32_t k = 1; k < p->num_pieces; k++) {
+        if (b->memory_of_unit[pieces[k].unit] != b->memory_of_unit[pieces[0].unit]) {
+            return CLV_ERROR(
+                MALFORMED, "units that have shares of it have no memory in common: %u and %u",
+                pieces[0].unit, pieces[k].unit);
+        }
+    }
+    b->has_shares[id] = p->num_pieces > 1;
+    return NULL;
 }
 
 static clv_status *find_split(clv_piece_builder *b, clv_node_id id) {
@@ -169,6 +205,9 @@ static clv_status *find_split(clv_piece_builder *b, clv_node_id id) {
     }
     CLV_TRY(clv_call_from_node(b->graph, &b->graph->nodes[id], &b->split_arena, &call));
     CLV_TRY(clv_call_splits(&call, &b->split_arena, &list));
+    if ((size_t)p->split == list.num_splits && call.op->kernels != NULL) {
+        return find_shares(b, id);
+    }
     if ((size_t)p->split >= list.num_splits) {
         return CLV_ERROR(
             MALFORMED, "the plan cuts it by split %d, it has %zu", (int)p->split, list.num_splits);
@@ -325,7 +364,9 @@ static clv_status *build(clv_piece_builder *b, uint32_t num_memories) {
     b->first_holding = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *b->first_holding);
     b->made = clv_alloc_zeroed(graph->num_tensors + 1, sizeof *b->made);
     b->splits = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *b->splits);
-    if (out->memories == NULL || b->first_holding == NULL || b->made == NULL || b->splits == NULL) {
+    b->has_shares = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *b->has_shares);
+    if (out->memories == NULL || b->first_holding == NULL || b->made == NULL || b->splits == NULL ||
+        b->has_shares == NULL) {
         return clv_pieces_no_memory();
     }
     CLV_TRY(clv_uses_init(graph, &b->uses));
@@ -364,6 +405,7 @@ clv_status *clv_pieces_create(const clv_pieces_request *request, clv_pieces *out
     clv_arena_deinit(&b.split_arena);
     clv_uses_deinit(&b.uses);
     clv_free(b.splits);
+    clv_free(b.has_shares);
     clv_free(b.first_holding);
     clv_free(b.holdings);
     out_pieces->made = b.made;

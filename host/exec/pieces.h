@@ -34,12 +34,21 @@ typedef struct clv_piece_move {
     uint64_t bytes;
 } clv_piece_move;
 
+/* A share of a node's work-items: [begin, end) of CLV_SHARES. */
+typedef struct clv_node_share {
+    uint32_t unit;
+    int64_t begin, end;
+} clv_node_share;
+
 typedef struct clv_piece_node {
     uint32_t unit, stage;
     clv_node_id origin; /* in the whole graph: the operator, or whom a join is for */
     uint32_t
         sequence; /* in an order of the nodes and moves of all memories that is right; from 1 */
     bool is_join;
+    const clv_node_share *shares; /* in the graph's arena; NULL: `unit` does all of it, else the
+                                     first of them has that unit */
+    uint32_t num_shares;
 } clv_piece_node;
 
 typedef struct clv_piece_graph {

@@ -33,8 +33,9 @@ typedef struct clv_piece_builder {
     size_t num_sources, capacity_sources;
     uint32_t last_sequence;   /* of the node or move that was made last */
     clv_uses uses;            /* of the whole graph */
-    const clv_split **splits; /* [num_nodes of it]: NULL where it is whole; in: */
+    const clv_split **splits; /* [num_nodes of it]: NULL where it is whole, or in shares; in: */
     clv_arena split_arena;
+    bool *has_shares; /* [num_nodes of it] */
 } clv_piece_builder;
 
 /* Who asks for something. */

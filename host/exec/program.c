@@ -188,16 +188,17 @@ static clv_status *wait_for_actor(waiter *w, uint32_t own, clv_item *item, uint3
             (own == other && is_own_business(actor, earlier, item))) {
             continue; /* an item of several lanes waits for itself, of an earlier request, too */
         }
-        const bool is_before = earlier->position < item->position;
+        const clv_step *before = &p->lowered->steps[earlier->step];
+        const bool is_before =
+            earlier->position < item->position && !clv_steps_are_shares(before, step);
         if (is_before && is_known(&w->known, other, i, 0)) {
             break; /* and so is everything before it, of this request and earlier ones */
         }
-        const uint32_t lag =
-            is_before ? 0 : clv_steps_lag(p->lowered, &p->lowered->steps[earlier->step], step);
+        const uint32_t lag = is_before ? 0 : clv_steps_lag(p->lowered, before, step);
         if (lag >= p->depth || is_known(&w->known, other, i, lag)) {
             continue;
         }
-        if (!is_before || clv_steps_conflict(p->lowered, &p->lowered->steps[earlier->step], step)) {
+        if (!is_before || clv_steps_conflict(p->lowered, before, step)) {
             CLV_TRY(add_wait(w, item, (clv_item_wait){.actor = other, .item = i, .lag = lag}));
         }
     }

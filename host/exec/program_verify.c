@@ -6,6 +6,7 @@
 
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
+#include "host/exec/hazard.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,13 +91,14 @@ static clv_status *check_pair(
 /* Somebody who touches bytes. */
 typedef struct visit {
     uint32_t step, request;
-    uint32_t next; /* reader of the same bytes; NOBODY: none */
+    uint32_t count; /* of a writer: shares of one launch, from `step` on */
+    uint32_t next;  /* reader of the same bytes; NOBODY: none */
 } visit;
 
 /* Bytes that every operand touches as a whole or not at all, of one block. */
 typedef struct cell {
     uint64_t block, begin; /* kind and block of storages; up to the next cell's begin */
-    visit writer;          /* the last one; step NOBODY: none */
+    visit writer;          /* the last one, or shares of one launch; count 0: none */
     uint32_t readers;      /* since then, of each actor the last ones: index into visits */
 } cell;
 
@@ -121,7 +123,6 @@ static cell place_of(const clv_lowered *lowered, const clv_operand *o, uint32_t 
     return (cell){
         .block = (uint64_t)s->kind << 32 | s->piece.block,
         .begin = s->piece.offset + slot * s->stride + o->begin,
-        .writer.step = NOBODY,
         .readers = NOBODY,
     };
 }
@@ -178,8 +179,7 @@ static cell *find_cell(const bytes_map *map, const cell *place) {
  * a request that ended before the other began; the same step. */
 static clv_status *check_visit(const prover *v, const visit *earlier, const visit *later) {
     const bool is_same = earlier->step == later->step && earlier->request == later->request;
-    if (earlier->step == NOBODY || is_same ||
-        later->request - earlier->request >= v->program->depth) {
+    if (is_same || later->request - earlier->request >= v->program->depth) {
         return NULL;
     }
     return check_pair(v, earlier->step, earlier->request, later->step, later->request);
@@ -193,8 +193,26 @@ static bool is_of_same_lanes(const clv_step_program *p, const visit *a, const vi
                                                      items[p->item_of_step[b->step]].is_first_only;
 }
 
-static clv_status *read_cell(const prover *v, bytes_map *map, cell *c, const visit *now) {
-    CLV_TRY(check_visit(v, &c->writer, now));
+typedef clv_status *cell_action(const prover *v, bytes_map *map, cell *c, const visit *now);
+
+static clv_status *check_read(const prover *v, bytes_map *map, cell *c, const visit *now) {
+    (void)map;
+    for (uint32_t i = 0; i < c->writer.count; i++) {
+        const visit writer = {.step = c->writer.step + i, .request = c->writer.request};
+        CLV_TRY(check_visit(v, &writer, now));
+    }
+    return NULL;
+}
+
+static clv_status *check_write(const prover *v, bytes_map *map, cell *c, const visit *now) {
+    CLV_TRY(check_read(v, map, c, now));
+    for (uint32_t at = c->readers; at != NOBODY; at = map->visits[at].next) {
+        CLV_TRY(check_visit(v, &map->visits[at], now));
+    }
+    return NULL;
+}
+
+static clv_status *note_read(const prover *v, bytes_map *map, cell *c, const visit *now) {
     uint32_t at = c->readers;
     while (at != NOBODY && !is_of_same_lanes(v->program, &map->visits[at], now)) {
         at = map->visits[at].next;
@@ -219,11 +237,10 @@ static clv_status *read_cell(const prover *v, bytes_map *map, cell *c, const vis
     return NULL;
 }
 
-static clv_status *write_cell(const prover *v, bytes_map *map, cell *c, const visit *now) {
-    CLV_TRY(check_visit(v, &c->writer, now));
+static clv_status *note_write(const prover *v, bytes_map *map, cell *c, const visit *now) {
+    (void)v;
     while (c->readers != NOBODY) {
         visit *reader = &map->visits[c->readers];
-        CLV_TRY(check_visit(v, reader, now));
         const uint32_t next = reader->next;
         reader->next = map->spare;
         map->spare = c->readers;
@@ -233,42 +250,62 @@ static clv_status *write_cell(const prover *v, bytes_map *map, cell *c, const vi
     return NULL;
 }
 
+/* All cells that a step touches with `access`. */
 static clv_status *touch(
-    const prover *v, bytes_map *map, const clv_operand *o, const visit *now, bool writes) {
+    const prover *v, bytes_map *map, const visit *now, uint32_t access, cell_action *action) {
     const clv_lowered *lowered = v->program->lowered;
-    const uint32_t slot = now->request % lowered->storages[o->storage].slots;
-    const cell place = place_of(lowered, o, slot);
-    for (cell *c = find_cell(map, &place); c->begin < place.begin + o->bytes; c++) {
-        CLV_TRY(writes ? write_cell(v, map, c, now) : read_cell(v, map, c, now));
+    const clv_step *step = &lowered->steps[now->step];
+    for (uint32_t k = 0; k < step->num_operands; k++) {
+        const clv_operand *o = &step->operands[k];
+        if (!is_touched(lowered, o) || (o->access & access) == 0) {
+            continue;
+        }
+        const uint32_t slot = now->request % lowered->storages[o->storage].slots;
+        const cell place = place_of(lowered, o, slot);
+        for (cell *c = find_cell(map, &place); c->begin < place.begin + o->bytes; c++) {
+            CLV_TRY(action(v, map, c, now));
+        }
     }
     return NULL;
 }
 
-/* What it writes first: as a reader it would stand for readers before it that it must know. */
+/* A step, or all shares of a launch at once: any of them may come first. What they write is noted
+ * before what they read: as readers they would stand for readers before them. */
 static clv_status *touch_all(const prover *v, bytes_map *map, const visit *now) {
-    const clv_lowered *lowered = v->program->lowered;
-    const clv_step *step = &lowered->steps[now->step];
-    for (int reads = 0; reads < 2; reads++) {
-        const uint32_t access = reads != 0 ? CLV_READS : CLV_WRITES;
-        for (uint32_t k = 0; k < step->num_operands; k++) {
-            const clv_operand *o = &step->operands[k];
-            if (is_touched(lowered, o) && (o->access & access) != 0) {
-                CLV_TRY(touch(v, map, o, now, reads == 0));
-            }
-        }
+    visit one = *now;
+    for (one.step = now->step; one.step < now->step + now->count; one.step++) {
+        CLV_TRY(touch(v, map, &one, CLV_WRITES, check_write));
+        CLV_TRY(touch(v, map, &one, CLV_READS, check_read));
+    }
+    CLV_TRY(touch(v, map, now, CLV_WRITES, note_write));
+    for (one.step = now->step; one.step < now->step + now->count; one.step++) {
+        CLV_TRY(touch(v, map, &one, CLV_READS, note_read));
     }
     return NULL;
+}
+
+/* A step and those behind it that are shares of the same launch. */
+static uint32_t count_shares(const clv_lowered *lowered, uint32_t step) {
+    uint32_t count = 1;
+    while (step + count < lowered->num_steps &&
+           clv_steps_are_shares(&lowered->steps[step], &lowered->steps[step + count])) {
+        count++;
+    }
+    return count;
 }
 
 /* Request after request in memory: who touches bytes must come after whoever wrote them last, and
  * who writes after those who read that. It then comes after all before them, as being in order is
  * handed on: knowing of an item is knowing what that knew. */
 static clv_status *check_all(const prover *v, bytes_map *map) {
+    const clv_lowered *lowered = v->program->lowered;
     CLV_TRY(make_cells(v->program, map));
     for (uint32_t r = 0; r < v->num_requests; r++) {
-        for (uint32_t s = 0; s < v->program->lowered->num_steps; s++) {
+        visit now = {.request = r, .next = NOBODY};
+        for (; now.step < lowered->num_steps; now.step += now.count) {
             CLV_TRY(clv_cancel_check());
-            CLV_TRY(touch_all(v, map, &(visit){.step = s, .request = r, .next = NOBODY}));
+            now.count = count_shares(lowered, now.step);
+            CLV_TRY(touch_all(v, map, &now));
         }
     }
     return NULL;

@@ -248,8 +248,11 @@ static clv_status *name_units(clv_session *session) {
         for (uint32_t m = 0; m < pieces->num_memories; m++) {
             const clv_piece_graph *g = &pieces->memories[m];
             for (size_t i = 0; i < g->graph->num_nodes; i++) {
-                if (!g->nodes[i].is_join) {
-                    is_on[g->nodes[i].origin * session->num_units + g->nodes[i].unit] = true;
+                const clv_piece_node *node = &g->nodes[i];
+                bool *here = &is_on[node->origin * session->num_units];
+                here[node->unit] = here[node->unit] || !node->is_join;
+                for (uint32_t k = 0; k < node->num_shares; k++) {
+                    here[node->shares[k].unit] = true;
                 }
             }
         }
@@ -565,13 +568,21 @@ static void report_nodes(clv_session *session) {
     }
 }
 
+static bool is_of_unit(const clv_piece_node *node, uint32_t unit) {
+    bool is_of = node->unit == unit;
+    for (uint32_t k = 0; k < node->num_shares; k++) {
+        is_of = is_of || node->shares[k].unit == unit;
+    }
+    return is_of;
+}
+
 /* Operators of a request that launch something on a unit. */
 static uint64_t count_ops(const clv_replica *replica, uint32_t unit) {
     uint64_t ops = 0;
     for (uint32_t m = 0; m < replica->pieces.num_memories; m++) {
         const clv_piece_graph *g = &replica->pieces.memories[m];
         for (size_t i = 0; i < g->graph->num_nodes; i++) {
-            ops += g->nodes[i].unit == unit && !g->nodes[i].is_join &&
+            ops += is_of_unit(&g->nodes[i], unit) && !g->nodes[i].is_join &&
                            replica->parts[m].choices[i].num_launches != 0
                        ? 1
                        : 0;

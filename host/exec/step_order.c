@@ -54,18 +54,25 @@ static clv_status *add_before(builder *b, uint32_t step, uint32_t earlier) {
     return NULL;
 }
 
-/* All that conflict, but for those behind one that overwrote everything. */
+/* All that conflict, but for those behind one that overwrote everything, or behind all shares of
+ * such a launch. */
 static clv_status *add_touch(builder *b, uint32_t step, const clv_operand *o) {
+    const clv_step *steps = b->lowered->steps, *covering = NULL;
     for (uint32_t at = b->last[o->storage]; at != NOTHING; at = b->touches[at].previous) {
         const clv_operand *other = b->touches[at].operand;
-        const bool overlaps =
-            other->begin < o->begin + o->bytes && o->begin < other->begin + other->bytes;
+        const clv_step *earlier = &steps[b->touches[at].step];
+        if (covering != NULL && !clv_steps_are_shares(covering, earlier)) {
+            break; /* those before it come before it */
+        }
+        const bool overlaps = !clv_steps_are_shares(earlier, &steps[step]) &&
+                              other->begin < o->begin + o->bytes &&
+                              o->begin < other->begin + other->bytes;
         if (overlaps && ((other->access | o->access) & CLV_WRITES) != 0) {
             CLV_TRY(add_before(b, step, b->touches[at].step));
             const bool covers =
                 other->begin <= o->begin && other->begin + other->bytes >= o->begin + o->bytes;
             if (covers && (other->access & CLV_WRITES) != 0 && b->touches[at].step != step) {
-                break; /* those before it come before it */
+                covering = earlier;
             }
         }
     }

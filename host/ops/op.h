@@ -55,6 +55,10 @@ typedef struct clv_split {
     clv_split_input *inputs; /* [call->num_inputs], from the arena */
 } clv_split;
 
+/* Behind its splits comes one more way to share out a call that has kernels: units of one memory do
+ * shares of the work-items of each of its launches, counted in CLV_SHARES of all of them. */
+enum { CLV_SHARES = 240 };
+
 typedef struct clv_split_list {
     clv_split *splits; /* best first */
     size_t num_splits;

@@ -61,7 +61,12 @@ static int compare_hashes(const void *a, const void *b) {
                               : 0;
 }
 
-/* What each piece takes; launches and variants of operators. piece_us: [nodes of the pieces]
+/* Of the pieces' node `node` its share `share`: of two at most. */
+static size_t share_at(size_t node, size_t share) {
+    return 2 * node + share;
+}
+
+/* What each piece and share takes; launches and variants of operators. piece_us: by share_at(),
  * zeros. */
 static void add_nodes(
     const clv_replica *replica, const clv_cost_db *db, const clv_hash *keys, double *piece_us,
@@ -73,7 +78,7 @@ static void add_nodes(
         clv_measured_cost cost = {.time_us = (double)NAN};
         if (step->kind == CLV_STEP_LAUNCH) {
             clv_cost_db_find(db, keys[i], &cost);
-            piece_us[step->index] += cost.time_us;
+            piece_us[share_at(step->index, step->share)] += cost.time_us;
             costs->node_launches[nodes[step->index].origin] += !nodes[step->index].is_join;
         }
     }
@@ -96,21 +101,23 @@ static void add_pieces(
     for (size_t i = 0; i < graph->num_nodes; i++) {
         const size_t unit = is_beside ? nodes[i].unit : 0;
         join_us[unit * num_nodes + nodes[i].origin] += !nodes[i].is_join ? 0
-                                                       : is_beside       ? launches_us[i]
-                                                                         : launches_us[i] / 2;
+                                                       : is_beside
+                                                           ? launches_us[share_at(i, 0)]
+                                                           : launches_us[share_at(i, 0)] / 2;
     }
     for (size_t i = 0; i < graph->num_nodes; i++) {
-        const size_t unit = is_beside ? nodes[i].unit : 0;
         const clv_node_id origin = nodes[i].origin;
-        const double us = launches_us[i] + join_us[unit * num_nodes + origin];
-        if (nodes[i].is_join) {
-            continue;
-        }
-        if (num_pieces[origin] < 2) { /* the first one's nodes come first */
-            costs->piece_us[num_pieces[origin]++ * num_nodes + origin] = us;
-        }
-        if (isnan(us) || us > costs->node_us[origin]) { /* fmax() forgets NAN */
-            costs->node_us[origin] = us;
+        for (size_t k = 0; !nodes[i].is_join && (k == 0 || k < nodes[i].num_shares); k++) {
+            const size_t unit = !is_beside                 ? 0
+                                : nodes[i].num_shares != 0 ? nodes[i].shares[k].unit
+                                                           : nodes[i].unit;
+            const double us = launches_us[share_at(i, k)] + join_us[unit * num_nodes + origin];
+            if (num_pieces[origin] < 2) { /* the first one's nodes come first */
+                costs->piece_us[num_pieces[origin]++ * num_nodes + origin] = us;
+            }
+            if (isnan(us) || us > costs->node_us[origin]) { /* fmax() forgets NAN */
+                costs->node_us[origin] = us;
+            }
         }
     }
 }
@@ -160,7 +167,7 @@ static clv_status *find(
     const size_t num_nodes = replica->graph->num_nodes;
     clv_hash *keys = clv_alloc_zeroed(replica->parts[0].num_steps + 1, sizeof *keys);
     double *launches_us =
-        clv_alloc_zeroed(replica->parts[0].graph->num_nodes + 1, sizeof *launches_us);
+        clv_alloc_zeroed(replica->parts[0].graph->num_nodes + 1, 2 * sizeof *launches_us);
     double *join_us = clv_alloc_zeroed(2 * num_nodes + 1, sizeof *join_us);
     uint32_t *num_pieces = clv_alloc_zeroed(num_nodes + 1, sizeof *num_pieces);
     const bool has_memory =

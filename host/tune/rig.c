@@ -20,7 +20,7 @@ static clv_status *place_node(
     const clv_node *node = &graph->nodes[id];
     clv_placement *placement = &rig->placements[id];
     *placement = (clv_placement){.num_pieces = 1, .split = -1};
-    if (cut.split == 0 || node->op == NULL || node->op->splits == NULL) {
+    if (cut.split == 0 || node->op == NULL || (node->op->flags & CLV_OP_VIEW) != 0) {
         return NULL;
     }
     clv_arena arena;
@@ -31,8 +31,12 @@ static clv_status *place_node(
     if (status == NULL) { /* as plans do */
         status = clv_call_useful_splits(&call, &arena, &list);
     }
-    if (status == NULL && list.num_splits >= cut.split) {
-        const clv_split *split = &list.splits[cut.split - 1];
+    const clv_split shares = {.extent = CLV_SHARES, .grain = 1};
+    const bool has_shares =
+        status == NULL && cut.split == CLV_TUNE_SHARES && clv_call_has_shares(&call);
+    if (status == NULL && (has_shares || list.num_splits >= cut.split)) {
+        const size_t index = has_shares ? list.num_splits : cut.split - 1;
+        const clv_split *split = has_shares ? &shares : &list.splits[index];
         const int64_t end = first_end(split, cut.first_share);
         if (end != 0) {
             clv_piece *pieces = &rig->pieces[rig->group.num_pieces];
@@ -40,9 +44,7 @@ static clv_status *place_node(
             pieces[1] =
                 (clv_piece){.unit = rig->options.num_units - 1, .begin = end, .end = split->extent};
             *placement = (clv_placement){
-                .first_piece = rig->group.num_pieces,
-                .num_pieces = 2,
-                .split = (int32_t)cut.split - 1};
+                .first_piece = rig->group.num_pieces, .num_pieces = 2, .split = (int32_t)index};
             rig->group.num_pieces += 2;
         }
     }

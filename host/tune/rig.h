@@ -6,9 +6,12 @@
 #include "host/exec/replica.h"
 #include "host/tune/cost_db.h"
 
+enum { CLV_TUNE_SHARES = UINT16_MAX };
+
 /* How operators are cut. */
 typedef struct clv_tune_cut {
-    uint32_t split; /* 0: not at all; or k: in two by their split k - 1, where they have so many */
+    uint32_t split; /* 0: not at all; or k: in two by their split k - 1, where they have so many; or
+                       CLV_TUNE_SHARES: in shares of their work-items */
     double first_share; /* of the first piece, in multiples of the split's grain; 0: half */
 } clv_tune_cut;
 

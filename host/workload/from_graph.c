@@ -33,6 +33,11 @@ bool clv_call_is_in_place(const clv_call *call) {
     return call->epilogue == NULL && (takes || places);
 }
 
+bool clv_call_has_shares(const clv_call *call) {
+    const bool moves = (call->op->flags & (CLV_OP_VIEW | CLV_OP_FROM_SHAPE)) == 0;
+    return call->op->kernels != NULL && moves && !clv_call_is_in_place(call);
+}
+
 /* What lies in its place already may be cut where that keeps readers' pieces as they are; a cut
  * along an axis whose pieces are runs of it gives nothing that the whole has not. */
 static bool is_useless(const clv_call *call, const clv_split *split) {
@@ -194,17 +199,38 @@ static clv_status *convert_split(
     return NULL;
 }
 
+/* All of what it reads is there for all, and its weights are there once. */
+static clv_status *add_shares(maker *m, clv_task *task, clv_task_split *out_split) {
+    clv_task_split_input *inputs =
+        clv_arena_alloc(&m->workload->arena, (size_t)task->num_inputs + 1, sizeof *inputs);
+    if (inputs == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (uint32_t i = 0; i < task->num_inputs; i++) {
+        inputs[i] = (clv_task_split_input){.need = CLV_TASK_WHOLE, .num = 1, .den = 1};
+    }
+    *out_split = (clv_task_split){
+        .name = "work-items",
+        .join = CLV_TASK_SHARE,
+        .axis = -1,
+        .extent = CLV_SHARES,
+        .grain = 1,
+        .splits_weights = true,
+        .inputs = inputs,
+    };
+    task->num_splits++;
+    return NULL;
+}
+
 static clv_status *add_splits(
     maker *m, const clv_node *node, const clv_call *call, clv_task *task) {
     clv_arena scratch;
     clv_split_list list = {0};
     clv_status *status = NULL;
-    if (node->op->splits == NULL) {
-        return NULL;
-    }
     clv_arena_init(&scratch, 0);
     CLV_TRY_DONE(clv_call_useful_splits(call, &scratch, &list));
-    clv_task_split *splits = clv_arena_alloc(&m->workload->arena, list.num_splits, sizeof *splits);
+    clv_task_split *splits =
+        clv_arena_alloc(&m->workload->arena, list.num_splits + 1, sizeof *splits);
     if (splits == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
@@ -214,6 +240,9 @@ static clv_status *add_splits(
         CLV_TRY_DONE(
             convert_split(m, node, call, task, &list.splits[i], &splits[task->num_splits]));
         task->num_splits++;
+    }
+    if (clv_call_has_shares(call)) {
+        CLV_TRY_DONE(add_shares(m, task, &splits[task->num_splits]));
     }
 done:
     clv_arena_deinit(&scratch);

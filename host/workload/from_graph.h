@@ -20,6 +20,9 @@ clv_status *clv_workload_from_graph(const clv_graph *graph, clv_workload **out_w
  * them reads there. They take no time. */
 bool clv_call_is_in_place(const clv_call *call);
 
+/* Whether units can do shares of its work-items. */
+bool clv_call_has_shares(const clv_call *call);
+
 /* clv_call_splits, with a grain of all positions where cutting gives nothing. */
 clv_status *clv_call_useful_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list)
     CLV_CHECKED;

@@ -82,7 +82,8 @@ clv_status *clv_workload_add_pieces(
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         clv_task *task = &workload->tasks[i];
         const clv_task_piece piece = pieces[i];
-        if (split >= task->num_splits || !(piece.share > 0 && piece.share < 1) ||
+        const uint32_t index = split != UINT32_MAX ? split : (uint32_t)clv_task_shares(task);
+        if (index >= task->num_splits || !(piece.share > 0 && piece.share < 1) ||
             !(piece.part > 0) || isinf(piece.part)) {
             continue;
         }
@@ -92,7 +93,7 @@ clv_status *clv_workload_add_pieces(
             return CLV_NO_ARENA("measured pieces");
         }
         task->splits = splits;
-        CLV_TRY(add_piece(&workload->arena, &splits[split], piece));
+        CLV_TRY(add_piece(&workload->arena, &splits[index], piece));
     }
     return NULL;
 }

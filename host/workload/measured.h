@@ -18,7 +18,7 @@ clv_status *clv_workload_add_measured(
 /* Adds what a piece of each task was measured to take to what is known of others; of the same piece
  * the longest counts.
  *
- * split   of each task that has that many
+ * split   of each task that has that many; UINT32_MAX: its shares
  * pieces  [num_tasks]; a share or part of NAN, of 0, or a share of 1: none
  * errors  NO_MEMORY */
 clv_status *clv_workload_add_pieces(

@@ -99,7 +99,12 @@ static void run_some(clv_session *session, uint32_t count) {
 static void run_set(const clv_exec_unit *units, uint32_t num_units, bool is_exact) {
     for (int run = 0; run < 4; run++) { /* static twice, dynamic twice */
         const clv_random_plan_options drawn = {
-            .seed = 3, .num_units = num_units, .depth = DEPTH, .split_share = 0.5};
+            .seed = 3,
+            .num_units = num_units,
+            .depth = DEPTH,
+            .split_share = 0.5,
+            .num_sharers = units[1].name.kind == CLV_UNIT_CORE ? 2 : 0,
+        };
         clv_plan *plan = NULL;
         clv_session *session = NULL;
         assert_ok(clv_random_plan(graph, &drawn, &plan));

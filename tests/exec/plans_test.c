@@ -210,9 +210,20 @@ static const char *const sets[][MAX_UNITS + 1] = {
     {"threaded", "other", "core:1"},
 };
 
+/* Cores side by side in the list whose memory is the host's. */
+static void find_sharers(const unit_set *set, clv_random_plan_options *drawn) {
+    for (uint32_t i = 0; i < set->num_units; i++) {
+        const clv_unit_name *name = &set->units[i].name;
+        if (name->kind == CLV_UNIT_CORE && isinf(name->limits.link_per_second)) {
+            drawn->first_sharer = drawn->num_sharers == 0 ? i : drawn->first_sharer;
+            drawn->num_sharers++;
+        }
+    }
+}
+
 /* The plan of a seed, the number-th of the set: static and for some dynamic. */
 static void run_seed(fixture *f, const unit_set *set, uint64_t seed, uint64_t number) {
-    const clv_random_plan_options drawn = {
+    clv_random_plan_options drawn = {
         .seed = seed,
         .num_units = set->num_units,
         .depth = 1 + (uint32_t)(number % 4),
@@ -220,6 +231,7 @@ static void run_seed(fixture *f, const unit_set *set, uint64_t seed, uint64_t nu
         .allows_sums = number % 2 == 0,
         .is_pipeline = number % 7 == 0,
     };
+    find_sharers(set, &drawn);
     if (clv_test_is_tried(seed)) {
         run_plan(f, set, seed, &drawn, false);
     }

@@ -11,7 +11,8 @@ static uint32_t below(clv_random *random, uint64_t bound) {
     return (uint32_t)clv_random_below(random, bound);
 }
 
-/* Pieces of one node over different units, from `first_unit` on. */
+/* Pieces of one node over different units: some of `num_units` of them, which begin with one of
+ * them. */
 static uint32_t cut(
     clv_random *random, const clv_split *split, uint32_t num_units, clv_piece *pieces) {
     const int64_t grains = grains_of(split);
@@ -33,7 +34,7 @@ static uint32_t cut(
     return count;
 }
 
-/* A split of the node to be cut by, or -1. */
+/* A split of the node to be cut by, or -1; without inputs, it is its shares. */
 static clv_status *draw_split(
     const clv_graph *graph, const clv_node *node, const clv_random_plan_options *options,
     clv_random *random, clv_arena *scratch, clv_split *out_split, int32_t *out_index) {
@@ -45,6 +46,11 @@ static clv_status *draw_split(
     }
     CLV_TRY(clv_call_from_node(graph, node, scratch, &call));
     CLV_TRY(clv_call_splits(&call, scratch, &list));
+    if (options->num_sharers > 1 && call.op->kernels != NULL && below(random, 3) == 0) {
+        *out_split = (clv_split){.extent = CLV_SHARES, .grain = 1};
+        *out_index = (int32_t)list.num_splits;
+        return NULL;
+    }
     if (list.num_splits == 0) {
         return NULL;
     }
@@ -76,8 +82,13 @@ static clv_status *fill(
         group->pieces[p->first_piece] = (clv_piece){
             .unit = options->is_pipeline ? p->stage : below(&random, options->num_units)};
         if (status == NULL && p->split >= 0) {
-            p->num_pieces =
-                cut(&random, &split, options->num_units, &group->pieces[p->first_piece]);
+            clv_piece *pieces = &group->pieces[p->first_piece];
+            const bool has_shares = split.inputs == NULL;
+            const uint32_t count = has_shares ? options->num_sharers : options->num_units;
+            p->num_pieces = cut(&random, &split, count, pieces);
+            for (uint32_t k = 0; k < p->num_pieces && has_shares; k++) {
+                pieces[k].unit += options->first_sharer;
+            }
         }
         group->num_pieces += p->num_pieces;
         clv_arena_deinit(&scratch);

@@ -10,9 +10,11 @@
 typedef struct clv_random_plan_options {
     uint64_t seed;
     uint32_t num_units, depth;
-    double split_share; /* of the operators that can be cut: how many are */
-    bool allows_sums;   /* pieces that are added: the result is another in the last bits */
-    bool is_pipeline;   /* every operator on the unit of its stage */
+    uint32_t first_sharer, num_sharers; /* units of one memory: some operators are in shares of them
+                                         */
+    double split_share;                 /* of the operators that can be cut: how many are */
+    bool allows_sums; /* pieces that are added: the result is another in the last bits */
+    bool is_pipeline; /* every operator on the unit of its stage */
 } clv_random_plan_options;
 
 /* One group. Free with clv_plan_destroy. */

@@ -38,6 +38,13 @@ static void draw_step(fixture *f, clv_random *random, clv_step *step) {
     }
 }
 
+/* A share more of the launch before it. */
+static void draw_share(fixture *f, clv_random *random, clv_step *step) {
+    step[-1].launch = step[-1].launch != 0 ? step[-1].launch : (uint32_t)(step - f->steps);
+    *step = step[-1];
+    step->unit = (uint32_t)clv_random_below(random, f->num_units);
+}
+
 static void make_fixture(fixture *f, uint64_t seed) {
     clv_random random;
     clv_random_init(&random, seed);
@@ -67,7 +74,11 @@ static void make_fixture(fixture *f, uint64_t seed) {
         };
     }
     for (size_t i = 0; i < f->lowered.num_steps; i++) {
-        draw_step(f, &random, &f->steps[i]);
+        if (i > 0 && clv_random_below(&random, 4) == 0) {
+            draw_share(f, &random, &f->steps[i]);
+        } else {
+            draw_step(f, &random, &f->steps[i]);
+        }
     }
     assert_ok(clv_step_program_create(&f->lowered, f->units, f->num_units, f->depth, &f->program));
 }
@@ -123,6 +134,10 @@ static void search(const fixture *f, bool before[MAX_NODES][MAX_NODES]) {
 
 /* Whether two steps of two requests touch a byte, and one writes it. */
 static bool conflict(const fixture *f, size_t a, size_t a_request, size_t b, size_t b_request) {
+    const uint32_t launch = f->steps[a].launch;
+    if (a_request == b_request && launch != 0 && launch == f->steps[b].launch) {
+        return false;
+    }
     for (uint32_t i = 0; i < f->steps[a].num_operands; i++) {
         for (uint32_t k = 0; k < f->steps[b].num_operands; k++) {
             const clv_operand *x = &f->steps[a].operands[i], *y = &f->steps[b].operands[k];

@@ -115,7 +115,11 @@ static void test_splits(void **state) {
         }
     }
     assert_true(has_channels && has_rows);
-    for (uint32_t i = 0; i < workload->tasks[1].num_splits; i++) {
+    const int32_t shares = clv_task_shares(&workload->tasks[0]);
+    assert_true(shares >= 0); /* all weights once, all of the input for everybody */
+    assert_true(workload->tasks[0].splits[shares].splits_weights);
+    assert_int_equal(workload->tasks[0].splits[shares].inputs[0].need, CLV_TASK_WHOLE);
+    for (int32_t i = 0; i < clv_task_shares(&workload->tasks[1]); i++) {
         /* both slots of the product agree */
         assert_int_equal(workload->tasks[1].splits[i].inputs[0].need, CLV_TASK_SLICE);
     }
