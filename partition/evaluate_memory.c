@@ -259,7 +259,7 @@ clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint3
         const uint32_t unit = ev->holders[i];
         const double bytes = (double)ev->held[unit] * ev->scale[unit];
         if (ev->scale[unit] != 1) {
-            ev->held[unit] = bytes < (double)INT64_MAX ? (uint64_t)bytes : INT64_MAX;
+            ev->held[unit] = bytes < (double)INT64_MAX ? (uint64_t)ceil(bytes) : INT64_MAX;
         }
     }
     return NULL;

@@ -133,23 +133,56 @@ static clv_status *give_times(clv_workload *workload, const char *path) {
     return status;
 }
 
-/* The policy that a plan file names: a machine made for the network is made for it. Whatever is
- * wrong with the file is found when it is read. */
-static clv_status *peek_policy(
-    const char *what, const clv_mapped_file *file, clv_arena *arena, const char **out_policy) {
+/* A plan's file, and what has to be known before it can be read. */
+typedef struct plan_file {
+    clv_mapped_file file; /* empty: there is none */
+    char *policy;         /* that it names: a machine made for the network is made for it */
+    bool has_splits;      /* some operator is cut */
+} plan_file;
+
+static bool has_splits(const cJSON *root) {
+    const cJSON *op;
+    bool has = false;
+    cJSON_ArrayForEach(op, cJSON_GetObjectItemCaseSensitive(root, "ops")) {
+        has = has || cJSON_GetObjectItemCaseSensitive(op, "split") != NULL;
+    }
+    return has;
+}
+
+/* Whatever else is wrong with the file is found when it is read. */
+static clv_status *peek(plan_file *of) {
     cJSON *root = NULL;
     const char *policy = "auto";
-    *out_policy = NULL;
-    clv_status *status = clv_json_parse(NULL, (const char *)file->data, file->bytes, &root);
+    clv_status *status = clv_json_parse(NULL, (const char *)of->file.data, of->file.bytes, &root);
     if (status == NULL && cJSON_IsObject(root) && clv_json_find(root, "policy") != NULL) {
         status = clv_json_get_string(root, "plan", "policy", &policy);
     }
     if (status == NULL) {
-        *out_policy = clv_arena_strdup(arena, policy);
-        status = *out_policy != NULL ? NULL : CLV_NO_ARENA("a policy's name");
+        of->has_splits = has_splits(root);
+        of->policy = clv_strdup(policy);
+        status = of->policy != NULL ? NULL : CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
     }
     cJSON_Delete(root);
-    return status != NULL ? clv_status_prefix(status, "plan '%s'", what) : NULL;
+    return status;
+}
+
+static void plan_file_close(plan_file *of) {
+    clv_file_unmap(&of->file);
+    clv_free(of->policy);
+    *of = (plan_file){.policy = NULL};
+}
+
+static clv_status *plan_file_open(const char *path, plan_file *out_file) {
+    *out_file = (plan_file){.policy = NULL};
+    if (path == NULL) {
+        return NULL;
+    }
+    CLV_TRY(clv_file_map(path, &out_file->file));
+    clv_status *status = peek(out_file);
+    if (status != NULL) {
+        plan_file_close(out_file);
+    }
+    return status != NULL ? clv_status_prefix(status, "plan '%s'", path) : NULL;
 }
 
 /* Whether costs are measured: where units are real and nobody has other wishes. */
@@ -197,25 +230,18 @@ static clv_status *make_costs(cleave_plan *plan) {
 }
 
 static clv_status *read_plan(
-    const cleave_options *options, const clv_mapped_file *file, cleave_plan *plan) {
-    clv_arena arena;
-    const char *policy = NULL;
-    clv_arena_init(&arena, 0);
-    clv_status *status = peek_policy(options->plan, file, &arena, &policy);
-    if (status == NULL) {
-        status = make_machine(policy, plan);
-        if (status != NULL && clv_status_code(status) == CLV_USAGE && !plan->is_real) {
-            clv_status *usage = status; /* the policy that the file names cannot be */
-            status = CLV_ERROR(MALFORMED, "%s", clv_status_message(usage));
-            status = clv_status_prefix(status, "plan '%s'", options->plan);
-            clv_status_destroy(usage);
-        }
+    const cleave_options *options, const plan_file *from, cleave_plan *plan) {
+    clv_status *status = make_machine(from->policy, plan);
+    if (clv_status_code(status) == CLV_USAGE && !plan->is_real) {
+        clv_status *usage = status; /* the policy that the file names cannot be */
+        status = CLV_ERROR(MALFORMED, "%s", clv_status_message(usage));
+        status = clv_status_prefix(status, "plan '%s'", options->plan);
+        clv_status_destroy(usage);
     }
-    clv_arena_deinit(&arena);
     CLV_TRY(status);
     CLV_TRY(make_costs(plan));
     CLV_TRY(clv_plan_parse_json(
-        plan->costs, options->plan, (const char *)file->data, file->bytes, options->depth,
+        plan->costs, options->plan, (const char *)from->file.data, from->file.bytes, options->depth,
         &plan->plan));
     status = plan->is_real ? clv_check_depths(plan->plan) : NULL; /* as a session would */
     return status != NULL ? clv_status_prefix(status, "plan '%s'", options->plan) : NULL;
@@ -233,32 +259,19 @@ static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan)
     return status;
 }
 
-static clv_status *make_plan(const cleave_options *options, cleave_plan *plan) {
+static clv_status *make_plan(
+    const cleave_options *options, const plan_file *from, cleave_plan *plan) {
     CLV_TRY(give_times(plan->workload, options->times));
-    if (options->plan == NULL) {
-        return choose_plan(options, plan);
-    }
-    clv_mapped_file file;
-    CLV_TRY(clv_file_map(options->plan, &file));
-    clv_status *status = read_plan(options, &file, plan);
-    clv_file_unmap(&file);
-    return status;
+    return options->plan == NULL ? choose_plan(options, plan) : read_plan(options, from, plan);
 }
 
-/* Whether the policy may cut operators, or the plan's file may do so. */
-static clv_status *may_cut(
-    const cleave_options *options, const cleave_plan *plan, bool *out_may_cut) {
+/* Whether the policy may cut operators, or the plan's file does so. */
+static bool may_cut(const cleave_options *options, const plan_file *from, const cleave_plan *plan) {
     const char *policy = options->policy != NULL ? options->policy : "auto";
-    *out_may_cut = plan->pattern->num_units > 1 && options->plan == NULL &&
-                   (strstr(policy, "auto") != NULL || strstr(policy, "tensor") != NULL);
-    if (options->plan != NULL && plan->pattern->num_units > 1) {
-        clv_mapped_file file;
-        CLV_TRY(clv_file_map(options->plan, &file));
-        static const char member[] = "\"split\"";
-        *out_may_cut = memmem(file.data, file.bytes, member, sizeof member - 1) != NULL;
-        clv_file_unmap(&file);
-    }
-    return NULL;
+    const bool is_asked = options->plan != NULL
+                              ? from->has_splits
+                              : strstr(policy, "auto") != NULL || strstr(policy, "tensor") != NULL;
+    return is_asked && plan->pattern->num_units > 1;
 }
 
 /* What is planned for: one of them. */
@@ -278,31 +291,38 @@ static clv_status *find_graph(const subject *of, const cleave_options *options, 
 }
 
 static clv_status *make_from_graph(
-    const subject *of, const cleave_options *options, cleave_plan *plan) {
-    CLV_TRY(load_machine(options, plan));
+    const subject *of, const cleave_options *options, const plan_file *from, cleave_plan *plan) {
     CLV_TRY(find_graph(of, options, plan));
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
     if (is_measured(options, plan)) {
-        bool pieces;
-        CLV_TRY(may_cut(options, plan, &pieces));
         CLV_TRY(clv_calibrate_workload(
-            options, pieces, plan->graph, plan->pattern, plan->workload, &plan->calibration));
+            options, may_cut(options, from, plan), plan->graph, plan->pattern, plan->workload,
+            &plan->calibration));
     }
     if (plan->is_real) {
         CLV_TRY(clv_needs_init(plan->graph, options, &plan->needs));
     }
-    return make_plan(options, plan);
+    return make_plan(options, from, plan);
 }
 
 static clv_status *make_from_tasks(
-    const char *path, const cleave_options *options, cleave_plan *plan) {
+    const char *path, const cleave_options *options, const plan_file *from, cleave_plan *plan) {
     if (options->num_dims + options->num_shapes + options->num_inputs > 0) {
         return CLV_ERROR(
             USAGE, "'%s' is a task graph: it has no dimensions, shapes or inputs to give", path);
     }
-    CLV_TRY(load_machine(options, plan));
     CLV_TRY(clv_workload_load(path, &plan->workload));
-    return make_plan(options, plan);
+    return make_plan(options, from, plan);
+}
+
+static clv_status *make_from(const subject *of, const cleave_options *options, cleave_plan *plan) {
+    plan_file from;
+    CLV_TRY(load_machine(options, plan));
+    CLV_TRY(plan_file_open(options->plan, &from));
+    clv_status *status = of->tasks == NULL ? make_from_graph(of, options, &from, plan)
+                                           : make_from_tasks(of->tasks, options, &from, plan);
+    plan_file_close(&from);
+    return status;
 }
 
 static clv_status *create(
@@ -314,8 +334,7 @@ static clv_status *create(
         return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
     }
     options = options != NULL ? options : &defaults;
-    clv_status *status = of->tasks == NULL ? make_from_graph(of, options, plan)
-                                           : make_from_tasks(of->tasks, options, plan);
+    clv_status *status = make_from(of, options, plan);
     if (status != NULL) {
         cleave_plan_destroy(plan);
         return status;

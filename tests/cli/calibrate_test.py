@@ -5,6 +5,7 @@
 """
 
 import atexit
+import json
 import os
 import shutil
 import signal
@@ -94,6 +95,14 @@ def operators_that_may_be_cut_are_measured_in_pieces():
         counts = first["calibration"]
         assert counts["steps"] > whole["calibration"]["steps"]
         assert counts["measured"] > 0 and counts["measured"] + counts["known"] == counts["steps"]
+        # a plan's file that cuts none, whatever words are in it
+        assert plan(at("cache"), "--policy", "pipeline", "--plan-out", at("plan.json"))["ops"]
+        with open(at("plan.json")) as file:
+            told = json.load(file)
+        told["ops"][0]["reason"] = "split"
+        with open(at("plan.json"), "w") as file:
+            json.dump(told, file)
+        assert plan(at("cache"), "--plan", at("plan.json"))["calibration"]["steps"] == whole["calibration"]["steps"]
         for args in [["--policy", "tensor", "--allow-idle"], ["--policy", "auto"], []]:
             settled(at("cache"), *args)
         whole, first = (settled(at("cache"), *args) for args in
