@@ -5,6 +5,7 @@
 #include "partition/policy.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NO_MEMORY_HERE() CLV_ERROR(NO_MEMORY, "out of host memory for a plan")
@@ -327,15 +328,20 @@ static clv_status *find_period(
     return NULL;
 }
 
+/* The load of a group that is most of one by itself, and the latency of one request. */
+static clv_status *measure_alone(clv_evaluator *ev, clv_group *group) {
+    clv_evaluate_begin(ev);
+    CLV_TRY(clv_evaluate_loads(ev, group, 1));
+    group->bound_us = clv_evaluate_bound(ev, NULL);
+    return clv_evaluate_latency(ev, group, &group->latency_us, NULL);
+}
+
 static clv_status *measure_groups(clv_evaluator *ev, clv_plan *plan, double *shared_us) {
     double slowest_us = 0;
     plan->latency_us = (double)INFINITY;
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         clv_group *group = &plan->groups[g];
-        clv_evaluate_begin(ev);
-        CLV_TRY(clv_evaluate_loads(ev, group, 1));
-        group->bound_us = clv_evaluate_bound(ev, NULL);
-        CLV_TRY(clv_evaluate_latency(ev, group, &group->latency_us, NULL));
+        CLV_TRY(measure_alone(ev, group));
         CLV_TRY(find_period(ev->costs, group, group->depth, &group->period_us));
         plan->latency_us = fmin(plan->latency_us, group->latency_us);
         plan->depth += group->depth;
@@ -581,9 +587,24 @@ static clv_status *or_deadlock(clv_status *status, double *period_us) {
     return status;
 }
 
-void clv_deal_depth(
+/* When a group would end one request more, were all its requests there at once. */
+typedef struct next_end {
+    double end_us;
+    uint32_t group;
+} next_end;
+
+static int compare_ends(const void *left, const void *right) {
+    const next_end *a = left, *b = right;
+    if (a->end_us != b->end_us) {
+        return a->end_us < b->end_us ? -1 : 1;
+    }
+    return a->group < b->group ? -1 : 1;
+}
+
+clv_status *clv_deal_depth(
     const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths) {
-    uint64_t total = 0, before = 0, dealt = 0, num_serial = 0;
+    uint64_t total = 0, num_serial = 0, left;
+    uint32_t num_ends = 0;
     for (uint32_t g = 0; g < num_groups; g++) {
         total += groups[g].depth;
         num_serial += groups[g].is_serial;
@@ -593,40 +614,62 @@ void clv_deal_depth(
         total -= num_serial;
         depth -= (uint32_t)num_serial;
     }
-    for (uint32_t g = 0; g < num_groups; g++) {
-        if (is_more && groups[g].is_serial) {
-            out_depths[g] = 1;
-            continue;
-        }
-        before += groups[g].depth;
-        uint64_t end = total > 0 ? (before * depth + total - 1) / total : 0;
-        out_depths[g] = (uint32_t)(end - dealt);
-        dealt = end;
+    next_end *ends = clv_alloc_zeroed(num_groups, sizeof *ends);
+    if (ends == NULL) {
+        return NO_MEMORY_HERE();
     }
+    left = total > 0 ? depth : 0;
+    for (uint32_t g = 0; g < num_groups; g++) {
+        const clv_group *group = &groups[g];
+        bool is_dealt = total > 0 && !(is_more && group->is_serial);
+        uint64_t parts = is_dealt ? (uint64_t)group->depth * depth : 0; /* of total */
+        out_depths[g] = is_dealt ? (uint32_t)(parts / total) : is_more && group->is_serial;
+        left -= is_dealt ? out_depths[g] : 0;
+        if (is_dealt && parts % total > 0) {
+            ends[num_ends++] = (next_end){group->latency_us + out_depths[g] * group->bound_us, g};
+        }
+    }
+    if (left > 0) {
+        qsort(ends, num_ends, sizeof *ends, compare_ends);
+    }
+    for (uint32_t i = 0; i < left;
+         i++) { /* there are more with a part of one than parts are left */
+        out_depths[ends[i].group]++;
+    }
+    clv_free(ends);
+    return NULL;
 }
 
 /* Groups with as many requests in flight as `depth` has for each; those that have none are left
  * out. `depths` is scratch. Returns how many there are. */
-static uint32_t deal_depth(
-    const clv_plan *plan, uint32_t depth, uint32_t *depths, clv_group *out_groups) {
+static clv_status *deal_depth(
+    const clv_plan *plan, uint32_t depth, uint32_t *depths, clv_group *out_groups,
+    uint32_t *out_count) {
     uint32_t count = 0;
-    clv_deal_depth(plan->groups, plan->num_groups, depth, depths);
+    CLV_TRY(clv_deal_depth(plan->groups, plan->num_groups, depth, depths));
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         if (depths[g] > 0) {
             out_groups[count] = plan->groups[g];
             out_groups[count++].depth = depths[g];
         }
     }
-    return count;
+    *out_count = count;
+    return NULL;
 }
 
-clv_status *clv_plan_deal(clv_plan *plan, uint32_t depth) {
+clv_status *clv_plan_deal(const clv_costs *costs, clv_plan *plan, uint32_t depth) {
     double share = 0;
+    clv_evaluator *ev = NULL;
+    clv_status *status = NULL;
     uint32_t *depths = clv_alloc_zeroed(plan->num_groups, sizeof *depths);
     if (depths == NULL) {
         return NO_MEMORY_HERE();
     }
-    plan->num_groups = deal_depth(plan, depth, depths, plan->groups);
+    CLV_TRY_DONE(clv_evaluator_create(costs, &ev));
+    for (uint32_t g = 0; g < plan->num_groups && plan->num_groups > 1; g++) {
+        CLV_TRY_DONE(measure_alone(ev, &plan->groups[g]));
+    }
+    CLV_TRY_DONE(deal_depth(plan, depth, depths, plan->groups, &plan->num_groups));
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         share += plan->groups[g].share;
     }
@@ -634,8 +677,10 @@ clv_status *clv_plan_deal(clv_plan *plan, uint32_t depth) {
         clv_group *group = &plan->groups[g];
         group->share = share > 0 ? group->share / share : 1.0 / plan->num_groups;
     }
+done:
+    clv_evaluator_destroy(ev);
     clv_free(depths);
-    return NULL;
+    return status;
 }
 
 /* The period by sums, at least row->period_us. */
@@ -704,7 +749,8 @@ clv_status *clv_plan_depths(
     double bound_us = clv_evaluate_bound(ev, NULL);
     for (uint32_t i = 0; i < num_rows; i++) {
         clv_plan_depth *row = &rows[i];
-        uint32_t num_groups = deal_depth(plan, row->depth, depths, groups);
+        uint32_t num_groups;
+        CLV_TRY_DONE(deal_depth(plan, row->depth, depths, groups, &num_groups));
         *row = (clv_plan_depth){.depth = row->depth, .period_us = bound_us};
         CLV_TRY_DONE(fill_depth(&problem, groups, num_groups, shared_us, row));
     }

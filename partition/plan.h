@@ -117,13 +117,15 @@ typedef struct clv_plan_depth {
 } clv_plan_depth;
 
 /* Deals `depth` requests in flight to groups in proportion to those that they were planned with, so
- * that as many as the plan has are where the plan has them; 0 for some where there are few, and
- * never more than one for a serial group. */
-void clv_deal_depth(
-    const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths);
-/* The same for a plan, which then has that depth: groups that get none are left out, the others'
- * shares add up to 1 again. What was measured of it is to be measured again. NO_MEMORY. */
-clv_status *clv_plan_deal(clv_plan *plan, uint32_t depth) CLV_CHECKED;
+ * that as many as the plan has are where the plan has them; parts of one go to those that end them
+ * soonest by their latencies and bounds. 0 for some where there are few, and never more than one
+ * for a serial group. */
+clv_status *clv_deal_depth(
+    const clv_group *groups, uint32_t num_groups, uint32_t depth, uint32_t *out_depths) CLV_CHECKED;
+/* The same for a plan, which need not have been measured, and which then has that depth: groups
+ * that get none are left out, the others' shares add up to 1 again. What was measured of it is to
+ * be measured again. NO_MEMORY. */
+clv_status *clv_plan_deal(const clv_costs *costs, clv_plan *plan, uint32_t depth) CLV_CHECKED;
 /* Fills in rows of the depths that they name: each is a run on the clock. */
 clv_status *clv_plan_depths(
     const clv_costs *costs, const clv_plan *plan, uint32_t num_rows,

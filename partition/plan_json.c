@@ -699,7 +699,7 @@ clv_status *clv_plan_parse_json(
     CLV_TRY_DONE(read_plan(&r, json, length));
     CLV_TRY_DONE(clv_plan_structure_verify(costs, r.plan));
     if (depth != 0) {
-        CLV_TRY_DONE(clv_plan_deal(r.plan, depth));
+        CLV_TRY_DONE(clv_plan_deal(costs, r.plan, depth));
     }
     CLV_TRY_DONE(clv_plan_measure(costs, r.plan));
     CLV_TRY_DONE(clv_plan_verify(costs, r.plan));

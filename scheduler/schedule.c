@@ -120,15 +120,16 @@ static clv_status *deal_requests(clv_schedule *s) {
     return is_fine ? NULL : NO_MEMORY_HERE();
 }
 
-static void set_depths(clv_schedule *s, uint32_t depth) {
+static clv_status *set_depths(clv_schedule *s, uint32_t depth) {
     const clv_group *groups = s->plan->groups;
-    clv_deal_depth(groups, s->num_groups, depth, s->depth_of_group);
+    CLV_TRY(clv_deal_depth(groups, s->num_groups, depth, s->depth_of_group));
     for (uint32_t g = 0; g < s->num_groups && depth == CLV_DEPTH_OF_PLAN; g++) {
         s->depth_of_group[g] = groups[g].depth;
     }
     for (uint32_t g = 0; g < s->num_groups && depth == CLV_DEPTH_UNLIMITED; g++) {
         s->depth_of_group[g] = groups[g].is_serial ? 1 : depth;
     }
+    return NULL;
 }
 
 /* What a step takes in a schedule and its runs, measured: 2.9 GB for 20 million. */
@@ -321,7 +322,7 @@ static clv_status *fill(clv_schedule *s, const clv_schedule_request *request) {
         return NO_MEMORY_HERE();
     }
     CLV_TRY(find_crews(s));
-    set_depths(s, request->depth);
+    CLV_TRY(set_depths(s, request->depth));
     CLV_TRY(deal_requests(s));
     CLV_TRY(unroll(s, request->num_chunks < UINT16_MAX ? request->num_chunks : UINT16_MAX));
     CLV_TRY(clv_clock_run(s, &(clv_clock_request){.mode = CLV_CLOCK_LIST}, &s->predicted));

@@ -340,6 +340,19 @@ def a_plan_file_takes_other_depths():
 
 
 @test
+def few_requests_go_to_the_fast_copies():
+    with Folder() as at:
+        chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")
+        machine = "a speed=0.1; b; c speed=0.2; d speed=0.5"
+        run("plan", chain, "--machine", machine, "--policy", "data:4", "--plan-out", plan)
+        for depth, speed in (1, 1), (2, 1.5), (3, 1.7), (4, 1.8):
+            args = [chain, "--machine", machine, "--plan", plan, "--depth", str(depth)]
+            report = run_json("plan", *args)
+            assert report["depth"] == depth
+            assert near(report["predicted_throughput_per_s"], 1e6 / 90 * speed), (depth, report)
+
+
+@test
 def plans_for_others_are_refused():
     with Folder() as at:
         chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")
