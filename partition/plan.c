@@ -100,16 +100,6 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
     return plan->limit != NULL ? NULL : NO_MEMORY_HERE();
 }
 
-/* Into the evaluator: what groups hold at their depths, in a run where `is_clocked`. */
-static clv_status *hold_groups(
-    const clv_problem *problem, const clv_group *groups, uint32_t num_groups, bool is_clocked) {
-    if (is_clocked) {
-        return clv_clock_memory(problem, groups, num_groups);
-    }
-    bool is_known;
-    return clv_evaluate_asked(problem->ev, groups, num_groups, &is_known);
-}
-
 static clv_status *find_memory(const clv_problem *problem, clv_plan *plan) {
     uint32_t num_units = problem->costs->machine->num_units;
     clv_draft draft = {.groups = plan->groups, .num_groups = plan->num_groups};
@@ -117,7 +107,7 @@ static clv_status *find_memory(const clv_problem *problem, clv_plan *plan) {
     if (plan->memory_bytes == NULL) {
         return NO_MEMORY_HERE();
     }
-    CLV_TRY(hold_groups(
+    CLV_TRY(clv_hold_groups(
         problem, plan->groups, plan->num_groups, clv_draft_is_clocked(problem, &draft)));
     memcpy(plan->memory_bytes, problem->ev->held, num_units * sizeof *plan->memory_bytes);
     return NULL;
@@ -165,120 +155,6 @@ static clv_status *own_up(clv_status *status, uint64_t failures) {
 }
 
 /* --- making --- */
-
-/* Why a unit gets no work, where memory is not why. */
-static const char *why_idle(const clv_problem *problem, const clv_policy_spec *spec) {
-    const clv_policy_level *level = &spec->levels[0];
-    bool is_pinned = level->policy == clv_policy_find("data") && level->count == 0 &&
-                     clv_problem_find_pinned(problem) != CLV_NO_TASK;
-    return is_pinned ? "copies of the whole have units of their own, so pins leave one copy; use "
-                       "pipeline or auto, leave the unit out"
-                     : "it makes nothing faster there; leave it out";
-}
-
-/* What the unit would hold at least if it had work: a whole copy under data alone (on the clock,
- * while the next request's inputs come); else a whole task (its weights and what it writes) of
- * those that it can run; 0: nothing. */
-static clv_status *find_least_bytes(
-    const clv_problem *problem, bool is_copy, uint32_t unit, uint64_t *out_bytes) {
-    const clv_workload *workload = problem->costs->workload;
-    uint64_t least = UINT64_MAX;
-    *out_bytes = 0;
-    if (is_copy) {
-        clv_group group;
-        uint32_t *units = clv_arena_alloc(problem->arena, workload->num_tasks, sizeof *units);
-        for (uint32_t i = 0; units != NULL && i < workload->num_tasks; i++) {
-            if (!clv_problem_allows(problem, i, unit)) {
-                return NULL; /* no copy could be there, whatever it may hold */
-            }
-            units[i] = unit;
-        }
-        if (units == NULL) {
-            return NO_MEMORY_HERE();
-        }
-        CLV_TRY(clv_group_from_units(problem, units, NULL, "", &group));
-        group.depth = problem->costs->ask_memory != NULL ? 1 : 2;
-        clv_draft draft = {.groups = &group, .num_groups = 1};
-        CLV_TRY(hold_groups(problem, &group, 1, clv_draft_is_clocked(problem, &draft)));
-        *out_bytes = problem->ev->held[unit];
-        return NULL;
-    }
-    uint64_t *bytes = clv_alloc_zeroed(workload->num_tasks, sizeof *bytes);
-    if (bytes == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    for (uint32_t i = 0; i < workload->num_tensors; i++) {
-        const clv_task_tensor *tensor = &workload->tensors[i];
-        if (tensor->producer != CLV_NO_TASK) {
-            bytes[tensor->producer] += tensor->resident;
-        }
-    }
-    for (uint32_t i = 0; i < workload->num_tasks; i++) {
-        bytes[i] += workload->tasks[i].weight_bytes;
-        if (bytes[i] > 0 && bytes[i] < least && clv_problem_allows(problem, i, unit)) {
-            *out_bytes = least = bytes[i];
-        }
-    }
-    clv_free(bytes);
-    return NULL;
-}
-
-/* Why a unit has no work: its memory, where that holds no work at all, else that it is too slow. */
-static clv_status *refuse_idle(
-    const clv_problem *problem, const clv_policy_spec *spec, uint32_t index) {
-    const clv_machine *machine = problem->costs->machine;
-    const clv_unit *unit = &machine->units[index];
-    const uint64_t capacity = machine->memories[unit->memory].capacity_bytes;
-    const uint64_t limit = unit->limit_bytes < capacity ? unit->limit_bytes : capacity;
-    const bool is_copy =
-        spec->num_levels == 1 && strcmp(spec->levels[0].policy->info.name, "data") == 0;
-    const char *policy = problem->request->policy;
-    uint64_t least;
-    CLV_TRY(find_least_bytes(problem, is_copy, index, &least));
-    if (least > limit) {
-        return CLV_ERROR(
-            USAGE,
-            "unit '%s' would get no work under policy '%s': %s would hold at least %llu bytes "
-            "there, and it may hold %llu; give it more memory, leave it out, or allow idle units",
-            unit->name, policy, is_copy ? "a copy of the model" : "the smallest whole operator",
-            (unsigned long long)least, (unsigned long long)limit);
-    }
-    return CLV_ERROR(
-        USAGE, "unit '%s' would get no work under policy '%s': %s, or allow idle units", unit->name,
-        policy, why_idle(problem, spec));
-}
-
-static clv_status *check_idle(
-    const clv_problem *problem, const clv_policy_spec *spec, const clv_plan *plan) {
-    const clv_machine *machine = problem->costs->machine;
-    const char *name = spec->levels[0].policy->info.name;
-    /* each copy has a request in flight, and no more may be */
-    uint32_t depth = problem->request->depth, count = spec->levels[0].count;
-    bool is_shallow =
-        strcmp(name, "data") == 0 && plan->num_groups == depth && (count == 0 || count > depth);
-    bool may_idle = strcmp(name, "single") == 0 || strcmp(name, "serial") == 0 ||
-                    strcmp(name, "auto") == 0 || problem->request->allow_idle;
-    if (may_idle || is_shallow) {
-        return NULL;
-    }
-    bool *has_work = clv_alloc_zeroed(machine->num_units, sizeof *has_work);
-    if (has_work == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    for (uint32_t g = 0; g < plan->num_groups; g++) {
-        for (uint32_t i = 0; i < plan->groups[g].num_pieces; i++) {
-            has_work[plan->groups[g].pieces[i].unit] = true;
-        }
-    }
-    clv_status *status = NULL;
-    for (uint32_t i = 0; status == NULL && i < machine->num_units; i++) {
-        if (!has_work[i]) {
-            status = refuse_idle(problem, spec, i);
-        }
-    }
-    clv_free(has_work);
-    return status;
-}
 
 /* Shares are for tensor alone; under another policy they would be ignored. */
 static clv_status *check_shares(const clv_plan_request *request, const clv_policy_spec *spec) {
@@ -422,7 +298,7 @@ static clv_status *fill_plan(
     }
     CLV_TRY(find_memory(problem, plan));
     CLV_TRY(find_limit(problem->ev, plan));
-    CLV_TRY(check_idle(problem, spec, plan));
+    CLV_TRY(clv_plan_check_idle(problem, spec, plan));
     return find_best_single(problem, plan);
 }
 
@@ -719,7 +595,7 @@ static clv_status *fill_depth(
     if (isinf(row->period_us)) { /* a deadlock: there is no such run */
         return NULL;
     }
-    CLV_TRY(hold_groups(problem, groups, num_groups, is_clocked));
+    CLV_TRY(clv_hold_groups(problem, groups, num_groups, is_clocked));
     row->fits = clv_evaluate_fits(problem->ev);
     for (uint32_t i = 0; i < problem->costs->machine->num_units; i++) {
         row->memory_bytes += problem->ev->held[i];

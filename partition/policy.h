@@ -163,6 +163,13 @@ typedef struct clv_unit_choice {
 
 clv_status *clv_choose_units(const clv_problem *problem, clv_unit_choice *out_choice) CLV_CHECKED;
 
+/* Into the evaluator: what groups hold at their depths, in a run where `is_clocked`. */
+clv_status *clv_hold_groups(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups,
+    bool is_clocked) CLV_CHECKED;
+/* USAGE: a unit of the machine that gets no work, where that is not allowed, and why. */
+clv_status *clv_plan_check_idle(
+    const clv_problem *problem, const clv_policy_spec *spec, const clv_plan *plan) CLV_CHECKED;
 /* Numbers of a plan whose groups, shares and depths are known. */
 clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) CLV_CHECKED;
 /* What clv_plan_verify proves, but for numbers and memory. */
