@@ -140,13 +140,14 @@ static clv_status *choose_some(chooser *c) {
  * as those of `other`. */
 static clv_status *is_no_nearer(
     const clv_problem *problem, const clv_unit_choice *choice, uint32_t unit, uint32_t other,
-    bool *out_is_no_nearer) {
+    uint64_t *looks, bool *out_is_no_nearer) {
     const clv_costs *costs = problem->costs;
     *out_is_no_nearer = true;
     for (uint32_t i = 0; i < 4 * (choice->count + 1) && *out_is_no_nearer; i++) {
         uint32_t end = i / 4 < choice->count ? choice->units[i / 4] : CLV_NO_INDEX;
         double ours_us, theirs_us, bytes = i % 2 == 0 ? 1 : 1 << 20;
         bool is_back = i % 4 < 2;
+        (*looks)++;
         if (end == other || end == unit) {
             continue;
         }
@@ -161,27 +162,33 @@ static clv_status *is_no_nearer(
 
 /* Whether a chosen unit does all that `unit` does, and no slower. */
 static clv_status *is_needless(
-    const clv_problem *problem, const clv_unit_choice *choice, uint32_t unit, bool *out_is) {
+    const clv_problem *problem, const clv_unit_choice *choice, uint32_t unit, uint64_t *looks,
+    bool *out_is) {
     const clv_costs *costs = problem->costs;
     const clv_unit *units = costs->machine->units;
     *out_is = false;
     for (uint32_t k = 0; k < choice->count && !*out_is; k++) {
         uint32_t other = choice->units[k];
         *out_is = other == unit;
+        (*looks)++;
         if (costs->class_of_unit[unit] == costs->class_of_unit[other] &&
             units[unit].launch_us >= units[other].launch_us && !*out_is) {
-            CLV_TRY(is_no_nearer(problem, choice, unit, other, out_is));
+            CLV_TRY(is_no_nearer(problem, choice, unit, other, looks, out_is));
         }
     }
     return NULL;
 }
 
-/* Alone, with room for everything; looked at while there are not too many. */
+/* Alone, with room for everything; looked at while there are not too many units and ways between
+ * them. */
 static clv_status *check_others(const clv_problem *problem, clv_unit_choice *choice) {
-    enum { MOST_LOOKS = 1000000 };
-    choice->is_complete = (uint64_t)problem->num_units * choice->count <= MOST_LOOKS;
+    enum { MOST_LOOKS = 4000000 };
+    uint64_t looks = 0;
+    choice->is_complete = true;
     for (uint32_t i = 0; i < problem->num_units && choice->is_complete; i++) {
-        CLV_TRY(is_needless(problem, choice, problem->units[i], &choice->is_complete));
+        CLV_TRY(clv_cancel_check());
+        CLV_TRY(is_needless(problem, choice, problem->units[i], &looks, &choice->is_complete));
+        choice->is_complete = choice->is_complete && looks <= MOST_LOOKS;
     }
     return NULL;
 }

@@ -271,28 +271,32 @@ static void give(const clv_dealer *dealer, table *t, uint32_t unit, uint32_t gro
     }
 }
 
-/* Moves units to where they are lacking more than where they are, until nothing is lacking or no
- * move helps. */
+/* Of one way to deal: units by groups by the sorts that a unit may have a time for. */
+enum { MOST_STEPS = 20000000 };
+
+/* Moves units to where they are lacking more than where they are, until nothing is lacking, no move
+ * helps or MOST_STEPS are done. */
 static void move_units(const clv_dealer *dealer, table *t, uint32_t *groups) {
-    uint32_t num_lacking = 0;
-    bool is_changed = true;
+    uint32_t num_lacking = 0, since = 0; /* units looked at since the last move */
+    uint64_t steps = 0;
     for (uint32_t g = 0; g < t->num_groups; g++) {
         num_lacking += t->lacking[g];
     }
-    while (is_changed && num_lacking > 0) {
-        is_changed = false;
-        for (uint32_t i = 0; i < dealer->num_units; i++) {
-            uint32_t unit = dealer->units[i], loss = count_with(dealer, t, unit, groups[i], 1);
-            for (uint32_t g = 0; g < t->num_groups; g++) {
-                uint32_t gain = g == groups[i] ? 0 : count_with(dealer, t, unit, g, 0);
-                if (gain > loss) {
-                    give(dealer, t, unit, groups[i], -1);
-                    give(dealer, t, unit, g, 1);
-                    groups[i] = g;
-                    num_lacking -= gain - loss;
-                    is_changed = true;
-                    break;
-                }
+    for (uint32_t i = 0; since < dealer->num_units && num_lacking > 0 && steps < MOST_STEPS;
+         i = (i + 1) % dealer->num_units) {
+        uint32_t unit = dealer->units[i], loss = count_with(dealer, t, unit, groups[i], 1), first;
+        const uint64_t steps_of_group = 1 + sorts_of_unit(dealer, unit, &first);
+        since++;
+        for (uint32_t g = 0; g < t->num_groups; g++) {
+            uint32_t gain = g == groups[i] ? 0 : count_with(dealer, t, unit, g, 0);
+            steps += steps_of_group;
+            if (gain > loss) {
+                give(dealer, t, unit, groups[i], -1);
+                give(dealer, t, unit, g, 1);
+                groups[i] = g;
+                num_lacking -= gain - loss;
+                since = 0;
+                break;
             }
         }
     }
@@ -336,7 +340,6 @@ done:
 
 clv_status *clv_deal_units(
     const clv_dealer *dealer, clv_deal deal, uint32_t num_groups, uint32_t *out_groups) {
-    enum { MOST_STEPS = 20000000 }; /* for the way that looks at all groups for each unit */
     double steps = (double)dealer->num_units * num_groups *
                    (1 + dealer->num_sorts / (double)dealer->problem->costs->num_kinds);
     if (deal == CLV_DEAL_SPEED && steps <= MOST_STEPS) {

@@ -169,6 +169,47 @@ static clv_status *check_count(const clv_dealer *dealer, uint32_t num_groups) {
     return NULL;
 }
 
+/* Whether a draft is on fewer units than another or, where they are as many, has the first of those
+ * that one has and the other not. */
+static clv_status *is_on_less(
+    const clv_problem *problem, const clv_draft *draft, const clv_draft *other, bool *out_is) {
+    const uint32_t num_units = problem->costs->machine->num_units;
+    const clv_draft *drafts[2] = {draft, other};
+    uint32_t counts[2] = {0}, first = num_units;
+    uint8_t *uses = clv_alloc_zeroed(num_units, 1);
+    if (uses == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (int d = 0; d < 2; d++) {
+        for (uint32_t g = 0; g < drafts[d]->num_groups; g++) {
+            const clv_group *group = &drafts[d]->groups[g];
+            for (uint32_t i = 0; i < group->num_pieces; i++) {
+                uint8_t *by = &uses[group->pieces[i].unit];
+                counts[d] += (*by & 1 << d) == 0;
+                *by |= (uint8_t)(1 << d);
+            }
+        }
+    }
+    for (uint32_t i = num_units; i-- > 0;) {
+        first = uses[i] == 1 || uses[i] == 2 ? i : first;
+    }
+    *out_is =
+        counts[0] != counts[1] ? counts[0] < counts[1] : first < num_units && uses[first] == 1;
+    clv_free(uses);
+    return NULL;
+}
+
+/* Whether to take a draft rather than the best so far: where it is as good by `is_on_less`, of as
+ * many copies. */
+static clv_status *is_preferred(
+    const clv_problem *problem, const clv_draft *draft, const clv_draft *best, bool *out_is) {
+    *out_is = best->groups == NULL || clv_draft_is_better(problem, draft, best);
+    return *out_is || best->num_groups != draft->num_groups ||
+                   clv_draft_is_better(problem, best, draft)
+               ? NULL
+               : is_on_less(problem, draft, best, out_is);
+}
+
 /* The best of the ways to deal the units to `num_groups` groups, of which *out_deals differ;
  * *refusal where none works. */
 static clv_status *try_deals(
@@ -196,8 +237,10 @@ static clv_status *try_deals(
             continue;
         }
         clv_status *failure = make_groups(part, group_of, num_groups, may_skip, &draft);
-        if (failure == NULL && (best->groups == NULL || clv_draft_is_better(part, &draft, best))) {
-            *best = draft;
+        if (failure == NULL) {
+            bool is_best;
+            CLV_TRY_DONE(is_preferred(part, &draft, best, &is_best));
+            *best = is_best ? draft : *best;
         }
         *refusal = clv_refusal_join(*refusal, failure);
         num_deals++;

@@ -3,6 +3,7 @@
 #include "partition/policy.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The first task that a unit cannot run, or CLV_NO_TASK. Pinned tasks are elsewhere. */
 static uint32_t find_obstacle(const clv_problem *problem, uint32_t unit) {
@@ -35,6 +36,19 @@ static clv_status *try_unit(
     out_draft->groups[0].is_serial = problem->request->depth <= 1;
     CLV_TRY(clv_draft_score(problem, out_draft));
     return clv_draft_check_fit(problem, out_draft);
+}
+
+/* The units to try: without pins one of each sort, since the others do as well. Tasks that pins
+ * place may be nearer to one of those that are alike, so then all are tried, while the budget has
+ * steps for so many. */
+static clv_status *list_units(const clv_problem *problem, uint32_t *units, uint32_t *out_count) {
+    const bool has_pins = clv_problem_find_pinned(problem) != CLV_NO_TASK;
+    if (has_pins && problem->num_units <= problem->budget / (problem->ev->size + 1)) {
+        memcpy(units, problem->units, problem->num_units * sizeof *units);
+        *out_count = problem->num_units;
+        return NULL;
+    }
+    return clv_distinct_units(problem, units, out_count);
 }
 
 /* The units' sums of times, which no period and no latency goes below. */
@@ -110,7 +124,7 @@ clv_status *clv_policy_make_single(const clv_problem *problem, clv_draft *out_dr
         status = CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
         goto done;
     }
-    CLV_TRY_DONE(clv_distinct_units(problem, units, &num_units));
+    CLV_TRY_DONE(list_units(problem, units, &num_units));
     if (num_units == 1) {
         t.unit = units[0];
     } else {
