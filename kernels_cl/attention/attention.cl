@@ -12,6 +12,7 @@
  */
 #include "kernels_cl/attention/attention_params.h"
 #include "kernels_cl/clv.h"
+#include "kernels_cl/elementwise/elementwise_math.h"
 #include "kernels_cl/wide.h"
 #include "kernels_cl/wide_part.h"
 
@@ -79,7 +80,7 @@ CLV_ONCE CLV_WIDE static void attention_item(
         const float base = now == -INFINITY ? 0.0f : now; /* all masked so far: weights of 0 */
         const float keep = exp(most - base);
         float weights[CLV_WIDTH];
-        scores = exp(scores - base);
+        scores = ew_exp_negative(scores - base);
         CLV_FV_KEEP(weights, scores);
         float sum = 0.0f;
         for (uint i = 0; i < count; i++) {
@@ -197,25 +198,6 @@ ATTENTION_VALUES(2, 2, ATTENTION_WHOLE)
 ATTENTION_VALUES(1, 1, ATTENTION_WHOLE)
 ATTENTION_VALUES(part, 1, ATTENTION_PART)
 
-/* exp(x) for x <= 0, 0 below -87; NaN of NaN. 2^n exp(r) with the polynomial of SLEEF's expf
- * (Shibata and Petrogalli, 2020), relative error 1e-7. */
-static clv_fv attention_exp(clv_fv x) {
-    const clv_fv shift = (clv_fv)(12582912.0f); /* 1.5 * 2^23 */
-    const clv_fv shifted = fma(x, (clv_fv)(1.44269504f), shift), n = shifted - shift;
-    clv_fv r = fma(n, (clv_fv)(-0.693145752f), x);
-    r = fma(n, (clv_fv)(-1.42860677e-6f), r);
-    clv_fv e = (clv_fv)(0.000198527617612853646f);
-    e = fma(e, r, (clv_fv)(0.00139304355252534151f));
-    e = fma(e, r, (clv_fv)(0.00833336077630519867f));
-    e = fma(e, r, (clv_fv)(0.0416664853692054749f));
-    e = fma(e, r, (clv_fv)(0.166666671633720398f));
-    e = fma(e, r, (clv_fv)(0.5f));
-    e = fma(e, r * r, r) + 1.0f;
-    const clv_iv power = CLV_PASTE(as_int, CLV_WIDTH)(shifted) << 23;
-    e = CLV_PASTE(as_float, CLV_WIDTH)(CLV_PASTE(as_int, CLV_WIDTH)(e) + power);
-    return x < (clv_fv)(-87.0f) ? (clv_fv)(0.0f) : e;
-}
-
 /* Elements of two vectors in turn, of the first and of the second half of each group of four. */
 #define ATTENTION_LOW(a, b)                                                                       \
     (float16)(                                                                                    \
@@ -328,13 +310,13 @@ static void attention_block(
     }
     for (t = 0; t < count; t++) {
         _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
-            const clv_fv weight = attention_exp(ROWS_TAKE(scores, t, i) - base[i]);
+            const clv_fv weight = ew_exp_negative(ROWS_TAKE(scores, t, i) - base[i]);
             ROWS_KEEP(scores, t, i, weight);
             sum[i] += weight;
         }
     }
     _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
-        const clv_fv kept = attention_exp(before[i] - base[i]);
+        const clv_fv kept = ew_exp_negative(before[i] - base[i]);
         total[i] = fma(total[i], kept, sum[i]);
         CLV_FV_KEEP(keep + i * CLV_WIDTH, kept);
     }

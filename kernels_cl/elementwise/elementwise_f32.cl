@@ -5,7 +5,7 @@
  *           they are loaded); the output likewise: floats are rounded to nearest even, to an
  *           integer cut towards 0 and held within its range (NaN gives 0), to bool by x != 0
  * geometry  an item is `chunk` output elements
- * error     a few units in the last place: what OpenCL's functions give; erf 2 ulp
+ * error     a few units in the last place: what OpenCL's functions give and elementwise_math.h says
  * device    float64 operands need cl_khr_fp64
  * options   EW_ALL: with the operations that elementwise_ops.def calls rare
  */

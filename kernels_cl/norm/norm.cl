@@ -2,6 +2,7 @@
  * lanes, blocks of 256 vectors at a time, so that long rows lose no accuracy: relative error
  * about 1e-6. */
 #include "kernels_cl/clv.h"
+#include "kernels_cl/elementwise/elementwise_math.h"
 #include "kernels_cl/norm/norm_params.h"
 #include "kernels_cl/wide.h"
 #include "kernels_cl/wide_part.h"
@@ -242,7 +243,7 @@ static void softmax_row(const global float *x, global float *y, const softmax_pa
         for (uint end = min(i + NORM_BLOCK, p->n); i < end; i += CLV_WIDTH) {
             uint count = p->n - i;
             clv_fv value = clv_load_part(x + i, count, most) - most;
-            clv_fv power = exp(value);
+            clv_fv power = ew_exp_negative(value);
             if (!p->is_log) {
                 clv_store_part(y + i, count, power);
             }
@@ -281,7 +282,7 @@ static void softmax_columns(
     while (i < p->n) {
         clv_fv part = (clv_fv)(0.0f);
         for (uint end = min(i + 256, p->n); i < end; i++) {
-            clv_fv power = exp(clv_load_part(x + i * inner, count, 0.0f) - most);
+            clv_fv power = ew_exp_negative(clv_load_part(x + i * inner, count, 0.0f) - most);
             if (!p->is_log) {
                 clv_store_part(y + i * inner, count, power);
             }

@@ -14,6 +14,7 @@
  * error     that of sums of `hidden` products in float32; it adds up over steps, damped by the
  *           activations
  */
+#include "kernels_cl/elementwise/elementwise_math.h"
 #include "kernels_cl/recurrent/recurrent_params.h"
 #include "kernels_cl/wide.h"
 #include "kernels_cl/wide_part.h"
@@ -108,9 +109,9 @@ static clv_fv recurrent_activate(clv_fv x, private const recurrent_params *p, ui
     }
     switch (p->acts[d][which].function) {
     case RECURRENT_SIGMOID:
-        return one / (one + exp(-x));
+        return ew_sigmoid(x);
     case RECURRENT_TANH:
-        return tanh(x);
+        return ew_tanh(x);
     case RECURRENT_RELU:
         return x < zero ? zero : x;
     case RECURRENT_AFFINE:
@@ -120,16 +121,15 @@ static clv_fv recurrent_activate(clv_fv x, private const recurrent_params *p, ui
     case RECURRENT_THRESHOLDED_RELU:
         return x < (clv_fv)(a) ? zero : x;
     case RECURRENT_SCALED_TANH:
-        return a * tanh(b * x);
+        return a * ew_tanh(b * x);
     case RECURRENT_HARD_SIGMOID:
-        x = x * a + b;
-        return x < zero ? zero : x > one ? one : x;
+        return ew_hard_sigmoid(x, a, b);
     case RECURRENT_ELU:
-        return x < zero ? expm1(x) * a : x;
+        return ew_elu(x, a);
     case RECURRENT_SOFTSIGN:
         return x / (one + fabs(x));
     default: /* RECURRENT_SOFTPLUS */
-        return (x < zero ? zero : x) + log1p(exp(-fabs(x)));
+        return ew_softplus(x);
     }
 }
 

@@ -6,38 +6,32 @@
 #include "kernels_cl/elementwise/elementwise_math.h"
 #include "kernels_cl/store/store_params.h"
 
+/* ACT(operation, what it makes of x with the constants a and b) */
+#define CLV_ACTIVATIONS(ACT)                    \
+    ACT(RELU, x < ZERO ? ZERO : x)              \
+    ACT(CLIP, ew_clamp(x, a, b))                \
+    ACT(LEAKY_RELU, x < ZERO ? x * a : x)       \
+    ACT(SIGMOID, ew_sigmoid(x))                 \
+    ACT(TANH, ew_tanh(x))                       \
+    ACT(SWISH, ew_swish(x, a))                  \
+    ACT(HARD_SWISH, ew_hard_swish(x))           \
+    ACT(HARD_SIGMOID, ew_hard_sigmoid(x, a, b)) \
+    ACT(GELU, ew_gelu(x))                       \
+    ACT(GELU_TANH, ew_gelu_tanh(x))             \
+    ACT(ELU, ew_elu(x, a))                      \
+    ACT(MISH, ew_mish(x))                       \
+    ACT(SOFTPLUS, ew_softplus(x))               \
+    ACT(COPY, x)
+
 static clv_fv clv_operation(clv_fv x, const clv_act *act) {
     const float a = act->a, b = act->b;
     switch (act->op) {
-    case EW_FLOAT_RELU:
-        return x < ZERO ? ZERO : x;
-    case EW_FLOAT_CLIP:
-        return ew_clamp(x, a, b);
-    case EW_FLOAT_LEAKY_RELU:
-        return x < ZERO ? x * a : x;
-    case EW_FLOAT_SIGMOID:
-        return ONE / (ONE + exp(-x));
-    case EW_FLOAT_TANH:
-        return tanh(x);
-    case EW_FLOAT_SWISH:
-        return x / (ONE + exp(x * -a));
-    case EW_FLOAT_HARD_SWISH:
-        return x * ew_clamp(x / 6.0f + 0.5f, 0.0f, 1.0f);
-    case EW_FLOAT_HARD_SIGMOID:
-        return ew_clamp(x * a + b, 0.0f, 1.0f);
-    case EW_FLOAT_GELU:
-        return ew_gelu(x);
-    case EW_FLOAT_GELU_TANH:
-        return ew_gelu_tanh(x);
-    case EW_FLOAT_ELU:
-        return x < ZERO ? expm1(x) * a : x;
-    case EW_FLOAT_MISH:
-        return ew_mish(x);
-    case EW_FLOAT_SOFTPLUS:
-        return ew_max(x, ZERO) + log1p(exp(-fabs(x)));
-    default:
-        return x;
+#define CLV_ACT_ONE(name, result) \
+    case EW_FLOAT_##name:         \
+        return result;
+        CLV_ACTIVATIONS(CLV_ACT_ONE)
     }
+    return x;
 }
 
 /* Without what comes before it. */
@@ -53,18 +47,23 @@ static uint clv_act_lanes(const clv_act *act, uint plane, uint planes) {
 /* `count` vectors at `row`, of which `lanes` channels are there; the added tensor's at `add`. */
 static void clv_activate_row(
     global float *row, const global float *add, uint count, const clv_act *act, uint lanes) {
-    for (uint i = 0; i < count; i++) {
-        clv_fv value = CLV_FV_LOAD(row + i * CLV_WIDTH) * act->before_scale + act->before_offset;
-        if (act->add == 1) {
-            value += CLV_FV_LOAD(add + i * CLV_WIDTH);
-        }
-        value = clv_activate(value, act);
-        if (act->add == 2) {
-            value += CLV_FV_LOAD(add + i * CLV_WIDTH);
-        }
-        CLV_FV_STORE(row + i * CLV_WIDTH, value);
+    const float a = act->a, b = act->b;
+    const uint num_floats = count * CLV_WIDTH;
+    switch (act->op) {
+#define CLV_ACT_ROW(name, result)                                                     \
+    case EW_FLOAT_##name:                                                             \
+        for (uint i = 0; i < num_floats; i += CLV_WIDTH) {                            \
+            clv_fv x = CLV_FV_LOAD(row + i) * act->before_scale + act->before_offset; \
+            x = act->add == 1 ? x + CLV_FV_LOAD(add + i) : x;                         \
+            x = (result)*act->after_scale + act->after_offset;                        \
+            CLV_FV_STORE(row + i, act->add == 2 ? x + CLV_FV_LOAD(add + i) : x);      \
+        }                                                                             \
+        break;
+        CLV_ACTIVATIONS(CLV_ACT_ROW)
+    }
+    for (uint i = 0; lanes < CLV_WIDTH && i < num_floats; i += CLV_WIDTH) {
         for (uint lane = lanes; lane < CLV_WIDTH; lane++) {
-            row[i * CLV_WIDTH + lane] = 0.0f;
+            row[i + lane] = 0.0f;
         }
     }
 }
