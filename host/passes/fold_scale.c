@@ -14,10 +14,12 @@
 
 clv_status *clv_pass_fold_scale(clv_graph *graph) CLV_CHECKED;
 
-/* Whether `scale` has one element for each channel of an image of `map`. */
+/* Whether `scale` has one element for each channel of an image of `map`, which has more: a product
+ * of two of the same shape is an activation (x * sigmoid(x)), or costs next to nothing. */
 static bool is_for_channels(const clv_tensor *map, const clv_tensor *scale) {
     bool fits = map->dtype == CLV_FLOAT32 && map->shape.rank >= 3 &&
-                scale->kind != CLV_TENSOR_CONSTANT && scale->shape.rank == map->shape.rank;
+                scale->kind != CLV_TENSOR_CONSTANT && scale->shape.rank == map->shape.rank &&
+                !clv_shape_equal(&map->shape, &scale->shape);
     for (int32_t i = 0; fits && i < map->shape.rank; i++) {
         fits = scale->shape.dims[i] == (i < 2 ? map->shape.dims[i] : 1);
     }

@@ -620,6 +620,18 @@ static void test_half_weights(void **state) {
     }
 }
 
+/* On a map of one position x sigmoid(x) is an activation of the convolution before it, not a factor
+ * for each channel of the one behind it: that took a launch more. */
+static void test_an_activation_is_no_scale(void **state) {
+    (void)state;
+    clv_graph *graph = optimise("input x f32[1,4,1,1]\nconstant w f32[4,4,1,1]\n"
+                                "a = Conv(x, w)\ns = Sigmoid(a)\nm = Mul(a, s)\n"
+                                "y = Conv(m, w)\noutput y\n");
+    assert_int_equal(graph->num_nodes, 2);
+    assert_string_equal(graph->tensors[graph->nodes[0].outputs[0]].name, "m");
+    clv_graph_destroy(graph);
+}
+
 static void test_dead_nodes_go(void **state) {
     (void)state;
     clv_graph *graph = optimise("input x f32[2]\nconstant c f32[2]\na = Add(x, c)\nb = Neg(a)\n"
@@ -692,6 +704,7 @@ int main(void) {
         cmocka_unit_test(test_sums_become_biases),
         cmocka_unit_test(test_shared_weights_are_bounded),
         cmocka_unit_test(test_a_node_of_many_outputs),
+        cmocka_unit_test(test_an_activation_is_no_scale),
         cmocka_unit_test(test_dead_nodes_go),
         cmocka_unit_test(test_a_graph_of_no_nodes),
         cmocka_unit_test(test_half_weights),
