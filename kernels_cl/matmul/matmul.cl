@@ -66,7 +66,8 @@ static void matmul_store(
     }
     float values[CLV_WIDTH];
     CLV_FV_KEEP(values, sum);
-    for (uint lane = 0; lane < CLV_WIDTH; lane++) {
+    /* Unrolled, this is in every tile 30 times over: Intel's compiler then takes 22 s, not 0.7. */
+    _Pragma("unroll 1") for (uint lane = 0; lane < CLV_WIDTH; lane++) {
         uint column = q + lane;
         if (column >= first && column < p->n) {
             float value = values[lane];
