@@ -409,8 +409,8 @@ static bool add_way(envelope *e, double up_to, const clv_route_tree *tree) {
     return true;
 }
 
-/* Adds the ways between two sizes but for the last one, `high`; `most` at most: where
- * there are more, some are left out. */
+/* Adds the ways from `low` up to but for the last one, `high`: `low`, and at most `most` between
+ * them; where there are more, some are left out. */
 static bool add_between(
     envelope *e, const clv_route_tree *low, const clv_route_tree *high, uint32_t most) {
     uint32_t num_low, num_high, num_middle;
@@ -441,7 +441,7 @@ static clv_route_ways *make_ways(
     const clv_routes *routes, const clv_route_source *source, uint32_t from, uint32_t to) {
     clv_route_ways *ways = clv_alloc_zeroed(1, sizeof *ways);
     envelope e = {.routes = routes, .from = from, .to = to, .ways = ways};
-    if (ways != NULL && (!add_between(&e, source->few, source->many, CLV_MOST_PATHS - 1) ||
+    if (ways != NULL && (!add_between(&e, source->few, source->many, CLV_MOST_PATHS - 2) ||
                          !add_way(&e, (double)INFINITY, source->many))) {
         destroy_ways(ways);
         return NULL;

@@ -1,5 +1,6 @@
 /* Machines from text and JSON, bespoke patterns, routes, and what must be refused. */
 #include "host/base/memory.h"
+#include "host/base/text.h"
 #include "host/machine/machine.h"
 
 #include <math.h>
@@ -221,6 +222,47 @@ static void test_routes_by_size(void **state) {
     clv_machine_destroy(machine);
 }
 
+/* Thirty paths from a to b, each the fastest for some sizes: as many as one keeps, each of them the
+ * fastest somewhere, and none far from the best. */
+static void test_many_routes_by_size(void **state) {
+    (void)state;
+    enum { NUM = 30 };
+    clv_text text;
+    clv_routes *routes = NULL;
+    clv_path path;
+    clv_path_line lines[CLV_MOST_PATHS];
+    uint32_t count;
+    clv_text_init(&text);
+    clv_text_add(&text, "a; b");
+    for (int i = 0; i < NUM; i++) {
+        clv_text_add(
+            &text, "; m%d; link a m%d latency=%dus; link m%d b bw=%dM", i, i, i * i + 1, i, i + 1);
+    }
+    clv_machine *machine = parse(text.data);
+    const uint32_t a = machine->units[0].memory, b = machine->units[1].memory;
+    assert_null(clv_routes_create(machine, &routes));
+    assert_null(clv_routes_lines(routes, a, b, lines, &count));
+    assert_int_equal(count, CLV_MOST_PATHS);
+    for (uint32_t i = 1; i < count; i++) {
+        assert_true(lines[i].latency_us > lines[i - 1].latency_us);
+        assert_true(lines[i].us_per_byte < lines[i - 1].us_per_byte);
+    }
+    for (double bytes = 1; bytes < 1e7; bytes *= 1.5) {
+        double us = 0, least_us = (double)INFINITY;
+        assert_null(clv_routes_path(routes, a, b, bytes, &path));
+        for (uint32_t i = 0; i < path.count; i++) {
+            us += clv_link_time_us(&machine->links[path.hops[i] / 2], bytes);
+        }
+        for (int i = 0; i < NUM; i++) {
+            least_us = fmin(least_us, i * i + 1 + bytes / (i + 1));
+        }
+        assert_true(us <= 1.5 * least_us);
+    }
+    clv_routes_destroy(routes);
+    clv_machine_destroy(machine);
+    clv_text_deinit(&text);
+}
+
 static void test_refused(void **state) {
     (void)state;
     static const struct {
@@ -368,12 +410,19 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cores_and_gpus), cmocka_unit_test(test_nested_nodes),
-        cmocka_unit_test(test_many_links),     cmocka_unit_test(test_words_as_kinds),
-        cmocka_unit_test(test_bespoke),        cmocka_unit_test(test_json_round_trip),
-        cmocka_unit_test(test_home),           cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_routes_by_size), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_processors),     cmocka_unit_test(test_bad_json),
+        cmocka_unit_test(test_cores_and_gpus),
+        cmocka_unit_test(test_nested_nodes),
+        cmocka_unit_test(test_many_links),
+        cmocka_unit_test(test_words_as_kinds),
+        cmocka_unit_test(test_bespoke),
+        cmocka_unit_test(test_json_round_trip),
+        cmocka_unit_test(test_home),
+        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_routes_by_size),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_many_routes_by_size),
+        cmocka_unit_test(test_bad_json),
+        cmocka_unit_test(test_processors),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
