@@ -21,6 +21,7 @@ typedef struct keeper {
                            too the one that was planned: memory is there before anybody runs */
     double *task_bytes; /* [num_tasks] that outputs hold, */
     double *slot_bytes; /* and that steps count for them */
+    double *from_us;    /* [num_units]: what was held before does not count */
     change *changes;
     size_t num_changes;
 } keeper;
@@ -129,6 +130,28 @@ static int compare_changes(const void *a, const void *b) {
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
+/* Until the requests that are slow at first have ended, a group is not yet as it stays. */
+static void find_begins(keeper *k) {
+    const clv_schedule *s = k->schedule;
+    for (uint32_t g = 0; g < s->num_groups; g++) {
+        const clv_group *group = &s->plan->groups[g];
+        uint32_t left = s->slow_of_group != NULL ? s->slow_of_group[g] : 0;
+        double until_us = 0;
+        for (uint32_t r = 0; r < s->num_requests && left > 0; r++) {
+            double start_us, end_us;
+            if (s->group_of_request[r] == g) {
+                clv_run_request(s, k->run, r, &start_us, &end_us);
+                until_us = fmax(until_us, end_us);
+                left--;
+            }
+        }
+        for (uint32_t i = 0; i < group->num_pieces; i++) {
+            double *from_us = &k->from_us[group->pieces[i].unit];
+            *from_us = fmax(*from_us, until_us);
+        }
+    }
+}
+
 static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
     uint32_t num_units = k->schedule->costs->machine->num_units;
     add_weights(k->schedule, held);
@@ -139,6 +162,7 @@ static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
         k->where[i] = CLV_NO_INDEX;
     }
     measure_tasks(k);
+    find_begins(k);
     find_readers(k);
     list_changes(k);
     qsort(k->changes, k->num_changes, sizeof *k->changes, compare_changes);
@@ -146,7 +170,9 @@ static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
         const change *c = &k->changes[i];
         held[c->unit] += c->bytes;
         uint64_t now = (uint64_t)fmin(held[c->unit] + 0.5, 1e18);
-        out_bytes[c->unit] = now > out_bytes[c->unit] ? now : out_bytes[c->unit];
+        if (c->time_us >= k->from_us[c->unit] && now > out_bytes[c->unit]) {
+            out_bytes[c->unit] = now;
+        }
     }
     return NULL;
 }
@@ -192,20 +218,23 @@ clv_status *clv_run_memory(const clv_schedule *schedule, const clv_run *run, uin
     size_t tasks = (size_t)schedule->costs->workload->num_tasks + 1;
     keeper k = {.schedule = schedule, .run = run != NULL ? run : schedule->predicted};
     double *held = clv_alloc_zeroed((size_t)schedule->costs->machine->num_units + 1, sizeof *held);
+    k.from_us =
+        clv_alloc_zeroed((size_t)schedule->costs->machine->num_units + 1, sizeof *k.from_us);
     k.until_us = clv_alloc_zeroed(steps, sizeof *k.until_us);
     k.where = clv_alloc_zeroed(steps, sizeof *k.where);
     k.task_bytes = clv_alloc_zeroed(tasks, sizeof *k.task_bytes);
     k.slot_bytes = clv_alloc_zeroed(tasks, sizeof *k.slot_bytes);
     k.changes = clv_alloc_zeroed(2 * steps, sizeof *k.changes);
     clv_status *status = NULL;
-    if (held == NULL || k.until_us == NULL || k.where == NULL || k.task_bytes == NULL ||
-        k.slot_bytes == NULL || k.changes == NULL) {
+    if (held == NULL || k.from_us == NULL || k.until_us == NULL || k.where == NULL ||
+        k.task_bytes == NULL || k.slot_bytes == NULL || k.changes == NULL) {
         status = NO_MEMORY_HERE();
         goto done;
     }
     status = measure(&k, held, out_bytes);
 done:
     clv_free(held);
+    clv_free(k.from_us);
     clv_free(k.until_us);
     clv_free(k.where);
     clv_free(k.task_bytes);

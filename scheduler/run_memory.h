@@ -5,8 +5,8 @@
 #include "scheduler/schedule.h"
 
 /* The most that each unit holds at once: weights of what runs there, its outputs until their last
- * reader has ended, and copies of what came over links; or, where depths are limited, what
- * costs->ask_memory says.
+ * reader has ended, and copies of what came over links, not before requests that are slow at first
+ * have ended; or, where depths are limited, what costs->ask_memory says.
  *
  * run        NULL: the predicted one
  * out_bytes  [num_units] */

@@ -39,6 +39,7 @@ void clv_run_destroy(clv_run *run) {
 void clv_schedule_destroy(clv_schedule *schedule) {
     if (schedule != NULL) {
         clv_free(schedule->group_of_request);
+        clv_free(schedule->slow_of_group);
         clv_free(schedule->depth_of_group);
         clv_free(schedule->first_step);
         clv_free(schedule->steps);
@@ -186,6 +187,56 @@ static clv_status *copy_steps(clv_schedule *s, const clv_unrolled *unrolled) {
     return NULL;
 }
 
+/* What a request takes most of, by its times; of several the first that it comes to. */
+static uint32_t find_most_loaded(const clv_schedule *s, uint32_t request, double *load_us) {
+    const double rounding = 1e-9;
+    uint32_t most = CLV_NO_INDEX;
+    for (int pass = 0; pass < 3; pass++) {
+        for (uint64_t i = s->first_step[request]; i < s->first_step[request + 1]; i++) {
+            const clv_schedule_step *step = &s->steps[i];
+            for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+                const uint32_t r = step->resources[k];
+                if (r == CLV_NO_INDEX) {
+                    continue;
+                }
+                if (pass == 1 &&
+                    (most == CLV_NO_INDEX || load_us[r] > load_us[most] * (1 + rounding))) {
+                    most = r;
+                }
+                load_us[r] = pass == 0 ? load_us[r] + step->duration_us
+                                       : (pass == 2 ? 0 : load_us[r]); /* as it was found */
+            }
+        }
+    }
+    return most;
+}
+
+static clv_status *slow_down(clv_schedule *s) {
+    enum { SLOWER = 4 };
+    uint32_t *most = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *most);
+    double *load_us = clv_alloc_zeroed((size_t)s->num_resources + 1, sizeof *load_us);
+    clv_status *status = most != NULL && load_us != NULL ? NULL : NO_MEMORY_HERE();
+    for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
+        const uint32_t g = s->group_of_request[r];
+        if (s->slow_of_group[g] / 2 >= s->depth_of_group[g]) {
+            continue;
+        }
+        most[g] = s->slow_of_group[g] == 0 ? find_most_loaded(s, r, load_us) : most[g];
+        s->slow_of_group[g]++;
+        for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
+            clv_schedule_step *step = &s->steps[i];
+            bool is_slow = false;
+            for (int k = 0; k < CLV_STEP_RESOURCES; k++) {
+                is_slow = is_slow || step->resources[k] == most[g];
+            }
+            step->duration_us *= is_slow ? SLOWER : 1;
+        }
+    }
+    clv_free(most);
+    clv_free(load_us);
+    return status;
+}
+
 /* The groups that have a request. */
 static clv_status *unroll_groups(clv_schedule *s, uint32_t num_chunks, clv_unrolled *unrolled) {
     uint32_t num_units = s->costs->machine->num_units;
@@ -318,13 +369,18 @@ static clv_status *fill(clv_schedule *s, const clv_schedule_request *request) {
     s->group_of_request = clv_alloc_zeroed(s->num_requests, sizeof *s->group_of_request);
     s->depth_of_group = clv_alloc_zeroed(s->num_groups, sizeof *s->depth_of_group);
     s->first_step = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *s->first_step);
-    if (s->group_of_request == NULL || s->depth_of_group == NULL || s->first_step == NULL) {
+    s->slow_of_group = clv_alloc_zeroed(s->num_groups, sizeof *s->slow_of_group);
+    if (s->group_of_request == NULL || s->depth_of_group == NULL || s->slow_of_group == NULL ||
+        s->first_step == NULL) {
         return NO_MEMORY_HERE();
     }
     CLV_TRY(find_crews(s));
     CLV_TRY(set_depths(s, request->depth));
     CLV_TRY(deal_requests(s));
     CLV_TRY(unroll(s, request->num_chunks < UINT16_MAX ? request->num_chunks : UINT16_MAX));
+    if (request->is_slow_at_first) {
+        CLV_TRY(slow_down(s));
+    }
     CLV_TRY(clv_clock_run(s, &(clv_clock_request){.mode = CLV_CLOCK_LIST}, &s->predicted));
     return keep_order(s);
 }

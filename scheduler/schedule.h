@@ -59,6 +59,10 @@ typedef struct clv_schedule_request {
     uint32_t depth;      /* in flight over all groups (clv_deal_depth), or CLV_DEPTH_... */
     uint32_t num_chunks; /* 0, 1: none; else tasks that can be cut are, in as many pieces at most */
     uint64_t most_bytes; /* that the schedule and its runs may take; 0: any number */
+    /* The first requests of each group, twice as many as it has in flight, take several times as
+     * long on the unit or link that they take most of: what runs ahead of that has piled up behind
+     * them, which else takes the longer the smaller the difference is. */
+    bool is_slow_at_first;
 } clv_schedule_request;
 
 typedef struct clv_schedule {
@@ -68,6 +72,7 @@ typedef struct clv_schedule {
     uint32_t num_requests, num_groups;
     uint32_t *group_of_request; /* [num_requests] */
     uint32_t *depth_of_group;   /* [num_groups]: requests in flight; 0: it gets none */
+    uint32_t *slow_of_group;    /* [num_groups]: requests that are slow at first */
     uint64_t *first_step;       /* [num_requests + 1] */
     clv_schedule_step *steps;   /* by request; in it, in an order that dependences allow */
     uint64_t num_steps;

@@ -107,6 +107,37 @@ static clv_status *run_requests(
     return status;
 }
 
+/* What units hold in a long run, to what they hold in a short one: where one stage is a little
+ * slower than those before it, these run ahead of it until as many requests are in flight as may
+ * be. */
+static clv_status *add_backlog(
+    const clv_costs *costs, const clv_plan *plan, clv_schedule_request request, clv_steady *out) {
+    const uint32_t num_units = costs->machine->num_units;
+    const double requests = 2.0 * plan->depth + request.num_requests;
+    uint64_t *bytes = clv_alloc_zeroed((size_t)num_units + 1, sizeof *bytes);
+    clv_schedule *schedule = NULL;
+    clv_status *status = NULL;
+    if (bytes == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for the memory of a run");
+    }
+    request.is_slow_at_first = true;
+    request.num_requests =
+        (uint32_t)fmin(requests, (double)MOST_RUN_STEPS / (costs->workload->num_tasks + 1.0) + 1);
+    CLV_TRY_DONE(clv_schedule_create(costs, plan, &request, &schedule));
+    CLV_TRY_DONE(clv_run_memory(schedule, NULL, bytes));
+    for (uint32_t i = 0; i < num_units; i++) {
+        out->memory_bytes[i] = bytes[i] > out->memory_bytes[i] ? bytes[i] : out->memory_bytes[i];
+    }
+done:
+    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* so it deadlocks, where it else does not */
+        clv_status_destroy(status);
+        status = NULL;
+    }
+    clv_schedule_destroy(schedule);
+    clv_free(bytes);
+    return status;
+}
+
 static clv_status *run_one(
     const clv_costs *costs, const clv_plan *plan, bool is_last, clv_steady *out) {
     clv_schedule_request request = {.num_requests = 1, .depth = CLV_DEPTH_OF_PLAN};
@@ -138,6 +169,9 @@ clv_status *clv_steady_state(
         uint32_t num_requests = wanted;
         CLV_TRY(run_requests(costs, &plan, request, &wanted, out_steady));
         wanted = wanted > num_requests ? wanted : 0;
+        request.num_requests = num_requests;
     }
-    return NULL;
+    return load == CLV_PLANNED_REQUESTS && out_steady->memory_bytes != NULL
+               ? add_backlog(costs, &plan, request, out_steady)
+               : NULL;
 }

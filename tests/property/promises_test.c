@@ -290,19 +290,19 @@ static void find_held(
     clv_schedule_destroy(schedule);
 }
 
-/* A plan tells what units hold in as many requests as are in flight, and more; of copies also
- * about what a slow one holds that is not reached by then (requests of copies meet on links
- * otherwise in a long run). */
+/* A plan tells what units hold in a run of its depth, however long it is: never less than a long
+ * run holds, and of one request just that. It may be more, as in the plan's run requests have piled
+ * up at the slowest stage from the beginning, and where memory or links set the pace such a run and
+ * one that begins empty stay different; but no more requests are in flight than the depth. */
 static void check_memory(const problem *p, const clv_plan *plan) {
-    enum { LONG = 400 };
-    uint32_t few = clv_steady_requests(plan->depth, p->costs->workload->num_tasks);
-    uint64_t held[3 * 2], in_long[3 * 2]; /* types by copies, or units */
-    find_held(p, plan, plan->depth == 1 ? 1 : few, held);
-    find_held(p, plan, plan->num_groups == 1 ? 1 : LONG, in_long);
+    enum { LONG = 300 };
+    const double most = plan->depth;
+    uint64_t in_long[3 * 2]; /* types by copies, or units */
+    find_held(p, plan, plan->depth == 1 ? 1 : LONG, in_long);
     for (uint32_t u = 0; u < p->machine->num_units; u++) {
-        bool is_more = held[u] > plan->memory_bytes[u] || in_long[u] > 2 * plan->memory_bytes[u];
-        if (is_more || (plan->num_groups == 1 && held[u] != plan->memory_bytes[u])) {
-            fail(p, plan->policy, (double)plan->memory_bytes[u], (double)fmax(held[u], in_long[u]));
+        const uint64_t told = plan->memory_bytes[u];
+        if (in_long[u] > told || (double)told > most * (double)in_long[u]) {
+            fail(p, plan->policy, (double)told, (double)in_long[u]);
         }
     }
 }
@@ -380,24 +380,32 @@ static void check_faster(clv_random *random, const drawn *d) {
     close_problem(&after);
 }
 
+static void check_seed(uint64_t seed) {
+    clv_random random;
+    drawn d;
+    problem p;
+    current_seed = seed;
+    clv_random_init(&random, seed);
+    draw_case(&random, (family)(seed % NUM_FAMILIES), false, &d);
+    open_problem(&d, &p);
+    check_auto(&p);
+    close_problem(&p);
+    draw_case(&random, seed % 2 == 0 ? OWN_LINKS : SWITCHED, true, &d);
+    check_faster(&random, &d);
+}
+
 int main(int argc, char **argv) {
+    /* each was one that failed */
+    static const uint64_t kept[] = {900196};
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 250;
+    for (size_t i = 0; argc == 1 && i < sizeof kept / sizeof kept[0]; i++) {
+        check_seed(kept[i]);
+    }
     for (uint64_t i = 0; i < count; i++) {
-        clv_random random;
-        drawn d;
-        problem p;
-        if (!clv_test_is_tried(i)) {
-            continue;
+        if (clv_test_is_tried(i)) {
+            check_seed(seed + i);
         }
-        current_seed = seed + i;
-        clv_random_init(&random, current_seed);
-        draw_case(&random, (family)(current_seed % NUM_FAMILIES), false, &d);
-        open_problem(&d, &p);
-        check_auto(&p);
-        close_problem(&p);
-        draw_case(&random, current_seed % 2 == 0 ? OWN_LINKS : SWITCHED, true, &d);
-        check_faster(&random, &d);
     }
     printf("%llu cases\n", (unsigned long long)count);
     return 0;

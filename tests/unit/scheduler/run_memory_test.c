@@ -152,11 +152,43 @@ static void a_slow_copy_holds_a_request(void **state) {
     tear_down(&r);
 }
 
+/* b is a little slower than a: with eight in flight all of them wait for it in the end, after 160
+ * requests. A plan has that from the beginning, and none is made that a long run would not fit. */
+static void what_piles_up_in_a_long_run_is_planned(void **state) {
+    (void)state;
+    static const char *const tasks =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"p\":10},\"memory_bytes\":100,"
+        "\"output_bytes\":1000},{\"name\":\"b\",\"time_us\":{\"q\":10.5},\"memory_bytes\":7,"
+        "\"output_bytes\":50}],\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1000}]}";
+    rig r;
+    clv_plan *plan;
+    uint64_t held[2];
+    set_up(&r, tasks, "p mem=5000; q", "pipeline", 40, 8);
+    r.costs->ask_clock = clv_steady_state;
+    assert_ok(clv_run_memory(r.schedule, NULL, held));
+    assert_true(held[0] < 100 + 6 * 1000);
+    clv_plan_request request = {.policy = "pipeline", .depth = 8};
+    clv_status *status = clv_plan_create(r.costs, &request, &plan);
+    assert_int_equal(clv_status_code(status), CLV_NO_MEMORY);
+    assert_non_null(strstr(clv_status_message(status), "would hold 8100 bytes"));
+    clv_status_destroy(status);
+    request.depth = 4;
+    assert_ok(clv_plan_create(r.costs, &request, &plan));
+    assert_int_equal(plan->memory_bytes[0], 100 + 4 * 1000);
+    assert_int_equal(plan->memory_bytes[1], 7 + 50);
+    clv_plan_destroy(plan);
+    tear_down(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_steps_are_refused),     cmocka_unit_test(requests_pile_up),
-        cmocka_unit_test(copies_lie_with_the_reader), cmocka_unit_test(replicas_hold_weights_each),
-        cmocka_unit_test(chunks_hold_their_parts),    cmocka_unit_test(a_slow_copy_holds_a_request),
+        cmocka_unit_test(many_steps_are_refused),
+        cmocka_unit_test(requests_pile_up),
+        cmocka_unit_test(copies_lie_with_the_reader),
+        cmocka_unit_test(replicas_hold_weights_each),
+        cmocka_unit_test(chunks_hold_their_parts),
+        cmocka_unit_test(a_slow_copy_holds_a_request),
+        cmocka_unit_test(what_piles_up_in_a_long_run_is_planned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
