@@ -1,5 +1,6 @@
 #include "host/passes/evaluate.h"
 
+#include "host/ops/op.h"
 #include "host/passes/passes.h"
 #include "tests/support/check.h"
 #include "tests/support/graph_text.h"
@@ -73,6 +74,38 @@ static void test_forbidden_values_name_the_node(void **state) {
     clv_graph_destroy(graph);
 }
 
+static clv_status *keep(void *context, clv_tensor_id id, const clv_view *value) {
+    (void)id;
+    if (value->dtype == CLV_FLOAT32) {
+        memcpy(context, value->data, clv_view_bytes(value->dtype, &value->shape));
+    }
+    return NULL;
+}
+
+/* Rows that a product of one-hot rows picks, by Gather once passes have run: indices below 0 and
+ * beyond the last pick zeros, as the product does. */
+static void test_rows_of_any_index(void **state) {
+    (void)state;
+    const char *text = "input x i32[5,1]\nconstant s i32[3]{0,1,2}\n"
+                       "constant w f32[3,2]{1,2,3,4,5,6}\ne = Equal(x, s)\nf = Cast(e) to=1\n"
+                       "g = MatMul(f, w)\noutput g\n";
+    const float want[10] = {3, 4, 0, 0, 0, 0, 5, 6};
+    const int32_t x[] = {1, -1, 3, 2, INT32_MIN};
+    const clv_view input = {CLV_INT32, {.rank = 2, .dims = {5, 1}}, x};
+    float rows[15]; /* the one-hot rows have more */
+    clv_graph *graph = infer(text);
+    assert_ok(clv_evaluate(graph, &input, keep, rows));
+    assert_memory_equal(rows, want, sizeof want);
+    memset(rows, 0, sizeof rows);
+    assert_ok(clv_passes_run(graph, NULL, NULL));
+    assert_ok(clv_evaluate(graph, &input, keep, rows));
+    assert_memory_equal(rows, want, sizeof want);
+    for (size_t i = 0; i < graph->num_nodes; i++) {
+        assert_string_not_equal(graph->nodes[i].op->name, "MatMul");
+    }
+    clv_graph_destroy(graph);
+}
+
 /* Tensors without elements, and a graph whose output is its input. */
 static void test_empty_tensors(void **state) {
     (void)state;
@@ -87,6 +120,7 @@ int main(void) {
         cmocka_unit_test(test_every_tensor_in_order),
         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_forbidden_values_name_the_node),
+        cmocka_unit_test(test_rows_of_any_index),
         cmocka_unit_test(test_empty_tensors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
