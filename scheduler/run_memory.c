@@ -131,25 +131,29 @@ static int compare_changes(const void *a, const void *b) {
 }
 
 /* Until the requests that are slow at first have ended, a group is not yet as it stays. */
-static void find_begins(keeper *k) {
+static clv_status *find_begins(keeper *k) {
     const clv_schedule *s = k->schedule;
-    for (uint32_t g = 0; g < s->num_groups; g++) {
-        const clv_group *group = &s->plan->groups[g];
-        uint32_t left = s->slow_of_group != NULL ? s->slow_of_group[g] : 0;
-        double until_us = 0;
-        for (uint32_t r = 0; r < s->num_requests && left > 0; r++) {
-            double start_us, end_us;
-            if (s->group_of_request[r] == g) {
-                clv_run_request(s, k->run, r, &start_us, &end_us);
-                until_us = fmax(until_us, end_us);
-                left--;
-            }
-        }
-        for (uint32_t i = 0; i < group->num_pieces; i++) {
-            double *from_us = &k->from_us[group->pieces[i].unit];
-            *from_us = fmax(*from_us, until_us);
+    uint32_t *count = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *count);
+    double *until_us = clv_alloc_zeroed((size_t)s->num_groups + 1, sizeof *until_us);
+    clv_status *status = count != NULL && until_us != NULL ? NULL : NO_MEMORY_HERE();
+    for (uint32_t r = 0; status == NULL && r < s->num_requests; r++) {
+        const uint32_t g = s->group_of_request[r];
+        double start_us, end_us;
+        if (count[g]++ < s->slow_of_group[g]) {
+            clv_run_request(s, k->run, r, &start_us, &end_us);
+            until_us[g] = fmax(until_us[g], end_us);
         }
     }
+    for (uint32_t g = 0; status == NULL && g < s->num_groups; g++) {
+        const clv_group *group = &s->plan->groups[g];
+        for (uint32_t i = 0; i < group->num_pieces; i++) {
+            double *from_us = &k->from_us[group->pieces[i].unit];
+            *from_us = fmax(*from_us, until_us[g]);
+        }
+    }
+    clv_free(count);
+    clv_free(until_us);
+    return status;
 }
 
 static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
@@ -162,7 +166,9 @@ static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
         k->where[i] = CLV_NO_INDEX;
     }
     measure_tasks(k);
-    find_begins(k);
+    if (k->schedule->request.is_slow_at_first) {
+        CLV_TRY(find_begins(k));
+    }
     find_readers(k);
     list_changes(k);
     qsort(k->changes, k->num_changes, sizeof *k->changes, compare_changes);
