@@ -4,6 +4,8 @@
  *                          of operators with down-closed sets by the thousand; graphs of many
  *                          shapes, up to 10,000 tasks, under `auto` on 64 unequal units; `auto` on
  *                          machines of up to 65,536 units, equal or one for each operator
+ *     plan_bench SHAPE     graphs of that shape alone (chain line near parallel wide dense star
+ *                          split) under `auto` on the 64 unequal units
  *     plan_bench FILE.tasks.json MACHINE [POLICY]      that task graph on that machine
  */
 #include "host/base/memory.h"
@@ -212,13 +214,24 @@ static void measure(char *json, const char *what, const char *machine, const cha
     measure_workload(status, workload, what, machine, policy);
 }
 
-static void measure_shapes(const char *machine) {
+/* Graphs of one shape, or of every one (no name), under `auto` on 64 unequal units. */
+static void measure_shapes(const char *only) {
+    clv_text machine;
+    clv_text_init(&machine);
+    clv_text_add(&machine, "core peak=1G; ");
+    for (int i = 0; i < 64; i++) {
+        clv_text_add(&machine, "gpu speed=%g; ", 0.5 + 1.5 * (i * 29 % 64) / 63.0);
+    }
+    clv_text_add(&machine, "link gpu* host bw=10G");
     for (int count = 100; count <= 10000; count *= 10) {
-        for (shape which = NEAR; which <= SPLIT; which++) {
+        for (shape which = only == NULL ? NEAR : CHAIN; which <= SPLIT; which++) {
             int size = which == DENSE && count > 1000 ? 1500 : count;
-            measure(make_tasks(size, which), shape_names[which], machine, "auto");
+            if (only == NULL || strcmp(only, shape_names[which]) == 0) {
+                measure(make_tasks(size, which), shape_names[which], machine.data, "auto");
+            }
         }
     }
+    clv_text_deinit(&machine);
 }
 
 static void measure_machines(void) {
@@ -236,6 +249,10 @@ int main(int argc, char **argv) {
         measure_workload(status, workload, "file", argv[2], argc > 3 ? argv[3] : "pipeline");
         return 0;
     }
+    if (argc == 2) {
+        measure_shapes(argv[1]);
+        return 0;
+    }
     char machine[128];
     for (int count = 100; count <= 10000; count *= 10) {
         for (int units = 16; units <= 1024; units *= 8) {
@@ -251,15 +268,7 @@ int main(int argc, char **argv) {
             make_network(sizes[i][0], sizes[i][1]), "network",
             "core; gpu*6 mem=16G overlap=no; link gpu* host bw=1G", "pipeline");
     }
-    clv_text unequal;
-    clv_text_init(&unequal);
-    clv_text_add(&unequal, "core peak=1G; ");
-    for (int i = 0; i < 64; i++) {
-        clv_text_add(&unequal, "gpu speed=%g; ", 0.5 + 1.5 * (i * 29 % 64) / 63.0);
-    }
-    clv_text_add(&unequal, "link gpu* host bw=10G");
-    measure_shapes(unequal.data);
-    clv_text_deinit(&unequal);
+    measure_shapes(NULL);
     measure_machines();
     printf("peak memory %.0f MiB\n", (double)clv_peak_resident_bytes() / (1 << 20));
     return 0;
