@@ -106,6 +106,28 @@ static void test_rows_of_any_index(void **state) {
     clv_graph_destroy(graph);
 }
 
+/* What is computed before a view instead of behind it is the same. */
+static void test_activations_before_views(void **state) {
+    (void)state;
+    const char *text = "input x f32[1,4,6]\nconstant w f32[3,4,3,1]\nconstant b f32[3,1]{1,2,3}\n"
+                       "constant axis i64[1]{3}\nu = Unsqueeze(x, axis)\nc = Conv(u, w)\n"
+                       "s = Squeeze(c, axis)\na = Add(b, s)\ny = Tanh(a)\noutput y\n";
+    float x[24], want[24], got[24];
+    for (int i = 0; i < 24; i++) {
+        x[i] = (float)(i % 5) * 0.25f - 0.5f;
+    }
+    const clv_view input = {CLV_FLOAT32, {.rank = 3, .dims = {1, 4, 6}}, x};
+    clv_graph *graph = infer(text);
+    assert_ok(clv_evaluate(graph, &input, keep, want));
+    assert_ok(clv_passes_run(graph, NULL, NULL));
+    assert_int_equal(graph->num_nodes, 3); /* Unsqueeze, Conv with both, Squeeze */
+    assert_ok(clv_evaluate(graph, &input, keep, got));
+    for (int i = 0; i < 12; i++) {
+        assert_float_equal(want[i], got[i], 1e-6);
+    }
+    clv_graph_destroy(graph);
+}
+
 /* Tensors without elements, and a graph whose output is its input. */
 static void test_empty_tensors(void **state) {
     (void)state;
@@ -121,6 +143,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_forbidden_values_name_the_node),
         cmocka_unit_test(test_rows_of_any_index),
+        cmocka_unit_test(test_activations_before_views),
         cmocka_unit_test(test_empty_tensors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
