@@ -208,18 +208,28 @@ static void add_peaks(clv_evaluator *ev) {
     }
 }
 
-static void add_weights(clv_evaluator *ev, const clv_group *group, uint32_t task_index) {
+static uint64_t most_of(uint64_t bytes) {
+    return bytes > (uint64_t)INT64_MAX / 4 ? INT64_MAX / 4 : bytes;
+}
+
+/* Weights, which stay, and scratch memory, while the task runs. */
+static clv_status *add_task(const holding *h, uint32_t task_index) {
+    clv_evaluator *ev = h->ev;
+    const clv_group *group = h->group;
+    const uint32_t at = position_of(h, task_index);
     const clv_task *task = &ev->costs->workload->tasks[task_index];
     const clv_placement *p = &group->placements[task_index];
     const clv_task_split *split = p->split >= 0 ? &task->splits[p->split] : NULL;
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         const clv_piece *piece = &group->pieces[p->first_piece + k];
-        double share = split != NULL && split->splits_weights
-                           ? (double)(piece->end - piece->begin) / (double)split->extent
-                           : 1;
-        uint64_t bytes = part_of(task->weight_bytes, share);
-        clv_evaluate_hold(ev, piece->unit, bytes > (uint64_t)INT64_MAX / 4 ? INT64_MAX / 4 : bytes);
+        const double share =
+            split != NULL ? (double)(piece->end - piece->begin) / (double)split->extent : 1;
+        const bool is_cut = split != NULL && split->splits_weights;
+        const uint64_t bytes = part_of(task->weight_bytes, is_cut ? share : 1);
+        clv_evaluate_hold(ev, piece->unit, most_of(bytes));
+        CLV_TRY(add_hold(h, piece->unit, part_of(task->scratch_bytes, share), at, at, 0));
     }
+    return NULL;
 }
 
 /* What the group holds by sums alone. */
@@ -240,7 +250,7 @@ static clv_status *add_sums(clv_evaluator *ev, const clv_group *group, uint32_t 
     }
     ev->num_holds = 0;
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
-        add_weights(ev, group, i);
+        CLV_TRY_DONE(add_task(&h, i));
     }
     for (uint32_t i = 0; i < workload->num_tensors; i++) {
         CLV_TRY_DONE(add_made(&h, i));

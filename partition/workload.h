@@ -90,6 +90,7 @@ typedef struct clv_task {
     double flops;         /* for estimates; 0 with given times */
     double traffic_bytes; /* moved between its memory and it: shares the memory's bandwidth */
     uint64_t weight_bytes;
+    uint64_t scratch_bytes; /* that it needs besides while it runs; a piece its share of it */
     const uint32_t *inputs; /* tensors, ascending; a tensor read twice stands once */
     uint32_t num_inputs;
     const uint32_t *outputs; /* ascending; one at least */

@@ -149,9 +149,9 @@ static clv_status *read_task(
     clv_tasks_reader *r, const cJSON *item, const char *where, clv_task *task) {
     static const char *const keys[] = {"name",         "type",         "time_us",       "flops",
                                        "memory_bytes", "output_bytes", "traffic_bytes", "splits",
-                                       "output_dims",  "aliases"};
+                                       "output_dims",  "aliases",      "scratch_bytes"};
     const char *name, *type = "Op";
-    int64_t weight_bytes;
+    int64_t weight_bytes, scratch_bytes;
     CLV_TRY(clv_json_known_keys(item, where, keys, sizeof keys / sizeof keys[0]));
     CLV_TRY(clv_json_get_string(item, where, "name", &name));
     if (clv_json_find(item, "type") != NULL) {
@@ -164,7 +164,9 @@ static clv_status *read_task(
     CLV_TRY(clv_tasks_get_number(item, where, "flops", 0, &task->flops));
     CLV_TRY(clv_tasks_get_number(item, where, "traffic_bytes", 0, &task->traffic_bytes));
     CLV_TRY(clv_tasks_get_int(item, where, "memory_bytes", 0, 0, &weight_bytes));
+    CLV_TRY(clv_tasks_get_int(item, where, "scratch_bytes", 0, 0, &scratch_bytes));
     task->weight_bytes = (uint64_t)weight_bytes;
+    task->scratch_bytes = (uint64_t)scratch_bytes;
     return NULL;
 }
 

@@ -56,6 +56,7 @@ static clv_status *check_task(const clv_task *task) {
     CLV_TRY(check_name(task->name, "a task's name"));
     CLV_TRY(check_name(task->type, "a task's type"));
     CLV_TRY(check_bytes(task->weight_bytes, "memory_bytes", task->name));
+    CLV_TRY(check_bytes(task->scratch_bytes, "scratch_bytes", task->name));
     for (uint32_t i = 0; i < task->num_aliases; i++) {
         CLV_TRY(check_name(task->aliases[i], "an alias"));
     }
@@ -207,6 +208,7 @@ static void write_task(clv_json_writer *w, const clv_workload *workload, const c
     add_number(w, "flops", task->flops, 0);
     add_number(w, "traffic_bytes", task->traffic_bytes, 0);
     add_number(w, "memory_bytes", (double)task->weight_bytes, 0);
+    add_number(w, "scratch_bytes", (double)task->scratch_bytes, 0);
     if (task->num_splits > 0) {
         clv_json_open_array(w, "splits");
         for (uint32_t i = 0; i < task->num_splits; i++) {

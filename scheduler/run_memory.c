@@ -106,17 +106,32 @@ static double bytes_of(const keeper *k, const clv_schedule_step *step) {
     }
 }
 
+static void add_changes(keeper *k, uint64_t step, double bytes, double from_us, double until_us) {
+    const uint32_t unit = k->where[step];
+    if (bytes > 0 && unit != CLV_NO_INDEX && until_us > from_us) {
+        k->changes[k->num_changes++] = (change){from_us, bytes, unit};
+        k->changes[k->num_changes++] = (change){until_us, -bytes, unit};
+    }
+}
+
+/* What a launch needs beside while it runs, as a part of its task's. */
+static double scratch_of(const keeper *k, const clv_schedule_step *step) {
+    const double slot = k->slot_bytes[step->task];
+    const double scratch = (double)k->schedule->costs->workload->tasks[step->task].scratch_bytes;
+    return slot > 0 ? scratch * ((double)step->bytes / slot) : scratch;
+}
+
 /* What pieces and chunks made lies with them until they are joined, and with the join from then on:
  * sums are made in place. */
 static void list_changes(keeper *k) {
     const clv_schedule *s = k->schedule;
     for (uint64_t i = 0; i < s->num_steps; i++) {
-        double bytes = bytes_of(k, &s->steps[i]);
-        const bool is_join = s->steps[i].kind == CLV_SCHEDULE_JOIN;
-        const double from_us = is_join ? k->run->end_us[i] : k->run->start_us[i];
-        if (bytes > 0 && k->where[i] != CLV_NO_INDEX && k->until_us[i] > from_us) {
-            k->changes[k->num_changes++] = (change){from_us, bytes, k->where[i]};
-            k->changes[k->num_changes++] = (change){k->until_us[i], -bytes, k->where[i]};
+        const clv_schedule_step *step = &s->steps[i];
+        const double start_us = k->run->start_us[i], end_us = k->run->end_us[i];
+        const double from_us = step->kind == CLV_SCHEDULE_JOIN ? end_us : start_us;
+        add_changes(k, i, bytes_of(k, step), from_us, k->until_us[i]);
+        if (step->kind == CLV_SCHEDULE_LAUNCH) {
+            add_changes(k, i, scratch_of(k, step), start_us, end_us);
         }
     }
 }
@@ -230,7 +245,7 @@ clv_status *clv_run_memory(const clv_schedule *schedule, const clv_run *run, uin
     k.where = clv_alloc_zeroed(steps, sizeof *k.where);
     k.task_bytes = clv_alloc_zeroed(tasks, sizeof *k.task_bytes);
     k.slot_bytes = clv_alloc_zeroed(tasks, sizeof *k.slot_bytes);
-    k.changes = clv_alloc_zeroed(2 * steps, sizeof *k.changes);
+    k.changes = clv_alloc_zeroed(4 * steps, sizeof *k.changes);
     clv_status *status = NULL;
     if (held == NULL || k.from_us == NULL || k.until_us == NULL || k.where == NULL ||
         k.task_bytes == NULL || k.slot_bytes == NULL || k.changes == NULL) {

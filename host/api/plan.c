@@ -5,6 +5,7 @@
 #include "host/base/file.h"
 #include "host/base/memory.h"
 #include "host/base/text.h"
+#include "host/exec/footprint.h"
 #include "host/exec/session.h"
 #include "host/passes/passes.h"
 #include "host/workload/bespoke.h"
@@ -290,6 +291,22 @@ static clv_status *find_graph(const subject *of, const cleave_options *options, 
     return is_apart ? clv_passes_run_apart(plan->graph) : clv_passes_run(plan->graph, NULL, NULL);
 }
 
+/* Where no limit is near, and in searches, memory is sums of what kernels of one unit take: of the
+ * first one, or on a machine that is not this one of a plain core. */
+static clv_status *add_footprint(const cleave_options *options, cleave_plan *plan) {
+    if (!plan->is_real) {
+        const clv_traits core = clv_plain_core_traits();
+        return clv_workload_set_footprint(plan->graph, &core, NULL, plan->workload);
+    }
+    CLV_TRY(clv_needs_init(plan->graph, options, &plan->needs));
+    const clv_exec_unit *first = &plan->needs.units[0];
+    const clv_traits traits = clv_exec_unit_traits(first);
+    clv_known_times times = plan->needs.times;
+    times.info = &first->devices[0]->info;
+    times.num_devices = first->num_devices;
+    return clv_workload_set_footprint(plan->graph, &traits, &times, plan->workload);
+}
+
 static clv_status *make_from_graph(
     const subject *of, const cleave_options *options, const plan_file *from, cleave_plan *plan) {
     CLV_TRY(find_graph(of, options, plan));
@@ -299,9 +316,7 @@ static clv_status *make_from_graph(
             options, may_cut(options, from, plan), plan->graph, plan->pattern, plan->workload,
             &plan->calibration));
     }
-    if (plan->is_real) {
-        CLV_TRY(clv_needs_init(plan->graph, options, &plan->needs));
-    }
+    CLV_TRY(add_footprint(options, plan));
     return make_plan(options, from, plan);
 }
 

@@ -3,6 +3,7 @@
 
 #include "host/base/memory.h"
 #include "host/base/text.h"
+#include "host/exec/footprint.h"
 #include "host/exec/lower.h"
 #include "partition/evaluate.h"
 
@@ -307,12 +308,7 @@ static clv_status *write_transfers(clv_json_writer *w, const cleave_plan *p, uin
 static clv_traits assumed_traits(const clv_unit *unit) {
     bool is_gpu = strncmp(unit->kind, "gpu", 3) == 0;
     return is_gpu ? (clv_traits){.num_lanes = 64, .max_local_size = 256, .local_bytes = 32768}
-                  : (clv_traits){
-                        .is_cpu = true,
-                        .has_fp64 = true,
-                        .simd_bytes = 32,
-                        .num_lanes = 1,
-                        .max_local_size = 1024};
+                  : clv_plain_core_traits();
 }
 
 /* Of the way that is chosen, or of the fastest setting of one that is not. NAN: not known. */

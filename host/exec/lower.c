@@ -30,6 +30,8 @@ static clv_status *make_storage(
     const clv_tensor *t = &l->graph->tensors[root];
     clv_storage storage = {
         .kind = t->data != NULL ? CLV_STORAGE_CONSTANT : CLV_STORAGE_VALUE,
+        .node = CLV_NO_INDEX,
+        .tensor = root,
         .piece = {.name = t->name, .bytes = clv_layout_bytes(t->dtype, &t->shape, layout)},
         .data = t->data,
     };
@@ -60,7 +62,11 @@ static clv_status *on_scratch(void *context, size_t bytes, uint32_t *out_index) 
         return CLV_ERROR(INTERNAL, "more than %u pieces of scratch memory", l->num_scratches);
     }
     clv_storage storage = {
-        .kind = CLV_STORAGE_VALUE, .piece = {.name = l->call->name, .bytes = bytes}};
+        .kind = CLV_STORAGE_VALUE,
+        .node = l->node,
+        .tensor = CLV_NO_INDEX,
+        .piece = {.name = l->call->name, .bytes = bytes},
+    };
     *out_index = l->num_scratches;
     return clv_lowered_add_storage(l->out, &storage, &l->scratches[l->num_scratches++]);
 }
@@ -72,6 +78,8 @@ static clv_status *on_constant(void *context, const clv_packing *packing, uint32
     }
     clv_storage storage = {
         .kind = CLV_STORAGE_CONSTANT,
+        .node = l->node,
+        .tensor = CLV_NO_INDEX,
         .piece = {.name = l->call->name, .bytes = packing->bytes},
         .packing = *packing,
         .call = l->call,
@@ -629,7 +637,12 @@ static clv_status *allocate(lowering *l) {
     for (size_t i = 0; i < graph->num_tensors; i++) {
         out->tensor_storage[i] = l->other_storage[i] = CLV_NO_STORAGE;
     }
-    const clv_storage errors = {.kind = CLV_STORAGE_ERRORS, .piece = {.name = "error words"}};
+    const clv_storage errors = {
+        .kind = CLV_STORAGE_ERRORS,
+        .node = CLV_NO_INDEX,
+        .tensor = CLV_NO_INDEX,
+        .piece = {.name = "error words"},
+    };
     uint32_t index;
     return clv_lowered_add_storage(out, &errors, &index);
 }

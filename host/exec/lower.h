@@ -32,6 +32,8 @@ typedef struct clv_storage {
     const void *data;       /* CONSTANT: its content, row-major, perhaps unaligned; or NULL and */
     clv_packing packing;    /* what makes it, */
     const clv_call *call;   /* from this call */
+    uint32_t node;          /* whose it is: what a node's kernels asked for; else NO_INDEX, and */
+    uint32_t tensor; /* a tensor that lies there: NO_INDEX for error words. Not in what is joined */
     uint32_t slots;  /* copies side by side: request r has number r mod slots; 1 but where more than
                        one unit is at it, or the executor wants more (error words) */
     uint64_t stride; /* bytes from one to the next */

@@ -140,6 +140,7 @@ static void draw_task(maker *m, uint32_t id, uint32_t num_tasks) {
         .flops = draw_number(m),
         .traffic_bytes = draw_number(m),
         .weight_bytes = (uint64_t)draw_whole(m),
+        .scratch_bytes = (uint64_t)draw_whole(m),
         .inputs = get(m, MOST_TENSORS, sizeof(uint32_t)),
         .outputs = get(m, MOST_TENSORS, sizeof(uint32_t))};
     for (uint32_t i = 0; i < task->num_aliases; i++) {
@@ -294,6 +295,7 @@ static bool is_same_task(const clv_task *a, const clv_task *b) {
     SAME(flops);
     SAME(traffic_bytes);
     SAME(weight_bytes);
+    SAME(scratch_bytes);
     SAME_LIST(inputs, num_inputs);
     SAME_LIST(outputs, num_outputs);
     SAME(colocation);

@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "host/base/name_map.h"
 #include "host/base/text.h"
+#include "host/exec/footprint.h"
 #include "host/onnx/onnx.h"
 #include "host/passes/bind.h"
 #include "host/passes/passes.h"
@@ -106,6 +107,14 @@ static clv_status *load_model(const char *root, char *words, clv_workload **out_
     }
     if (status == NULL) {
         status = clv_workload_from_graph(graph, out_workload);
+    }
+    if (status == NULL) { /* as of a machine's file */
+        const clv_traits core = clv_plain_core_traits();
+        status = clv_workload_set_footprint(graph, &core, NULL, *out_workload);
+        if (status != NULL) {
+            clv_workload_destroy(*out_workload);
+            *out_workload = NULL;
+        }
     }
     clv_graph_destroy(graph);
     return status;

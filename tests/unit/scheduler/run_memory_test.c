@@ -60,6 +60,25 @@ static void many_steps_are_refused(void **state) {
     tear_down(&r);
 }
 
+/* Scratch memory is there while its task runs: by sums, and in a run. */
+static void scratch_is_held_while_a_task_runs(void **state) {
+    (void)state;
+    static const char *const tasks =
+        "{\"tasks\":["
+        "{\"name\":\"a\",\"time_us\":10,\"memory_bytes\":100,\"scratch_bytes\":5000,"
+        "\"output_bytes\":1000},"
+        "{\"name\":\"b\",\"time_us\":30,\"memory_bytes\":7,\"scratch_bytes\":300,"
+        "\"output_bytes\":50}],"
+        "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1000}]}";
+    rig r;
+    uint64_t held;
+    set_up(&r, tasks, "p", "single", 1, 1);
+    assert_int_equal(r.plan->memory_bytes[0], 107 + 5000 + 1000);
+    assert_ok(clv_run_memory(r.schedule, NULL, &held));
+    assert_int_equal(held, 107 + 5000 + 1000);
+    tear_down(&r);
+}
+
 /* In one memory b reads where a wrote: outputs of a pile up before b, three times as slow. */
 static void requests_pile_up(void **state) {
     (void)state;
@@ -183,6 +202,7 @@ static void what_piles_up_in_a_long_run_is_planned(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_steps_are_refused),
+        cmocka_unit_test(scratch_is_held_while_a_task_runs),
         cmocka_unit_test(requests_pile_up),
         cmocka_unit_test(copies_lie_with_the_reader),
         cmocka_unit_test(replicas_hold_weights_each),

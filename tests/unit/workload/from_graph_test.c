@@ -1,4 +1,6 @@
 /* A small network as a workload: tasks, tensors, weights, splits. */
+#include "host/exec/footprint.h"
+#include "host/exec/lower.h"
 #include "host/ops/op.h"
 #include "host/passes/passes.h"
 #include "host/workload/from_graph.h"
@@ -126,10 +128,46 @@ static void test_splits(void **state) {
     clv_workload_destroy(workload);
 }
 
+/* What tasks and tensors hold is what kernels take: together, all that one unit does. */
+static void test_footprint(void **state) {
+    (void)state;
+    const clv_traits core = clv_plain_core_traits();
+    clv_graph *graph = make_graph();
+    clv_workload *workload = NULL;
+    clv_lowered lowered;
+    assert_ok(clv_workload_from_graph(graph, &workload));
+    const uint64_t plain = workload->tasks[0].weight_bytes;
+    assert_ok(clv_workload_set_footprint(graph, &core, NULL, workload));
+    assert_ok(clv_lower(
+        graph, &(clv_lower_options){.traits = core, .max_block_bytes = UINT64_MAX / 4}, &lowered));
+    uint64_t weights = 0, values = 0;
+    for (uint32_t i = 0; i < workload->num_tasks; i++) {
+        weights += workload->tasks[i].weight_bytes;
+        values += workload->tasks[i].scratch_bytes;
+    }
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        values += workload->tensors[i].resident;
+    }
+    uint64_t stored = 0;
+    for (size_t i = 0; i < lowered.num_storages; i++) {
+        const clv_storage *s = &lowered.storages[i];
+        stored += s->kind == CLV_STORAGE_VALUE ? clv_memory_align(s->piece.bytes) : 0;
+    }
+    assert_true(workload->tasks[0].weight_bytes > plain); /* six channels in blocks of eight */
+    assert_int_equal(weights, lowered.constants.total_bytes);
+    assert_int_equal(values, stored);
+    const clv_task_tensor *out = &workload->tensors[workload->tasks[2].outputs[0]];
+    assert_int_equal(out->resident, 0); /* a view */
+    clv_lowered_deinit(&lowered);
+    clv_workload_destroy(workload);
+    clv_graph_destroy(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_network),
         cmocka_unit_test(test_splits),
+        cmocka_unit_test(test_footprint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
