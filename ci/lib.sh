@@ -64,6 +64,14 @@ icd_folder() {
     echo "$folder/"
 }
 
+# kept_folder NAME: for caches of what is compiled another way than for everything else; kept from one
+# run to the next beside the usual caches, as what is in these is found by content.
+kept_folder() {
+    local folder=${XDG_CACHE_HOME:-$HOME/.cache}/cleave-ci/$1
+    mkdir -p "$folder"
+    echo "$folder"
+}
+
 # verify_all_units: the shipped model against the reference on each unit that `cleave devices` lists
 # as usable; prints a line a unit. Fails where one differs or there is none.
 verify_all_units() {

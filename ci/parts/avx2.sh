@@ -2,9 +2,9 @@
 . "$(dirname "$0")/../lib.sh"
 fewer_cases
 build_preset release build
-rm -rf build/avx2
 mkdir -p build/avx2
-export POCL_KERNELLIB_NAME=avx2 POCL_CACHE_DIR=$PWD/build/avx2/pocl CLEAVE_CACHE_DIR=$PWD/build/avx2/cache
+kept=$(kept_folder avx2)
+export POCL_KERNELLIB_NAME=avx2 POCL_CACHE_DIR=$kept/pocl CLEAVE_CACHE_DIR=$kept/cleave
 build/cleave devices | tee build/avx2/devices.log
 grep -q -- '-haswell-' build/avx2/devices.log || die "PoCL does not compile for AVX2"
 plans='|exec_plans'

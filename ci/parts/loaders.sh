@@ -18,8 +18,8 @@ run_ctest build $(half_of_tests) --exclude-regex "^($without)"
 
 # Two platforms at once through it.
 mkdir -p build/icd
-rm -rf build/icd/cache
-export CLEAVE_CACHE_DIR=$PWD/build/icd/cache CLEAVE_POCL_THREADED=1
+CLEAVE_CACHE_DIR=$(kept_folder platforms)
+export CLEAVE_CACHE_DIR CLEAVE_POCL_THREADED=1
 OCL_ICD_VENDORS=$(icd_folder both "$(cat /etc/OpenCL/vendors/pocl.icd)" "$PWD/$venv/lib/libintelocl.so")
 export OCL_ICD_VENDORS
 verify_all_units | tee build/icd/khronos.log

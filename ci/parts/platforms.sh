@@ -25,9 +25,8 @@ check() {
 
 intel=$PWD/$venv/lib/libintelocl.so
 cases=(--sample "${CLEAVE_TEST_SAMPLE:-1}" --seed "${CLEAVE_TEST_SEED:-1}")
-# The platforms share a cache folder of this run's.
-rm -rf build/icd/cache
-export CLEAVE_CACHE_DIR=$PWD/build/icd/cache CLEAVE_POCL_THREADED=1
+CLEAVE_CACHE_DIR=$(kept_folder platforms)
+export CLEAVE_CACHE_DIR CLEAVE_POCL_THREADED=1
 
 OCL_ICD_VENDORS=$(icd_folder intel "$intel")
 export OCL_ICD_VENDORS
