@@ -399,10 +399,9 @@ done:
     return status;
 }
 
-/* Where memory does not hold what was asked for: what it would hold, as a user would ask for it. */
-static clv_status *advise(
+clv_status *clv_plan_advise(
     clv_status *status, const clv_costs *costs, const clv_plan_request *request) {
-    if (strcmp(request->policy, "auto") == 0 && request->depth == 0) {
+    if (request->policy != NULL && strcmp(request->policy, "auto") == 0 && request->depth == 0) {
         return clv_status_suffix(status, "; no plan was found that fits"); /* all were tried */
     }
     clv_plan_request other = *request;
@@ -446,7 +445,7 @@ clv_status *clv_plan_create(
     }
     /* Not for want of the host's own memory. */
     if (clv_status_code(status) == CLV_NO_MEMORY && clv_memory_failures() == failures) {
-        status = advise(status, costs, request);
+        status = clv_plan_advise(status, costs, request);
     }
     return status;
 }

@@ -101,6 +101,10 @@ typedef struct clv_plan_request {
  * the byte. */
 clv_status *clv_plan_create(
     const clv_costs *costs, const clv_plan_request *request, clv_plan **out_plan) CLV_CHECKED;
+/* Adds to a refusal, which says that memory does not hold what was asked for, what it would hold,
+ * as a user would ask for it; takes it. request->policy NULL: something else than a policy. */
+clv_status *clv_plan_advise(
+    clv_status *status, const clv_costs *costs, const clv_plan_request *request) CLV_CHECKED;
 void clv_plan_destroy(clv_plan *plan);
 /* Everything that must hold of a plan on its machine and workload: complete, pieces cover each
  * split, units can run their tasks, each is in one group, colocations hold, memory fits, stages

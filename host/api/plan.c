@@ -241,9 +241,15 @@ static clv_status *read_plan(
     }
     CLV_TRY(status);
     CLV_TRY(make_costs(plan));
-    CLV_TRY(clv_plan_parse_json(
+    const uint64_t failures = clv_memory_failures();
+    status = clv_plan_parse_json(
         plan->costs, options->plan, (const char *)from->file.data, from->file.bytes, options->depth,
-        &plan->plan));
+        &plan->plan);
+    if (clv_status_code(status) == CLV_NO_MEMORY && clv_memory_failures() == failures) {
+        const clv_plan_request request = {.allow_idle = options->allow_idle || !plan->is_real};
+        status = clv_plan_advise(status, plan->costs, &request);
+    }
+    CLV_TRY(status);
     status = plan->is_real ? clv_check_depths(plan->plan) : NULL; /* as a session would */
     return status != NULL ? clv_status_prefix(status, "plan '%s'", options->plan) : NULL;
 }

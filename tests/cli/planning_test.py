@@ -247,6 +247,22 @@ def plans_for_devices_are_as_deep_as_runs_may_be():
         error("run", *args, "--input", "ones", code=2, says=says[1:], env=env)
 
 
+@test
+def plan_files_that_do_not_fit_say_what_does():
+    env = {"CLEAVE_CORES": "2"}
+    args = [model("free"), *SHAPE, "--no-calibrate"]
+    with Folder() as at:
+        run("plan", *args, "--devices", "core:0", "--plan-out", at("p.json"), env=env)
+        whole = run_json("plan", *args, "--devices", "core:0", env=env)["memory_bytes"]["core:0"]
+        one = [*args, "--plan", at("p.json"), "--devices"]
+        run("run", *one, f"core:0{{mem={whole}}}", "--input", "ones", env=env)
+        error("run", *one, f"core:0{{mem={whole - 1}}}", "--input", "ones", code=6, env=env,
+              says=["p.json", f"hold {whole} bytes", "1 is missing; no other plan was found that fits"])
+        run("plan", *args, "--devices", "core:0,core:1", "--policy", "data", "--plan-out", at("p.json"), env=env)
+        error("plan", *args, "--devices", f"core:0,core:1{{mem={whole - 1}}}", "--plan", at("p.json"), code=6, env=env,
+              says=["p.json", "core:1", "1 is missing; what fits: --policy"])
+
+
 # --- options of the commands that run ---
 
 
