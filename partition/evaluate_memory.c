@@ -201,7 +201,8 @@ static void add_peaks(clv_evaluator *ev) {
         uint64_t now = 0, peak = 0;
         for (; i < ev->num_holds && ev->holds[i].unit == unit; i++) {
             int64_t bytes = ev->holds[i].bytes;
-            now = bytes < 0 ? now - (uint64_t)-bytes : add_capped(now, (uint64_t)bytes);
+            const uint64_t gone = bytes < 0 ? (uint64_t)-bytes : 0;
+            now = bytes < 0 ? now - (gone < now ? gone : now) : add_capped(now, (uint64_t)bytes);
             peak = now > peak ? now : peak;
         }
         clv_evaluate_hold(ev, unit, peak);

@@ -25,11 +25,19 @@ static clv_status *verify_shares(const clv_costs *costs, const clv_group *group,
     return NULL;
 }
 
-/* Pieces of a split task lie one after another from 0 to the extent, cut at multiples of grain. */
+typedef struct marks {
+    uint64_t *of_unit; /* [num_units]: the number of the placement that used it last */
+    uint64_t count;    /* placements looked at */
+} marks;
+
+/* Pieces of a split task lie one after another from 0 to the extent, cut at multiples of grain, on
+ * a unit each. */
 static clv_status *verify_pieces(
-    const clv_costs *costs, const clv_group *group, uint32_t task, const clv_task_split *split) {
+    const clv_costs *costs, const clv_group *group, uint32_t task, const clv_task_split *split,
+    marks *seen) {
     const clv_placement *p = &group->placements[task];
     int64_t at = 0;
+    seen->count++;
     for (uint32_t k = 0; k < p->num_pieces; k++) {
         const clv_piece *piece = &group->pieces[p->first_piece + k];
         bool is_last = k + 1 == p->num_pieces;
@@ -44,19 +52,19 @@ static clv_status *verify_pieces(
                 (long long)piece->end, (long long)at, (long long)split->grain,
                 (long long)split->extent);
         }
-        for (uint32_t q = 0; q < k; q++) {
-            if (group->pieces[p->first_piece + q].unit == piece->unit) {
-                return CLV_ERROR(
-                    MALFORMED, "task '%s': two pieces on '%s'", task_name(costs, task),
-                    costs->machine->units[piece->unit].name);
-            }
+        if (seen->of_unit[piece->unit] == seen->count) {
+            return CLV_ERROR(
+                MALFORMED, "task '%s': two pieces on '%s'", task_name(costs, task),
+                costs->machine->units[piece->unit].name);
         }
+        seen->of_unit[piece->unit] = seen->count;
         at = piece->end;
     }
     return split->join == CLV_TASK_SHARE ? verify_shares(costs, group, task) : NULL;
 }
 
-static clv_status *verify_placement(const clv_costs *costs, const clv_group *group, uint32_t task) {
+static clv_status *verify_placement(
+    const clv_costs *costs, const clv_group *group, uint32_t task, marks *seen) {
     const clv_task *t = &costs->workload->tasks[task];
     const clv_placement *p = &group->placements[task];
     if (p->num_pieces == 0 || p->first_piece > group->num_pieces ||
@@ -90,10 +98,10 @@ static clv_status *verify_placement(const clv_costs *costs, const clv_group *gro
             MALFORMED, "task '%s' cannot be split%s", t->name,
             t->colocation > 0 ? ": it shares a unit with others" : " that way");
     }
-    return verify_pieces(costs, group, task, &t->splits[p->split]);
+    return verify_pieces(costs, group, task, &t->splits[p->split], seen);
 }
 
-/* Stages along edges do not go back; a unit is in one stage. */
+/* Stages along edges do not go back. A unit may serve several. */
 static clv_status *verify_stages(const clv_costs *costs, const clv_group *group) {
     const clv_workload *workload = costs->workload;
     if (costs->machine->bespoke != CLV_BESPOKE_NO) {
@@ -230,11 +238,26 @@ static clv_status *verify_units(const clv_costs *costs, const clv_plan *plan) {
     return status;
 }
 
+static clv_status *verify_placements(const clv_costs *costs, const clv_plan *plan) {
+    marks seen = {clv_alloc_zeroed(costs->machine->num_units, sizeof *seen.of_unit), 0};
+    clv_status *status = seen.of_unit != NULL
+                             ? NULL
+                             : CLV_ERROR(NO_MEMORY, "out of host memory for checking a plan");
+    for (uint32_t g = 0; status == NULL && g < plan->num_groups; g++) {
+        for (uint32_t i = 0; status == NULL && i < costs->workload->num_tasks; i++) {
+            status = verify_placement(costs, &plan->groups[g], i, &seen);
+        }
+    }
+    clv_free(seen.of_unit);
+    return status;
+}
+
 clv_status *clv_plan_structure_verify(const clv_costs *costs, const clv_plan *plan) {
     double share = 0;
     if (plan->num_groups == 0) {
         return CLV_ERROR(MALFORMED, "the plan has no groups");
     }
+    CLV_TRY(verify_placements(costs, plan));
     for (uint32_t g = 0; g < plan->num_groups; g++) {
         const clv_group *group = &plan->groups[g];
         share += group->share;
@@ -247,9 +270,6 @@ clv_status *clv_plan_structure_verify(const clv_costs *costs, const clv_plan *pl
                 MALFORMED,
                 "replicas[%u] is serial, and its depth is %u: it has one request in flight", g,
                 group->depth);
-        }
-        for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
-            CLV_TRY(verify_placement(costs, group, i));
         }
         CLV_TRY(verify_stages(costs, group));
         CLV_TRY(verify_colocations(costs, group));

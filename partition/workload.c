@@ -238,7 +238,25 @@ static clv_status *verify_pieces(const clv_task *task, const clv_task_split *spl
     return NULL;
 }
 
+/* Plan files name a task's splits. */
+static clv_status *verify_split_names(const clv_task *task) {
+    clv_status *status = NULL;
+    clv_name_map names;
+    clv_name_map_init(&names);
+    for (uint32_t i = 0; status == NULL && i < task->num_splits; i++) {
+        const char *name = task->splits[i].name;
+        if (clv_name_map_find(&names, name) != NULL) {
+            status = CLV_ERROR(MALFORMED, "task '%s': two splits are named '%s'", task->name, name);
+        } else if (!clv_name_map_set(&names, name, i)) {
+            status = CLV_ERROR(NO_MEMORY, "out of host memory for names");
+        }
+    }
+    clv_name_map_deinit(&names);
+    return status;
+}
+
 static clv_status *verify_splits(const clv_workload *workload, const clv_task *task) {
+    CLV_TRY(verify_split_names(task));
     for (uint32_t i = 0; i < task->num_splits; i++) {
         const clv_task_split *split = &task->splits[i];
         bool is_good = split->extent >= 1 && split->grain >= 1 && split->grain <= split->extent &&
@@ -347,11 +365,11 @@ static clv_status *verify_names(const clv_workload *workload) {
     clv_name_map tasks, tensors;
     clv_name_map_init(&tasks);
     clv_name_map_init(&tensors);
-    for (uint32_t i = 0; i < workload->num_tensors; i++) {
-        CLV_TRY_DONE(add_name(&tensors, workload->tensors[i].name, "tensor", i));
-    }
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
         CLV_TRY_DONE(add_name(&tasks, workload->tasks[i].name, "task", i));
+    }
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        CLV_TRY_DONE(add_name(&tensors, workload->tensors[i].name, "tensor", i));
     }
     status = verify_aliases(workload, &tasks);
 done:

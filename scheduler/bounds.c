@@ -26,20 +26,6 @@ static double earliest_begin(
     return index >= depth ? b->end_us[requests[index - depth]] : 0;
 }
 
-/* Requests of every group, in order: those of group g are out_requests[k] with k from out_first[g]
- * to out_first[g + 1]. */
-static void sort_by_group(const clv_schedule *s, uint32_t *out_first, uint32_t *out_requests) {
-    for (uint32_t r = 0; r < s->num_requests; r++) {
-        out_first[s->group_of_request[r] + 2]++;
-    }
-    for (uint32_t g = 2; g < s->num_groups + 2; g++) {
-        out_first[g] += out_first[g - 1];
-    }
-    for (uint32_t r = 0; r < s->num_requests; r++) {
-        out_requests[out_first[s->group_of_request[r] + 1]++] = r;
-    }
-}
-
 /* `requests` [count]: those of the group. */
 static double find_heads(bounder *b, const uint32_t *requests, uint32_t count, uint32_t group) {
     const clv_schedule *s = b->schedule;
@@ -174,7 +160,7 @@ clv_status *clv_schedule_bounds(
         goto done;
     }
     double longest_us = 0;
-    sort_by_group(schedule, first, by_group);
+    clv_schedule_sort_requests(schedule, first, by_group);
     for (uint32_t g = 0; g < schedule->num_groups; g++) {
         double end_us = find_heads(&b, by_group + first[g], first[g + 1] - first[g], g);
         longest_us = fmax(longest_us, end_us);

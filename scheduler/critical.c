@@ -147,37 +147,59 @@ static int compare_ends(const void *left, const void *right) {
     return (a->last_step > b->last_step) - (a->last_step < b->last_step);
 }
 
-/* The n-th request of a group is let in by the end number n - depth, whoever's it is. */
-static void consider_admissions(finder *f, uint32_t group, request_end *ends) {
+/* The n-th request of a group is let in by the end number n - depth, whoever's it is.
+ *
+ * requests  [count]: those of the group
+ * ends      [count]: scratch */
+static void consider_admissions(
+    finder *f, uint32_t depth, const uint32_t *requests, uint32_t count, request_end *ends) {
     const clv_schedule *s = f->schedule;
-    uint32_t count = 0, index = 0, depth = s->depth_of_group[group];
-    for (uint32_t r = 0; r < s->num_requests; r++) {
-        if (s->group_of_request[r] != group || s->first_step[r] == s->first_step[r + 1]) {
-            continue;
-        }
-        request_end *end = &ends[count++];
-        *end = (request_end){-1, NONE};
+    uint32_t num_ends = 0, index = 0;
+    for (uint32_t n = 0; n < count; n++) {
+        const uint32_t r = requests[n];
+        request_end end = {-1, NONE};
         for (uint64_t i = s->first_step[r]; i < s->first_step[r + 1]; i++) {
-            if (f->run->end_us[i] > end->end_us) {
-                *end = (request_end){f->run->end_us[i], (uint32_t)i};
+            if (f->run->end_us[i] > end.end_us) {
+                end = (request_end){f->run->end_us[i], (uint32_t)i};
             }
         }
+        if (s->first_step[r] < s->first_step[r + 1]) {
+            ends[num_ends++] = end;
+        }
     }
-    if (count <= depth) {
+    if (num_ends <= depth) {
         return;
     }
-    qsort(ends, count, sizeof *ends, compare_ends);
-    for (uint32_t r = 0; r < s->num_requests; r++) {
-        if (s->group_of_request[r] != group || s->first_step[r] == s->first_step[r + 1]) {
-            continue;
-        }
+    qsort(ends, num_ends, sizeof *ends, compare_ends);
+    for (uint32_t n = 0; n < count; n++) {
+        const uint32_t r = requests[n];
         for (uint64_t i = s->first_step[r]; index >= depth && i < s->first_step[r + 1]; i++) {
             if (s->is_record || clv_schedule_num_waits(s, &s->steps[i], f->run->is_dynamic) == 0) {
                 consider(f, (uint32_t)i, ends[index - depth].last_step, CLV_CAUSE_DEPTH, false);
             }
         }
-        index++;
+        index += s->first_step[r] < s->first_step[r + 1] ? 1 : 0;
     }
+}
+
+static clv_status *find_admissions(finder *f) {
+    const clv_schedule *s = f->schedule;
+    request_end *ends = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *ends);
+    uint32_t *first = clv_alloc_zeroed((size_t)s->num_groups + 2, sizeof *first);
+    uint32_t *by_group = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *by_group);
+    clv_status *status =
+        ends != NULL && first != NULL && by_group != NULL ? NULL : NO_MEMORY_HERE();
+    if (status == NULL) {
+        clv_schedule_sort_requests(s, first, by_group);
+    }
+    for (uint32_t g = 0; status == NULL && g < s->num_groups; g++) {
+        consider_admissions(
+            f, s->depth_of_group[g], by_group + first[g], first[g + 1] - first[g], ends);
+    }
+    clv_free(ends);
+    clv_free(first);
+    clv_free(by_group);
+    return status;
 }
 
 static clv_status *find_causes(finder *f) {
@@ -193,15 +215,7 @@ static clv_status *find_causes(finder *f) {
         consider_buffer(f, step);
         consider_resources(f, step);
     }
-    request_end *ends = clv_alloc_zeroed((size_t)s->num_requests + 1, sizeof *ends);
-    if (ends == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    for (uint32_t g = 0; g < s->num_groups; g++) {
-        consider_admissions(f, g, ends);
-    }
-    clv_free(ends);
-    return NULL;
+    return find_admissions(f);
 }
 
 /* --- the path --- */

@@ -171,11 +171,16 @@ static clv_status *find_begins(keeper *k) {
     return status;
 }
 
+/* Rounding may leave a little less than nothing. */
+static uint64_t whole_bytes(double held) {
+    return (uint64_t)fmin(fmax(held, 0) + 0.5, 1e18);
+}
+
 static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
     uint32_t num_units = k->schedule->costs->machine->num_units;
     add_weights(k->schedule, held);
     for (uint32_t i = 0; i < num_units; i++) {
-        out_bytes[i] = (uint64_t)fmin(held[i] + 0.5, 1e18);
+        out_bytes[i] = whole_bytes(held[i]);
     }
     for (uint64_t i = 0; i < k->schedule->num_steps; i++) {
         k->where[i] = CLV_NO_INDEX;
@@ -190,7 +195,7 @@ static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
     for (size_t i = 0; i < k->num_changes; i++) {
         const change *c = &k->changes[i];
         held[c->unit] += c->bytes;
-        uint64_t now = (uint64_t)fmin(held[c->unit] + 0.5, 1e18);
+        const uint64_t now = whole_bytes(held[c->unit]);
         if (c->time_us >= k->from_us[c->unit] && now > out_bytes[c->unit]) {
             out_bytes[c->unit] = now;
         }

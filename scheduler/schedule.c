@@ -434,3 +434,16 @@ void clv_schedule_name_step(
             workload->tasks[s->task].name, s->request);
     }
 }
+
+void clv_schedule_sort_requests(
+    const clv_schedule *schedule, uint32_t *out_first, uint32_t *out_requests) {
+    for (uint32_t r = 0; r < schedule->num_requests; r++) {
+        out_first[schedule->group_of_request[r] + 2]++;
+    }
+    for (uint32_t g = 2; g < schedule->num_groups + 2; g++) {
+        out_first[g] += out_first[g - 1];
+    }
+    for (uint32_t r = 0; r < schedule->num_requests; r++) {
+        out_requests[out_first[schedule->group_of_request[r] + 1]++] = r;
+    }
+}

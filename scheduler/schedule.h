@@ -145,4 +145,12 @@ clv_status *clv_schedule_verify(const clv_schedule *schedule, const clv_run *run
 void clv_schedule_name_step(
     const clv_schedule *schedule, uint32_t step, char *buffer, size_t capacity);
 
+/* Requests of every group, in order: those of group g are out_requests[k] with k from out_first[g]
+ * to out_first[g + 1].
+ *
+ * out_first     [num_groups + 2], zeros before
+ * out_requests  [num_requests] */
+void clv_schedule_sort_requests(
+    const clv_schedule *schedule, uint32_t *out_first, uint32_t *out_requests);
+
 #endif

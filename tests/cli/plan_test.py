@@ -150,6 +150,29 @@ def a_plan_from_a_file_runs_as_it_did_before():
 
 
 @test
+def extents_of_plan_files_are_those_of_task_graphs():
+    with Folder() as at:
+        extent = 1 << 50
+        task = {"name": "a", "time_us": 100, "output_dims": [extent],
+                "splits": [{"name": "x", "axis": 0, "extent": extent}]}
+        tasks, plan = write_json(at("long.tasks.json"), {"tasks": [task]}), at("plan.json")
+        args = ("plan", tasks, "--machine", "p*3")
+        before = run_json(*args, "--policy", "tensor", "--plan-out", plan)
+        assert "split" in before["ops"][0]
+        assert run_json(*args, "--plan", plan)["ops"] == before["ops"]
+
+
+@test
+def memory_that_cannot_be_counted_does_not_wrap_around():
+    with Folder() as at:
+        tasks = [{"name": f"t{i}", "time_us": 1, "output_bytes": 1 << 53} for i in range(1100)]
+        tasks.append({"name": "end", "time_us": 1})
+        edges = [{"from": f"t{i}", "to": "end", "bytes": 1 << 53} for i in range(1100)]
+        path = write_json(at("large.tasks.json"), {"tasks": tasks, "edges": edges})
+        error("plan", path, "--machine", "p mem=8G", code=6, says=["would hold 9223372036854775807 bytes"])
+
+
+@test
 def a_plan_file_is_checked_in_all_that_it_says():
     with Folder() as at:
         chain, plan = write_chain(at("chain.tasks.json")), at("plan.json")
@@ -174,6 +197,7 @@ def a_plan_file_is_checked_in_all_that_it_says():
               units=good["units"] + [dict(good["units"][0], name="core:2")])
         check("it has 1 unit, here are 2", units=good["units"][:1])
         check("'serial'", replicas=[dict(good["replicas"][0], serial=1)])
+        check("3 replicas on 2 units", replicas=good["replicas"] * 3)
         check("'shar'", "did you mean 'share'", replicas=[dict(good["replicas"][0], shar=1)])
 
 
@@ -563,6 +587,10 @@ def task_graphs_that_cannot_be():
                 ('{"tasks": [{"name": "a", "time_us": NaN}]}', "column"),
                 ('{"tasks": [{"name": "a", "time_us": 1e999}]}', "time_us"),
                 ({"tasks": [dict(task, weight=1)]}, "weight"),
+                ({"tasks": [dict(task, name="")]}, "task 0 has no name"),
+                ({"tasks": [dict(task, output_dims=[8, 8], splits=[
+                    {"name": "rows", "axis": 0, "extent": 8},
+                    {"name": "rows", "axis": 1, "extent": 8}])]}, "two splits are named 'rows'"),
                 ({"tasks": []}, "task")):
             write_json(path, value)
             error("plan", path, "--machine", "core", code=3, says=[says, "bad.tasks.json"])
