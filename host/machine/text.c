@@ -380,16 +380,25 @@ static clv_status *add_domains(parser *p, scope *in, uint32_t count, const param
     return NULL;
 }
 
-/* '*' matches any run of characters but '/'. */
+/* '*' matches any run of characters but '/'. On a mismatch the last '*' takes one more: an earlier
+ * one never needs to, as what the last could not pass, it could not either. */
 static bool matches_glob(const char *pattern, const char *name) {
-    if (*pattern == '\0') {
-        return *name == '\0';
+    const char *after_star = NULL, *retry = NULL;
+    while (*pattern != '\0' || *name != '\0') {
+        if (*pattern == '*') {
+            after_star = ++pattern;
+            retry = name;
+        } else if (*pattern != '\0' && *pattern == *name) {
+            pattern++;
+            name++;
+        } else if (after_star != NULL && *retry != '\0' && *retry != '/') {
+            pattern = after_star;
+            name = ++retry;
+        } else {
+            return false;
+        }
     }
-    if (*pattern == '*') {
-        return matches_glob(pattern + 1, name) ||
-               (*name != '\0' && *name != '/' && matches_glob(pattern, name + 1));
-    }
-    return *pattern == *name && matches_glob(pattern + 1, name + 1);
+    return true;
 }
 
 /* Whether a link's pattern names a unit, group or memory: a glob on its name, or its kind ("gpu"

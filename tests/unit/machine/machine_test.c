@@ -59,6 +59,55 @@ static void test_words_as_kinds(void **state) {
     clv_machine_destroy(machine);
 }
 
+/* What a link's '*' stands for: any characters but '/', as many as it takes. */
+static void test_patterns(void **state) {
+    (void)state;
+    static const struct {
+        const char *machine;
+        uint32_t num_links;
+    } cases[] = {
+        {"a1b; a2b; ab1; link a*b host", 2},
+        {"a1b; a2b; ab1; link *b* host", 3},
+        {"aab; abab; link *ab host", 2},
+        {"aab; abab; ba; link a*a*b host", 2},
+        {"ab; abc; link ab** host", 2},
+        {"ab; abc; link **c host", 1},
+        {"p*12; link p:1* host", 3},
+        {"p*12; link *:*1 host", 2},
+        {"n*2(gpu*2); link n:*/gpu:* host", 4},
+        {"n*2(gpu*2); link *1/gpu:* host; link n:0/* host", 4},
+        {"n*2(gpu*2); link n:*/*/*1 host", 0},
+        {"n*2(gpu*2); link *gpu:1 host", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clv_machine *machine = NULL;
+        clv_status *status = clv_machine_parse_text(cases[i].machine, &machine);
+        uint32_t num_links = status == NULL ? machine->num_links : 0;
+        if (num_links != cases[i].num_links ||
+            (num_links == 0 && strstr(clv_status_message(status), "names no unit") == NULL)) {
+            fail_msg(
+                "'%s': %u links, %s", cases[i].machine, num_links,
+                status != NULL ? clv_status_message(status) : "none refused");
+        }
+        clv_status_destroy(status);
+        clv_machine_destroy(machine);
+    }
+}
+
+/* 10^13 ways to share out the letters among the stars, and none that fits. */
+static void test_pattern_that_nearly_matches(void **state) {
+    (void)state;
+    char text[256], name[101];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    clv_format(text, sizeof text, "%s; link *a*a*a*a*a*a*a*a*a*a*b host", name);
+    clv_machine *machine = NULL;
+    clv_status *status = clv_machine_parse_text(text, &machine);
+    assert_non_null(status);
+    assert_non_null(strstr(clv_status_message(status), "names no unit"));
+    clv_status_destroy(status);
+}
+
 static void test_bespoke(void **state) {
     (void)state;
     static const char *const kinds[] = {"Conv", "Relu"};
@@ -414,6 +463,8 @@ int main(void) {
         cmocka_unit_test(test_nested_nodes),
         cmocka_unit_test(test_many_links),
         cmocka_unit_test(test_words_as_kinds),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_pattern_that_nearly_matches),
         cmocka_unit_test(test_bespoke),
         cmocka_unit_test(test_json_round_trip),
         cmocka_unit_test(test_home),
