@@ -429,6 +429,24 @@ static void place_blocked(const clv_view *view, const clv_shape *out, ew_blocked
     }
 }
 
+enum { RUN_COLUMNS = 16 }; /* that the kernel does at once */
+
+/* Rows of maps that have too few for lanes to share are cut into columns, of all channels: what
+ * lanes take of a convolution's positions too. Returns the number of items. */
+static uint64_t deal_blocked(const clv_traits *traits, int64_t images, ew_blocked_params *p) {
+    const uint64_t row_work = (uint64_t)p->out.row * p->num_steps;
+    const uint64_t items =
+        clv_deal_map(traits, images, p->out.planes, p->out.height, row_work, &p->deal);
+    const uint32_t runs = p->out.width / RUN_COLUMNS, parts = 3 * traits->num_lanes;
+    p->row_items = (clv_u32)items;
+    p->columns = p->out.width;
+    if (p->deal.by_rows || !clv_blocked_by_rows(traits, runs, 0, 1)) {
+        return items;
+    }
+    p->columns = (runs / parts + 1) * RUN_COLUMNS;
+    return items * ((p->out.width + p->columns - 1) / p->columns);
+}
+
 static clv_status *emit_blocked(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
@@ -467,9 +485,7 @@ static clv_status *emit_blocked(
     p.out_register = plan.params.out_register;
     memcpy(p.steps, plan.params.steps, sizeof p.steps);
     clv_blocked_from_view(out, &p.out);
-    launch.num_items = clv_deal_map(
-        traits, out->shape.dims[0], p.out.planes, p.out.height, (uint64_t)p.out.row * p.num_steps,
-        &p.deal);
+    launch.num_items = deal_blocked(traits, out->shape.dims[0], &p);
     return emitter->launch(emitter->context, &launch);
 }
 

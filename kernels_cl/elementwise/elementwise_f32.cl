@@ -267,7 +267,7 @@ static void ew_blocked_run(
 }
 
 #if CLV_HAS(2)
-/* An item does some rows of one block of channels of one image. */
+/* An item does some rows of one block of channels of one image, or some columns of them. */
 CLV_WIDE kernel void elementwise_blocked(
     global float *a, global float *b, global float *c, global float *d, global float *e,
     global float *out, const ew_blocked_params p, const clv_range r) {
@@ -275,7 +275,9 @@ CLV_WIDE kernel void elementwise_blocked(
     if (item >= r.end) {
         return;
     }
-    const clv_rows at = clv_find_rows(item, &p.deal);
+    const clv_rows at = clv_find_rows(item % p.row_items, &p.deal);
+    const uint begin = (uint)(item / p.row_items) * p.columns;
+    const uint end = min(begin + p.columns, p.out.width);
     const global float *operands[EW_MAX_OPERANDS] = {
         CLV_AT(float, a, r.offset[0]), CLV_AT(float, b, r.offset[1]), CLV_AT(float, c, r.offset[2]),
         CLV_AT(float, d, r.offset[3]), CLV_AT(float, e, r.offset[4])};
@@ -293,16 +295,20 @@ CLV_WIDE kernel void elementwise_blocked(
     const uint channels = min((uint)CLV_WIDTH, p.channels - at.plane * CLV_WIDTH);
     for (uint y = at.y; y < at.end; y++) {
         global float *row = out + y * p.out.row;
-        clv_claim_row(row + (y == at.y ? 0 : p.out.row), &p.out);
-        for (uint x = 0; x < p.out.width; x += EW_VECTORS) {
+        if (p.columns == p.out.width) {
+            clv_claim_row(row + (y == at.y ? 0 : p.out.row), &p.out);
+        }
+        for (uint x = begin; x < end; x += EW_VECTORS) {
             const global float *rows[EW_MAX_OPERANDS];
             for (uint k = 0; k < p.num_operands; k++) {
                 rows[k] = operands[k] + y * p.operands[k].row + x * CLV_WIDTH;
             }
-            const uint count = min((uint)EW_VECTORS, p.out.width - x);
+            const uint count = min((uint)EW_VECTORS, end - x);
             ew_blocked_run(rows, row + x * CLV_WIDTH, &p, count, channels, registers);
         }
-        clv_put_zeros(row, y, at.image == 0 && at.plane == 0, &p.out);
+        if (end == p.out.width) {
+            clv_put_zeros(row, y, at.image == 0 && at.plane == 0, &p.out);
+        }
     }
 }
 #endif

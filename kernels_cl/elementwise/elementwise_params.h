@@ -57,6 +57,8 @@ typedef struct ew_blocked_params {
     clv_blocked out;
     ew_blocked_operand operands[EW_MAX_OPERANDS];
     clv_row_deal deal;
+    clv_u32 columns;   /* of rows that an item does: those of low, wide maps are parted */
+    clv_u32 row_items; /* items of the same columns */
     clv_u32 num_operands, num_steps, out_register, channels;
     clv_u32 modes[EW_MAX_OPERANDS];
     ew_step steps[EW_MAX_STEPS];
