@@ -41,7 +41,7 @@ typedef struct scope {
     char prefix[MAX_WORD]; /* "node:1/" or "" */
     uint32_t host;         /* memory */
     uint32_t first_unit, first_memory;
-    uint32_t num_domains; /* numa memories; 0: units sit on `host` */
+    uint32_t num_domains; /* numa memories, dealt to at the end; 0: units stay on `host` */
     uint32_t first_domain;
 } scope;
 
@@ -328,9 +328,6 @@ static clv_status *add_units(
         unit.overlaps = values->overlaps;
         unit.slots = values->slots;
         unit.memory = in->host;
-        if (in->num_domains > 0) { /* even shares, in order */
-            unit.memory = in->first_domain + (uint32_t)((uint64_t)i * in->num_domains / count);
-        }
         if (has_own_memory) {
             CLV_TRY(add_memory(p, name, NULL, &unit.memory));
             p->builder.machine->memories[unit.memory].capacity_bytes = values->mem;
@@ -341,41 +338,6 @@ static clv_status *add_units(
             return fail_at(p, p->item_at, status);
         }
         CLV_TRY(status);
-    }
-    return NULL;
-}
-
-/* numa*N: N memories of their own, joined with one another and with the scope's host memory. */
-static clv_status *add_domains(parser *p, scope *in, uint32_t count, const params *values) {
-    clv_machine *machine = p->builder.machine;
-    if (in->num_domains > 0 || machine->num_units > in->first_unit) {
-        for (uint32_t i = in->first_unit; i < machine->num_units; i++) {
-            if (machine->units[i].memory == in->host) {
-                uint64_t units = machine->num_units - in->first_unit;
-                machine->units[i].memory =
-                    machine->num_memories + (uint32_t)((i - in->first_unit) * count / units);
-            }
-        }
-    }
-    in->first_domain = machine->num_memories;
-    in->num_domains = count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t index;
-        CLV_TRY(add_memory(p, join_name(p, in, "numa", i), values, &index));
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = i; k < count; k++) {
-            uint32_t from = k == i ? in->host : in->first_domain + i;
-            const char *name = clv_arena_printf(
-                &machine->arena, "%s-%s", machine->memories[from].name,
-                machine->memories[in->first_domain + k].name);
-            if (name == NULL) {
-                return CLV_NO_ARENA("a link's name");
-            }
-            clv_link link = clv_link_default(name, from, in->first_domain + k);
-            link.bandwidth = values->bandwidth;
-            CLV_TRY(clv_machine_add_link(&p->builder, &link));
-        }
     }
     return NULL;
 }
@@ -480,6 +442,29 @@ static clv_status *add_pair(parser *p, uint32_t from, uint32_t to, const params 
     clv_link link = clv_link_default(name, from, to);
     set_values(&link, values);
     return clv_machine_add_link(&p->builder, &link);
+}
+
+/* numa*N: N memories of their own, joined with one another and with the scope's host memory. */
+static clv_status *add_domains(parser *p, scope *in, uint32_t count, const params *values) {
+    uint64_t num_links = (uint64_t)count * (count + 1) / 2;
+    if (num_links > CLV_MAX_LINKS) {
+        return FAIL_AT(
+            p->item_at, "numa: %llu pairs of memories, %d links are the most a machine has",
+            (unsigned long long)num_links, (int)CLV_MAX_LINKS);
+    }
+    in->first_domain = p->builder.machine->num_memories;
+    in->num_domains = count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index;
+        CLV_TRY(add_memory(p, join_name(p, in, "numa", i), values, &index));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = i; k < count; k++) {
+            uint32_t from = k == i ? in->host : in->first_domain + i;
+            CLV_TRY(add_pair(p, from, in->first_domain + k, values));
+        }
+    }
+    return NULL;
 }
 
 /* Pairs of different memories, one of `left` and one of `right` [count]; each pair once. */
@@ -646,19 +631,34 @@ static clv_status *parse_item(parser *p, scope *in, int depth) {
     return add_units(p, in, word, count, is_counted, &values);
 }
 
+/* At a scope's end its domains get the units on its host memory in even shares, in order. */
+static void deal_units(const parser *p, const scope *in) {
+    clv_machine *machine = p->builder.machine;
+    uint64_t num_dealt = 0, next = 0;
+    for (uint32_t i = in->first_unit; i < machine->num_units; i++) {
+        num_dealt += machine->units[i].memory == in->host;
+    }
+    for (uint32_t i = in->first_unit; in->num_domains > 0 && i < machine->num_units; i++) {
+        if (machine->units[i].memory == in->host) {
+            machine->units[i].memory =
+                in->first_domain + (uint32_t)(next++ * in->num_domains / num_dealt);
+        }
+    }
+}
+
 static clv_status *parse_machine(parser *p, scope *in, int depth) {
     for (;;) {
         skip_spaces(p);
         if (p->text[p->at] == '\0' || p->text[p->at] == ')') {
-            return NULL; /* a trailing ';' is fine */
+            break; /* a trailing ';' is fine */
         }
         CLV_TRY(parse_item(p, in, depth));
-        skip_spaces(p);
-        if (p->text[p->at] != ';') {
-            return NULL;
+        if (!take_char(p, ';')) {
+            break;
         }
-        p->at++;
     }
+    deal_units(p, in);
+    return NULL;
 }
 
 /* What follows a bespoke machine's units: links between all of them; a later one replaces an

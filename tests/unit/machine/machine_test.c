@@ -108,6 +108,72 @@ static void test_pattern_that_nearly_matches(void **state) {
     clv_status_destroy(status);
 }
 
+/* Domains get the units that sit on host memory, wherever they stand in the text. */
+static void test_units_of_domains(void **state) {
+    (void)state;
+    static const struct {
+        const char *machine, *domains; /* [num_units]: digits, '-' for other memories */
+    } cases[] = {
+        {"core*4; numa*2 bw=1G", "0011"},
+        {"numa*2 bw=1G; core*4", "0011"},
+        {"numa*2 bw=1G; core; core", "01"},
+        {"core; numa*2 bw=1G; core", "01"},
+        {"numa*2; core*2; cpu*2", "0011"},
+        {"core*3; numa*2", "001"},
+        {"core*2; numa*3", "01"},
+        {"gpu*4; core*4; numa*2 bw=1G; link gpu* host bw=1G", "----0011"},
+        {"core*4; gpu*4; numa*2 bw=1G; link gpu* host bw=1G", "0011----"},
+        {"numa*2; p*2; core*2; link p* host", "--01"},
+        {"p*2; core*2; numa*2; link p* host", "--01"},
+        {"n( core*2 ); core*2; numa*2; link n host", "--01"},
+        {"numa*2; n( core*2; numa*2 ); core*2; link n host", "0101"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clv_machine *machine = parse(cases[i].machine);
+        assert_int_equal(machine->num_units, strlen(cases[i].domains));
+        for (uint32_t k = 0; k < machine->num_units; k++) {
+            const char *domain = strstr(machine->memories[machine->units[k].memory].name, "numa:");
+            if ((domain != NULL ? domain[5] : '-') != cases[i].domains[k]) {
+                fail_msg(
+                    "'%s': %s on %s, not %c", cases[i].machine, machine->units[k].name,
+                    machine->memories[machine->units[k].memory].name, cases[i].domains[k]);
+            }
+        }
+        clv_machine_destroy(machine);
+    }
+}
+
+/* Links that numa* makes take new values as others do, whichever way their ends are written. */
+static void test_links_of_domains(void **state) {
+    (void)state;
+    static const struct {
+        const char *link;
+        uint32_t num_changed;
+    } cases[] = {
+        {"numa:0 numa:1", 1}, {"numa:1 numa:0", 1}, {"numa* host", 2},
+        {"host numa*", 2},    {"numa* numa*", 1},   {"host numa:1", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[128];
+        uint32_t num_changed = 0;
+        clv_format(
+            text, sizeof text, "core*4; numa*2 bw=100G; link %s bw=20G latency=1us duplex=half",
+            cases[i].link);
+        clv_machine *machine = parse(text);
+        assert_int_equal(machine->num_links, 3);
+        for (uint32_t k = 0; k < 3; k++) {
+            const clv_link *link = &machine->links[k];
+            bool is_changed = link->bandwidth == 20e9;
+            num_changed += is_changed ? 1 : 0;
+            assert_true(is_changed || link->bandwidth == 100e9);
+            assert_true(link->latency_us == (is_changed ? 1 : 0));
+            assert_int_equal(link->half_duplex, is_changed);
+        }
+        assert_int_equal(num_changed, cases[i].num_changed);
+        clv_machine_destroy(machine);
+    }
+}
+
 static void test_bespoke(void **state) {
     (void)state;
     static const char *const kinds[] = {"Conv", "Relu"};
@@ -332,6 +398,9 @@ static void test_refused(void **state) {
         {"core; link core core", "same memory"},
         {"node*8300; link node* node* bw=12G",
          "column 23: link: 34440850 pairs of memories, 1048576 links are the most"},
+        {"core; numa*2000",
+         "column 7: numa: 2001000 pairs of memories, 1048576 links are the most"},
+        {"core; numa*2; numa*2", "column 15: a second memory named 'numa:0'"},
         {"node*2( core", "column 13: the end where ')' was expected"},
         {"core )", "column 6"},
         {"core $", "column 6: '$' where a parameter"},
@@ -465,6 +534,8 @@ int main(void) {
         cmocka_unit_test(test_words_as_kinds),
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_pattern_that_nearly_matches),
+        cmocka_unit_test(test_units_of_domains),
+        cmocka_unit_test(test_links_of_domains),
         cmocka_unit_test(test_bespoke),
         cmocka_unit_test(test_json_round_trip),
         cmocka_unit_test(test_home),
