@@ -128,10 +128,19 @@ clv_status *clv_pipe_fill(clv_pipe *pipe, const uint32_t *order, clv_pipe_cut *c
 clv_status *clv_pipe_promise(const clv_problem *problem, clv_draft *draft, double *out_us)
     CLV_CHECKED;
 bool clv_pipe_is_small(const clv_pipe *pipe);
+/* NO: not tried. EXACT: by sums none does more than the draft on the clock. BEST: some do, and the
+ * clock prefers the draft to the best of them. */
+typedef enum clv_pipe_whole {
+    CLV_PIPE_WHOLE_NO,
+    CLV_PIPE_WHOLE_EXACT,
+    CLV_PIPE_WHOLE_BEST
+} clv_pipe_whole;
+
 /* Tries every assignment, unless *draft (no groups: there is none yet) does what `least_us` says
  * that none can better. The best replaces *draft. */
 clv_status *clv_pipe_search_whole(
-    const clv_pipe *pipe, double least_us, clv_draft *draft, bool *out_is_tried) CLV_CHECKED;
+    const clv_pipe *pipe, double least_us, clv_draft *draft,
+    clv_pipe_whole *out_result) CLV_CHECKED;
 
 enum { CLV_NUM_PIPE_ORDERS = 4 };
 /* The which-th topological order of atoms: as given, depth first, breadth first, few live bytes. */

@@ -1,6 +1,7 @@
 /* Small problems whole: every assignment of atoms to units, as long as edges lead from stage to
  * stage. Those with the least loads are scored, with the requests in flight that memory admits, and
- * the best of these run on the clock.
+ * the best of these run on the clock: as they are, then, while none does there what others promise,
+ * with their tasks in several orders, since transfers may hold one another up in one of them alone.
  */
 #include "host/base/memory.h"
 #include "partition/pipeline.h"
@@ -12,9 +13,22 @@
 
 /* MOST_CLOCKED: of the best by their scores. */
 enum { MAX_ASSIGNMENTS = 60000, MOST_CLOCKED = 8 };
+static const double same = 1e-3; /* of periods, as parts of them */
+
+/* Of tasks: none (units do what is ready); by stages; also, in each stage, first what others wait
+ * for; first what waits for no others; by index. */
+typedef enum task_order {
+    READY,
+    BY_STAGE,
+    FEEDING_FIRST,
+    FED_LAST,
+    BY_INDEX,
+    NUM_TASK_ORDERS
+} task_order;
 
 typedef struct candidate {
     double us;        /* its load, then its score */
+    task_order order; /* that does best on the clock, so far */
     uint32_t *choice; /* [num_atoms] */
 } candidate;
 
@@ -23,6 +37,8 @@ typedef struct enumeration {
     clv_draft draft; /* pieces are changed in place */
     uint32_t num_units;
     uint32_t *choice, *rank; /* [num_atoms] index of pipe->units; [num_units] stage */
+    uint32_t *order;         /* [num_tasks], in the problem's arena */
+    bool *is_late;           /* [num_tasks] */
     candidate best[MOST_CLOCKED + 1];
     uint32_t num_best;
     bool by_load; /* what counts for now */
@@ -191,7 +207,7 @@ static clv_status *try_choice(enumeration *e) {
     for (; at > 0 && e->best[at - 1].us > us; at--) {
         e->best[at] = e->best[at - 1];
     }
-    e->best[at] = (candidate){us, last.choice};
+    e->best[at] = (candidate){us, READY, last.choice};
     memcpy(last.choice, e->choice, bytes);
     e->num_best += e->num_best < MOST_CLOCKED ? 1 : 0;
     return NULL;
@@ -212,13 +228,56 @@ static clv_status *try_all(enumeration *e) {
     }
 }
 
-static void take_candidate(enumeration *e, uint32_t index) {
-    memcpy(e->choice, e->best[index].choice, e->pipe->num_atoms * sizeof *e->choice);
-    place_choice(e); /* it was one before */
+/* In e->is_late those of a stage that come behind others of it. */
+static void mark_late(enumeration *e, task_order order) {
+    const clv_workload *workload = e->pipe->problem->costs->workload;
+    const clv_placement *placements = e->draft.groups->placements;
+    uint32_t count = workload->num_tasks;
+    for (uint32_t i = 0; i < count; i++) {
+        e->is_late[i] = order == FEEDING_FIRST;
+    }
+    for (uint32_t n = 0; n < count && (order == FEEDING_FIRST || order == FED_LAST); n++) {
+        uint32_t i = order == FED_LAST ? n : count - 1 - n;
+        const clv_task *task = &workload->tasks[i];
+        for (uint32_t k = 0; k < task->num_inputs; k++) {
+            uint32_t from = workload->tensors[task->inputs[k]].producer;
+            bool is_known = from != CLV_NO_TASK;
+            bool is_other = is_known && placements[from].stage != placements[i].stage;
+            if (is_known && order == FED_LAST) {
+                e->is_late[i] = e->is_late[i] || is_other || e->is_late[from];
+            } else if (is_known) {
+                e->is_late[from] = e->is_late[from] && !is_other && e->is_late[i];
+            }
+        }
+    }
 }
 
-static clv_status *clock_candidate(enumeration *e, uint32_t index, double *out_us) {
-    take_candidate(e, index);
+/* Of the tasks of the draft at hand, whose edges lead to no earlier stage. */
+static void set_order(enumeration *e, task_order order) {
+    clv_group *group = e->draft.groups;
+    uint32_t count = e->pipe->problem->costs->workload->num_tasks, n = 0;
+    uint32_t num_stages = order == BY_INDEX ? 1 : group->num_stages;
+    group->order = order == READY ? NULL : e->order;
+    mark_late(e, order);
+    for (uint32_t k = 0; order != READY && k < 2 * num_stages; k++) {
+        for (uint32_t i = 0; i < count; i++) {
+            bool is_it = order == BY_INDEX || group->placements[i].stage == k / 2;
+            if (is_it && e->is_late[i] == (k % 2 == 1)) {
+                e->order[n++] = i;
+            }
+        }
+    }
+}
+
+static void take_candidate(enumeration *e, uint32_t index, task_order order) {
+    memcpy(e->choice, e->best[index].choice, e->pipe->num_atoms * sizeof *e->choice);
+    place_choice(e); /* it was one before */
+    set_order(e, order);
+}
+
+static clv_status *clock_candidate(
+    enumeration *e, uint32_t index, task_order order, double *out_us) {
+    take_candidate(e, index, order);
     if (e->pipe->is_back != NULL) {
         clv_pipe_number_back(e->pipe, e->draft.groups);
     }
@@ -230,7 +289,7 @@ static clv_status *score_best(enumeration *e, double *out_next_us) {
     *out_next_us = e->num_best < MOST_CLOCKED ? (double)INFINITY : e->best[e->num_best - 1].us;
     e->by_load = false;
     for (uint32_t i = 0; i < e->num_best; i++) {
-        take_candidate(e, i);
+        take_candidate(e, i, READY);
         CLV_TRY(score_choice(e, (double)INFINITY, &e->best[i].us));
         for (uint32_t k = i; k > 0 && e->best[k - 1].us > e->best[k].us; k--) {
             candidate other = e->best[k - 1];
@@ -252,16 +311,27 @@ static void read_choice(enumeration *e, const clv_draft *draft) {
     }
 }
 
-/* The best on the clock of the best by their scores; CLV_NO_INDEX: none fits. */
+/* The best on the clock of the best by their scores; CLV_NO_INDEX: none fits. Orders are tried
+ * where they may gain something; folded, tasks keep to none. */
 static clv_status *find_best(enumeration *e, double *out_us, uint32_t *out_index) {
+    const double least_gain = 1e-3;
+    clv_draft as_scored = {.groups = e->draft.groups, .num_groups = 1};
     double best_us = (double)INFINITY;
+    uint32_t num_orders = e->pipe->is_back != NULL ? 1 : NUM_TASK_ORDERS;
     *out_index = CLV_NO_INDEX;
-    for (uint32_t i = 0; i < e->num_best && e->best[i].us < best_us * (1 - 1e-9); i++) {
-        double us;
-        CLV_TRY(clock_candidate(e, i, &us));
-        if (us < best_us * (1 - 1e-9)) {
-            best_us = us;
-            *out_index = i;
+    for (uint32_t order = READY; order < num_orders; order++) {
+        double gain = order == READY ? 1e-9 : least_gain;
+        for (uint32_t i = 0; i < e->num_best && e->best[i].us < best_us * (1 - gain); i++) {
+            double us;
+            CLV_TRY(clock_candidate(e, i, (task_order)order, &us));
+            if (us < best_us * (1 - gain)) {
+                best_us = us;
+                e->best[i].order = (task_order)order;
+                *out_index = i;
+            }
+        }
+        if (!clv_draft_is_clocked(e->pipe->problem, &as_scored)) {
+            break;
         }
     }
     *out_us = best_us;
@@ -269,7 +339,7 @@ static clv_status *find_best(enumeration *e, double *out_us, uint32_t *out_index
 }
 
 static clv_status *search_whole(
-    enumeration *e, double least_us, clv_draft *draft, bool *out_is_tried) {
+    enumeration *e, double least_us, clv_draft *draft, clv_pipe_whole *out_result) {
     uint32_t best = CLV_NO_INDEX;
     double us, next_us;
     e->by_load = true;
@@ -278,21 +348,24 @@ static clv_status *search_whole(
         CLV_TRY(try_choice(e));
     }
     if (e->num_best > 0) {
-        CLV_TRY(clock_candidate(e, 0, &us));
-        if (us <= least_us * (1 + 1e-3)) {
+        CLV_TRY(clock_candidate(e, 0, READY, &us));
+        if (us <= least_us * (1 + same)) {
             return NULL;
         }
     }
-    *out_is_tried = true;
     CLV_TRY(try_all(e));
     CLV_TRY(score_best(e, &next_us));
     CLV_TRY(find_best(e, &us, &best));
-    if (us > next_us * (1 + 1e-3)) { /* others may do better, with less in flight or waiting */
+    if (us > next_us * (1 + same)) { /* others may do better, with less in flight or waiting */
         CLV_TRY(try_all(e));
         CLV_TRY(find_best(e, &us, &best));
+        next_us = e->best[0].us;
     }
+    /* None is faster than its sums say. */
+    bool is_exact = best == CLV_NO_INDEX || us <= fmin(e->best[0].us, next_us) * (1 + same);
+    *out_result = is_exact ? CLV_PIPE_WHOLE_EXACT : CLV_PIPE_WHOLE_BEST;
     if (best != CLV_NO_INDEX) {
-        take_candidate(e, best);
+        take_candidate(e, best, e->best[best].order);
         e->draft.groups->depth = 1;
         *draft = e->draft;
     }
@@ -300,14 +373,17 @@ static clv_status *search_whole(
 }
 
 clv_status *clv_pipe_search_whole(
-    const clv_pipe *pipe, double least_us, clv_draft *draft, bool *out_is_tried) {
+    const clv_pipe *pipe, double least_us, clv_draft *draft, clv_pipe_whole *out_result) {
     size_t atoms = pipe->num_atoms, count = pipe->problem->costs->workload->num_tasks;
     enumeration e = {.pipe = pipe, .num_units = count_units(pipe)};
     uint32_t *block =
         clv_alloc_zeroed(count + atoms * (MOST_CLOCKED + 2) + e.num_units + 1, sizeof *block);
     clv_status *status = NULL;
-    *out_is_tried = false;
-    if (block == NULL) {
+    *out_result = CLV_PIPE_WHOLE_NO;
+    e.order = clv_arena_alloc(pipe->problem->arena, count, sizeof *e.order);
+    e.is_late = clv_arena_alloc(pipe->problem->arena, count, sizeof *e.is_late);
+    if (block == NULL || e.order == NULL || e.is_late == NULL) {
+        clv_free(block);
         return NO_MEMORY_HERE();
     }
     e.choice = block + count;
@@ -317,7 +393,7 @@ clv_status *clv_pipe_search_whole(
     e.rank = e.best[MOST_CLOCKED].choice + atoms;
     CLV_TRY_DONE(clv_draft_from_units(
         pipe->problem, block, NULL, "keeps the most loaded stage small", &e.draft));
-    CLV_TRY_DONE(search_whole(&e, least_us, draft, out_is_tried));
+    CLV_TRY_DONE(search_whole(&e, least_us, draft, out_result));
 done:
     clv_free(block);
     return status;

@@ -46,9 +46,44 @@ static clv_status *find_shared_memory(
     return status;
 }
 
+/* Why nothing is busy all the time. On the clock that is said to be for want of requests only
+ * where one or two more in flight gain something. */
+static clv_status *find_wait(
+    const clv_problem *problem, const clv_plan *plan, const char **out_text) {
+    const double least_gain = 1e-3;
+    clv_draft draft = {.groups = plan->groups, .num_groups = plan->num_groups};
+    clv_plan_depth rows[] = {{.depth = plan->depth + 1}, {.depth = plan->depth + 2}};
+    *out_text = plan->depth <= 1 ? "one request at a time" : "requests in flight are too few";
+    if (plan->depth <= 1 || plan->objective == CLV_LATENCY) {
+        return NULL;
+    }
+    bool is_serial = true;
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        is_serial = is_serial && plan->groups[g].is_serial;
+    }
+    if (is_serial) {
+        *out_text = "one request at a time in each copy";
+        return NULL;
+    }
+    if (clv_group_blocks(problem->costs, plan->groups)) {
+        *out_text = "output buffers are full at times";
+        return NULL;
+    }
+    if (!clv_draft_is_clocked(problem, &draft)) {
+        return NULL;
+    }
+    CLV_TRY(clv_plan_depths(problem->costs, plan, 2, rows));
+    if (fmin(rows[0].period_us, rows[1].period_us) > plan->period_us * (1 - least_gain)) {
+        *out_text = "steps wait for one another, which more requests in flight do not change";
+    }
+    return NULL;
+}
+
 /* Names what sets the period. */
-static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
+static clv_status *find_limit(const clv_problem *problem, clv_plan *plan) {
+    clv_evaluator *ev = problem->ev;
     const clv_machine *machine = ev->costs->machine;
+    const char *wait;
     uint32_t where;
     const char *shared;
     clv_evaluate_begin(ev);
@@ -63,11 +98,9 @@ static clv_status *find_limit(clv_evaluator *ev, clv_plan *plan) {
         plan->limit =
             clv_arena_printf(&plan->arena, "bandwidth of memory %s, which units share", shared);
     } else if (plan->objective == CLV_LATENCY || bound_us < plan->period_us * (1 - 1e-9)) {
+        CLV_TRY(find_wait(problem, plan, &wait));
         plan->limit = clv_arena_printf(
-            &plan->arena, "%s; most loaded is %s",
-            plan->depth <= 1                            ? "one request at a time"
-            : clv_group_blocks(ev->costs, plan->groups) ? "output buffers are full at times"
-                                                        : "requests in flight are too few",
+            &plan->arena, "%s; most loaded is %s", wait,
             where < machine->num_units ? machine->units[where].name
             : is_processors            ? "a group of processors"
                                        : "a link or memory");
@@ -274,11 +307,24 @@ clv_status *clv_plan_measure(const clv_costs *costs, clv_plan *plan) {
     request.depth = plan->depth;
     CLV_TRY_DONE(measure_on_clock(&problem, plan));
     CLV_TRY_DONE(find_memory(&problem, plan));
-    CLV_TRY_DONE(find_limit(ev, plan));
+    CLV_TRY_DONE(find_limit(&problem, plan));
     status = find_best_single(&problem, plan);
 done:
     clv_evaluator_destroy(ev);
     return own_up(status, failures);
+}
+
+static clv_status *say_method(const clv_problem *problem, const clv_draft *draft, clv_plan *plan) {
+    const double same = 1e-3;
+    plan->method = draft->method != NULL ? draft->method : "";
+    const clv_group *group = &draft->groups[0];
+    double sums_us = fmax(group->bound_us, group->latency_us / group->depth);
+    if (draft->is_exact_by_sums && plan->objective != CLV_LATENCY &&
+        clv_draft_is_clocked(problem, draft) && draft->period_us > sums_us * (1 + same)) {
+        plan->method = clv_arena_printf(
+            &plan->arena, "%s by sums, which on the clock is slower", plan->method);
+    }
+    return plan->method != NULL ? NULL : NO_MEMORY_HERE();
 }
 
 static clv_status *fill_plan(
@@ -289,7 +335,7 @@ static clv_status *fill_plan(
     plan->depth = draft->depth;
     plan->period_us = draft->period_us;
     plan->latency_us = draft->latency_us;
-    plan->method = draft->method != NULL ? draft->method : "";
+    CLV_TRY(say_method(problem, draft, plan));
     plan->policy = draft->policy != NULL
                        ? draft->policy
                        : clv_policy_format(&plan->arena, spec->levels, spec->num_levels);
@@ -297,7 +343,7 @@ static clv_status *fill_plan(
         return NO_MEMORY_HERE();
     }
     CLV_TRY(find_memory(problem, plan));
-    CLV_TRY(find_limit(problem->ev, plan));
+    CLV_TRY(find_limit(problem, plan));
     CLV_TRY(clv_plan_check_idle(problem, spec, plan));
     return find_best_single(problem, plan);
 }

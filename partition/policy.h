@@ -13,7 +13,8 @@ typedef struct clv_draft {
     clv_group *groups;
     uint32_t num_groups;
     const char *method;
-    const char *policy; /* canonical; NULL: as asked */
+    bool is_exact_by_sums; /* which the clock may not reach */
+    const char *policy;    /* canonical; NULL: as asked */
     /* Found by clv_draft_score: */
     uint32_t depth;
     double period_us, latency_us;

@@ -309,10 +309,13 @@ done:
 }
 
 static clv_status *describe(
-    const clv_pipe *pipe, const search *s, bool is_best, bool is_whole, clv_draft *draft) {
+    const clv_pipe *pipe, const search *s, bool is_best, clv_pipe_whole whole, clv_draft *draft) {
     clv_arena *arena = pipe->problem->arena;
-    if (is_whole) {
+    draft->is_exact_by_sums = whole == CLV_PIPE_WHOLE_NO && is_best;
+    if (whole == CLV_PIPE_WHOLE_EXACT) {
         draft->method = "exact: every assignment was tried";
+    } else if (whole == CLV_PIPE_WHOLE_BEST) {
+        draft->method = "every assignment was tried by sums, the best of them on the clock";
     } else if (is_best && s->is_least) {
         draft->method = "exact: what must be in one stage takes as long";
     } else if (is_best) {
@@ -517,16 +520,16 @@ static clv_status *cut_pipe(clv_pipe *pipe, clv_draft *out_draft, double *out_lo
     search s;
     bool is_best;
     CLV_TRY(cut_and_check(pipe, &s, out_draft, out_load_us, &is_best));
-    bool is_whole = false;
+    clv_pipe_whole whole = CLV_PIPE_WHOLE_NO;
     if (clv_pipe_is_small(pipe)) {
         CLV_TRY(clv_pipe_search_whole(
-            pipe, is_best ? *out_load_us : -(double)INFINITY, out_draft, &is_whole));
+            pipe, is_best ? *out_load_us : -(double)INFINITY, out_draft, &whole));
     }
     if (isinf(*out_load_us) && out_draft->groups == NULL) {
         return NULL;
     }
     CLV_TRY(true_load(pipe->problem, out_draft, out_load_us));
-    return describe(pipe, &s, is_best, is_whole, out_draft);
+    return describe(pipe, &s, is_best, whole, out_draft);
 }
 
 /* Whether `a` does more than `b`, which need not be there. */
