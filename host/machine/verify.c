@@ -159,6 +159,24 @@ static clv_status *check_reachable(const clv_machine *machine) {
     return status;
 }
 
+/* Only a bespoke machine has a pattern, and that is one unit. (One that was made of its pattern has
+ * none any more.) */
+static clv_status *check_pattern(const clv_machine *machine) {
+    if (machine->pattern_count == 0) {
+        return NULL;
+    }
+    if (machine->bespoke == CLV_BESPOKE_NO) {
+        return CLV_ERROR(
+            MALFORMED, "pattern_count is %u, bespoke must be type or node for that",
+            machine->pattern_count);
+    }
+    return machine->num_units == 1
+               ? NULL
+               : CLV_ERROR(
+                     MALFORMED, "pattern_count is %u, which is of one unit, here are %u",
+                     machine->pattern_count, machine->num_units);
+}
+
 clv_status *clv_machine_verify(const clv_machine *machine) {
     clv_status *status = NULL;
     clv_name_map memories, processors, units, links;
@@ -170,6 +188,7 @@ clv_status *clv_machine_verify(const clv_machine *machine) {
     CLV_TRY_DONE(check_processors(machine, &processors));
     CLV_TRY_DONE(check_units(machine, &units));
     CLV_TRY_DONE(check_links(machine, &links));
+    CLV_TRY_DONE(check_pattern(machine));
     CLV_TRY_DONE(check_reachable(machine));
 done:
     clv_name_map_deinit(&memories);

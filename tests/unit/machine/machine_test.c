@@ -481,6 +481,16 @@ static void test_bad_json(void **state) {
          "\"a\",\"kind\":\"a\",\"memory\":\"host\"},{\"name\":\"a\",\"kind\":\"a\",\"memory\":"
          "\"host\"}]}",
          "a second unit named 'a'"},
+#define PATTERN(bespoke, more)                                                              \
+    "{\"format\":\"cleave-machine-1\",\"bespoke\":\"" bespoke                               \
+    "\",\"pattern_count\":3,\"memories\":[{\"name\":\"host\"}],\"units\":[{\"name\":\"a\"," \
+    "\"kind\":\"a\",\"memory\":\"host\"}" more "]}"
+        {PATTERN("no", ""), "pattern_count is 3, bespoke must be type or node"},
+        {PATTERN("type", ",{\"name\":\"b\",\"kind\":\"b\",\"memory\":\"host\"}"),
+         "pattern_count is 3, which is of one unit, here are 2"},
+        {PATTERN("node", ",{\"name\":\"b\",\"kind\":\"b\",\"memory\":\"host\"}"),
+         "pattern_count is 3, which is of one unit, here are 2"},
+#undef PATTERN
 #define ON(processors, unit)                                                              \
     "{\"format\":\"cleave-machine-1\",\"memories\":[{\"name\":\"host\"}],\"processors\":" \
     "[" processors "],\"units\":[{\"name\":\"a\",\"kind\":\"a\",\"memory\":\"host\"" unit "}]}"
