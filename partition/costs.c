@@ -273,23 +273,73 @@ static clv_status *find_kinds(clv_costs *costs) {
 
 /* --- times --- */
 
-/* The most exact time that the task has for a unit: by its name, by its kind, for all. NULL: none.
- */
-static const clv_task_time *find_time(const clv_task *task, const clv_unit *unit) {
-    const clv_task_time *best = NULL;
-    int best_rank = 0;
+/* The times of one task by what they are for. Classes and kinds are looked up once for each time
+ * that is given, not compared with all of them. */
+typedef struct task_times {
+    clv_name_map class_of_name, kind_of_name; /* of the first units of classes */
+    uint32_t *kind_of_class;                  /* here of all machines, by order of appearance */
+    const clv_task_time **of_class, **of_kind, *of_all; /* NULL: the task has none */
+    /* Given times say where a task can run at all; what was measured on some units leaves others
+     * as they are. */
+    bool is_restricted;
+} task_times;
+
+static void task_times_deinit(task_times *times) {
+    clv_name_map_deinit(&times->class_of_name);
+    clv_name_map_deinit(&times->kind_of_name);
+    clv_free(times->kind_of_class);
+    clv_free(times->of_class);
+    clv_free(times->of_kind);
+}
+
+static clv_status *task_times_init(const clv_costs *costs, task_times *times) {
+    clv_name_map_init(&times->class_of_name);
+    clv_name_map_init(&times->kind_of_name);
+    times->of_all = NULL;
+    times->kind_of_class = clv_alloc_zeroed(costs->num_classes, sizeof *times->kind_of_class);
+    times->of_class = clv_alloc_zeroed(costs->num_classes, sizeof *times->of_class);
+    times->of_kind = clv_alloc_zeroed(costs->num_classes, sizeof *times->of_kind);
+    bool fits = times->kind_of_class != NULL && times->of_class != NULL && times->of_kind != NULL;
+    for (uint32_t k = 0; fits && k < costs->num_classes; k++) {
+        const clv_unit *unit = &costs->machine->units[costs->unit_of_class[k]];
+        const uint32_t *kind = clv_name_map_find(&times->kind_of_name, unit->kind);
+        times->kind_of_class[k] = kind != NULL ? *kind : (uint32_t)times->kind_of_name.count;
+        fits = clv_name_map_set(&times->class_of_name, unit->name, k) &&
+               (kind != NULL ||
+                clv_name_map_set(&times->kind_of_name, unit->kind, times->kind_of_class[k]));
+    }
+    return fits ? NULL : NO_MEMORY_HERE();
+}
+
+/* Puts the task's times where find_time looks for them, or takes them away again. */
+static void set_task_times(task_times *times, const clv_task *task, bool is_there) {
+    times->is_restricted = false;
     for (uint32_t i = 0; i < task->num_times; i++) {
         const char *where = task->times[i].where;
-        int rank = strcmp(where, unit->name) == 0   ? 3
-                   : strcmp(where, unit->kind) == 0 ? 2
-                   : strcmp(where, "*") == 0        ? 1
-                                                    : 0;
-        if (rank > best_rank) {
-            best_rank = rank;
-            best = &task->times[i];
+        times->is_restricted |= task->times[i].origin != CLV_ORIGIN_MEASURED;
+        const clv_task_time *time = is_there ? &task->times[i] : NULL;
+        if (strcmp(where, "*") == 0) {
+            times->of_all = time;
+            continue;
+        }
+        const uint32_t *class = clv_name_map_find(&times->class_of_name, where);
+        const uint32_t *kind = clv_name_map_find(&times->kind_of_name, where);
+        if (class != NULL) {
+            times->of_class[*class] = time;
+        }
+        if (kind != NULL) {
+            times->of_kind[*kind] = time;
         }
     }
-    return best;
+}
+
+/* The most exact time that the task has for a class: by its unit's name, by its kind, for all.
+ * NULL: none. */
+static const clv_task_time *find_time(const task_times *times, uint32_t class) {
+    const clv_task_time *by_kind = times->of_kind[times->kind_of_class[class]];
+    return times->of_class[class] != NULL ? times->of_class[class]
+           : by_kind != NULL              ? by_kind
+                                          : times->of_all;
 }
 
 static double roofline_us(const clv_unit *unit, const clv_task *task, double bandwidth) {
@@ -298,31 +348,21 @@ static double roofline_us(const clv_unit *unit, const clv_task *task, double ban
     return fmax(compute, memory);
 }
 
-/* Given times say where a task can run at all; what was measured on some units leaves others as
- * they are. */
-static bool is_restricted(const clv_task *task) {
-    for (uint32_t i = 0; i < task->num_times; i++) {
-        if (task->times[i].origin != CLV_ORIGIN_MEASURED) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void fill_cost(clv_costs *costs, uint32_t task_index, uint32_t class) {
+static void fill_cost(
+    clv_costs *costs, const task_times *times, uint32_t task_index, uint32_t class) {
     const clv_task *task = &costs->workload->tasks[task_index];
     const clv_machine *machine = costs->machine;
     const clv_unit *unit = &machine->units[costs->unit_of_class[class]];
     size_t at = clv_costs_at(costs, task_index, class);
     double bandwidth = own_bandwidth(machine, unit);
     double traffic_us = isinf(bandwidth) ? 0 : task->traffic_bytes / bandwidth * 1e6;
-    const clv_task_time *given = find_time(task, unit);
+    const clv_task_time *given = find_time(times, class);
     double time_us = (double)INFINITY;
     clv_origin origin = CLV_ORIGIN_NONE;
     if (given != NULL) {
         time_us = given->time_us;
         origin = given->origin;
-    } else if (!is_restricted(task) && unit->peak_flops > 0) {
+    } else if (!times->is_restricted && unit->peak_flops > 0) {
         time_us = roofline_us(unit, task, bandwidth);
         origin = CLV_ORIGIN_ESTIMATED;
     }
@@ -358,42 +398,52 @@ static clv_status *add_time(
                      costs->machine->units[costs->unit_of_class[class]].name, most_us);
 }
 
+/* Fills the task's costs; `out_longest_us` is the longest. */
+static clv_status *fill_task(
+    clv_costs *costs, const task_times *times, uint32_t index, double *out_longest_us) {
+    bool can_run = false;
+    uint32_t count;
+    const uint32_t *classes = clv_costs_classes(costs, index, &count);
+    *out_longest_us = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        if (costs->lead_of_class[classes[k]] != classes[k]) {
+            continue;
+        }
+        fill_cost(costs, times, index, classes[k]);
+        CLV_TRY(add_time(costs, index, classes[k], out_longest_us));
+        can_run = can_run || !isinf(costs->time_us[clv_costs_at(costs, index, classes[k])]);
+    }
+    const clv_task *task = &costs->workload->tasks[index];
+    return can_run ? NULL
+                   : CLV_ERROR(
+                         UNSUPPORTED, "task '%s' (%s) can run on no unit of the machine: %s",
+                         task->name, task->type,
+                         task->num_times > 0
+                             ? "its times name none of them, by name or kind"
+                             : "no time is given, and the units have no peak to estimate with; "
+                               "they need one (peak=200G), or the operators times");
+}
+
 static clv_status *fill_costs(clv_costs *costs) {
     const clv_workload *workload = costs->workload;
-    double total_us = 0;
-    for (uint32_t i = 0; i < workload->num_tasks; i++) {
-        bool can_run = false;
-        double longest_us = 0;
-        uint32_t count;
-        const uint32_t *classes = clv_costs_classes(costs, i, &count);
-        for (uint32_t k = 0; k < count; k++) {
-            if (costs->lead_of_class[classes[k]] != classes[k]) {
-                continue;
-            }
-            fill_cost(costs, i, classes[k]);
-            CLV_TRY(add_time(costs, i, classes[k], &longest_us));
-            can_run = can_run || !isinf(costs->time_us[clv_costs_at(costs, i, classes[k])]);
-        }
+    task_times times;
+    double total_us = 0, longest_us;
+    clv_status *status = task_times_init(costs, &times);
+    for (uint32_t i = 0; status == NULL && i < workload->num_tasks; i++) {
+        set_task_times(&times, &workload->tasks[i], true);
+        status = fill_task(costs, &times, i, &longest_us);
+        set_task_times(&times, &workload->tasks[i], false);
         total_us += longest_us;
-        if (total_us > most_us) {
-            return CLV_ERROR(
+        if (status == NULL && total_us > most_us) {
+            status = CLV_ERROR(
                 MALFORMED,
                 "the times of task '%s' and those before it add up to %g us, at most %g "
                 "can be counted",
                 workload->tasks[i].name, total_us, most_us);
         }
-        if (!can_run) {
-            const clv_task *task = &workload->tasks[i];
-            return CLV_ERROR(
-                UNSUPPORTED, "task '%s' (%s) can run on no unit of the machine: %s", task->name,
-                task->type,
-                task->num_times > 0
-                    ? "its times name none of them, by name or kind"
-                    : "no time is given, and the units have no peak to estimate with; they need "
-                      "one (peak=200G), or the operators times");
-        }
     }
-    return NULL;
+    task_times_deinit(&times);
+    return status;
 }
 
 /* Consumers of a tensor ascend, so going over the tasks meets them in order. */
