@@ -122,14 +122,14 @@ static clv_status *check_plan_options(const cleave_options *options) {
 
 /* --- making --- */
 
-static clv_status *give_times(clv_workload *workload, const char *path) {
+static clv_status *give_times(cleave_plan *plan, const char *path) {
     clv_mapped_file file;
     if (path == NULL) {
         return NULL;
     }
     CLV_TRY(clv_file_map(path, &file));
-    clv_status *status =
-        clv_workload_give_times(workload, path, (const char *)file.data, file.bytes);
+    clv_status *status = clv_workload_give_times(
+        plan->workload, plan->pattern, path, (const char *)file.data, file.bytes);
     clv_file_unmap(&file);
     return status;
 }
@@ -268,7 +268,7 @@ static clv_status *choose_plan(const cleave_options *options, cleave_plan *plan)
 
 static clv_status *make_plan(
     const cleave_options *options, const plan_file *from, cleave_plan *plan) {
-    CLV_TRY(give_times(plan->workload, options->times));
+    CLV_TRY(give_times(plan, options->times));
     return options->plan == NULL ? choose_plan(options, plan) : read_plan(options, from, plan);
 }
 

@@ -14,10 +14,21 @@
 /* A time and whatever may follow from it must stay far from overflow: 30 years. */
 static const double max_time_us = 1e15;
 
+/* What is said of one name. */
+typedef struct times_member {
+    const char *name;
+    const cJSON **times; /* [num_times] */
+    const char **where;  /* [num_times]: units and kinds; "*" for a number alone */
+    uint32_t num_times;
+    clv_name_map by_where; /* to an index of `times` */
+} times_member;
+
 typedef struct times_reader {
     clv_workload *workload;
-    const cJSON **members; /* in the file's order */
+    const clv_machine *machine;
+    times_member *members; /* in the file's order */
     size_t num_members;
+    clv_name_map units;   /* of the machine, by name */
     clv_name_map by_name; /* to an index of `members` */
     clv_name_map known;   /* names and types of the workload */
 } times_reader;
@@ -36,21 +47,37 @@ static clv_status *check_time(const cJSON *value, const char *name, const char *
     return NULL;
 }
 
-static clv_status *check_member(const cJSON *member) {
-    if (!cJSON_IsObject(member)) {
-        return check_time(member, member->string, NULL);
+static clv_status *add_time(times_member *member, const char *where, const cJSON *time) {
+    CLV_TRY(check_time(time, member->name, strcmp(where, "*") != 0 ? where : NULL));
+    if (clv_name_map_find(&member->by_where, where) != NULL) {
+        return CLV_ERROR(MALFORMED, "time of '%s': '%s' is there twice", member->name, where);
     }
-    if (member->child == NULL) {
-        return CLV_ERROR(MALFORMED, "time of '%s': no unit is named", member->string);
+    if (!clv_name_map_set(&member->by_where, where, member->num_times)) {
+        return NO_MEMORY_HERE();
     }
-    for (const cJSON *a = member->child; a != NULL; a = a->next) {
-        CLV_TRY(check_time(a, member->string, a->string));
-        for (const cJSON *b = member->child; b != a; b = b->next) {
-            if (strcmp(a->string, b->string) == 0) {
-                return CLV_ERROR(
-                    MALFORMED, "time of '%s': '%s' is there twice", member->string, a->string);
-            }
-        }
+    member->where[member->num_times] = where;
+    member->times[member->num_times++] = time;
+    return NULL;
+}
+
+/* The member is in the reader's care, also where that fails. */
+static clv_status *read_member(times_member *member, const cJSON *json) {
+    size_t count = cJSON_IsObject(json) ? (size_t)cJSON_GetArraySize(json) : 1;
+    member->name = json->string;
+    if (count == 0) {
+        return CLV_ERROR(MALFORMED, "time of '%s': no unit is named", member->name);
+    }
+    member->times = clv_alloc_zeroed(count, sizeof *member->times);
+    member->where = clv_alloc_zeroed(count, sizeof *member->where);
+    if (member->times == NULL || member->where == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    if (!cJSON_IsObject(json)) {
+        return add_time(member, "*", json);
+    }
+    const cJSON *time;
+    cJSON_ArrayForEach(time, json) {
+        CLV_TRY(add_time(member, time->string, time));
     }
     return NULL;
 }
@@ -97,109 +124,169 @@ static clv_status *read_members(times_reader *r, const cJSON *root) {
     if (r->members == NULL) {
         return NO_MEMORY_HERE();
     }
-    const cJSON *member;
-    cJSON_ArrayForEach(member, root) {
-        if (clv_name_map_find(&r->by_name, member->string) != NULL) {
-            return CLV_ERROR(MALFORMED, "'%s' is there twice", member->string);
+    const cJSON *json;
+    cJSON_ArrayForEach(json, root) {
+        if (clv_name_map_find(&r->by_name, json->string) != NULL) {
+            return CLV_ERROR(MALFORMED, "'%s' is there twice", json->string);
         }
-        CLV_TRY(check_member(member));
-        CLV_TRY(check_known(r, member->string));
-        r->members[r->num_members] = member;
-        if (!clv_name_map_set(&r->by_name, member->string, (uint32_t)r->num_members++)) {
+        uint32_t index = (uint32_t)r->num_members++;
+        CLV_TRY(read_member(&r->members[index], json));
+        CLV_TRY(check_known(r, json->string));
+        if (!clv_name_map_set(&r->by_name, json->string, index)) {
             return NO_MEMORY_HERE();
         }
     }
     return NULL;
 }
 
-static const cJSON *find_member(const times_reader *r, const char *name) {
+static const times_member *find_member(const times_reader *r, const char *name) {
     const uint32_t *index = clv_name_map_find(&r->by_name, name);
-    return index != NULL ? r->members[*index] : NULL;
+    return index != NULL ? &r->members[*index] : NULL;
 }
 
 /* --- giving --- */
 
-/* Adds the time for `where` to those that are collected; a new one where it has none. */
-static clv_status *add_time(
-    clv_arena *arena, clv_task_time *times, uint32_t *num_times, const char *where,
-    double time_us) {
-    for (uint32_t i = 0; i < *num_times; i++) {
-        if (strcmp(times[i].where, where) == 0) {
-            times[i].time_us += time_us;
-            return NULL;
-        }
+/* The member's time for a unit or a kind: the most exact that it has, NULL where it has none. */
+static const cJSON *find_time(
+    const times_reader *r, const times_member *member, const char *where) {
+    const uint32_t *index = clv_name_map_find(&member->by_where, where);
+    const uint32_t *unit = index == NULL ? clv_name_map_find(&r->units, where) : NULL;
+    if (unit != NULL) {
+        index = clv_name_map_find(&member->by_where, r->machine->units[*unit].kind);
     }
-    const char *copy = clv_arena_strdup(arena, where);
-    if (copy == NULL) {
-        return NO_MEMORY_HERE();
-    }
-    times[(*num_times)++] =
-        (clv_task_time){.where = copy, .time_us = time_us, .origin = CLV_ORIGIN_GIVEN};
-    return NULL;
+    index = index != NULL ? index : clv_name_map_find(&member->by_where, "*");
+    return index != NULL ? member->times[*index] : NULL;
 }
 
-static uint32_t count_times(const cJSON *member) {
-    return cJSON_IsObject(member) ? (uint32_t)cJSON_GetArraySize(member) : 1;
-}
-
-static clv_status *give(
-    times_reader *r, clv_task *task, const cJSON *const *members, uint32_t num_members) {
-    clv_arena *arena = &r->workload->arena;
-    uint32_t capacity = 0, num_times = 0;
+/* The sum of all the members' times for `where`; false where one has none. */
+static bool add_up(
+    const times_reader *r, const times_member *const *members, uint32_t num_members,
+    const char *where, double *out_us) {
+    *out_us = 0;
     for (uint32_t i = 0; i < num_members; i++) {
-        capacity += count_times(members[i]);
+        const cJSON *time = find_time(r, members[i], where);
+        if (time == NULL) {
+            return false;
+        }
+        *out_us += time->valuedouble;
+    }
+    return true;
+}
+
+/* The task takes as long as all the members together, on units and kinds that each has a time for.
+ * `seen` is empty. */
+static clv_status *give(
+    const times_reader *r, clv_task *task, const times_member *const *members, uint32_t num_members,
+    clv_name_map *seen) {
+    clv_arena *arena = &r->workload->arena;
+    size_t capacity = 0;
+    uint32_t num_times = 0;
+    for (uint32_t i = 0; i < num_members; i++) {
+        capacity += members[i]->num_times;
     }
     clv_task_time *times = clv_arena_alloc(arena, capacity, sizeof *times);
     if (times == NULL) {
         return NO_MEMORY_HERE();
     }
     for (uint32_t i = 0; i < num_members; i++) {
-        if (!cJSON_IsObject(members[i])) {
-            CLV_TRY(add_time(arena, times, &num_times, "*", members[i]->valuedouble));
-            continue;
+        for (uint32_t k = 0; k < members[i]->num_times; k++) {
+            const char *where = members[i]->where[k];
+            clv_task_time time = {.origin = CLV_ORIGIN_GIVEN};
+            if ((num_members > 1 && clv_name_map_find(seen, where) != NULL) ||
+                !add_up(r, members, num_members, where, &time.time_us)) {
+                continue;
+            }
+            time.where = clv_arena_strdup(arena, where);
+            if (time.where == NULL || (num_members > 1 && !clv_name_map_set(seen, time.where, 1))) {
+                return NO_MEMORY_HERE();
+            }
+            times[num_times++] = time;
         }
-        const cJSON *time;
-        cJSON_ArrayForEach(time, members[i]) {
-            CLV_TRY(add_time(arena, times, &num_times, time->string, time->valuedouble));
-        }
+    }
+    if (num_times == 0) {
+        return CLV_ERROR(
+            MALFORMED, "the parts of '%s', '%s' the first, have no unit that each has a time for",
+            task->name, members[0]->name);
     }
     task->times = times;
     task->num_times = num_times;
     return NULL;
 }
 
-static clv_status *give_task(times_reader *r, clv_task *task) {
-    const cJSON *own = find_member(r, task->name);
-    if (own != NULL) {
-        return give(r, task, &own, 1);
+static clv_status *give_sum(
+    const times_reader *r, clv_task *task, const times_member *const *members,
+    uint32_t num_members) {
+    clv_name_map seen;
+    clv_name_map_init(&seen);
+    clv_status *status = give(r, task, members, num_members, &seen);
+    clv_name_map_deinit(&seen);
+    return status;
+}
+
+/* The members of what was fused into the task: all or none. */
+static clv_status *find_parts(
+    const times_reader *r, const clv_task *task, const times_member **parts,
+    uint32_t *out_num_parts) {
+    const char *missing = NULL;
+    *out_num_parts = 0;
+    for (uint32_t i = 0; i < task->num_aliases; i++) {
+        const times_member *part = find_member(r, task->aliases[i]);
+        if (part != NULL) {
+            parts[(*out_num_parts)++] = part;
+        } else if (missing == NULL) {
+            missing = task->aliases[i];
+        }
     }
-    const cJSON **parts = clv_alloc_zeroed((size_t)task->num_aliases + 1, sizeof *parts);
+    return *out_num_parts == 0 || missing == NULL
+               ? NULL
+               : CLV_ERROR(
+                     MALFORMED,
+                     "'%s' has a time and '%s' has none: both are part of '%s', which needs the "
+                     "times of all its parts, or one of its own",
+                     parts[0]->name, missing, task->name);
+}
+
+static clv_status *give_task(const times_reader *r, clv_task *task) {
+    const times_member *own = find_member(r, task->name);
+    if (own != NULL) {
+        return give_sum(r, task, &own, 1);
+    }
+    const times_member **parts = clv_alloc_zeroed((size_t)task->num_aliases + 1, sizeof *parts);
     uint32_t num_parts = 0;
     if (parts == NULL) {
         return NO_MEMORY_HERE();
     }
-    for (uint32_t i = 0; i < task->num_aliases; i++) {
-        const cJSON *part = find_member(r, task->aliases[i]);
-        if (part != NULL) {
-            parts[num_parts++] = part;
-        }
-    }
+    clv_status *status = find_parts(r, task, parts, &num_parts);
     if (num_parts == 0 && (parts[0] = find_member(r, task->type)) != NULL) {
         num_parts = 1;
     }
-    clv_status *status = num_parts > 0 ? give(r, task, parts, num_parts) : NULL;
+    if (status == NULL && num_parts > 0) {
+        status = give_sum(r, task, parts, num_parts);
+    }
     clv_free(parts);
     return status;
 }
 
+static clv_status *list_units(times_reader *r) {
+    for (uint32_t i = 0; i < r->machine->num_units; i++) {
+        if (!clv_name_map_set(&r->units, r->machine->units[i].name, i)) {
+            return NO_MEMORY_HERE();
+        }
+    }
+    return NULL;
+}
+
 clv_status *clv_workload_give_times(
-    clv_workload *workload, const char *what, const char *json, size_t length) {
-    times_reader r = {.workload = workload};
+    clv_workload *workload, const clv_machine *machine, const char *what, const char *json,
+    size_t length) {
+    times_reader r = {.workload = workload, .machine = machine};
     cJSON *root = NULL;
     clv_status *status = NULL;
     CLV_TRY(clv_json_parse(what, json, length, &root));
     clv_name_map_init(&r.by_name);
     clv_name_map_init(&r.known);
+    clv_name_map_init(&r.units);
+    CLV_TRY_DONE(list_units(&r));
     CLV_TRY_DONE(list_known(&r));
     CLV_TRY_DONE(read_members(&r, root));
     for (uint32_t i = 0; i < workload->num_tasks; i++) {
@@ -209,6 +296,12 @@ clv_status *clv_workload_give_times(
 done:
     clv_name_map_deinit(&r.by_name);
     clv_name_map_deinit(&r.known);
+    clv_name_map_deinit(&r.units);
+    for (size_t i = 0; i < r.num_members; i++) {
+        clv_name_map_deinit(&r.members[i].by_where);
+        clv_free(r.members[i].times);
+        clv_free(r.members[i].where);
+    }
     clv_free(r.members);
     cJSON_Delete(root);
     return status != NULL ? clv_status_prefix(status, "times '%s'", what) : NULL;
