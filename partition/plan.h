@@ -61,7 +61,7 @@ typedef struct clv_plan {
     uint32_t depth;            /* requests in flight that it is meant for */
     double period_us;          /* predicted time between results in the steady state */
     double latency_us;         /* predicted, of one request alone */
-    uint64_t *memory_bytes;    /* [num_units]: weights and live activations at `depth` */
+    uint64_t *memory_bytes;    /* [num_units]: room it needs at `depth`: no less than a run holds */
     uint32_t best_single_unit; /* CLV_NO_INDEX: none can hold and run it */
     double best_single_period_us, best_single_latency_us;
     /* Over the best single unit, by the objective; 0: no single unit can hold and run it. It is

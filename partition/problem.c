@@ -416,6 +416,28 @@ static clv_status *fill_rare(
     return status;
 }
 
+/* What the run holds and what sums say, whichever is more: searches and checks of plan files go by
+ * sums, and a plan fits into what it is said to hold.
+ *
+ * bytes  [num_units]: what else was found to be held, used up */
+static clv_status *hold_at_least_sums(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups, uint64_t *bytes) {
+    clv_evaluator *ev = problem->ev;
+    const uint32_t num_units = problem->costs->machine->num_units;
+    for (uint32_t i = 0; i < num_units; i++) {
+        bytes[i] = ev->held[i] > bytes[i] ? ev->held[i] : bytes[i];
+    }
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        CLV_TRY(clv_evaluate_memory(ev, &groups[g], groups[g].depth));
+    }
+    for (uint32_t i = 0; i < num_units; i++) {
+        const uint64_t held = ev->held[i];
+        clv_evaluate_hold(ev, i, bytes[i] > held ? bytes[i] - held : 0);
+    }
+    return NULL;
+}
+
 clv_status *clv_clock_memory(
     const clv_problem *problem, const clv_group *groups, uint32_t num_groups) {
     uint32_t num_units = problem->costs->machine->num_units;
@@ -441,10 +463,7 @@ clv_status *clv_clock_memory(
     if (num_groups > 1 && next_rare(groups, num_groups, requests, 0) < num_groups) {
         CLV_TRY_DONE(fill_rare(problem, groups, num_groups, most_bytes, requests));
     }
-    for (uint32_t i = 0; i < num_units; i++) {
-        uint64_t held = problem->ev->held[i];
-        clv_evaluate_hold(problem->ev, i, most_bytes[i] > held ? most_bytes[i] - held : 0);
-    }
+    CLV_TRY_DONE(hold_at_least_sums(problem, groups, num_groups, most_bytes));
 done:
     clv_free(most_bytes);
     clv_free(requests);

@@ -625,6 +625,19 @@ def memory_limits_hold_in_simulations():
 
 
 @test
+def a_plan_fits_into_what_it_says_it_holds():
+    with Folder() as at:
+        chain, plan = write_chain(at("chain.tasks.json"), times=[7, 1, 5, 9], types=["T"] * 4, bytes=100,
+                                  output_bytes=100), at("plan.json")
+        machine = "p1{}; p2{}; link p* p* bw=100M"
+        free = run_json("plan", chain, "--machine", machine.format("", ""), "--policy", "pipeline", "--plan-out", plan)
+        limits = [f" mem={free['memory_bytes'][unit]}" for unit in ("p1", "p2")]
+        args = ("plan", chain, "--machine", machine.format(*limits))
+        assert run_json(*args, "--policy", "pipeline")["period_us"] == free["period_us"]
+        run(*args, "--plan", plan, "--check")
+
+
+@test
 def more_in_flight_is_not_slower():
     with Folder() as at:
         times, traffic, bytes = [39, 36, 35, 37, 24], [12096, 91, 16245, 21953, 7866], [37, 23, 8, 19]

@@ -9,6 +9,7 @@
 #include "host/base/memory.h"
 #include "host/base/random.h"
 #include "host/base/text.h"
+#include "partition/evaluate.h"
 #include "scheduler/run_memory.h"
 #include "scheduler/steady.h"
 #include "scheduler/timeline.h"
@@ -290,18 +291,31 @@ static void find_held(
     clv_schedule_destroy(schedule);
 }
 
-/* A plan tells what units hold in a run of its depth, however long it is: never less than a long
- * run holds, and of one request just that. It may be more, as in the plan's run requests have piled
- * up at the slowest stage from the beginning, and where memory or links set the pace such a run and
- * one that begins empty stay different; but no more requests are in flight than the depth. */
+/* What sums of what is alive say, by which searches go. */
+static void find_sums(const problem *p, const clv_plan *plan, uint64_t *out_held) {
+    clv_evaluator *ev;
+    ok(p, plan->policy, clv_evaluator_create(p->costs, &ev));
+    clv_evaluate_begin(ev);
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        ok(p, plan->policy, clv_evaluate_memory(ev, &plan->groups[g], plan->groups[g].depth));
+    }
+    memcpy(out_held, ev->held, p->machine->num_units * sizeof *out_held);
+    clv_evaluator_destroy(ev);
+}
+
+/* A plan tells what room units need for a run of its depth, however long it is: never less than a
+ * long run holds. It may be more: sums by which it was searched, and as in the plan's run requests
+ * have piled up at the slowest stage from the beginning; but no more are in flight than the depth
+ * says. */
 static void check_memory(const problem *p, const clv_plan *plan) {
     enum { LONG = 300 };
-    const double most = plan->depth;
-    uint64_t in_long[3 * 2]; /* types by copies, or units */
+    uint64_t in_long[3 * 2], sums[3 * 2]; /* types by copies, or units */
     find_held(p, plan, plan->depth == 1 ? 1 : LONG, in_long);
+    find_sums(p, plan, sums);
     for (uint32_t u = 0; u < p->machine->num_units; u++) {
         const uint64_t told = plan->memory_bytes[u];
-        if (in_long[u] > told || (double)told > most * (double)in_long[u]) {
+        const uint64_t most = plan->depth * in_long[u];
+        if (in_long[u] > told || told > (sums[u] > most ? sums[u] : most)) {
             fail(p, plan->policy, (double)told, (double)in_long[u]);
         }
     }
