@@ -96,7 +96,7 @@ static void draw_split(maker *m, const clv_task *task, clv_task_split *split) {
     const clv_task_tensor *output = &workload->tensors[task->outputs[0]];
     clv_task_split_input *inputs = get(m, task->num_inputs, sizeof *inputs);
     *split = (clv_task_split){
-        .name = draw_name(m, "by", below(m, 3)),
+        .name = draw_name(m, "by", (uint32_t)(split - task->splits)),
         .join = is_rare(m) ? CLV_TASK_SUM : CLV_TASK_PLACE,
         .extent = 1 + draw_whole(m) / 2,
         .fixed_share = is_rare(m) ? 900 * clv_random_unit(&m->random) : 0,
