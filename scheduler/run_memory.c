@@ -1,6 +1,7 @@
 #include "scheduler/run_memory.h"
 
 #include "host/base/memory.h"
+#include "scheduler/unroll.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -67,20 +68,25 @@ static bool reads(const clv_schedule *s, const clv_schedule_step *step, uint32_t
            s->steps[s->waits[step->first_wait + n]].kind == CLV_SCHEDULE_SEND;
 }
 
+/* 0 where nothing has run. */
+static double end_of(const keeper *k, uint64_t step) {
+    return k->run != NULL ? k->run->end_us[step] : 0;
+}
+
 /* A copy that came over a link lies with its first reader. */
 static void find_readers(keeper *k) {
     const clv_schedule *s = k->schedule;
     for (uint64_t i = 0; i < s->num_steps; i++) {
         const clv_schedule_step *step = &s->steps[i];
         bool is_send = step->kind == CLV_SCHEDULE_SEND;
-        k->until_us[i] = fmax(k->until_us[i], k->run->end_us[i]);
+        k->until_us[i] = fmax(k->until_us[i], end_of(k, i));
         k->where[i] = is_send ? k->where[i] : step->resources[0];
         for (uint32_t n = 0; n < step->num_waits; n++) {
             uint32_t before = s->waits[step->first_wait + n];
             if (!reads(s, step, n)) {
                 continue;
             }
-            k->until_us[before] = fmax(k->until_us[before], k->run->end_us[i]);
+            k->until_us[before] = fmax(k->until_us[before], end_of(k, i));
             if (!is_send && k->where[before] == CLV_NO_INDEX) {
                 k->where[before] = step->resources[0];
             }
@@ -266,5 +272,281 @@ done:
     clv_free(k.task_bytes);
     clv_free(k.slot_bytes);
     clv_free(k.changes);
+    return status;
+}
+
+/* --- whatever the order --- */
+
+/* What a step of a request brings to a unit: what it makes, or scratch while it runs. */
+typedef struct brought {
+    uint32_t unit, step;
+    double bytes;
+    bool is_scratch;
+} brought;
+
+/* Those of one request in one group, each unit's together and in the steps' order. */
+typedef struct bringer {
+    keeper k;
+    clv_schedule schedule; /* the request's steps and waits alone */
+    uint64_t *before;      /* [num_steps * words]: bits of the steps that have ended before one */
+    uint64_t words;
+    uint32_t *first_reader, *readers; /* [num_steps + 1] into readers, by step */
+    brought *items;
+    size_t num_items;
+    double *room;      /* [num_items]: bytes that nothing which came later has taken over */
+    uint32_t *holders; /* items that have some */
+} bringer;
+
+static bool is_before(const bringer *b, uint32_t step, uint32_t later) {
+    return (b->before[later * b->words + step / 64] >> (step % 64) & 1) != 0;
+}
+
+/* Whether x has gone when y comes, in any order. `is_running`: counting the time while the launch
+ * runs that reads x and makes y. */
+static bool has_gone(const bringer *b, const brought *x, const brought *y, bool is_running) {
+    const uint8_t kind = b->schedule.steps[y->step].kind;
+    const bool may_be_same =
+        kind == CLV_SCHEDULE_JOIN || (kind == CLV_SCHEDULE_LAUNCH && !is_running);
+    const uint32_t first = b->first_reader[x->step], end = b->first_reader[x->step + 1];
+    if (x->is_scratch || first == end) {
+        return is_before(b, x->step, y->step);
+    }
+    for (uint32_t i = first; i < end; i++) {
+        const uint32_t reader = b->readers[i];
+        if (!is_before(b, reader, y->step) && !(may_be_same && reader == y->step)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* No less than what one request holds at once of items[begin, end), a unit's: room passes from what
+ * has gone, the latest first, to what comes, and more is needed where that does not suffice.
+ * `is_running`: with what is there only while the unit runs a launch. */
+static double most_of_one(bringer *b, size_t begin, size_t end, bool is_running) {
+    size_t num_holders = 0;
+    double sum = 0;
+    for (size_t i = begin; i < end; i++) {
+        const brought *item = &b->items[i];
+        const bool is_read = b->first_reader[item->step] < b->first_reader[item->step + 1];
+        double missing = item->bytes;
+        if (!is_running && (item->is_scratch || !is_read)) {
+            continue;
+        }
+        for (size_t h = num_holders; h-- > 0 && missing > 0;) {
+            const size_t from = b->holders[h];
+            const double passed = fmin(b->room[from], missing);
+            if (passed > 0 && has_gone(b, &b->items[from], item, is_running)) {
+                b->room[from] -= passed;
+                missing -= passed;
+            }
+        }
+        size_t kept = 0;
+        for (size_t h = 0; h < num_holders; h++) {
+            b->holders[kept] = b->holders[h];
+            kept += b->room[b->holders[h]] > 0 ? 1 : 0;
+        }
+        sum += missing;
+        b->room[i] = item->bytes;
+        b->holders[kept] = (uint32_t)i;
+        num_holders = kept + 1;
+    }
+    return sum;
+}
+
+static int compare_brought(const void *a, const void *b) {
+    const brought *x = a, *y = b;
+    if (x->unit != y->unit) {
+        return x->unit < y->unit ? -1 : 1;
+    }
+    if (x->step != y->step) {
+        return x->step < y->step ? -1 : 1;
+    }
+    return (int)x->is_scratch - (int)y->is_scratch;
+}
+
+static void find_before(bringer *b) {
+    const clv_schedule *s = &b->schedule;
+    for (uint64_t i = 0; i < s->num_steps; i++) {
+        const clv_schedule_step *step = &s->steps[i];
+        uint64_t *bits = &b->before[i * b->words];
+        for (uint32_t n = 0; n < step->num_waits; n++) {
+            const uint32_t wait = s->waits[step->first_wait + n];
+            for (uint64_t w = 0; w < b->words; w++) {
+                bits[w] |= b->before[wait * b->words + w];
+            }
+            bits[wait / 64] |= (uint64_t)1 << (wait % 64);
+        }
+    }
+}
+
+static void list_readers(bringer *b) {
+    const clv_schedule *s = &b->schedule;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint64_t i = 0; i < s->num_steps; i++) {
+            const clv_schedule_step *step = &s->steps[i];
+            for (uint32_t n = 0; n < step->num_waits; n++) {
+                const uint32_t wait = s->waits[step->first_wait + n];
+                if (!reads(s, step, n)) {
+                    continue;
+                }
+                if (pass == 0) {
+                    b->first_reader[wait]++;
+                } else {
+                    b->readers[--b->first_reader[wait]] = (uint32_t)i;
+                }
+            }
+        }
+        for (uint64_t i = 0; pass == 0 && i < s->num_steps; i++) {
+            b->first_reader[i + 1] += b->first_reader[i];
+        }
+    }
+}
+
+static void list_brought(bringer *b) {
+    const clv_schedule *s = &b->schedule;
+    for (uint64_t i = 0; i < s->num_steps; i++) {
+        const clv_schedule_step *step = &s->steps[i];
+        const double bytes = bytes_of(&b->k, step);
+        if (bytes > 0 && b->k.where[i] != CLV_NO_INDEX) {
+            b->items[b->num_items++] = (brought){b->k.where[i], (uint32_t)i, bytes, false};
+        }
+        const double scratch = step->kind == CLV_SCHEDULE_LAUNCH ? scratch_of(&b->k, step) : 0;
+        if (scratch > 0) {
+            b->items[b->num_items++] = (brought){step->resources[0], (uint32_t)i, scratch, true};
+        }
+    }
+    qsort(b->items, b->num_items, sizeof *b->items, compare_brought);
+}
+
+/* Adds to `held` [num_units]. A unit runs one launch at a time: of all requests but one it holds
+ * what waits. */
+static void add_most(bringer *b, uint32_t depth, double *held) {
+    find_before(b);
+    list_readers(b);
+    find_readers(&b->k);
+    list_brought(b);
+    for (size_t begin = 0, end; begin < b->num_items; begin = end) {
+        const uint32_t unit = b->items[begin].unit;
+        end = begin;
+        while (end < b->num_items && b->items[end].unit == unit) {
+            end++;
+        }
+        const double waiting = most_of_one(b, begin, end, false);
+        held[unit] += fmax(waiting, most_of_one(b, begin, end, true)) + (depth - 1.0) * waiting;
+    }
+    add_weights(&b->schedule, held);
+}
+
+static bool is_on_one_unit(const clv_group *group, const clv_placement *a, const clv_placement *b) {
+    return a->num_pieces == 1 && b->num_pieces == 1 &&
+           group->pieces[a->first_piece].unit == group->pieces[b->first_piece].unit;
+}
+
+/* Whether tensors move within a stage: then units wait for one another between their tasks of a
+ * request, and runs that begin otherwise may settle otherwise, after any number of requests. Where
+ * each stage waits for those before it alone, requests pile up at the slowest. */
+static bool has_moves_in_stages(const clv_group *group, const clv_workload *workload) {
+    for (uint32_t i = 0; i < workload->num_tensors; i++) {
+        const clv_task_tensor *tensor = &workload->tensors[i];
+        if (tensor->producer == CLV_NO_TASK) {
+            continue;
+        }
+        const clv_placement *from = &group->placements[tensor->producer];
+        for (uint32_t c = 0; c < tensor->num_consumers; c++) {
+            const clv_placement *to = &group->placements[tensor->consumers[c]];
+            if (from->stage >= to->stage && !is_on_one_unit(group, from, to)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static clv_status *alloc_bringer(const clv_costs *costs, bringer *b) {
+    const size_t steps = (size_t)b->schedule.num_steps + 1;
+    const size_t tasks = (size_t)costs->workload->num_tasks + 1;
+    b->words = (b->schedule.num_steps + 63) / 64;
+    b->k.until_us = clv_alloc_zeroed(steps, sizeof *b->k.until_us);
+    b->k.where = clv_alloc_zeroed(steps, sizeof *b->k.where);
+    b->k.task_bytes = clv_alloc_zeroed(tasks, sizeof *b->k.task_bytes);
+    b->k.slot_bytes = clv_alloc_zeroed(tasks, sizeof *b->k.slot_bytes);
+    b->before = clv_alloc_zeroed(steps * ((size_t)b->words + 1), sizeof *b->before);
+    b->first_reader = clv_alloc_zeroed(steps + 1, sizeof *b->first_reader);
+    b->readers = clv_alloc_zeroed((size_t)b->schedule.num_waits + 1, sizeof *b->readers);
+    b->items = clv_alloc_zeroed(2 * steps, sizeof *b->items);
+    b->holders = clv_alloc_zeroed(2 * steps, sizeof *b->holders);
+    b->room = clv_alloc_zeroed(2 * steps, sizeof *b->room);
+    if (b->k.until_us == NULL || b->k.where == NULL || b->k.task_bytes == NULL ||
+        b->k.slot_bytes == NULL || b->before == NULL || b->first_reader == NULL ||
+        b->readers == NULL || b->items == NULL || b->holders == NULL || b->room == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    for (size_t i = 0; i < steps; i++) {
+        b->k.where[i] = CLV_NO_INDEX;
+    }
+    return NULL;
+}
+
+static void free_bringer(bringer *b) {
+    clv_free(b->k.until_us);
+    clv_free(b->k.where);
+    clv_free(b->k.task_bytes);
+    clv_free(b->k.slot_bytes);
+    clv_free(b->before);
+    clv_free(b->first_reader);
+    clv_free(b->readers);
+    clv_free(b->items);
+    clv_free(b->holders);
+    clv_free(b->room);
+}
+
+static clv_status *add_group(
+    const clv_costs *costs, const clv_group *group, uint32_t *scratch_of_unit, double *held) {
+    enum { MOST_STEPS = 16384 }; /* whose bits take 32 MiB */
+    const clv_plan plan = {.groups = (clv_group *)group, .num_groups = 1};
+    clv_unrolled u = {0};
+    bringer b = {0};
+    clv_status *status = clv_unroll_group(costs, group, 1, scratch_of_unit, &u);
+    if (status == NULL && u.num_steps <= MOST_STEPS) {
+        b.schedule = (clv_schedule){
+            .costs = costs,
+            .plan = &plan,
+            .steps = u.steps,
+            .num_steps = u.num_steps,
+            .waits = u.waits,
+            .num_waits = u.num_waits};
+        b.k.schedule = &b.schedule;
+        status = alloc_bringer(costs, &b);
+        if (status == NULL) {
+            measure_tasks(&b.k);
+            add_most(&b, group->depth, held);
+        }
+        free_bringer(&b);
+    }
+    clv_unrolled_deinit(&u);
+    return status;
+}
+
+clv_status *clv_most_memory(
+    const clv_costs *costs, const clv_group *groups, uint32_t num_groups, uint64_t *io_bytes) {
+    const uint32_t num_units = costs->machine->num_units;
+    double *held = clv_alloc_zeroed((size_t)num_units + 1, sizeof *held);
+    uint32_t *scratch = clv_alloc_zeroed((size_t)num_units + 1, sizeof *scratch);
+    clv_status *status = held != NULL && scratch != NULL ? NULL : NO_MEMORY_HERE();
+    for (uint32_t i = 0; status == NULL && i < num_units; i++) {
+        scratch[i] = CLV_NO_INDEX;
+    }
+    for (uint32_t g = 0; status == NULL && g < num_groups; g++) {
+        if (groups[g].depth > 1 && has_moves_in_stages(&groups[g], costs->workload)) {
+            status = add_group(costs, &groups[g], scratch, held);
+        }
+    }
+    for (uint32_t i = 0; status == NULL && i < num_units; i++) {
+        const uint64_t bytes = whole_bytes(held[i]);
+        io_bytes[i] = bytes > io_bytes[i] ? bytes : io_bytes[i];
+    }
+    clv_free(held);
+    clv_free(scratch);
     return status;
 }

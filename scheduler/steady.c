@@ -171,7 +171,9 @@ clv_status *clv_steady_state(
         wanted = wanted > num_requests ? wanted : 0;
         request.num_requests = num_requests;
     }
-    return load == CLV_PLANNED_REQUESTS && out_steady->memory_bytes != NULL
-               ? add_backlog(costs, &plan, request, out_steady)
-               : NULL;
+    if (load != CLV_PLANNED_REQUESTS || out_steady->memory_bytes == NULL) {
+        return NULL;
+    }
+    CLV_TRY(add_backlog(costs, &plan, request, out_steady));
+    return clv_most_memory(costs, groups, num_groups, out_steady->memory_bytes);
 }

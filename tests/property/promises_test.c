@@ -305,16 +305,21 @@ static void find_sums(const problem *p, const clv_plan *plan, uint64_t *out_held
 
 /* A plan tells what room units need for a run of its depth, however long it is: never less than a
  * long run holds. It may be more: sums by which it was searched, and as in the plan's run requests
- * have piled up at the slowest stage from the beginning; but no more are in flight than the depth
- * says. */
+ * have piled up at the slowest stage from the beginning, but no more are in flight than the depth
+ * says; and where units wait for one another within a stage, what each request may have there in
+ * some order of what is ready, which is up to twice as much as in the run's. */
 static void check_memory(const problem *p, const clv_plan *plan) {
     enum { LONG = 300 };
     uint64_t in_long[3 * 2], sums[3 * 2]; /* types by copies, or units */
     find_held(p, plan, plan->depth == 1 ? 1 : LONG, in_long);
     find_sums(p, plan, sums);
+    bool is_in_stages = true;
+    for (uint32_t g = 0; g < plan->num_groups; g++) {
+        is_in_stages = is_in_stages && plan->groups[g].num_stages > 1;
+    }
     for (uint32_t u = 0; u < p->machine->num_units; u++) {
         const uint64_t told = plan->memory_bytes[u];
-        const uint64_t most = plan->depth * in_long[u];
+        const uint64_t most = (is_in_stages ? 1 : 2) * plan->depth * in_long[u];
         if (in_long[u] > told || told > (sums[u] > most ? sums[u] : most)) {
             fail(p, plan->policy, (double)told, (double)in_long[u]);
         }
@@ -410,7 +415,7 @@ static void check_seed(uint64_t seed) {
 
 int main(int argc, char **argv) {
     /* each was one that failed */
-    static const uint64_t kept[] = {900196};
+    static const uint64_t kept[] = {900196, 910018};
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 250;
     for (size_t i = 0; argc == 1 && i < sizeof kept / sizeof kept[0]; i++) {
