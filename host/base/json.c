@@ -63,14 +63,14 @@ static size_t number_length(const char *text, size_t length) {
 
 /* Bytes of the character at `text` inside of a string, of which cJSON takes more than RFC 8259,
  * sections 7 and 8.1, and names here cannot hold U+0000; 0 where it is none of these. */
-static size_t character_length(const char *text, const char **out_why) {
+static size_t character_length(const char *text, size_t length, const char **out_why) {
     if ((unsigned char)text[0] < 0x20) {
         *out_why = ", a control character in a string,";
         return 0;
     }
     if (text[0] == '\\') {
         *out_why = ", \\u0000 in a string,";
-        return strncmp(text + 1, "u0000", 5) != 0 ? 2 : 0;
+        return length < 6 || memcmp(text + 1, "u0000", 5) != 0 ? 2 : 0;
     }
     *out_why = ", a string that is not UTF-8,";
     return clv_utf8_length(text);
@@ -86,7 +86,7 @@ static size_t find_bad(const char *text, size_t length, const char **out_why) {
         step = 1;
         *out_why = "";
         if (is_string && c != '"') {
-            step = character_length(text + i, out_why);
+            step = character_length(text + i, length - i, out_why);
         } else if (c == '"') {
             is_string = !is_string;
         } else if (c == '-' || (c >= '0' && c <= '9')) {
