@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool clv_costs_are_measured(const clv_costs *costs) {
+    const size_t count = (size_t)costs->workload->num_tasks * costs->num_cells;
+    return memchr(costs->origin, CLV_ORIGIN_MEASURED, count) != NULL;
+}
+
 void clv_costs_destroy(clv_costs *costs) {
     if (costs != NULL) {
         clv_routes_destroy(costs->routes);

@@ -137,6 +137,9 @@ static inline clv_origin clv_costs_origin(const clv_costs *costs, uint32_t task,
                : CLV_ORIGIN_NONE;
 }
 
+/* Whether some time was measured: such a table is as exact as measuring is, others are exact. */
+bool clv_costs_are_measured(const clv_costs *costs);
+
 /* Which input of its reader-th consumer a tensor is. */
 static inline uint32_t clv_reader_input(const clv_costs *costs, uint32_t tensor, uint32_t reader) {
     return costs->reader_input[costs->first_reader[tensor] + reader];
