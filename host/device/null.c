@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { MAX_ARGS = 16, MAX_WAITS = 16 };
 
@@ -15,7 +16,8 @@ static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER;
 typedef struct null_device {
     clv_device base;
     clv_null_options options;
-    _Atomic int64_t calls_left; /* until one fails; negative: none will */
+    _Atomic int64_t calls_left;         /* until one fails; negative: none will */
+    _Atomic(const char *) failing_call; /* which are counted; NULL: all */
     _Atomic int64_t commands_left;
     _Atomic int64_t num_objects;
 } null_device;
@@ -66,17 +68,25 @@ typedef struct command {
     null_event *waits[MAX_WAITS];
     uint32_t num_waits;
     null_event *event;
+    bool has_ended;               /* before its turn: something it was to wait for failed */
+    struct command *next_running; /* copies */
 } command;
 
 typedef struct null_queue {
     clv_queue base;
-    bool has_thread, quit, busy;
+    bool has_thread, quit;
     bool failed; /* a command failed: so do those behind it, until the queue is finished */
     pthread_t thread;
     pthread_cond_t changed; /* there is a command, or none any more */
-    command *first, **last;
+    command *first, **last; /* also the one that runs */
     clv_random random;
+    struct null_queue *next_queue; /* of those with threads */
 } null_queue;
+
+/* With the context locked. */
+static null_queue *all_queues;
+static command *running_copies;
+static _Atomic int64_t num_clashes;
 
 /* --- faults and counting --------------------------------------------------------------------- */
 
@@ -85,7 +95,8 @@ static null_device *of(clv_device *device) {
 }
 
 static clv_status *may_fail(clv_device *device, const char *call) {
-    if (atomic_load(&of(device)->calls_left) >= 0 &&
+    const char *only = atomic_load(&of(device)->failing_call);
+    if (atomic_load(&of(device)->calls_left) >= 0 && (only == NULL || strcmp(only, call) == 0) &&
         atomic_fetch_sub(&of(device)->calls_left, 1) == 0) {
         char unit[32];
         clv_device_unit_name(&device->info, unit);
@@ -94,12 +105,18 @@ static clv_status *may_fail(clv_device *device, const char *call) {
     return NULL;
 }
 
-void clv_null_fail_call_at(clv_device *device, int64_t n) {
+void clv_null_fail_call_at(clv_device *device, const char *call, int64_t n) {
+    atomic_store(&of(device)->calls_left, -1);
+    atomic_store(&of(device)->failing_call, call);
     atomic_store(&of(device)->calls_left, n);
 }
 
 void clv_null_fail_command_at(clv_device *device, int64_t n) {
     atomic_store(&of(device)->commands_left, n);
+}
+
+int64_t clv_null_num_clashes(void) {
+    return atomic_load(&num_clashes);
 }
 
 int64_t clv_null_num_objects(const clv_device *device) {
@@ -290,6 +307,32 @@ static void free_command(command *done) {
     clv_free(done);
 }
 
+static bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    return (uintptr_t)a < (uintptr_t)b + b_bytes && (uintptr_t)b < (uintptr_t)a + a_bytes;
+}
+
+/* A copy begins, with the context locked: nobody else may write what it touches, nor touch what it
+ * writes, until it leaves. */
+static void enter(command *now) {
+    for (const command *c = running_copies; c != NULL; c = c->next_running) {
+        if (overlap(now->to, now->bytes, c->to, c->bytes) ||
+            overlap(now->to, now->bytes, c->from, c->bytes) ||
+            overlap(now->from, now->bytes, c->to, c->bytes)) {
+            atomic_fetch_add(&num_clashes, 1);
+        }
+    }
+    now->next_running = running_copies;
+    running_copies = now;
+}
+
+static void leave(const command *now) {
+    command **at = &running_copies;
+    while (*at != now) {
+        at = &(*at)->next_running;
+    }
+    *at = now->next_running;
+}
+
 /* False: it was told to fail. */
 static bool execute(null_device *device, const command *now) {
     if (atomic_load(&device->commands_left) >= 0 &&
@@ -306,9 +349,44 @@ static bool execute(null_device *device, const command *now) {
         };
         now->function(&launch);
     } else if (now->bytes != 0) {
+        const struct timespec pause = {.tv_nsec = (long)device->options.copy_us * 1000};
+        if (pause.tv_nsec != 0) {
+            nanosleep(&pause, NULL);
+        }
         memmove(now->to, now->from, now->bytes);
     }
     return true;
+}
+
+static void end_event(null_event *event, event_state state) {
+    if (event != NULL && event->state == EVENT_PENDING) {
+        event->state = state;
+        pthread_cond_broadcast(&event->ended);
+    }
+}
+
+/* Ends what waits for something that failed, or is behind it in its queue, although other things
+ * that it waits for have not ended. With the context locked. */
+static void end_early(void) {
+    for (bool again = true; again;) {
+        again = false;
+        for (const null_queue *queue = all_queues; queue != NULL; queue = queue->next_queue) {
+            bool fails = queue->failed;
+            for (command *c = queue->first; c != NULL; c = c->next) {
+                for (uint32_t i = 0; i < c->num_waits; i++) {
+                    fails = fails || c->waits[i]->state == EVENT_FAILED;
+                }
+                if (!fails || c->has_ended) {
+                    continue;
+                }
+                c->has_ended = again = true;
+                end_event(c->event, EVENT_FAILED);
+                for (uint32_t i = 0; i < c->num_waits; i++) {
+                    pthread_cond_broadcast(&c->waits[i]->ended); /* its thread may wait for it */
+                }
+            }
+        }
+    }
 }
 
 /* Waits for the command's events, runs it, and says so. Not with the context locked. */
@@ -317,22 +395,31 @@ static bool process(null_queue *queue, command *now) {
     pthread_mutex_lock(&context_lock);
     bool good = !queue->failed;
     for (uint32_t i = 0; i < now->num_waits; i++) {
-        while (now->waits[i]->state == EVENT_PENDING) {
+        while (now->waits[i]->state == EVENT_PENDING && !now->has_ended) {
             pthread_cond_wait(&now->waits[i]->ended, &context_lock);
         }
         good = good && now->waits[i]->state == EVENT_DONE;
+    }
+    const bool is_copy = good && now->bytes != 0;
+    if (is_copy) {
+        enter(now);
     }
     pthread_mutex_unlock(&context_lock);
     uint64_t begin_ns = clv_time_ns();
     good = good && execute(of(device), now);
     pthread_mutex_lock(&context_lock);
+    if (is_copy) {
+        leave(now);
+    }
     if (now->event != NULL) {
         now->event->times.started_ns = begin_ns;
         now->event->times.ended_ns = clv_time_ns();
-        now->event->state = good ? EVENT_DONE : EVENT_FAILED;
-        pthread_cond_broadcast(&now->event->ended);
     }
+    end_event(now->event, good ? EVENT_DONE : EVENT_FAILED);
     queue->failed = queue->has_thread && !good;
+    if (!good && of(device)->options.ends_early) {
+        end_early();
+    }
     pthread_mutex_unlock(&context_lock);
     return good;
 }
@@ -342,10 +429,6 @@ static void *queue_thread(void *argument) {
     clv_device *device = queue->base.device;
     for (;;) {
         pthread_mutex_lock(&context_lock);
-        queue->busy = false;
-        if (queue->first == NULL) {
-            pthread_cond_broadcast(&queue->changed); /* for who finishes it */
-        }
         while (queue->first == NULL && !queue->quit) {
             pthread_cond_wait(&queue->changed, &context_lock);
         }
@@ -354,11 +437,6 @@ static void *queue_thread(void *argument) {
             pthread_mutex_unlock(&context_lock);
             return NULL;
         }
-        queue->busy = true;
-        queue->first = now->next;
-        if (queue->first == NULL) {
-            queue->last = &queue->first;
-        }
         pthread_mutex_unlock(&context_lock);
         if (of(device)->options.shuffle_seed != 0) {
             for (uint64_t n = clv_random_below(&queue->random, 8); n > 0; n--) {
@@ -366,6 +444,13 @@ static void *queue_thread(void *argument) {
             }
         }
         process(queue, now);
+        pthread_mutex_lock(&context_lock);
+        queue->first = now->next;
+        if (queue->first == NULL) {
+            queue->last = &queue->first;
+            pthread_cond_broadcast(&queue->changed); /* for who finishes it */
+        }
+        pthread_mutex_unlock(&context_lock);
         free_command(now);
     }
 }
@@ -390,6 +475,10 @@ static clv_status *queue_create(clv_device *device, clv_queue_role role, clv_que
             return status;
         }
         queue->has_thread = true;
+        pthread_mutex_lock(&context_lock);
+        queue->next_queue = all_queues;
+        all_queues = queue;
+        pthread_mutex_unlock(&context_lock);
     }
     *out_queue = &queue->base;
     return NULL;
@@ -402,6 +491,11 @@ static void queue_destroy(clv_queue *base) {
     null_queue *queue = (null_queue *)base;
     if (queue->has_thread) {
         pthread_mutex_lock(&context_lock);
+        null_queue **at = &all_queues;
+        while (*at != queue) {
+            at = &(*at)->next_queue;
+        }
+        *at = queue->next_queue;
         queue->quit = true; /* when its commands are done */
         pthread_cond_broadcast(&queue->changed);
         pthread_mutex_unlock(&context_lock);
@@ -445,6 +539,9 @@ static clv_status *submit(
     }
     *queue->last = now;
     queue->last = &now->next;
+    if (of(device)->options.ends_early) {
+        end_early();
+    }
     pthread_cond_broadcast(&queue->changed);
     pthread_mutex_unlock(&context_lock);
     return NULL;
@@ -556,7 +653,7 @@ static clv_status *queue_finish(clv_queue *base) {
     null_queue *queue = (null_queue *)base;
     clv_status *status = may_fail(base->device, "queue_finish");
     pthread_mutex_lock(&context_lock);
-    while (queue->first != NULL || queue->busy) {
+    while (queue->first != NULL) {
         pthread_cond_wait(&queue->changed, &context_lock);
     }
     queue->failed = false;

@@ -31,16 +31,26 @@ typedef struct clv_null_options {
     /* Not 0: queue threads give way at random points, differently for each seed, so that commands
      * which nothing orders are seen in many orders. */
     uint64_t shuffle_seed;
+    /* Under a millisecond that every copy of a queue takes longer, so that others are seen that do
+     * not wait for it. */
+    uint32_t copy_us;
+    /* A command fails as soon as one that it waits for has, or one before it in its queue, whatever
+     * else it waits for, as in PoCL: its event may end before those of commands before it. */
+    bool ends_early;
 } clv_null_options;
 
 clv_status *clv_null_device_create(const clv_null_options *options, clv_device **out_device)
     CLV_CHECKED;
 
-/* The n-th call from now that can fail (0: the next one) fails, once; negative: none. */
-void clv_null_fail_call_at(clv_device *device, int64_t n);
+/* The n-th `call` from now (0: the next one), a member of the vtable, fails, once; NULL: of all
+ * that can fail; negative: none. */
+void clv_null_fail_call_at(clv_device *device, const char *call, int64_t n);
 /* The n-th command from now fails when it is run, and so does what waits for its event or
  * is behind it in its queue, until that is finished. */
 void clv_null_fail_command_at(clv_device *device, int64_t n);
+/* Copies of all null devices that began while another one was at the same bytes, one of the two
+ * writing: nothing had ordered them. */
+int64_t clv_null_num_clashes(void);
 /* Buffers, programs, kernels, queues and events that exist. */
 int64_t clv_null_num_objects(const clv_device *device);
 

@@ -82,7 +82,7 @@ static clv_status *feed(
     }
 done:
     if (status != NULL) {
-        status = clv_status_join(status, v->queue_finish(queue));
+        status = clv_status_join(status, clv_queue_finish(queue));
     }
     v->event_release(event);
     return status == NULL ? NULL : clv_status_prefix(status, "'%s'", step->name);

@@ -31,9 +31,16 @@ clv_status *clv_event_ask(clv_event *event, bool *has_failed) {
 
 void clv_event_wait_and_ignore(clv_event *event) {
     if (event != NULL) {
-        clv_status *ignored = event->device->vtable->event_wait(event); /* the waiter is told too */
-        clv_status_destroy(ignored);
+        clv_status_destroy(clv_event_wait_for_end(event)); /* the waiter is told too */
     }
+}
+
+clv_status *clv_queue_finish(clv_queue *queue) {
+    clv_status *status = queue->device->vtable->queue_finish(queue);
+    if (status != NULL) {
+        clv_status_destroy(queue->device->vtable->queue_finish(queue)); /* or the device is lost */
+    }
+    return status;
 }
 
 /* What waits for a gate never ends unless somebody opens it, nor can be taken back, so it is tried

@@ -123,8 +123,14 @@ void clv_executor_await_link(clv_executor *executor, const clv_step *step, clv_l
     clv_executor_leave_link(executor, step, booked);
 }
 
-/* The last one through ends the request. What the slot holds is another request's as soon as it is
- * free. */
+/* The last one through ends the request, however that is: done, failed, cancelled or too late. From
+ * then on the caller's tensors are the caller's again, and what the slot holds is another's. So
+ * whoever leaves has waited until nothing that it began for the request is at the caller's memory
+ * or at any that other units see; for its device's own memory, those wait who come next in its
+ * queues, or it is finished before they do (settle in queues.c). The same holds for telling another
+ * unit that an item is done, or never will be: all before it have ended. A device's word that a
+ * command failed says neither: what is before it in its queue, and what else it was to wait for,
+ * may still run. */
 void clv_executor_leave(clv_executor *executor, clv_slot *slot) {
     if (atomic_fetch_sub(&slot->remaining, 1) != 1) {
         return;

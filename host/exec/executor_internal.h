@@ -192,6 +192,8 @@ clv_status *clv_event_wait_for_end(clv_event *event) CLV_CHECKED;
 clv_status *clv_event_ask(clv_event *event, bool *has_failed) CLV_CHECKED;
 /* NULL: at once. */
 void clv_event_wait_and_ignore(clv_event *event);
+/* All that a queue was given has ended, also where asking failed. */
+clv_status *clv_queue_finish(clv_queue *queue) CLV_CHECKED;
 /* Opens a gate of a step, NULL: none, of a device with queues. A failure is that of the request;
  * returns once the gate is open all the same. */
 void clv_runner_open_gate(const clv_runner *runner, clv_slot *slot, uint32_t step, clv_event *gate);

@@ -45,7 +45,7 @@ typedef struct queue_set {
                                  would what waits for these: nobody does */
     uint64_t last_failed;     /* request with a command that failed, from 1; 0: none */
     char last_failure[256];
-    clv_runner *enqueuer;
+    clv_runner *enqueuer, *carrier;
     clv_buffer *word; /* that the clock is read by; NULL: it never was */
     double speed;     /* 1: as fast as it is; else: */
     clv_runner *pacer;
@@ -189,11 +189,12 @@ static clv_status *at_step(const clv_runner *runner, uint32_t step, clv_status *
     return status == NULL ? NULL : clv_status_prefix(status, "'%s'", step_at(runner, step)->name);
 }
 
-/* Whether somebody looks at its event. */
+/* Whether somebody looks at its event; at those of transfers where a request fails. */
 static bool has_event(
     const clv_runner *runner, const queue_set *set, uint32_t step, const clv_slot *slot) {
     return item_of(runner, step)->is_awaited || is_last_of_queue(runner, step) ||
-           step_at(runner, step)->has_link || slot->spans != NULL || is_paced(runner, set, step);
+           step_at(runner, step)->kind != CLV_STEP_LAUNCH || slot->spans != NULL ||
+           is_paced(runner, set, step);
 }
 
 /* What the next launch waits for, once this one is enqueued. */
@@ -271,9 +272,7 @@ static clv_status *create_gates(clv_runner *runner, queue_set *set, const clv_sl
  * the other threads go on meanwhile, so gates are opened. */
 static void finish_queues(queue_set *set) {
     for (int role = 0; role < NUM_ROLES; role++) {
-        clv_queue *queue = set->queues[role];
-        clv_status *ignored = queue->device->vtable->queue_finish(queue); /* failed already */
-        clv_status_destroy(ignored);
+        clv_status_destroy(clv_queue_finish(set->queues[role])); /* failed already */
     }
 }
 
@@ -302,8 +301,13 @@ static bool has_failed_pause(const queue_set *set) {
     return status != NULL;
 }
 
-/* Whatever is enqueued from request `number` on waits for nothing that was before. */
+/* Whatever is enqueued from request `number` on waits for nothing that was before: neither of its
+ * own device nor, where what would have waited for that was never enqueued or ended too soon, of
+ * other units. */
 static void settle(queue_set *set, uint64_t number) {
+    if (!set->carrier->is_idle && number > 0) {
+        clv_signal_wait(&set->carrier->progress, all_enqueued(set, number - 1), 0);
+    }
     finish_queues(set);
     set->pause = NULL;
     atomic_store(&set->settled, number);
@@ -330,6 +334,9 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     }
     if (status != NULL) {
         clv_runner_fail(runner, slot, status);
+        clv_runner_check_late(runner, slot);
+        finish_queues(set);
+        clv_signal_set(&runner->progress, all - 1); /* no more of it comes, and others go on */
         settle(set, slot->number + 1);
     }
     clv_runner_check_late(runner, slot);
@@ -413,6 +420,7 @@ static void run_carrier(clv_runner *runner, clv_slot *slot) {
             clv_runner_open_gate(runner, slot, step, gate);
         }
     }
+    clv_signal_set(&runner->progress, all_enqueued(set, slot->number));
 }
 
 /* --- a slow device --------------------------------------------------------------------------- */
@@ -557,6 +565,16 @@ static clv_status *at_failed_step(
     return failure;
 }
 
+/* Until none of the first `count` steps is at any memory that others see: where one failed, drivers
+ * may end at once what waits for it or is behind it, while commands before those still run. */
+static void await_each(
+    const clv_runner *runner, const queue_set *set, const clv_slot *slot, uint32_t count) {
+    clv_event **events = events_of(runner, set, slot->number);
+    for (uint32_t i = 0; i < count && set->order[i] != NO_STEP; i++) {
+        clv_event_wait_and_ignore(events[set->order[i]]);
+    }
+}
+
 /* Waits for a step and tells other units of it. */
 static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot *slot) {
     clv_executor *executor = runner->executor;
@@ -576,7 +594,7 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
     }
     if (event != NULL) {
         clv_runner_at(runner, slot, step, CLV_AT_RUNS);
-        status = event->device->vtable->event_wait(event);
+        status = clv_event_wait_for_end(event);
         clv_executor_await_link(executor, step_at(runner, step), booked);
         if (leaves_slowly) {
             note_link(runner, set, slot, step, booked);
@@ -588,6 +606,7 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
             runner, &set->pacer->progress, enqueued_count(set, slot->number, index + 1));
     }
     if (status != NULL) { /* before others go on */
+        await_each(runner, set, slot, index + 1);
         clv_runner_fail(runner, slot, at_failed_step(runner, set, step, slot, status));
     }
     if (is_published) {
@@ -633,6 +652,9 @@ static clv_status *wait_for_all(clv_runner *runner, queue_set *set, const clv_sl
         status = failure;
     }
     status = clv_status_join(status, check_before(runner, set, slot));
+    if (status != NULL) {
+        await_each(runner, set, slot, set->num_steps);
+    }
     if (has_failed) {
         set->last_failed = slot->number + 1;
         snprintf(set->last_failure, sizeof set->last_failure, "%s", clv_status_message(failure));
@@ -671,6 +693,9 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
 
 static void deinit(clv_runner *enqueuer) {
     queue_set *set = enqueuer->state;
+    if (atomic_load(&set->needs_finish)) {
+        finish_queues(set);
+    }
     const bool has_events = set->events != NULL && set->gates != NULL && set->arrivals != NULL;
     for (uint32_t i = 0; has_events && i < ring_of(enqueuer); i++) {
         release_events(enqueuer, set, i);
@@ -730,6 +755,7 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     }
     set->first_actor = actor;
     set->enqueuer = &runners[0];
+    set->carrier = &runners[2];
     set->pacer = &runners[3];
     static void (*const runs[CLV_QUEUE_RUNNERS])(clv_runner *, clv_slot *) = {
         run_enqueuer, run_waiter, run_carrier, run_pacer};

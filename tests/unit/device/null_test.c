@@ -172,7 +172,7 @@ static void test_failures(void **state) {
     }
     assert_ok(launch(&o, 0, NULL, 0, &fine));
     assert_ok(v->event_wait(fine));
-    clv_null_fail_call_at(o.device, 1);
+    clv_null_fail_call_at(o.device, NULL, 1);
     assert_ok(v->queue_flush(o.queues[0]));
     assert_failed(DEVICE_FAILED, "queue_flush", v->queue_flush(o.queues[0]));
     assert_ok(v->queue_flush(o.queues[0]));

@@ -229,9 +229,9 @@ static void failures_leave_nothing_behind(void **state) {
         rig r;
         uint32_t num_measured;
         open_rig(&r, 1, 6);
-        clv_null_fail_call_at(r.devices[0], n);
+        clv_null_fail_call_at(r.devices[0], NULL, n);
         clv_status *status = calibrate(&r, &num_measured);
-        clv_null_fail_call_at(r.devices[0], -1);
+        clv_null_fail_call_at(r.devices[0], NULL, -1);
         clv_status_destroy(status);
         assert_ok(calibrate(&r, &num_measured));
         check_costs(&r, true);
@@ -309,11 +309,11 @@ static void failing_neighbours_are_reported(void **state) {
         uint32_t num_measured;
         open_rig(&r, 2, 6);
         put_beside(&r, &b);
-        clv_null_fail_call_at(r.devices[1], n);
+        clv_null_fail_call_at(r.devices[1], NULL, n);
         clv_status *status = clv_calibrate(&b.request, &num_measured);
         assert_true(status != NULL || n > 20);
         clv_status_destroy(status);
-        clv_null_fail_call_at(r.devices[1], -1);
+        clv_null_fail_call_at(r.devices[1], NULL, -1);
         assert_ok(clv_calibrate(&b.request, &num_measured));
         check_setting(&r, b.request.setting, true);
         close_rig(&r);

@@ -60,14 +60,14 @@ static void test_probe(void **state) {
     assert_true(hidden >= 0 && hidden <= 1);
     assert_true(atomic_load(&num_loops) > 0);
     for (int64_t n = 0; n < 40; n++) {
-        clv_null_fail_call_at(device, n);
+        clv_null_fail_call_at(device, NULL, n);
         clv_status *status = n % 2 == 0 ? clv_link_probe(&unit, &latency_us, &bandwidth)
                                         : clv_link_probe_hidden(&unit, &hidden);
         assert_non_null(status);
         clv_status_destroy(status);
         assert_int_equal(clv_null_num_objects(device), 0);
     }
-    clv_null_fail_call_at(device, -1);
+    clv_null_fail_call_at(device, NULL, -1);
     device->vtable->destroy(device);
 }
 

@@ -1,0 +1,173 @@
+/* Requests in flight over several units on the null driver, of which one fails or all are
+ * cancelled: those that end well are right, and a request has ended only when nothing of it is at
+ * any memory any more, that of the caller nor what the next requests use. */
+#include "host/base/random.h"
+#include "tests/support/hash_rig.h"
+#include "tests/support/sample.h"
+#include <time.h>
+
+typedef struct scene {
+    clv_hash_fixture f;
+    clv_hash_units units;
+    clv_hash_burst bursts[3];
+} scene;
+
+static void open_scene(
+    scene *s, uint64_t seed, const char *kinds, uint32_t num_nodes, const clv_hash_manner *manner) {
+    size_t ignored;
+    clv_hash_graph_options options = {
+        .seed = seed, .num_nodes = num_nodes, .max_bytes = 100, .max_items = 8};
+    clv_hash_fixture_init(&s->f, &options);
+    while (clv_hash_graph_complains(s->f.graph, &ignored)) {
+        clv_hash_fixture_deinit(&s->f);
+        options.seed += 1000;
+        clv_hash_fixture_init(&s->f, &options);
+    }
+    clv_hash_units_open(&s->units, kinds, manner);
+    for (int i = 0; i < 3; i++) {
+        clv_hash_burst_init(&s->f, &s->bursts[i]);
+    }
+}
+
+static void close_scene(scene *s) {
+    clv_hash_units_close(&s->units);
+    for (int i = 0; i < 3; i++) {
+        clv_hash_burst_deinit(&s->bursts[i]);
+    }
+    clv_hash_fixture_deinit(&s->f);
+}
+
+/* --- one failure ------------------------------------------------------------------------------ */
+
+/* A call fails in the first burst, a command in the second, which fails those behind it too, and
+ * nothing in the third. */
+static void test_plan_faults(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2 * CLV_HASH_NUM_KINDS; seed++) {
+        if (!clv_test_is_tried(seed)) {
+            continue;
+        }
+        scene s;
+        open_scene(
+            &s, seed + 300, clv_hash_kinds[seed % CLV_HASH_NUM_KINDS], 20,
+            &(clv_hash_manner){.shuffle_seed = seed, .ends_early = seed % 2 == 0});
+        clv_device *device = s.units.rigs[seed % s.units.num_units].devices[0];
+        for (int schedule = 0; schedule < CLV_HASH_NUM_SCHEDULES; schedule++) {
+            const clv_hash_session_options options = {.seed = seed, .schedule = schedule};
+            clv_session *session = NULL;
+            assert_ok(clv_hash_session(&s.f, &s.units, &options, &session));
+            clv_null_fail_call_at(device, NULL, (int64_t)seed * 3);
+            clv_hash_burst_run(session, &s.bursts[0]);
+            assert_true(s.bursts[0].num_failed <= 1);
+            clv_null_fail_call_at(device, NULL, -1);
+            clv_null_fail_command_at(device, (int64_t)seed * 2);
+            clv_hash_burst_run(session, &s.bursts[1]);
+            clv_null_fail_command_at(device, -1);
+            clv_hash_burst_run(session, &s.bursts[2]);
+            assert_int_equal(s.bursts[2].num_failed, 0);
+            clv_session_destroy(session);
+            for (int i = 0; i < 3; i++) {
+                clv_hash_burst_check(&s.bursts[i], seed);
+            }
+        }
+        close_scene(&s);
+    }
+}
+
+/* --- copies that take long -------------------------------------------------------------------- */
+
+static const char *const calls[] = {
+    "enqueue_read", "enqueue_write", "enqueue_kernel", "event_wait", "event_poll",
+    "queue_flush",  "queue_finish",  "gate_create",    "gate_open",  NULL /* a command */};
+enum { NUM_CALLS = sizeof calls / sizeof calls[0] };
+
+static void set_fault(clv_device *device, const char *call, int64_t n) {
+    if (call != NULL) {
+        clv_null_fail_call_at(device, call, n);
+    } else {
+        clv_null_fail_command_at(device, n);
+    }
+}
+
+/* Which fault of which run. */
+typedef struct fault_case {
+    uint64_t seed;    /* of the graph and the plan */
+    const char *call; /* of a device, the n-th; NULL: a command */
+    uint32_t num_nodes;
+} fault_case;
+
+static const fault_case cases[] = {
+    {7, "event_wait", 20},  /* other units went on although nobody had waited */
+    {14, "event_wait", 20}, /* likewise */
+    {11, NULL, 20},         /* it ended while a command before one that failed early still ran */
+    {62, NULL, 20},         /* likewise */
+    {255, NULL, 20},        /* and other units went on */
+    {1229, "enqueue_read", 20}, /* what was never enqueued had been all that waited for another
+                                   unit: the next request did not, and came out wrong */
+    {1228, "enqueue_read", 60}, /* likewise */
+};
+
+/* While copies take so long that who does not wait for them is seen at the same bytes. A graph may
+ * refuse its inputs. */
+static void fail_slowly(const fault_case *c) {
+    static const char *const kinds[] = {"qq", "cq", "qqq", "qcq", "ss", "qs", "qqqq", "q"};
+    scene s;
+    clv_random random;
+    clv_session *session = NULL;
+    clv_random_init(&random, c->seed);
+    const char *units = kinds[clv_random_below(&random, 8)];
+    clv_random_below(&random, 10);
+    int64_t n[3] = {(int64_t)clv_random_below(&random, 60), -1};
+    n[2] = (int64_t)clv_random_below(&random, 60);
+    const uint32_t num_nodes = 4 + (uint32_t)clv_random_below(&random, c->num_nodes);
+    const clv_hash_session_options options = {
+        .seed = c->seed, .depth = 1 + (uint32_t)clv_random_below(&random, 4)};
+    const uint32_t unit = (uint32_t)clv_random_below(&random, strlen(units));
+    const clv_hash_manner manner = {
+        .copy_us = 200, .ends_early = clv_random_below(&random, 2) != 0};
+    open_scene(&s, c->seed + 300, units, num_nodes, &manner);
+    clv_device *device = s.units.rigs[unit].devices[0];
+    assert_ok(clv_hash_session(&s.f, &s.units, &options, &session));
+    clv_status *status = clv_hash_run(&s.f, session);
+    for (int i = 0; i < 3 && status == NULL; i++) {
+        set_fault(device, c->call, n[i]);
+        clv_hash_burst_run(session, &s.bursts[i]);
+    }
+    clv_session_destroy(session);
+    set_fault(device, c->call, -1);
+    for (int i = 0; i < 3 && status == NULL; i++) {
+        clv_hash_burst_check(&s.bursts[i], c->seed);
+    }
+    clv_status_destroy(status);
+    if (clv_null_num_clashes() != 0 || s.bursts[1].num_failed != 0) {
+        fail_msg(
+            "seed %d, %s on %s: %d copies clashed, %d requests failed for no reason", (int)c->seed,
+            c->call != NULL ? c->call : "a command", units, (int)clv_null_num_clashes(),
+            (int)s.bursts[1].num_failed);
+    }
+    close_scene(&s);
+}
+
+/* Cases that once went wrong, and some others. */
+static void test_slow_copies(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fail_slowly(&cases[i]);
+    }
+    const uint64_t first = clv_test_number("CLEAVE_TEST_SEED", 0) * 1000;
+    const uint64_t count = clv_test_number("CLEAVE_TEST_CASES", NUM_CALLS);
+    for (uint64_t i = 0; i < count; i++) {
+        if (clv_test_is_tried(i)) {
+            const fault_case c = {first + i, calls[i % NUM_CALLS], 20};
+            fail_slowly(&c);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plan_faults),
+        cmocka_unit_test(test_slow_copies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
