@@ -158,6 +158,7 @@ static clv_status *make_session(
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
     CLV_TRY(clv_model_bind(model, options, CLV_BIND_VALUES, &s->graph));
+    CLV_TRY(clv_graph_copy(s->graph, &s->loaded));
     CLV_TRY(clv_passes_run(s->graph, NULL, NULL));
     s->plan_us = clv_time_us() - start_us;
     CLV_TRY(clv_recovery_init(s, options));
@@ -233,6 +234,7 @@ void cleave_session_destroy(cleave_session *session) {
     clv_completions_deinit(&session->completions); /* the last calls may begin requests */
     clv_recovery_deinit(session);
     clv_session_tear_down(session);
+    clv_graph_destroy(session->loaded); /* borrows from */
     clv_graph_destroy(session->graph);
     clv_free(session->inputs);
     clv_free(session->outputs);

@@ -16,7 +16,8 @@ typedef struct clv_prediction {
 } clv_prediction;
 
 struct cleave_session {
-    clv_graph *graph; /* after all passes */
+    clv_graph *graph;  /* after all passes */
+    clv_graph *loaded; /* before the first: what the model is, its sizes bound */
     clv_recovery recovery;
     clv_open_units units;
     clv_session *session; /* NULL: no unit is left */

@@ -1,7 +1,10 @@
-/* Comparing what units compute with what the references say. */
+/* Comparing what units compute with what the references say of the model as it was loaded, which no
+ * pass has rewritten. */
 #include "host/api/session.h"
 #include "host/base/memory.h"
+#include "host/base/name_map.h"
 #include "host/passes/evaluate.h"
+#include "host/passes/passes.h"
 
 #include <math.h>
 #include <string.h>
@@ -67,6 +70,8 @@ typedef struct verification {
     cleave_session *session;
     const cleave_verify_options *options;
     double rtol, atol;
+    clv_graph *model;    /* as loaded; outputs in the same order as the session's graph */
+    clv_name_map inner;  /* tensors between, by the names of the session's graph */
     clv_value **outputs; /* [num_outputs]: what the units computed */
     cJSON *rows;
     size_t num_different;
@@ -98,11 +103,26 @@ static size_t find_output(const clv_graph *graph, clv_tensor_id id) {
     return SIZE_MAX;
 }
 
-static clv_status *compare_inner(verification *v, clv_tensor_id id, const clv_view *want) {
-    const clv_tensor *tensor = &v->session->graph->tensors[id];
-    if (!clv_session_has_tensor(v->session->session, id)) {
+static clv_status *list_inner(verification *v) {
+    const clv_graph *graph = v->session->graph;
+    for (clv_tensor_id id = 0; id < graph->num_tensors; id++) {
+        const clv_tensor *tensor = &graph->tensors[id];
+        if (tensor->kind == CLV_TENSOR_VALUE && clv_session_has_tensor(v->session->session, id) &&
+            !clv_name_map_set(&v->inner, tensor->name, id)) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for verification");
+        }
+    }
+    return NULL;
+}
+
+/* What passes have left of the model under its own name. */
+static clv_status *compare_inner(verification *v, const char *name, const clv_view *want) {
+    const uint32_t *found = clv_name_map_find(&v->inner, name);
+    if (found == NULL) {
         return NULL;
     }
+    const clv_tensor_id id = *found;
+    const clv_tensor *tensor = &v->session->graph->tensors[id];
     clv_value *value = NULL;
     CLV_TRY(clv_value_create(tensor->dtype, &tensor->shape, &value));
     clv_mutable_view view = {.dtype = value->dtype, .shape = value->shape, .data = value->data};
@@ -118,7 +138,7 @@ static clv_status *compare_inner(verification *v, clv_tensor_id id, const clv_vi
 
 static clv_status *on_tensor(void *context, clv_tensor_id id, const clv_view *want) {
     verification *v = context;
-    const clv_graph *graph = v->session->graph;
+    const clv_graph *graph = v->model;
     size_t index = find_output(graph, id);
     if (index != SIZE_MAX) {
         clv_view got = clv_value_view(v->outputs[index]);
@@ -127,7 +147,7 @@ static clv_status *on_tensor(void *context, clv_tensor_id id, const clv_view *wa
         return NULL;
     }
     bool is_inner = graph->tensors[id].kind == CLV_TENSOR_VALUE;
-    return v->options->all_tensors && is_inner ? compare_inner(v, id, want) : NULL;
+    return is_inner ? compare_inner(v, graph->tensors[id].name, want) : NULL;
 }
 
 static clv_status *run_units(verification *v, const cleave_binding *inputs, size_t num_inputs) {
@@ -157,7 +177,7 @@ static clv_status *run_units(verification *v, const cleave_binding *inputs, size
 
 /* Outputs that are constants are no node's: they are compared here. */
 static clv_status *compare_constants(verification *v) {
-    const clv_graph *graph = v->session->graph;
+    const clv_graph *graph = v->model;
     for (size_t i = 0; i < graph->num_outputs; i++) {
         const clv_tensor *tensor = &graph->tensors[graph->outputs[i]];
         if (tensor->kind == CLV_TENSOR_CONSTANT) {
@@ -195,8 +215,13 @@ static clv_status *verify(verification *v, const cleave_binding *inputs, size_t 
     if (v->options->num_against > 0) {
         return compare_against(v);
     }
+    CLV_TRY(clv_graph_copy(v->session->loaded, &v->model));
+    CLV_TRY(clv_passes_infer(v->model));
+    if (v->options->all_tensors) {
+        CLV_TRY(list_inner(v));
+    }
     CLV_TRY(clv_session_order_inputs(v->session, inputs, num_inputs, &views));
-    clv_status *status = clv_evaluate(v->session->graph, views, on_tensor, v);
+    clv_status *status = clv_evaluate(v->model, views, on_tensor, v);
     clv_free(views);
     return status != NULL ? status : compare_constants(v);
 }
@@ -210,6 +235,7 @@ cleave_status *cleave_session_verify(
     v.rtol = v.options->rtol >= 0 ? v.options->rtol : graph->half_weights ? 2e-3 : 1e-4;
     v.atol = v.options->atol >= 0 ? v.options->atol : 0;
     *out_json = NULL;
+    clv_name_map_init(&v.inner);
     v.outputs = clv_alloc_zeroed(graph->num_outputs + 1, sizeof *v.outputs);
     cJSON *report = cJSON_CreateObject();
     clv_status *status = NULL;
@@ -240,6 +266,8 @@ done:
         clv_value_destroy(v.outputs[i]);
     }
     clv_free(v.outputs);
+    clv_name_map_deinit(&v.inner);
+    clv_graph_destroy(v.model);
     cJSON_Delete(report);
     return public_status(status);
 }

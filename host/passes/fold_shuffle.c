@@ -198,6 +198,13 @@ static double bytes_of(const clv_graph *graph, const match *m) {
     return bytes;
 }
 
+/* What a node between makes is no longer what the model has under that name. */
+static clv_status *rename_output(clv_graph *graph, clv_node_id id) {
+    clv_tensor *tensor = &graph->tensors[graph->nodes[id].outputs[0]];
+    tensor->name = clv_arena_printf(&graph->arena, "%s/before_shuffle", tensor->name);
+    return tensor->name != NULL ? NULL : CLV_NO_ARENA("names");
+}
+
 static clv_status *fold(clv_graph *graph, const match *m) {
     const clv_node_id first = m->num_between != 0 ? m->between[0] : m->conv;
     clv_tensor_id *inputs = clv_arena_copy(
@@ -212,6 +219,7 @@ static clv_status *fold(clv_graph *graph, const match *m) {
         clv_graph_remove_node(graph, m->moves[i]);
     }
     for (size_t i = 0; i < m->num_between; i++) {
+        CLV_TRY(rename_output(graph, m->between[i]));
         if (graph->nodes[m->between[i]].num_inputs > 1) {
             CLV_TRY(unshuffle_inputs(graph, m->between[i], 3, 0, m->parts));
         }

@@ -624,6 +624,14 @@ def verify():
 
 
 @test
+def verify_compares_with_the_model_as_loaded():
+    """What a pass rounds is told: the convolution has other weights than the model's."""
+    for extra in [], ["--all-tensors"]:
+        (y,) = run_json("verify", model("folded"), *extra)["outputs"]
+        assert y["name"] == "y" and y["ok"] and 0 < y["max_rel"] < 1e-6, y
+
+
+@test
 def weights_in_half_precision():
     half = ["--weights", "half"]
     exact = run_json("verify", model("rows"), "--input", "ones")["outputs"]

@@ -61,6 +61,13 @@ def main():
         [value("x", [1, 128])], [value("y", [1, 64]), value("loud", [1, 64])],
         [("weight", np.arange(1, 65, dtype=np.float32) / 3), ("shape", np.array([128, 64])),
          ("large", np.array([1e5], np.float32))])
+    save(  # a normalisation that goes into the weights of the convolution before it
+        folder, "folded", [node("Conv", ["x", "one"], ["c"], name="conv"),
+                           node("BatchNormalization", ["c", "scale", "shift", "mean", "variance"], ["y"], name="norm")],
+        [value("x", [1, 1, 8, 8])], [value("y", [1, 1, 8, 8])],
+        [("one", np.ones((1, 1, 1, 1), np.float32))] +
+        [(name, np.array([number], np.float32)) for name, number in
+         (("scale", 1.1), ("shift", 0.3), ("mean", 0.7), ("variance", 2))])
     save(  # wrong by itself: an axis that the input has not
         folder, "malformed", [node("Concat", ["x", "x"], ["y"], name="concat", axis=4)],
         [value("x", [2, 3])], [value("y", None)])
