@@ -4,8 +4,10 @@
 
 #include "host/ir/call.h"
 
-/* Checks the node, runs its operator's infer(), sets params and the types and shapes of outputs.
- * errors  as of infer(), without the names of operator and node */
+/* Checks the node, runs its operator's infer(), sets params and the types and shapes of outputs,
+ * which stay what they were where they were known.
+ * errors  as of infer(), without the names of operator and node; INTERNAL where a rewritten node
+ *          gives another type or shape than readers of its output were made for */
 clv_status *clv_pass_infer_node(clv_graph *graph, clv_node_id id) CLV_CHECKED;
 
 /* What one pass may spend on computing values: a small model must not unfold into memory or hours.

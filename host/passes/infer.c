@@ -74,12 +74,29 @@ static clv_status *check_declared(const clv_tensor *tensor) {
     return NULL;
 }
 
+/* What readers of the tensor were inferred for stays: a pass that rewrites the node may not change
+ * it. */
+static clv_status *check_same(const clv_tensor *tensor, clv_dtype dtype, const clv_shape *shape) {
+    if (tensor->dtype == CLV_DTYPE_NONE ||
+        (tensor->dtype == dtype && clv_shape_equal(&tensor->shape, shape))) {
+        return NULL;
+    }
+    char before[CLV_SHAPE_TEXT], now[CLV_SHAPE_TEXT];
+    return CLV_ERROR(
+        INTERNAL, "output '%s' was %s %s and became %s %s", tensor->name,
+        clv_dtype_name(tensor->dtype), clv_shape_format(&tensor->shape, before),
+        clv_dtype_name(dtype), clv_shape_format(shape, now));
+}
+
 static clv_status *set_outputs(clv_graph *graph, const clv_node *node, const clv_infer *infer) {
     for (size_t i = 0; i < node->num_outputs; i++) {
         if (node->outputs[i] == CLV_NO_ID) {
             continue;
         }
         clv_tensor *tensor = &graph->tensors[node->outputs[i]];
+        CLV_TRY(clv_status_prefix(
+            check_same(tensor, infer->out_dtypes[i], &infer->out_shapes[i]), "node '%s'",
+            node->name));
         tensor->dtype = infer->out_dtypes[i];
         tensor->shape = infer->out_shapes[i];
         if (tensor->dtype == CLV_DTYPE_NONE) {

@@ -258,8 +258,10 @@ static const clv_node *find_product(const joiner *j, clv_tensor_id *weights, mat
             strcmp(test->op->name, "IsNaN") == 0 ? only_reader(j, test->outputs[0], "Where") : NULL;
         double value;
         if (where != NULL && where->inputs[0] == test->outputs[0] && where->inputs[2] == *weights &&
-            clv_pass_scalar(j->graph, where->inputs[1], &value) && value == 0 && join(j, m, test) &&
-            join(j, m, where)) {
+            clv_pass_scalar(j->graph, where->inputs[1], &value) && value == 0 &&
+            clv_shape_equal(
+                &tensor_of(j, where->outputs[0])->shape, &tensor_of(j, *weights)->shape) &&
+            join(j, m, test) && join(j, m, where)) {
             *weights = where->outputs[0];
             m->nan_is_zero = true;
             return only_reader(j, *weights, "MatMul");

@@ -7,7 +7,7 @@
  *
  * The square may be a power or a product, the quotient a product with a reciprocal or with a power
  * of -1/2, the root a power of 1/2, and d may be made twice. What lies between must not be read
- * elsewhere.
+ * elsewhere. Constants of one element may have any rank, as long as the result has the rank of x.
  *
  * This pass is about these operators alone, so it knows them by name. */
 #include "host/ops/op.h"
@@ -287,7 +287,8 @@ static clv_status *try_node(joiner *j, clv_node_id id) {
     clv_tensor_id result = node->outputs[0];
     const clv_shape *shape = &j->graph->tensors[m.x].shape;
     int64_t columns = shape->dims[shape->rank - 1];
-    if (j->graph->tensors[m.x].dtype != CLV_FLOAT32 || !is_closed(j, &m, result)) {
+    if (j->graph->tensors[m.x].dtype != CLV_FLOAT32 || !is_closed(j, &m, result) ||
+        !clv_shape_equal(&j->graph->tensors[result].shape, shape)) {
         return NULL;
     }
     m.scale = take_vector(j, &result, "Mul", columns, &m);

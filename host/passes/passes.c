@@ -37,7 +37,11 @@ static clv_status *verify(const clv_graph *graph) {
 
 static clv_status *run_pass(const clv_pass *pass, clv_graph *graph) {
     CLV_TRY(clv_cancel_check());
-    CLV_TRY(pass->run(graph));
+    clv_status *status = pass->run(graph);
+    if (clv_status_code(status) == CLV_INTERNAL) {
+        return clv_status_prefix(status, "pass '%s'", pass->name);
+    }
+    CLV_TRY(status);
     CLV_TRY(clv_graph_compact(graph));
 #ifdef CLEAVE_VERIFY
     CLV_TRY(clv_status_prefix(verify(graph), "after pass '%s'", pass->name));

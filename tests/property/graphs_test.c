@@ -54,6 +54,20 @@ static void add_dims(drawn *d, const clv_shape *shape) {
     }
 }
 
+/* The dimensions of a constant of one element, at times more than those of the value beside it,
+ * which it then gives leading ones. */
+static const char *draw_ones(drawn *d, clv_shape *shape) {
+    static const char *const dims[] = {"", "1", "1,1", "1,1,1", "1,1,1,1", "1,1,1,1,1"};
+    const int bound = shape->rank < 5 && below(d, 3) == 0 ? shape->rank + 2 : 2;
+    const int rank = below(d, bound);
+    if (rank > shape->rank) {
+        memmove(&shape->dims[1], &shape->dims[0], (size_t)shape->rank * sizeof shape->dims[0]);
+        shape->dims[0] = 1;
+        shape->rank++;
+    }
+    return dims[rank];
+}
+
 static void draw_unary(drawn *d) {
     static const char *const ops[] = {"Relu", "Neg",      "Abs",     "Tanh", "Sigmoid",  "Sin",
                                       "Erf",  "Identity", "Dropout", "Sum",  "Softplus", "Sqrt"};
@@ -256,9 +270,10 @@ static void draw_norm(drawn *d) {
     if (clv_shape_elements(&shape) == 0) {
         return;
     }
+    const char *ones = draw_ones(d, &shape);
     int columns = (int)shape.dims[shape.rank - 1], v = add_value(d, &shape);
     clv_text *t = &d->text;
-    clv_text_add(t, "constant x%d i64[1]{-1}\nconstant e%d f32[]{0.1}\n", v, v);
+    clv_text_add(t, "constant x%d i64[1]{-1}\nconstant e%d f32[%s]{0.1}\n", v, v, ones);
     clv_text_add(t, "constant g%d f32[%d]~0.5:2\nconstant h%d f32[%d]\n", v, columns, v, columns);
     if (is_rms) {
         clv_text_add(t, "d%d = Identity(v%d)\n", v, a);
@@ -315,6 +330,7 @@ static void draw_attention(drawn *d) {
         out.dims[1] = shape.dims[2];
         out.dims[2] = shape.dims[1];
     }
+    const char *zero = out_by_row ? "" : draw_ones(d, &out);
     int v = add_value(d, &out);
     clv_text *t = &d->text;
     clv_text_add(
@@ -338,8 +354,8 @@ static void draw_attention(drawn *d) {
         v, v);
     const char *scores[] = {"p", "s", "a", "a", "y"};
     clv_text_add(t, "e%d = Softmax(%s%d) axis=-1\n", v, scores[below(d, 5)], v);
-    if (below(d, 3) == 0) {
-        clv_text_add(t, "n%d = IsNaN(e%d)\nconstant z%d f32[]{0}\n", v, v, v);
+    if (out.rank != shape.rank || below(d, 3) == 0) {
+        clv_text_add(t, "n%d = IsNaN(e%d)\nconstant z%d f32[%s]{0}\n", v, v, v, zero);
         clv_text_add(t, "w%d = Where(n%d, z%d, e%d)\n", v, v, v, v);
     } else {
         clv_text_add(t, "w%d = Identity(e%d)\n", v, v);

@@ -439,6 +439,51 @@ static void test_fold_batchnorm(void **state) {
     }
 }
 
+/* --- constants of one element whose rank is above the value's --- */
+
+/* Where `y` would be one operator but for the shape that a constant gives it. */
+static const char *const lifted[] = {
+    "input x f32[2,8]\nconstant e f32[1,1,1]{0.1}\nq = Mul(x, x)\nconstant a i64[1]{-1}\n"
+    "v = ReduceMean(q, a) keepdims=1\ns = Add(v, e)\nr = Sqrt(s)\ny = Div(x, r)\n"
+    "z = Transpose(y) perm=[0,2,1]\noutput z\n",
+    "input x f32[2,8]\nconstant e f32[]{0.1}\nconstant p f32[1,1,1]{2}\nq = Pow(x, p)\n"
+    "constant a i64[1]{-1}\nv = ReduceMean(q, a) keepdims=1\ns = Add(v, e)\nr = Sqrt(s)\n"
+    "i = Reciprocal(r)\ny = Mul(i, x)\nz = Transpose(y) perm=[0,2,1]\noutput z\n",
+    "input x f32[2,8]\nconstant e f32[1]{0.1}\nconstant o f32[1,1,1]{1}\nq = Mul(x, x)\n"
+    "constant a i64[1]{-1}\nv = ReduceMean(q, a) keepdims=1\ns = Add(v, e)\nr = Sqrt(s)\n"
+    "i = Div(o, r)\ny = Mul(i, x)\nz = Transpose(y) perm=[0,2,1]\noutput z\n",
+    "input q f32[1,2,8,4]\ninput k f32[1,2,4,8]\ninput v f32[1,2,8,4]\np = MatMul(q, k)\n"
+    "w = Softmax(p) axis=-1\nn = IsNaN(w)\nconstant z f32[1,1,1,1,1]{0}\nf = Where(n, z, w)\n"
+    "y = MatMul(f, v)\no = Transpose(y) perm=[4,3,2,1,0]\noutput o\n",
+    "input q f32[1,2,8,4]\ninput k f32[1,2,4,8]\ninput v f32[1,2,8,4]\np = MatMul(q, k)\n"
+    "constant c f32[1,1,1,1,1]{0.5}\ns = Mul(p, c)\nw = Softmax(s) axis=-1\n"
+    "y = MatMul(w, v)\no = Transpose(y) perm=[4,3,2,1,0]\noutput o\n",
+};
+
+static void test_constants_that_lift_the_rank(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof lifted / sizeof lifted[0]; i++) {
+        clv_graph *graph = optimise(lifted[i]);
+        assert_int_equal(count_ops(graph, "LayerNormalization"), 0);
+        assert_int_equal(count_ops(graph, "RMSNormalization"), 0);
+        assert_int_equal(count_ops(graph, "HeadAttention"), 0);
+        assert_int_equal(graph->tensors[graph->outputs[0]].shape.rank, i < 3 ? 3 : 5);
+        clv_graph_destroy(graph);
+    }
+}
+
+/* What readers of a tensor were inferred for does not change behind their backs. */
+static void test_inference_keeps_shapes(void **state) {
+    (void)state;
+    clv_graph *graph = make("input x f32[2,3]\ny = Relu(x)\nz = Neg(y)\noutput z\n");
+    assert_ok(clv_passes_infer(graph));
+    graph->tensors[graph->inputs[0]].shape.dims[0] = 4;
+    assert_failed(
+        INTERNAL, "pass 'infer': Relu 'y': node 'y': output 'y' was float32 [2,3] and became",
+        clv_passes_infer(graph));
+    clv_graph_destroy(graph);
+}
+
 /* A factor and a sum for each channel are not taken for the offset of a layer's normalisation. */
 static void test_norms_of_norms(void **state) {
     (void)state;
@@ -700,6 +745,8 @@ int main(void) {
         cmocka_unit_test(test_merged_views_keep_their_shape),
         cmocka_unit_test(test_dropout_with_its_mask),
         cmocka_unit_test(test_fold_batchnorm),
+        cmocka_unit_test(test_constants_that_lift_the_rank),
+        cmocka_unit_test(test_inference_keeps_shapes),
         cmocka_unit_test(test_norms_of_norms),
         cmocka_unit_test(test_sums_become_biases),
         cmocka_unit_test(test_shared_weights_are_bounded),
