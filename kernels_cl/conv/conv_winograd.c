@@ -109,7 +109,7 @@ bool clv_conv_winograd_fits(const clv_call *call, const clv_traits *traits) {
     bool is_window = w->rank == 2;
     for (int a = Y; a <= X; a++) {
         is_window = is_window && w->kernel[a] == TAPS && w->stride[a] == 1 && w->dilation[a] == 1 &&
-                    w->pad_begin[a] >= -64 && w->pad_begin[a] <= 2 && w->pad_end[a] <= 2;
+                    w->pad_begin[a] <= 2 && w->pad_end[a] <= 2;
     }
     return is_window && op->groups == 1 && op->shuffle <= 1 && !clv_conv_has_scale(call) &&
            clv_conv_blocked_fits(call, traits);
