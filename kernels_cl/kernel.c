@@ -52,6 +52,25 @@ uint64_t clv_deal_rows(
     return (rows + per_item - 1) / per_item;
 }
 
+uint64_t clv_rows_of_lane(const clv_traits *traits, uint64_t rows) {
+    const uint64_t lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
+    const uint64_t own = (rows + lanes - 1) / lanes;
+    return own == 0 ? 4 : (own + 3) / 4 * 4;
+}
+
+uint64_t clv_deal_lane_rows(
+    const clv_traits *traits, uint64_t rows, uint64_t row_work, uint32_t *out_rows_per_item) {
+    const uint64_t num_items = clv_deal_rows(traits, rows, row_work, out_rows_per_item);
+    if (!traits->is_cpu) {
+        return num_items;
+    }
+    const uint64_t own = clv_rows_of_lane(traits, rows);
+    while (own % *out_rows_per_item != 0) {
+        *out_rows_per_item -= 1;
+    }
+    return (rows + *out_rows_per_item - 1) / *out_rows_per_item;
+}
+
 uint64_t clv_even_tiles(uint64_t num_tiles, uint64_t most) {
     uint64_t best = most < num_tiles ? most : num_tiles, least_waste = UINT64_MAX;
     best = best != 0 ? best : 1;

@@ -217,6 +217,13 @@ void clv_deal(
  * item on a CPU, one row elsewhere. Returns the number of items. */
 uint64_t clv_deal_rows(
     const clv_traits *traits, uint64_t rows, uint64_t row_work, uint32_t *out_rows_per_item);
+/* Rows of a lane, all lanes but the last, in operators whose lanes share rows that other such
+ * operators wrote: the same in all of them, so that a row stays in the caches of one core. A
+ * multiple of 4; at least 4. */
+uint64_t clv_rows_of_lane(const clv_traits *traits, uint64_t rows);
+/* As clv_deal_rows(), of items that no two of those lanes share. */
+uint64_t clv_deal_lane_rows(
+    const clv_traits *traits, uint64_t rows, uint64_t row_work, uint32_t *out_rows_per_item);
 /* How many of `num_tiles` an item takes, at most `most` (at least 1): somewhat fewer where the last
  * item would otherwise have much less to do, since lanes get equal numbers of items. */
 uint64_t clv_even_tiles(uint64_t num_tiles, uint64_t most);

@@ -152,6 +152,24 @@ static bool tile_pays(const clv_call *call, const clv_traits *traits) {
     return shape.rows >= block_rows(traits) / 4;
 }
 
+/* Each lane's rows apart, as the operators around share them, where vectors of rows are about as
+ * full then; else in whole blocks. */
+static void deal_rows(
+    const clv_attention_shape *shape, const clv_traits *traits, attention_params *p) {
+    const int64_t block = block_rows(traits), vector = block / ATTENTION_VECTORS;
+    const int64_t lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
+    int64_t own = (int64_t)clv_rows_of_lane(traits, (uint64_t)shape->rows);
+    const int64_t vectors = (own + vector - 1) / vector * lanes;
+    if (shape->batch > 1 || vectors * 8 > (shape->rows + vector - 1) / vector * 9) {
+        const int64_t blocks = (shape->rows + block - 1) / block;
+        own = (blocks + lanes - 1) / lanes * block;
+    }
+    const int64_t whole = shape->rows / own, rest = shape->rows % own;
+    p->part_rows = (clv_u32)own;
+    p->part_blocks = (clv_u32)((own + block - 1) / block);
+    p->row_blocks = (clv_u32)(whole * p->part_blocks + (rest + block - 1) / block);
+}
+
 /* A constant mask up to this size is turned once, when a session is made. */
 enum { CONSTANT_MASK_BYTES = 1 << 20 };
 
@@ -199,14 +217,16 @@ static clv_status *emit_mask(
     }
     const clv_view *mask = &call->inputs[3];
     const uint64_t planes = (uint64_t)clv_shape_product(&mask->shape, 0, mask->shape.rank - 2);
-    const uint64_t step = p->row_blocks * (uint64_t)block_rows(traits);
+    /* a part's last block may reach beyond its rows, and the last one's beyond all */
+    const uint64_t block = (uint64_t)block_rows(traits), blocks = (p->rows + block - 1) / block + 1;
+    const uint64_t step = blocks * block;
     const uint64_t keys = p->mask_key != 0 ? p->keys : 1, plane = p->mask_row * p->rows;
     const size_t bytes = (size_t)(planes * keys * step) * sizeof(float);
     const attention_mask_params params = {
         .rows = p->rows,
         .keys = (clv_u32)keys,
         .padded_rows = (clv_u32)step,
-        .row_blocks = p->row_blocks,
+        .row_blocks = (clv_u32)blocks,
     };
     p->mask_batch = p->mask_batch / plane * keys * step;
     p->mask_head = p->mask_head / plane * keys * step;
@@ -235,8 +255,7 @@ static clv_status *emit_tile(
     }
     clv_attention_shape_of(call, &shape);
     fill_params(call, &shape, &p);
-    p.row_blocks = (clv_u32)((shape.rows + block_rows(traits) - 1) / block_rows(traits));
-    p.row_parts = traits->num_lanes != 0 ? traits->num_lanes : 1;
+    deal_rows(&shape, traits, &p);
     CLV_TRY(emit_mask(call, traits, emitter, &p, &mask));
     const uint64_t num_items = (uint64_t)(shape.batch * shape.heads) * p.row_blocks;
     return emit_attention(traits, emitter, "attention_tile", &p, mask, num_items);

@@ -122,16 +122,16 @@ CLV_WIDE kernel void attention(
 #define ROWS_KEEP(rows, index, vector, value) \
     CLV_FV_KEEP((rows) + (index)*ATTENTION_ROWS + (vector)*CLV_WIDTH, value)
 
-/* scores[t] = mask[t] + sum over d < size of k[t][d] * rows[d], for KEYS values of t; `most`
- * becomes the largest, NaN aside. */
-#define ATTENTION_SCORES(KEYS)                                                             \
-    static void attention_scores_##KEYS(                                                   \
+/* scores[t] = mask[t] + sum over d < size of k[t][d] * rows[d], for KEYS values of t and the first
+ * VECTORS vectors of rows; `most` becomes the largest, NaN aside. */
+#define ATTENTION_SCORES(KEYS, VECTORS)                                                    \
+    static void attention_scores_##KEYS##_##VECTORS(                                       \
         const global float *k, const float *rows, const global float *mask, float *scores, \
         clv_fv most[ATTENTION_VECTORS], const attention_params *p) {                       \
-        clv_fv sums[KEYS][ATTENTION_VECTORS];                                              \
+        clv_fv sums[KEYS][VECTORS];                                                        \
         const ulong row = p->k.row;                                                        \
         _Pragma("unroll") for (int j = 0; j < KEYS; j++) {                                 \
-            _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {                \
+            _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                          \
                 sums[j][i] = !p->has_mask ? (clv_fv)(0.0f)                                 \
                              : p->mask_row == 0                                            \
                                  ? (clv_fv)(mask[j * p->mask_key])                         \
@@ -139,23 +139,55 @@ CLV_WIDE kernel void attention(
             }                                                                              \
         }                                                                                  \
         for (uint d = 0; d < p->size; d++) {                                               \
-            const clv_fv first = ROWS_TAKE(rows, d, 0), second = ROWS_TAKE(rows, d, 1);    \
+            clv_fv q[VECTORS];                                                             \
+            _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                          \
+                q[i] = ROWS_TAKE(rows, d, i);                                              \
+            }                                                                              \
             _Pragma("unroll") for (int j = 0; j < KEYS; j++) {                             \
                 const clv_fv value = (clv_fv)(k[j * row + d]);                             \
-                sums[j][0] = fma(value, first, sums[j][0]);                                \
-                sums[j][1] = fma(value, second, sums[j][1]);                               \
+                _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                      \
+                    sums[j][i] = fma(value, q[i], sums[j][i]);                             \
+                }                                                                          \
             }                                                                              \
         }                                                                                  \
         _Pragma("unroll") for (int j = 0; j < KEYS; j++) {                                 \
-            _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {                \
+            _Pragma("unroll") for (int i = 0; i < VECTORS; i++) {                          \
                 ROWS_KEEP(scores, j, i, sums[j][i]);                                       \
                 most[i] = sums[j][i] > most[i] ? sums[j][i] : most[i];                     \
             }                                                                              \
         }                                                                                  \
     }
 
-ATTENTION_SCORES(8)
-ATTENTION_SCORES(1)
+ATTENTION_SCORES(8, 2)
+ATTENTION_SCORES(4, 2)
+ATTENTION_SCORES(1, 2)
+ATTENTION_SCORES(8, 1)
+ATTENTION_SCORES(4, 1)
+ATTENTION_SCORES(1, 1)
+
+/* The scores of `count` keys. */
+#define ATTENTION_ALL_SCORES(VECTORS)                                                      \
+    static void attention_all_scores_##VECTORS(                                            \
+        const global float *k, const float *rows, const global float *mask, float *scores, \
+        clv_fv most[ATTENTION_VECTORS], uint count, const attention_params *p) {           \
+        for (uint t = 0; t < count;) {                                                     \
+            const global float *key = k + t * p->k.row, *masked = mask + t * p->mask_key;  \
+            float *to = scores + t * ATTENTION_ROWS;                                       \
+            if (t + 8 <= count) {                                                          \
+                attention_scores_8_##VECTORS(key, rows, masked, to, most, p);              \
+                t += 8;                                                                    \
+            } else if (t + 4 <= count) {                                                   \
+                attention_scores_4_##VECTORS(key, rows, masked, to, most, p);              \
+                t += 4;                                                                    \
+            } else {                                                                       \
+                attention_scores_1_##VECTORS(key, rows, masked, to, most, p);              \
+                t++;                                                                       \
+            }                                                                              \
+        }                                                                                  \
+    }
+
+ATTENTION_ALL_SCORES(2)
+ATTENTION_ALL_SCORES(1)
 
 /* sums[j] = keep[j] * sums[j] + sum over t < keys of weights[t * ATTENTION_ROWS + j] * v[t * row],
  * for ATTENTION_TILE rows j and VECTORS vectors, the first of `count` columns (LOAD: as many as
@@ -294,22 +326,19 @@ static void attention_block(
     clv_fv total[ATTENTION_VECTORS], float *sums, bool is_first, const attention_params *p) {
     float scores[ATTENTION_KEYS * ATTENTION_ROWS], keep[ATTENTION_ROWS];
     clv_fv before[ATTENTION_VECTORS] = {most[0], most[1]};
-    uint t = 0;
-    for (; t + ATTENTION_TILE <= count; t += ATTENTION_TILE) {
-        attention_scores_8(
-            k + t * p->k.row, rows, mask + t * p->mask_key, scores + t * ATTENTION_ROWS, most, p);
-    }
-    for (; t < count; t++) {
-        attention_scores_1(
-            k + t * p->k.row, rows, mask + t * p->mask_key, scores + t * ATTENTION_ROWS, most, p);
+    const int num_vectors = num_rows > CLV_WIDTH ? 2 : 1;
+    if (num_vectors == 2) {
+        attention_all_scores_2(k, rows, mask, scores, most, count, p);
+    } else {
+        attention_all_scores_1(k, rows, mask, scores, most, count, p);
     }
     clv_fv base[ATTENTION_VECTORS], sum[ATTENTION_VECTORS];
     _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
         base[i] = most[i] == -INFINITY ? (clv_fv)(0.0f) : most[i];
         sum[i] = (clv_fv)(0.0f);
     }
-    for (t = 0; t < count; t++) {
-        _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
+    for (uint t = 0; t < count; t++) {
+        for (int i = 0; i < num_vectors; i++) {
             const clv_fv weight = ew_exp_negative(ROWS_TAKE(scores, t, i) - base[i]);
             ROWS_KEEP(scores, t, i, weight);
             sum[i] += weight;
@@ -324,28 +353,29 @@ static void attention_block(
 }
 
 typedef struct attention_at {
-    uint block, head;
+    uint row, count, head;
 } attention_at;
 
 /* Items of a batch go through heads, and in each through the blocks of one part of the rows, then
  * through the next part: a lane has the same rows as in the operators before and behind, which
  * share them likewise, and keys of a head stay in its cache for all blocks of a part. */
 static attention_at attention_find(uint item, const attention_params *p) {
-    const uint blocks = (p->row_blocks + p->row_parts - 1) / p->row_parts;
-    const uint part = item / (blocks * p->heads), first = part * blocks;
-    const uint here = min(blocks, p->row_blocks - first), rest = item - first * p->heads;
-    return (attention_at){.block = first + rest % here, .head = rest / here};
+    const uint part = item / (p->part_blocks * p->heads), before = part * p->part_blocks;
+    const uint here = min(p->part_blocks, p->row_blocks - before), rest = item - before * p->heads;
+    const uint row = part * p->part_rows + rest % here * ATTENTION_ROWS;
+    const uint end = min((part + 1) * p->part_rows, p->rows);
+    return (attention_at){
+        .row = row, .count = min(end - row, (uint)ATTENTION_ROWS), .head = rest / here};
 }
 
-/* An item does ATTENTION_ROWS rows of q of one head. Where the mask has rows (mask_row is not 0) it
- * is what attention_mask made. */
+/* An item does up to ATTENTION_ROWS rows of q of one head. Where the mask has rows (mask_row is not
+ * 0) it is what attention_mask made. */
 CLV_ONCE CLV_WIDE static void attention_tile_item(
     global float *q, global float *k, global float *v, global float *mask, global float *out,
     const attention_params p, const clv_range r, ulong item) {
     const ulong batch = item / p.row_blocks / p.heads;
     const attention_at at = attention_find((uint)(item - batch * p.row_blocks * p.heads), &p);
-    const uint row = at.block * ATTENTION_ROWS, head = at.head, shared = head / p.group;
-    const uint count = min(p.rows - row, (uint)ATTENTION_ROWS);
+    const uint row = at.row, count = at.count, head = at.head, shared = head / p.group;
     q = CLV_AT(float, q, r.offset[0]) + p.q.first + batch * p.q.batch + head * p.q.head +
         row * p.q.row;
     k = CLV_AT(float, k, r.offset[1]) + p.k.first + batch * p.k.batch + shared * p.k.head;

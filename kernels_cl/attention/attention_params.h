@@ -16,11 +16,10 @@ typedef struct attention_params {
     clv_u64 mask_batch, mask_head, mask_row, mask_key;
     clv_u32 heads, group;
     clv_u32 rows, keys, size, value_size;
-    clv_u32 row_blocks; /* attention_tile: items a head */
-    clv_u32 row_parts;  /* attention_tile: that lanes share rows in */
+    clv_u32 part_rows, part_blocks; /* attention_tile: rows of a lane, and items of a head there */
+    clv_u32 row_blocks;             /* attention_tile: items of a head */
     clv_u32 has_mask, nan_is_zero;
     clv_f32 scale;
-    clv_u32 unused; /* params have no padding: their bytes are a key */
 } attention_params;
 
 /* attention_mask: the mask with keys and rows exchanged, [planes][keys][padded_rows] */

@@ -183,17 +183,19 @@ static void fill_params(const clv_call *call, const clv_matmul_shape *shape, mat
 enum { MAX_ROW_SPAN = 256, STREAM_AHEAD = 4096 };
 
 /* From so many rows a lane on, products take longer than weights to come from memory. */
-enum { ROWS_OF_LANE = 48 };
+enum { ROWS_OF_LANE = 32 };
 
 /* Whether lanes share rows and not columns: each then reads all of the weights, which are
  * prefetched, but nothing that another lane wrote, in this operator and in those of rows that
- * follow it (normalisation, residual sums). Where tiles of rows come out uneven, lanes wait. */
+ * follow it (attention, normalisation, residual sums). Not where the last lane would have less than
+ * seven eighths of the others' rows to do. */
 static bool by_rows(const clv_matmul_shape *shape, const clv_traits *traits) {
     const int64_t lanes = (int64_t)traits->num_lanes;
-    const int64_t tiles = (shape->m + MATMUL_ROWS - 1) / MATMUL_ROWS;
-    const int64_t idle = (tiles + lanes - 1) / lanes * lanes - tiles;
-    return traits->is_cpu && lanes > 1 && shape->num_batch == 0 &&
-           shape->m >= ROWS_OF_LANE * lanes && idle * 32 <= tiles;
+    if (!traits->is_cpu || lanes <= 1 || shape->num_batch != 0 || shape->m < ROWS_OF_LANE * lanes) {
+        return false;
+    }
+    const int64_t own = (int64_t)clv_rows_of_lane(traits, (uint64_t)shape->m);
+    return (own * lanes - shape->m) * 8 <= own;
 }
 
 /* How many rows an item does: as many as let eight items a lane be, since they share a panel. */
@@ -203,12 +205,14 @@ static uint64_t row_span(
     if (!traits->is_cpu) {
         return MATMUL_ROWS;
     }
+    if (by_rows(shape, traits)) { /* in spans of whole tiles where there are several */
+        const uint64_t own = clv_rows_of_lane(traits, (uint64_t)shape->m);
+        const uint64_t spans = (own + MAX_ROW_SPAN - 1) / MAX_ROW_SPAN;
+        const uint64_t unit = spans == 1 ? 4 : MATMUL_ROWS;
+        return ((own + spans - 1) / spans + unit - 1) / unit * unit;
+    }
     const uint64_t even = tiles * other_items / (8 * (uint64_t)traits->num_lanes + 1) + 1;
     const uint64_t most = MAX_ROW_SPAN / MATMUL_ROWS;
-    if (by_rows(shape, traits)) {
-        const uint64_t own = (tiles + traits->num_lanes - 1) / traits->num_lanes;
-        return clv_even_tiles(own, most) * MATMUL_ROWS;
-    }
     return clv_even_tiles(tiles, even < most ? even : most) * MATMUL_ROWS;
 }
 
@@ -235,7 +239,7 @@ static uint64_t deal_panels(
         p->tiles = (clv_u32)clv_even_tiles(p->panels, tiles);
     }
     if (traits->is_cpu && !p->moves_back) { /* b lies in the order in which it is read */
-        p->step = (clv_u32)(width * MATMUL_ROWS / p->row_span);
+        p->step = (clv_u32)((width * MATMUL_ROWS + p->row_span - 1) / p->row_span);
         p->ahead = p->m <= MATMUL_ROWS ? STREAM_AHEAD / (clv_u32)b_element : (clv_u32)p->b_panel;
     }
     p->panel_blocks = (p->panels + p->tiles - 1) / p->tiles;

@@ -43,7 +43,7 @@ static clv_status *emit_ref(
         .num_args = 2,
         .params = &p,
         .params_bytes = sizeof p,
-        .num_items = clv_deal_rows(traits, p.rows, row, &p.rows_per_item),
+        .num_items = clv_deal_lane_rows(traits, p.rows, row, &p.rows_per_item),
         .local_size = clv_local_size(traits),
     };
     return emitter->launch(emitter->context, &launch);

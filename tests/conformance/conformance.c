@@ -165,6 +165,11 @@ static void try_way(
     }
 }
 
+/* Whether lanes may have rows of their own, by their number. */
+static bool shares_rows(const clv_kernel_family *family) {
+    return strcmp(family->name, "matmul") == 0 || strcmp(family->name, "attention") == 0;
+}
+
 static void try_device(
     clv_case_data *data, clv_test_device *device, bool is_first, const clv_mutable_view *reference,
     const options *opts, tally *total) {
@@ -204,6 +209,13 @@ static void try_device(
             narrow.traits.simd_bytes = 32;
             narrow.traits_name = "with vectors of 32 bytes";
             try_way(data, &narrow, false, reference, opts, total);
+        }
+        if (how.traits.is_cpu && shares_rows(family)) {
+            way three = how;
+            three.constants = weights;
+            three.traits.num_lanes = 3;
+            three.traits_name = "as for three lanes";
+            try_way(data, &three, false, reference, opts, total);
         }
         if (how.traits.is_cpu) {
             how.traits.is_cpu = false;

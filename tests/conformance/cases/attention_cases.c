@@ -37,6 +37,9 @@ static const clv_case cases[] = {
      .inputs = "f32[1,2,70,128] f32[1,2,20,128] f32[1,2,20,128]",
      .attrs = "scale=0.1"},
     {.op = "HeadAttention", .inputs = "f32[1,2,20,130] f32[1,2,40,130] f32[1,2,40,3]"},
+    /* lanes' rows do not begin with whole blocks */
+    {.op = "HeadAttention", .inputs = "f32[1,2,290,8] f32[1,2,13,8] f32[1,2,13,8] f32[1,1,290,13]"},
+    {.op = "HeadAttention", .inputs = "f32[1,2,197,8] f32[1,2,5,8] f32[1,2,5,8]"},
     {.op = "HeadAttention", .inputs = "f32[1,2,20,3] f32[1,2,40,3] f32[1,2,40,130]"},
     /* parts of one tensor, of one and another, and of a tensor for k and v alone */
     {.op = "HeadAttention",

@@ -11,6 +11,7 @@ static const clv_case cases[] = {
     {.op = "MatMul", .inputs = "f32[8,40] f32[40,32]"},
     {.op = "MatMul", .inputs = "f32[13,100] f32[100,77]"},
     {.op = "MatMul", .inputs = "f32[33,7] f32[7,31]"},
+    {.op = "MatMul", .inputs = "f32[107,20] f32[20,40]"},
     {.op = "MatMul", .inputs = "f32[5,3] f32[3,200]"},
     {.op = "MatMul", .inputs = "f32[1,300] f32[300,130]"},
     {.op = "MatMul", .inputs = "f32[130,20] f32[20]"},
