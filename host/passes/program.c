@@ -53,8 +53,14 @@ static uint32_t add_unary(builder *b, uint32_t op, uint32_t x, float a, float c)
     return add_step(b, &step);
 }
 
-static bool is_exact_scale(float value) {
-    return isfinite(value) && fabsf(value) >= FLT_MIN;
+static bool is_power_of_two(float value) {
+    int exponent;
+    return fabsf(frexpf(value, &exponent)) == 0.5f;
+}
+
+/* The product with the reciprocal is the quotient to the last bit. */
+static bool has_exact_reciprocal(float value) {
+    return is_power_of_two(value) && isnormal(1 / value);
 }
 
 /* x OP c or, where `is_left`, c OP x, as one step; UINT32_MAX where there is none. */
@@ -66,13 +72,13 @@ static uint32_t add_with_constant(builder *b, uint32_t op, uint32_t x, float c, 
         return is_left ? add_unary(b, EW_FLOAT_AFFINE, x, -1, c)
                        : add_unary(b, EW_FLOAT_AFFINE, x, 1, -c);
     case EW_FLOAT_MUL:
-        return add_unary(b, EW_FLOAT_AFFINE, x, c, 0);
+        return add_unary(b, EW_FLOAT_AFFINE, x, c, -0.0f); /* plus -0: a zero keeps its sign */
     case EW_FLOAT_DIV:
         if (is_left && c == 1) {
             return add_unary(b, EW_FLOAT_RECIPROCAL, x, 0, 0);
         }
-        return !is_left && is_exact_scale(1 / c) ? add_unary(b, EW_FLOAT_AFFINE, x, 1 / c, 0)
-                                                 : UINT32_MAX;
+        return !is_left && has_exact_reciprocal(c) ? add_unary(b, EW_FLOAT_AFFINE, x, 1 / c, -0.0f)
+                                                   : UINT32_MAX;
     case EW_FLOAT_MAX:
         return isnan(c) ? UINT32_MAX : add_unary(b, EW_FLOAT_CLIP, x, c, INFINITY);
     case EW_FLOAT_MIN:
@@ -254,21 +260,24 @@ bool clv_program_of_node(
 
 /* --- programs of programs --- */
 
-/* a * x + b, then c * (a * x + b) + d as one step: only where no two sums meet, whose order of
- * rounding may be meant. */
+/* (x * a) * c + d as one step, where it is the same to the last bit: one factor is a power of two,
+ * and both make values larger or both smaller, so that no overflow is hidden. Sums before a product
+ * stay: (x + b) * c is another thing than x * c + b * c where x and b cancel. */
 static bool merge_affine(builder *b, const clv_ew_expr_step *step, uint32_t x, uint32_t *out) {
     if (step->op != EW_FLOAT_AFFINE || x < CLV_EW_RESULT) {
         return false;
     }
     const clv_ew_expr_step *before = &b->program.expr.steps[x - CLV_EW_RESULT];
-    if (before->op != EW_FLOAT_AFFINE || (before->b != 0 && step->b != 0)) {
+    const bool is_product = before->op == EW_FLOAT_AFFINE && before->b == 0 && signbit(before->b);
+    if (!is_product || (!is_power_of_two(before->a) && !is_power_of_two(step->a))) {
         return false;
     }
-    float scale = before->a * step->a, offset = before->b * step->a + step->b;
-    if (!is_exact_scale(scale) || !isfinite(offset)) {
+    const float first = fabsf(before->a), second = fabsf(step->a);
+    const bool is_one_way = (first <= 1 && second <= 1) || (first >= 1 && second >= 1);
+    if (!is_one_way || !isnormal(before->a * step->a)) {
         return false;
     }
-    *out = add_unary(b, EW_FLOAT_AFFINE, before->operands[0], scale, offset);
+    *out = add_unary(b, EW_FLOAT_AFFINE, before->operands[0], before->a * step->a, step->b);
     return true;
 }
 

@@ -24,7 +24,7 @@ typedef struct drawn {
     clv_random random;
     clv_text text;
     clv_shape shapes[MAX_VALUES]; /* of values v0, v1, ... */
-    int num_values;
+    int num_values, num_inputs;
     bool is_used[MAX_VALUES];
 } drawn;
 
@@ -74,7 +74,9 @@ static void draw_unary(drawn *d) {
     const char *op = ops[below(d, sizeof ops / sizeof ops[0])];
     int a = pick(d), v = add_value(d, &d->shapes[a]);
     if (strcmp(op, "Sqrt") == 0) {
-        clv_text_add(&d->text, "p%d = Abs(v%d)\nv%d = Sqrt(p%d)\n", v, a, v, v);
+        /* not of 0, where what is all rounding (the tail of GELU) would be large */
+        clv_text_add(&d->text, "constant c%d f32[]{0.01}\na%d = Abs(v%d)\n", v, v, a);
+        clv_text_add(&d->text, "p%d = Add(a%d, c%d)\nv%d = Sqrt(p%d)\n", v, v, v, v, v);
     } else if (strcmp(op, "Sin") == 0) { /* a large angle is all rounding */
         clv_text_add(&d->text, "p%d = Tanh(v%d)\nv%d = Sin(p%d)\n", v, a, v, v);
     } else {
@@ -89,8 +91,9 @@ static void draw_cast(drawn *d) {
 
 /* With a constant whose dimensions are the value's or 1, or a folded one. */
 static void draw_binary(drawn *d) {
-    static const char *const ops[] = {"Add", "Sub", "Mul", "Max", "Min"};
-    const char *op = ops[below(d, 5)];
+    static const char *const ops[] = {"Add", "Sub", "Mul", "Max", "Min", "Div"};
+    const char *op = ops[below(d, 6)];
+    const bool is_div = strcmp(op, "Div") == 0;
     int a = pick(d), v = add_value(d, &d->shapes[a]);
     clv_shape shape = d->shapes[a];
     for (int i = 0; i < shape.rank; i++) {
@@ -98,12 +101,48 @@ static void draw_binary(drawn *d) {
     }
     clv_text_add(&d->text, "constant c%d f32[", v);
     add_dims(d, &shape);
-    clv_text_add(&d->text, "]\n");
+    clv_text_add(&d->text, is_div ? "]~0.5:2\n" : "]\n");
     bool is_folded = below(d, 2) == 0;
     if (is_folded) {
         clv_text_add(&d->text, "d%d = Tanh(c%d)\n", v, v);
     }
     clv_text_add(&d->text, "v%d = %s(v%d, %c%d)\n", v, op, a, is_folded ? 'd' : 'c', v);
+}
+
+/* Whole numbers of a graph input, moved, scaled and taken back by constants, and rounded behind
+ * that: what is exact one by one stays exact. */
+static void draw_whole(drawn *d) {
+    const int a = below(d, d->num_inputs);
+    clv_shape shape = d->shapes[a];
+    const char *ones = draw_ones(d, &shape);
+    const int v = add_value(d, &shape);
+    clv_text *t = &d->text;
+    d->is_used[a] = true;
+    clv_text_add(
+        t, "constant e%d f32[]{8}\nm%d = Mul(v%d, e%d)\nf%d = Floor(m%d)\n", v, v, a, v, v, v);
+    if (below(d, 2) == 0) { /* far from 0, and back */
+        clv_text_add(t, "constant c%d f32[%s]{%d}\n", v, ones, 1000000 + below(d, 1000));
+        clv_text_add(t, "constant s%d f32[]{%s}\n", v, below(d, 2) == 0 ? "0.03" : "-0.07");
+        clv_text_add(t, "g%d = Add(f%d, c%d)\nb%d = Sub(g%d, c%d)\n", v, v, v, v, v, v);
+        clv_text_add(t, "v%d = Mul(b%d, s%d)\n", v, v, v);
+        return;
+    }
+    clv_text_add(t, "constant c%d f32[%s]{%d}\n", v, ones, 3 + below(d, 400));
+    clv_text_add(t, "g%d = Mul(f%d, c%d)\nh%d = Abs(g%d)\n", v, v, v, v, v);
+    clv_text_add(t, "q%d = Div(h%d, c%d)\n", v, v, v);
+    switch (below(d, 3)) {
+    case 0:
+        clv_text_add(t, "w%d = Floor(q%d)\n", v, v);
+        break;
+    case 1:
+        clv_text_add(t, "i%d = Cast(q%d) to=7\nw%d = Cast(i%d) to=1\n", v, v, v, v);
+        break;
+    default:
+        clv_text_add(t, "r%d = Round(q%d)\ni%d = Equal(q%d, r%d)\n", v, v, v, v, v);
+        clv_text_add(t, "w%d = Cast(i%d) to=1\n", v, v);
+        break;
+    }
+    clv_text_add(t, "v%d = Div(w%d, e%d)\n", v, v, v); /* as large as other values */
 }
 
 static void draw_same_shape_binary(drawn *d) {
@@ -426,14 +465,15 @@ static void (*const kinds[])(drawn *d) = {
     draw_matmul,         draw_transpose,      draw_conv,
     draw_conv,           draw_conv,           draw_norm,
     draw_activation,     draw_attention,      draw_attention,
-    draw_part_attention, draw_part_attention,
+    draw_part_attention, draw_part_attention, draw_whole,
 };
 
 static clv_status *draw_graph(uint64_t seed, char **out_text) {
     drawn d = {.num_values = 0};
     clv_random_init(&d.random, seed);
     clv_text_init(&d.text);
-    int num_inputs = 1 + below(&d, 2), num_nodes = 2 + below(&d, 24);
+    const int num_inputs = 1 + below(&d, 2), num_nodes = 2 + below(&d, 24);
+    d.num_inputs = num_inputs;
     for (int i = 0; i < num_inputs; i++) {
         clv_shape shape = {.rank = 2 + below(&d, 3)};
         for (int k = 0; k < shape.rank; k++) {
