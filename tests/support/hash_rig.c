@@ -140,6 +140,7 @@ clv_status *clv_hash_session(
         .is_dynamic = options->schedule != 0,
         .chunk_us = options->schedule == 2 ? 1e-9 : 0,
         .cancel = options->cancel,
+        .watch = options->watch,
     };
     clv_status *status =
         clv_session_create(f->graph, r->units, r->num_units, &of_session, out_session);

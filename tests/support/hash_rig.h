@@ -63,6 +63,7 @@ typedef struct clv_hash_session_options {
     int schedule;
     uint32_t depth; /* 0: of the seed */
     const atomic_bool *cancel;
+    clv_watch_options watch;
 } clv_hash_session_options;
 clv_status *clv_hash_session(
     const clv_hash_fixture *f, const clv_hash_units *r, const clv_hash_session_options *options,

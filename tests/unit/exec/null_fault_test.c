@@ -4,7 +4,7 @@
 #include "host/base/random.h"
 #include "tests/support/hash_rig.h"
 #include "tests/support/sample.h"
-#include <time.h>
+#include <pthread.h>
 
 typedef struct scene {
     clv_hash_fixture f;
@@ -14,19 +14,24 @@ typedef struct scene {
 
 static void open_scene(
     scene *s, uint64_t seed, const char *kinds, uint32_t num_nodes, const clv_hash_manner *manner) {
-    size_t ignored;
-    clv_hash_graph_options options = {
+    const clv_hash_graph_options options = {
         .seed = seed, .num_nodes = num_nodes, .max_bytes = 100, .max_items = 8};
     clv_hash_fixture_init(&s->f, &options);
-    while (clv_hash_graph_complains(s->f.graph, &ignored)) {
-        clv_hash_fixture_deinit(&s->f);
-        options.seed += 1000;
-        clv_hash_fixture_init(&s->f, &options);
-    }
     clv_hash_units_open(&s->units, kinds, manner);
     for (int i = 0; i < 3; i++) {
         clv_hash_burst_init(&s->f, &s->bursts[i]);
     }
+}
+
+/* An operator may refuse the inputs. */
+static bool is_refused(scene *s, uint64_t seed) {
+    clv_session *session = NULL;
+    assert_ok(
+        clv_hash_session(&s->f, &s->units, &(clv_hash_session_options){.seed = seed}, &session));
+    clv_status *status = clv_hash_run(&s->f, session);
+    clv_session_destroy(session);
+    clv_status_destroy(status);
+    return status != NULL;
 }
 
 static void close_scene(scene *s) {
@@ -82,6 +87,9 @@ static const char *const calls[] = {
 enum { NUM_CALLS = sizeof calls / sizeof calls[0] };
 
 static void set_fault(clv_device *device, const char *call, int64_t n) {
+    if (device == NULL) {
+        return;
+    }
     if (call != NULL) {
         clv_null_fail_call_at(device, call, n);
     } else {
@@ -107,8 +115,7 @@ static const fault_case cases[] = {
     {1228, "enqueue_read", 60}, /* likewise */
 };
 
-/* While copies take so long that who does not wait for them is seen at the same bytes. A graph may
- * refuse its inputs. */
+/* While copies take so long that who does not wait for them is seen at the same bytes. */
 static void fail_slowly(const fault_case *c) {
     static const char *const kinds[] = {"qq", "cq", "qqq", "qcq", "ss", "qs", "qqqq", "q"};
     scene s;
@@ -128,17 +135,16 @@ static void fail_slowly(const fault_case *c) {
     open_scene(&s, c->seed + 300, units, num_nodes, &manner);
     clv_device *device = s.units.rigs[unit].devices[0];
     assert_ok(clv_hash_session(&s.f, &s.units, &options, &session));
-    clv_status *status = clv_hash_run(&s.f, session);
-    for (int i = 0; i < 3 && status == NULL; i++) {
+    const bool runs = !is_refused(&s, c->seed);
+    for (int i = 0; i < 3 && runs; i++) {
         set_fault(device, c->call, n[i]);
         clv_hash_burst_run(session, &s.bursts[i]);
     }
     clv_session_destroy(session);
     set_fault(device, c->call, -1);
-    for (int i = 0; i < 3 && status == NULL; i++) {
+    for (int i = 0; i < 3 && runs; i++) {
         clv_hash_burst_check(&s.bursts[i], c->seed);
     }
-    clv_status_destroy(status);
     if (clv_null_num_clashes() != 0 || s.bursts[1].num_failed != 0) {
         fail_msg(
             "seed %d, %s on %s: %d copies clashed, %d requests failed for no reason", (int)c->seed,
@@ -164,10 +170,92 @@ static void test_slow_copies(void **state) {
     }
 }
 
+/* --- other ends ------------------------------------------------------------------------------- */
+
+/* How requests in flight end. */
+enum { ARE_CANCELLED, ARE_LATE, FAIL, ARE_AWAITED, NUM_ENDS };
+
+typedef struct canceller {
+    atomic_bool cancel;
+    clv_hash_burst *burst; /* after some of which */
+    uint32_t count;
+} canceller;
+
+static void *cancel_soon(void *argument) {
+    canceller *c = argument;
+    clv_signal_wait(&c->burst->ended, c->count, 0);
+    atomic_store(&c->cancel, true);
+    return NULL;
+}
+
+static void count_stuck(void *context, const char *message) {
+    (void)message;
+    atomic_fetch_add((_Atomic int *)context, 1);
+}
+
+static void submit_and_end(scene *s, clv_session *session, canceller *c, clv_device *failing) {
+    pthread_t thread;
+    set_fault(failing, "enqueue_read", (int64_t)c->count);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, c), 0);
+    clv_hash_burst_run(session, &s->bursts[0]);
+    pthread_join(thread, NULL);
+    set_fault(failing, "enqueue_read", -1);
+    atomic_store(&c->cancel, false);
+}
+
+static void end_somehow(uint64_t seed, int how) {
+    static const char *const kinds[] = {"qq", "cq", "qqq", "qcq", "ss", "qs", "gq", "q"};
+    scene s;
+    clv_session *session = NULL;
+    _Atomic int num_stuck = 0;
+    const clv_hash_manner manner = {.copy_us = 200, .ends_early = seed % 2 == 0};
+    open_scene(&s, seed + 300, kinds[seed / 4 % 8], 10, &manner);
+    if (is_refused(&s, seed)) {
+        close_scene(&s);
+        return;
+    }
+    canceller c = {.burst = &s.bursts[0], .count = (uint32_t)(seed % 5)};
+    clv_hash_session_options options = {
+        .seed = seed, .schedule = (int)(seed % CLV_HASH_NUM_SCHEDULES)};
+    options.cancel = how == ARE_CANCELLED ? &c.cancel : NULL;
+    if (how == ARE_LATE) {
+        options.watch =
+            (clv_watch_options){.timeout_us = 150, .on_stuck = count_stuck, .context = &num_stuck};
+    }
+    assert_ok(clv_hash_session(&s.f, &s.units, &options, &session));
+    clv_device *last = s.units.rigs[s.units.num_units - 1].devices[0];
+    if (how != ARE_AWAITED) {
+        submit_and_end(&s, session, &c, how == FAIL ? last : NULL);
+        clv_hash_burst_run(session, &s.bursts[1]);
+        assert_true(how == ARE_LATE || s.bursts[1].num_failed == 0);
+    }
+    clv_hash_burst_submit(session, &s.bursts[2]);
+    clv_session_destroy(session); /* once they have ended */
+    assert_int_equal(atomic_load(&s.bursts[2].ended.value), CLV_HASH_NUM_REQUESTS);
+    assert_true(how == ARE_LATE || s.bursts[2].num_failed == 0);
+    for (int i = how == ARE_AWAITED ? 2 : 0; i < 3; i++) {
+        clv_hash_burst_check(&s.bursts[i], seed);
+    }
+    close_scene(&s);
+}
+
+/* By any schedule. */
+static void test_other_ends(void **state) {
+    (void)state;
+    const uint64_t first = clv_test_number("CLEAVE_TEST_SEED", 0) * 1000;
+    const uint64_t count = clv_test_number("CLEAVE_TEST_CASES", 6 * NUM_ENDS);
+    for (uint64_t i = 0; i < count; i++) {
+        if (clv_test_is_tried(i)) {
+            end_somehow(first + i / NUM_ENDS, (int)(i % NUM_ENDS));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan_faults),
         cmocka_unit_test(test_slow_copies),
+        cmocka_unit_test(test_other_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
