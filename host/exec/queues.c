@@ -301,9 +301,8 @@ static bool has_failed_pause(const queue_set *set) {
     return status != NULL;
 }
 
-/* Whatever is enqueued from request `number` on waits for nothing that was before: neither of its
- * own device nor, where what would have waited for that was never enqueued or ended too soon, of
- * other units. */
+/* What is enqueued from request `number` on waits for nothing before it: not of its device, nor of
+ * other units where what should have waited for those never was enqueued or ended too soon. */
 static void settle(queue_set *set, uint64_t number) {
     if (!set->carrier->is_idle && number > 0) {
         clv_signal_wait(&set->carrier->progress, all_enqueued(set, number - 1), 0);
@@ -425,8 +424,8 @@ static void run_carrier(clv_runner *runner, clv_slot *slot) {
 
 /* --- a slow device --------------------------------------------------------------------------- */
 
-/* The least that the host was ever ahead of a command's end when it heard of it; clocks may run
- * apart by some 20 in a million. */
+/* The least that the host was ever ahead of a command's end when it heard of it; clocks run apart
+ * by some 20 in a million. */
 static void compare_clocks(queue_set *set, uint64_t ended_ns) {
     const uint64_t now_ns = clv_time_ns();
     const int64_t offset_ns = (int64_t)(now_ns - ended_ns);
@@ -566,7 +565,8 @@ static clv_status *at_failed_step(
 }
 
 /* Until none of the first `count` steps is at any memory that others see: where one failed, drivers
- * may end at once what waits for it or is behind it, while commands before those still run. */
+ * end at once what waits for it (PoCL fails it, Intel's says that it is done), while what is before
+ * that in its queue still runs. */
 static void await_each(
     const clv_runner *runner, const queue_set *set, const clv_slot *slot, uint32_t count) {
     clv_event **events = events_of(runner, set, slot->number);
@@ -605,8 +605,10 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
         clv_runner_wait(
             runner, &set->pacer->progress, enqueued_count(set, slot->number, index + 1));
     }
-    if (status != NULL) { /* before others go on */
+    if (status != NULL || clv_slot_has_failed(slot) || set->last_failed != 0) {
         await_each(runner, set, slot, index + 1);
+    }
+    if (status != NULL) { /* before others go on */
         clv_runner_fail(runner, slot, at_failed_step(runner, set, step, slot, status));
     }
     if (is_published) {
@@ -664,13 +666,11 @@ static clv_status *wait_for_all(clv_runner *runner, queue_set *set, const clv_sl
 
 static void run_waiter(clv_runner *runner, clv_slot *slot) {
     queue_set *set = runner->state;
-    clv_executor *executor = runner->executor;
-    const clv_lowered *lowered = executor->program->lowered;
+    const clv_lowered *lowered = runner->executor->program->lowered;
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         follow(runner, set, i, slot);
     }
-    const uint32_t all = all_enqueued(set, slot->number);
-    clv_runner_wait(runner, &set->enqueuer->progress, all);
+    clv_runner_wait(runner, &set->enqueuer->progress, all_enqueued(set, slot->number));
     runner->now.waited_us = 0; /* the device works from the beginning on */
     runner->now.transfer_us += (double)atomic_exchange(&set->link_ns, 0) * 1e-3;
     clv_status *status = wait_for_all(runner, set, slot);
