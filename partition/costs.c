@@ -2,10 +2,16 @@
 
 #include "host/base/memory.h"
 #include "host/base/name_map.h"
+#include "partition/plan.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool clv_costs_are_measured(const clv_costs *costs) {
+    const size_t count = (size_t)costs->workload->num_tasks * costs->num_cells;
+    return memchr(costs->origin, CLV_ORIGIN_MEASURED, count) != NULL;
+}
 
 void clv_costs_destroy(clv_costs *costs) {
     if (costs != NULL) {
@@ -520,4 +526,20 @@ clv_status *clv_costs_transfer_us(
         *out_us += clv_link_time_us(&machine->links[path.hops[i] / 2], bytes);
     }
     return NULL;
+}
+
+clv_status *clv_costs_ask_memory(
+    const clv_costs *costs, const clv_group *groups, uint32_t num_groups, uint64_t *out_bytes,
+    bool *out_is_known) {
+    *out_is_known = false;
+    if (costs->ask_memory == NULL) {
+        return NULL;
+    }
+    clv_status *status = costs->ask_memory(costs, groups, num_groups, out_bytes);
+    *out_is_known = status == NULL;
+    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* as a session will say */
+        clv_status_destroy(status);
+        return NULL;
+    }
+    return status;
 }

@@ -83,6 +83,12 @@ typedef struct clv_costs {
     const void *memory_context;
 } clv_costs;
 
+/* costs->ask_memory, where it is there and does not find groups that no session would take
+ * (*out_is_known). */
+clv_status *clv_costs_ask_memory(
+    const clv_costs *costs, const struct clv_group *groups, uint32_t num_groups,
+    uint64_t *out_bytes, bool *out_is_known) CLV_CHECKED;
+
 /* UNSUPPORTED names a task that no unit can run. */
 clv_status *clv_costs_create(
     const clv_workload *workload, const clv_machine *machine, clv_costs **out_costs) CLV_CHECKED;
@@ -130,6 +136,9 @@ static inline clv_origin clv_costs_origin(const clv_costs *costs, uint32_t task,
                ? (clv_origin)costs->origin[clv_costs_at(costs, task, class)]
                : CLV_ORIGIN_NONE;
 }
+
+/* Whether some time was measured: such a table is as exact as measuring is, others are exact. */
+bool clv_costs_are_measured(const clv_costs *costs);
 
 /* Which input of its reader-th consumer a tensor is. */
 static inline uint32_t clv_reader_input(const clv_costs *costs, uint32_t tensor, uint32_t reader) {

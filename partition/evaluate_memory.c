@@ -308,12 +308,10 @@ clv_status *clv_evaluate_asked(
     if (costs->ask_memory == NULL) {
         return NULL;
     }
-    clv_status *status = costs->ask_memory(costs, groups, num_groups, ev->asked_bytes);
-    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* as a session will say: sums it is */
-        clv_status_destroy(status);
+    CLV_TRY(clv_costs_ask_memory(costs, groups, num_groups, ev->asked_bytes, out_is_known));
+    if (!*out_is_known) { /* sums it is */
         return NULL;
     }
-    CLV_TRY(status);
     for (uint32_t i = 0; i < num_units; i++) {
         learn(ev, i, ev->asked_bytes[i]);
     }
@@ -321,7 +319,6 @@ clv_status *clv_evaluate_asked(
     for (uint32_t i = 0; i < num_units; i++) {
         clv_evaluate_hold(ev, i, ev->asked_bytes[i]);
     }
-    *out_is_known = true;
     return NULL;
 }
 

@@ -553,8 +553,8 @@ clv_status *clv_deal_depth(
     if (left > 0) {
         qsort(ends, num_ends, sizeof *ends, compare_ends);
     }
-    for (uint32_t i = 0; i < left;
-         i++) { /* there are more with a part of one than parts are left */
+    /* More groups have a part of one than parts are left. */
+    for (uint32_t i = 0; i < left; i++) {
         out_depths[ends[i].group]++;
     }
     clv_free(ends);
@@ -562,7 +562,7 @@ clv_status *clv_deal_depth(
 }
 
 /* Groups with as many requests in flight as `depth` has for each; those that have none are left
- * out. `depths` is scratch. Returns how many there are. */
+ * out. `depths` is scratch. */
 static clv_status *deal_depth(
     const clv_plan *plan, uint32_t depth, uint32_t *depths, clv_group *out_groups,
     uint32_t *out_count) {

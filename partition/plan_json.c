@@ -16,8 +16,6 @@
 static const char *const format_name = "cleave-plan-1";
 
 enum { MAX_WHERE = 64, MAX_GROUPS = 65536, MAX_PLACEMENTS = 1 << 26 };
-/* 2^53: up to there whole numbers in JSON are exact. */
-static const int64_t MOST_END = INT64_C(1) << 53;
 /* Operators of all replicas from which on those of replicas that are alike are written once. */
 enum { MANY_OPS = 4096 };
 
@@ -482,7 +480,8 @@ static clv_status *read_pieces(
     int64_t begin = 0;
     for (uint32_t k = 0; k < placement->num_pieces; k++, unit = unit->next, end = end->next) {
         if (!cJSON_IsString(unit) || !cJSON_IsNumber(end) || !(end->valuedouble >= 0) ||
-            end->valuedouble > (double)MOST_END || end->valuedouble != floor(end->valuedouble)) {
+            end->valuedouble > (double)CLV_JSON_MOST_INTEGER ||
+            end->valuedouble != floor(end->valuedouble)) {
             return CLV_ERROR(
                 MALFORMED, "%s: units must be names, ends whole numbers from 0 on", where);
         }

@@ -25,7 +25,7 @@ clv_status *clv_tasks_get_int(
     if (clv_json_find(object, key) == NULL) {
         return NULL;
     }
-    return clv_json_get_int(object, where, key, minimum, CLV_TASKS_MOST, out_value);
+    return clv_json_get_int(object, where, key, minimum, CLV_JSON_MOST_INTEGER, out_value);
 }
 
 clv_status *clv_tasks_get_bool(

@@ -6,8 +6,6 @@
 #include "host/base/name_map.h"
 #include "partition/workload.h"
 
-/* Whole numbers up to here are exact in JSON (RFC 8259, section 6). */
-#define CLV_TASKS_MOST INT64_C(9007199254740992)
 #define CLV_TASKS_NO_MEMORY() CLV_ERROR(NO_MEMORY, "out of host memory for a task graph")
 
 enum { CLV_TASKS_WHERE = 96 }; /* characters of a place in the file, for messages */

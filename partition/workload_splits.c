@@ -25,8 +25,9 @@ static clv_status *read_split_input(
     out_input->axis = (int32_t)axis;
     CLV_TRY(clv_tasks_get_int(item, where, "num", 1, 1, &out_input->num));
     CLV_TRY(clv_tasks_get_int(item, where, "den", 1, 1, &out_input->den));
-    CLV_TRY(clv_tasks_get_int(item, where, "before", -CLV_TASKS_MOST, 0, &out_input->before));
-    return clv_tasks_get_int(item, where, "after", -CLV_TASKS_MOST, 0, &out_input->after);
+    CLV_TRY(
+        clv_tasks_get_int(item, where, "before", -CLV_JSON_MOST_INTEGER, 0, &out_input->before));
+    return clv_tasks_get_int(item, where, "after", -CLV_JSON_MOST_INTEGER, 0, &out_input->after);
 }
 
 /* How a split's inputs name what task reads: by the tensor's name where the file has one. */
@@ -177,7 +178,7 @@ static clv_status *read_split(
     split->name = clv_arena_strdup(&r->workload->arena, name);
     CLV_TRY(clv_tasks_get_int(item, where, "axis", 0, 0, &axis));
     split->axis = split->join != CLV_TASK_PLACE ? -1 : axis < INT32_MAX ? (int32_t)axis : INT32_MAX;
-    CLV_TRY(clv_json_get_int(item, where, "extent", 1, CLV_TASKS_MOST, &split->extent));
+    CLV_TRY(clv_json_get_int(item, where, "extent", 1, CLV_JSON_MOST_INTEGER, &split->extent));
     CLV_TRY(clv_tasks_get_int(item, where, "grain", 1, 1, &split->grain));
     CLV_TRY(clv_tasks_get_number(item, where, "fixed_share", 0, &split->fixed_share));
     CLV_TRY(clv_tasks_get_bool(item, where, "splits_weights", false, &split->splits_weights));

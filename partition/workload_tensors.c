@@ -17,7 +17,8 @@ static clv_status *read_dims(
     tensor->dims = dims;
     cJSON_ArrayForEach(dim, array) {
         double value = cJSON_IsNumber(dim) ? dim->valuedouble : -1;
-        if (!(value >= 0 && value <= (double)CLV_TASKS_MOST) || value != (double)(int64_t)value) {
+        if (!(value >= 0 && value <= (double)CLV_JSON_MOST_INTEGER) ||
+            value != (double)(int64_t)value) {
             return CLV_ERROR(MALFORMED, "%s.%s: must be whole numbers of at least 0", where, key);
         }
         dims[tensor->num_dims++] = (int64_t)value;

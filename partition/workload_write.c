@@ -28,7 +28,7 @@ static clv_status *check_name(const char *name, const char *what) {
 }
 
 static clv_status *check_whole(int64_t value, const char *what, const char *name) {
-    return value <= CLV_TASKS_MOST && value >= -CLV_TASKS_MOST
+    return value <= CLV_JSON_MOST_INTEGER && value >= -CLV_JSON_MOST_INTEGER
                ? NULL
                : CLV_ERROR(
                      UNSUPPORTED, "%s of '%s' is %lld, a file can have up to 2^53", what, name,

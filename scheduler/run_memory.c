@@ -230,13 +230,11 @@ static clv_status *ask(const clv_schedule *s, uint64_t *out_bytes, bool *out_is_
             groups[count++].depth = s->depth_of_group[g];
         }
     }
-    clv_status *status = is_limited ? costs->ask_memory(costs, groups, count, out_bytes) : NULL;
-    *out_is_known = is_limited && status == NULL;
-    clv_free(groups);
-    if (clv_status_code(status) == CLV_UNSUPPORTED) { /* as a session will say */
-        clv_status_destroy(status);
-        status = NULL;
+    clv_status *status = NULL;
+    if (is_limited) {
+        status = clv_costs_ask_memory(costs, groups, count, out_bytes, out_is_known);
     }
+    clv_free(groups);
     return status;
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 /* Beyond this, a number in JSON is not exact (RFC 8259, section 6). */
-static const double max_exact = 9007199254740992.0; /* 2^53 */
 
 static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -219,7 +218,8 @@ clv_status *clv_json_get_int(
     const cJSON *item;
     CLV_TRY(get_member(object, where, key, "a number", &item));
     double value = item->valuedouble;
-    bool exact = isfinite(value) && fabs(value) <= max_exact && value == floor(value);
+    bool exact =
+        isfinite(value) && fabs(value) <= (double)CLV_JSON_MOST_INTEGER && value == floor(value);
     if (!exact || (int64_t)value < minimum || (int64_t)value > maximum) {
         return CLV_ERROR(
             MALFORMED,

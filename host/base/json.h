@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* 2^53: whole numbers up to here are exact in JSON (RFC 8259, section 6). */
+#define CLV_JSON_MOST_INTEGER INT64_C(9007199254740992)
+
 /* Parses the whole text; MALFORMED gives `what`, line and column. The caller frees with
  * cJSON_Delete. */
 clv_status *clv_json_parse(const char *what, const char *text, size_t length, cJSON **out_json)

@@ -1,5 +1,7 @@
 #include "host/base/json_writer.h"
 
+#include "host/base/json.h"
+
 #include <math.h>
 
 static void begin_member(clv_json_writer *w, const char *key) {
@@ -71,7 +73,7 @@ void clv_json_add_number(clv_json_writer *writer, const char *key, double value)
     begin_member(writer, key);
     if (!isfinite(value)) {
         clv_text_add(&writer->text, "null");
-    } else if (fabs(value) < 9007199254740992.0 && value == floor(value)) {
+    } else if (fabs(value) < (double)CLV_JSON_MOST_INTEGER && value == floor(value)) {
         clv_text_add(&writer->text, "%.0f", value);
     } else {
         char digits[40]; /* as few as are read back as the same; 17 always are */

@@ -5,30 +5,32 @@
  * One that fails is a row too.
  */
 #include "host/cli/cli.h"
+#include "host/cli/rate.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct samples {
-    double *ms, *end_ms; /* latencies; when requests ended */
+    double *ms;      /* latencies */
+    cli_span *spans; /* when requests began and ended */
     size_t count, capacity;
 } samples;
 
-static bool add_sample(samples *all, double ms, double end_ms) {
+static bool add_sample(samples *all, const cli_span *span) {
     if (all->count == all->capacity) {
         size_t capacity = all->capacity == 0 ? 1024 : all->capacity * 2;
         double *grown = realloc(all->ms, capacity * sizeof *grown);
         all->ms = grown != NULL ? grown : all->ms;
-        double *ends = grown != NULL ? realloc(all->end_ms, capacity * sizeof *ends) : NULL;
-        if (ends == NULL) {
+        cli_span *spans = grown != NULL ? realloc(all->spans, capacity * sizeof *spans) : NULL;
+        if (spans == NULL) {
             return false;
         }
-        all->end_ms = ends;
+        all->spans = spans;
         all->capacity = capacity;
     }
-    all->end_ms[all->count] = end_ms;
-    all->ms[all->count++] = ms;
+    all->spans[all->count] = *span;
+    all->ms[all->count++] = span->end_ms - span->start_ms;
     return true;
 }
 
@@ -43,26 +45,6 @@ static double percentile(const samples *all, double share) {
     size_t low = (size_t)position;
     size_t high = low + 1 < all->count ? low + 1 : low;
     return all->ms[low] + (all->ms[high] - all->ms[low]) * (position - (double)low);
-}
-
-/* Requests a second of the median stretch: some 20 of as many requests each, several times those in
- * flight, so that a pause of the machine is in one of them alone. Of too few requests, of all. */
-static double steady_rate(samples *all, size_t depth, double wall_ms) {
-    enum { STRETCHES = 20, LEAST_STRETCHES = 5 };
-    double stretch_ms[2 * STRETCHES];
-    const size_t fine = all->count / STRETCHES, coarse = 4 * depth;
-    const size_t length = fine > coarse ? fine : coarse;
-    const size_t count = (all->count - 1) / length;
-    if (count < LEAST_STRETCHES || count > 2 * STRETCHES) {
-        return (double)all->count / wall_ms * 1e3;
-    }
-    qsort(all->end_ms, all->count, sizeof *all->end_ms, compare_doubles);
-    for (size_t i = 0; i < count; i++) {
-        stretch_ms[i] = all->end_ms[(i + 1) * length] - all->end_ms[i * length];
-    }
-    qsort(stretch_ms, count, sizeof *stretch_ms, compare_doubles);
-    const double median_ms = percentile(&(samples){.ms = stretch_ms, .count = count}, 0.5);
-    return median_ms > 0 ? (double)length / median_ms * 1e3 : (double)all->count / wall_ms * 1e3;
 }
 
 static void add_latency(cJSON *report, samples *all) {
@@ -115,7 +97,8 @@ static int run_once(cli_io *io) {
 static int measure(cli_io *io, const bench_limits *limits, samples *all, double *out_wall_ms) {
     cli_flight flight;
     int code = cli_flight_open(io, &flight);
-    double begin = cli_now_ms(), end = begin + limits->seconds * 1e3, start_ms = 0, end_ms = 0;
+    double begin = cli_now_ms(), end = begin + limits->seconds * 1e3;
+    cli_span span = {0};
     for (long started = 0; code == 0;) {
         bool is_enough =
             limits->requests > 0 ? started >= limits->requests : cli_now_ms() >= end && started > 0;
@@ -124,13 +107,13 @@ static int measure(cli_io *io, const bench_limits *limits, samples *all, double 
             break;
         }
         if (is_enough || cli_flight_is_full(&flight)) {
-            code = cli_flight_end(&flight, &start_ms, &end_ms);
+            code = cli_flight_end(&flight, &span.start_ms, &span.end_ms);
             has_latency = true;
         } else {
             code = cli_flight_begin(&flight);
             started++;
         }
-        if (code == 0 && has_latency && !add_sample(all, end_ms - start_ms, end_ms)) {
+        if (code == 0 && has_latency && !add_sample(all, &span)) {
             code = cli_error(6, "out of host memory for measurements");
         }
     }
@@ -158,7 +141,8 @@ static int report_bench(
     cJSON_AddNumberToObject(report, "wall_ms", wall_ms);
     cJSON_AddNumberToObject(report, "throughput_per_s", (double)all->count / wall_ms * 1e3);
     const size_t depth = (size_t)fmax(1, cli_json_number(report, "depth", 1));
-    cJSON_AddNumberToObject(report, "steady_per_s", steady_rate(all, depth, wall_ms));
+    const double steady = cli_steady_rate(all->spans, all->count, depth);
+    cJSON_AddNumberToObject(report, "steady_per_s", steady);
     cJSON_AddNumberToObject(report, "load_ms", load_ms);
     cJSON_AddNumberToObject(report, "first_ms", first_ms);
     add_latency(report, all);
@@ -206,7 +190,7 @@ static int bench_one(const cli_args *args, cJSON **out_report) {
         code = cli_measure_close(args, &io, *out_report);
     }
     free(all.ms);
-    free(all.end_ms);
+    free(all.spans);
     cli_io_free(&io);
     return code;
 }

@@ -36,7 +36,7 @@ static clv_status *get_size(
     const cJSON *object, const char *where, const char *key, uint64_t *out_value) {
     double value;
     CLV_TRY(get_limit(object, where, key, 0, &value));
-    if (!isinf(value) && value > 9007199254740992.0) {
+    if (!isinf(value) && value > (double)CLV_JSON_MOST_INTEGER) {
         return CLV_ERROR(MALFORMED, "%s.%s: %g is beyond 2^53 bytes", where, key, value);
     }
     *out_value = isinf(value) ? CLV_UNLIMITED : (uint64_t)value;

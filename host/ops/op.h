@@ -192,7 +192,8 @@ clv_status *clv_call_reference(const clv_call *call, const clv_mutable_view *out
  * the operator cannot be cut. */
 clv_status *clv_call_splits(const clv_call *call, clv_arena *arena, clv_split_list *out_list)
     CLV_CHECKED;
-/* A split with every input WHOLE (num and den 1), added to `list`, grain 1. The pointer is good
+/* A split with every input WHOLE (num and den 1), added to `list`, grain 1. Plans name splits: its
+ * name has a number behind it where the list has one of that name already. The pointer is good
  * until the next one is added. */
 clv_status *clv_split_add(
     clv_split_list *list, clv_arena *arena, const clv_call *call, const char *name, clv_join join,

@@ -7,6 +7,24 @@ static bool is_full(size_t count) {
     return count == 0 || (count >= 4 && (count & (count - 1)) == 0);
 }
 
+static bool has_name(const clv_split_list *list, const char *name) {
+    for (size_t i = 0; i < list->num_splits; i++) {
+        if (strcmp(list->splits[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The second and third of one name are "name 2" and "name 3". */
+static const char *own_name(const clv_split_list *list, clv_arena *arena, const char *name) {
+    const char *own = name;
+    for (int i = 2; own != NULL && has_name(list, own); i++) {
+        own = clv_arena_printf(arena, "%s %d", name, i);
+    }
+    return own;
+}
+
 clv_status *clv_split_add(
     clv_split_list *list, clv_arena *arena, const clv_call *call, const char *name, clv_join join,
     int axis, int64_t extent, clv_split **out_split) {
@@ -22,7 +40,8 @@ clv_status *clv_split_add(
         list->splits = splits;
     }
     clv_split_input *inputs = clv_arena_alloc(arena, call->num_inputs, sizeof *inputs);
-    if (inputs == NULL) {
+    name = own_name(list, arena, name);
+    if (inputs == NULL || name == NULL) {
         return CLV_NO_ARENA("ways to cut an operator");
     }
     for (size_t i = 0; i < call->num_inputs; i++) {

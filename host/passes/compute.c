@@ -14,6 +14,14 @@ void clv_compute_budget_init(
     *out_budget = (clv_compute_budget){.bytes = fixed_bytes + growth * constant_bytes, .work = 4e9};
 }
 
+bool clv_compute_take(clv_compute_budget *budget, double bytes) {
+    if (bytes > budget->bytes) {
+        return false;
+    }
+    budget->bytes -= bytes;
+    return true;
+}
+
 bool clv_compute_charge(clv_compute_budget *budget, const clv_call *call, double max_work) {
     clv_cost cost;
     clv_call_cost(call, &cost);
@@ -25,10 +33,9 @@ bool clv_compute_charge(clv_compute_budget *budget, const clv_call *call, double
     }
     double work =
         cost.flops + cost.read_bytes + bytes; /* a VIEW costs a device nothing, us a copy */
-    if (bytes > budget->bytes || work > budget->work || work > max_work) {
+    if (work > budget->work || work > max_work || !clv_compute_take(budget, bytes)) {
         return false;
     }
-    budget->bytes -= bytes;
     budget->work -= work;
     return true;
 }

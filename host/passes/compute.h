@@ -24,6 +24,9 @@ void clv_compute_budget_init(
  * more work than `max_work`: then nothing is taken. */
 bool clv_compute_charge(clv_compute_budget *budget, const clv_call *call, double max_work);
 
+/* Takes `bytes` out of the budget; false where that is more than is left: then nothing is taken. */
+bool clv_compute_take(clv_compute_budget *budget, double bytes);
+
 /* The node as a call, with the data of every input whose value is known; arrays from `scratch`. */
 clv_status *clv_compute_call(
     const clv_graph *graph, const clv_node *node, clv_arena *scratch,

@@ -302,8 +302,7 @@ clv_status *clv_pass_fold_batchnorm(clv_graph *graph) {
         }
         /* Convolutions may share their weights, normalised ones do not. */
         double bytes = (double)clv_view_bytes(CLV_FLOAT32, &found.weights->shape);
-        if (bytes <= budget.bytes) {
-            budget.bytes -= bytes;
+        if (clv_compute_take(&budget, bytes)) {
             status = fold(graph, &found);
         }
     }

@@ -240,8 +240,7 @@ clv_status *clv_pass_fold_shuffle(clv_graph *graph) {
     for (clv_node_id id = 0; status == NULL && id < graph->num_nodes; id++) {
         match m;
         if (find_moves(graph, &uses, id, &m) && find_conv(graph, &uses, &m) &&
-            bytes_of(graph, &m) <= budget.bytes) {
-            budget.bytes -= bytes_of(graph, &m);
+            clv_compute_take(&budget, bytes_of(graph, &m))) {
             status = fold(graph, &m);
         }
     }

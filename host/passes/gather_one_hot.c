@@ -114,20 +114,9 @@ static clv_status *add_node(
     clv_graph *graph, const match *m, const char *op, int opset, clv_tensor_id *inputs,
     size_t num_inputs, clv_tensor_id *out_id) {
     const clv_tensor indices = graph->tensors[m->indices];
-    clv_node_id id;
-    CLV_TRY(clv_graph_add_value(graph, indices.name, indices.dtype, &m->shape, out_id));
     const clv_node node = {
-        .name = graph->tensors[*out_id].name,
-        .op = clv_op_find("", op),
-        .op_type = op,
-        .opset = opset,
-        .inputs = inputs,
-        .num_inputs = num_inputs,
-        .outputs = out_id,
-        .num_outputs = 1,
-    };
-    CLV_TRY(clv_graph_add_node(graph, &node, &id));
-    return clv_pass_infer_node(graph, id);
+        .op_type = op, .opset = opset, .inputs = inputs, .num_inputs = num_inputs};
+    return clv_pass_add_node(graph, indices.name, indices.dtype, &m->shape, node, out_id);
 }
 
 static clv_status *add_number(
@@ -187,8 +176,7 @@ clv_status *clv_pass_gather_one_hot(clv_graph *graph) {
             continue;
         }
         const double bytes = 4.0 * (double)(m.num_symbols + 1) * (double)m.num_columns;
-        if (bytes <= budget.bytes) {
-            budget.bytes -= bytes;
+        if (clv_compute_take(&budget, bytes)) {
             status = replace(graph, &m);
         }
     }

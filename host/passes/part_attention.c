@@ -10,6 +10,7 @@
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
+#include "host/passes/rewrite.h"
 
 #include <string.h>
 
@@ -162,26 +163,18 @@ static clv_status *add_view(clv_graph *graph, const part *p, clv_tensor_id *out_
     const char *name = graph->tensors[p->whole].name;
     const clv_attr attr = {.name = "allowzero", .type = CLV_ATTR_INT, .value.i = 1};
     clv_tensor_id shape, inputs[2];
-    clv_node_id id;
     CLV_TRY(clv_graph_add_constant(graph, name, &value, &shape));
-    CLV_TRY(
-        clv_graph_add_value(graph, graph->tensors[p->whole].name, CLV_FLOAT32, &p->shape, out_id));
     inputs[0] = p->whole;
     inputs[1] = shape;
     const clv_node node = {
-        .name = graph->tensors[*out_id].name,
-        .op = clv_op_find("", "Reshape"),
         .op_type = "Reshape",
         .opset = 14, /* the first with allowzero */
         .attrs = &attr,
         .num_attrs = 1,
         .inputs = inputs,
         .num_inputs = 2,
-        .outputs = out_id,
-        .num_outputs = 1,
     };
-    CLV_TRY(clv_graph_add_node(graph, &node, &id));
-    return clv_pass_infer_node(graph, id);
+    return clv_pass_add_node(graph, name, CLV_FLOAT32, &p->shape, node, out_id);
 }
 
 static clv_status *add_parts(clv_graph *graph, clv_node_id id, const part parts[NUM_OPERANDS]) {

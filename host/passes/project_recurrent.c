@@ -5,6 +5,7 @@
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
+#include "host/passes/rewrite.h"
 #include "kernels_cl/recurrent/recurrent.h"
 
 #include <string.h>
@@ -94,27 +95,14 @@ static clv_status *add_operator(
     clv_graph *graph, const match *m, const char *op, clv_tensor_id constant,
     clv_tensor_id *value) {
     clv_shape shape = graph->tensors[*value].shape;
-    clv_tensor_id inputs[] = {*value, constant}, output;
-    clv_node_id id;
+    clv_tensor_id inputs[] = {*value, constant};
     shape.dims[2] = m->op->directions * m->rows;
     const char *name = clv_arena_printf(&graph->arena, "%s/%s", graph->nodes[m->id].name, op);
     if (name == NULL) {
         return CLV_NO_ARENA("names");
     }
-    CLV_TRY(clv_graph_add_value(graph, name, CLV_FLOAT32, &shape, &output));
-    const clv_node node = {
-        .name = graph->tensors[output].name,
-        .op = clv_op_find("", op),
-        .op_type = op,
-        .opset = 14,
-        .inputs = inputs,
-        .num_inputs = 2,
-        .outputs = &output,
-        .num_outputs = 1,
-    };
-    *value = output;
-    CLV_TRY(clv_graph_add_node(graph, &node, &id));
-    return clv_pass_infer_node(graph, id);
+    const clv_node node = {.op_type = op, .opset = 14, .inputs = inputs, .num_inputs = 2};
+    return clv_pass_add_node(graph, name, CLV_FLOAT32, &shape, node, value);
 }
 
 /* Outputs that nobody reads are left out: states and Y have their axes at different places, so an

@@ -1,5 +1,8 @@
 #include "host/passes/rewrite.h"
 
+#include "host/ops/op.h"
+#include "host/passes/compute.h"
+
 clv_status *clv_pass_adopt(clv_graph *graph, clv_node_id into, clv_node_id from) {
     clv_node *node = &graph->nodes[into];
     const clv_node *other = &graph->nodes[from];
@@ -18,6 +21,19 @@ clv_status *clv_pass_adopt(clv_graph *graph, clv_node_id into, clv_node_id from)
     node->origins = names;
     node->num_origins = count;
     return NULL;
+}
+
+clv_status *clv_pass_add_node(
+    clv_graph *graph, const char *name, clv_dtype dtype, const clv_shape *shape, clv_node node,
+    clv_tensor_id *out_id) {
+    clv_node_id id;
+    CLV_TRY(clv_graph_add_value(graph, name, dtype, shape, out_id));
+    node.name = graph->tensors[*out_id].name;
+    node.op = clv_op_find("", node.op_type);
+    node.outputs = out_id;
+    node.num_outputs = 1;
+    CLV_TRY(clv_graph_add_node(graph, &node, &id));
+    return clv_pass_infer_node(graph, id);
 }
 
 bool clv_pass_scalar(const clv_graph *graph, clv_tensor_id id, double *out_value) {

@@ -7,6 +7,12 @@
 /* Node `into` answers to the names of `from` as well. */
 clv_status *clv_pass_adopt(clv_graph *graph, clv_node_id into, clv_node_id from) CLV_CHECKED;
 
+/* Appends `node`, given but for its output and name, and infers it: out_id is a new value of that
+ * type and shape, named after it, as the node is. */
+clv_status *clv_pass_add_node(
+    clv_graph *graph, const char *name, clv_dtype dtype, const clv_shape *shape, clv_node node,
+    clv_tensor_id *out_id) CLV_CHECKED;
+
 /* A constant that holds one element's worth of float32: its value; false for anything else. */
 bool clv_pass_scalar(const clv_graph *graph, clv_tensor_id id, double *out_value);
 

@@ -10,8 +10,9 @@ Printed for each model: the median over rounds of what each engine gave, the lea
 the rounds, and ratios to cleave: above 1, cleave is faster. The last row has geometric means.
 
 latency (default)  one request at a time on all cores, ms: the median of each round's requests
---throughput       several requests in flight, requests/s: cleave by --policy (auto) on the cores,
-                   ONNX Runtime a session of one thread for each core, OpenVINO its THROUGHPUT hint
+--throughput       several requests in flight, requests/s while as many are as may be: cleave by
+                   --policy (auto) on the cores, ONNX Runtime a session of one thread for each
+                   core, OpenVINO its THROUGHPUT hint
 
 --json FILE: results are added to those of FILE, and the table is of all that is in it; so a long
 comparison can be made in pieces. Without MODEL, it is only printed.
@@ -100,24 +101,40 @@ def latency(engine, path, seconds):
     return statistics.median(times)
 
 
+def steady_rate(spans, depth):
+    """Requests a second out of (start, end), as `cleave bench` says `steady_per_s`: host/cli/rate.c."""
+    spans = sorted(spans, key=lambda span: span[1])
+    ends = [end for _, end in spans]
+    length = max(len(ends) // 20, 4 * depth)
+    stretches = (len(ends) - 1) // length
+    if stretches >= 5:
+        return length / statistics.median(ends[(i + 1) * length] - ends[i * length] for i in range(stretches))
+    until = ends[max(len(ends) - depth, 0)]
+    done = sum(min(max((until - start) / (end - start), 0), 1) for start, end in spans)
+    return done / (until - min(start for start, _ in spans))
+
+
 def ort_throughput(path, inputs, seconds):
     sessions = [ort_session(path, 1) for _ in range(os.cpu_count())]
     for session in sessions:
         session.run(None, inputs)
-    counts = [0] * len(sessions)
+    spans = []
     begin = time.perf_counter()
 
-    def work(index):
-        while time.perf_counter() < begin + seconds:
-            sessions[index].run(None, inputs)
-            counts[index] += 1
+    def work(session):
+        now = time.perf_counter()
+        while now < begin + seconds:
+            start = now
+            session.run(None, inputs)
+            now = time.perf_counter()
+            spans.append((start, now))
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(sessions))]
+    threads = [threading.Thread(target=work, args=(session,)) for session in sessions]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) / (time.perf_counter() - begin)
+    return steady_rate(spans, len(sessions))
 
 
 def throughput(engine, path, seconds):
@@ -130,12 +147,15 @@ def throughput(engine, path, seconds):
     for _ in range(2 * os.cpu_count()):
         queue.start_async(inputs)
     queue.wait_all()
-    count, begin = 0, time.perf_counter()
+    starts, spans = {}, []
+    queue.set_callback(lambda _, index: spans.append((starts[index], time.perf_counter())))
+    begin = time.perf_counter()
     while time.perf_counter() < begin + seconds:
-        queue.start_async(inputs)
-        count += 1
+        queue.get_idle_request_id()  # waits for one
+        starts[len(starts)] = time.perf_counter()
+        queue.start_async(inputs, len(starts) - 1)
     queue.wait_all()
-    return count / (time.perf_counter() - begin)
+    return steady_rate(spans, len(queue))
 
 
 def mode_of(args):
@@ -167,7 +187,7 @@ def measure(args, engine, path):
         if engine != "cleave":
             return float(done.stdout.split()[-1])
         report = json.loads(done.stdout)
-        return report["throughput_per_s"] if args.throughput else report["latency_ms"]["median"]
+        return report["steady_per_s"] if args.throughput else report["latency_ms"]["median"]
     except (ValueError, KeyError, IndexError) as error:
         print(f"versus: {path}, {engine}: {error}: {done.stderr[-300:]}", file=sys.stderr)
         return None

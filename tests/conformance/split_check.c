@@ -125,6 +125,18 @@ static clv_status *try_split(
     return NULL;
 }
 
+/* Plans name splits. */
+static clv_status *check_names(const clv_split_list *list) {
+    for (size_t s = 1; s < list->num_splits; s++) {
+        for (size_t other = 0; other < s; other++) {
+            if (strcmp(list->splits[s].name, list->splits[other].name) == 0) {
+                return CLV_ERROR(INTERNAL, "two splits are named '%s'", list->splits[s].name);
+            }
+        }
+    }
+    return NULL;
+}
+
 clv_status *clv_case_check_splits(
     clv_case_data *data, const clv_mutable_view *whole, clv_random *random, size_t *num_splits) {
     clv_split_list list = {0};
@@ -132,6 +144,7 @@ clv_status *clv_case_check_splits(
         return NULL;
     }
     CLV_TRY(clv_call_splits(&data->call, &data->arena, &list));
+    CLV_TRY(check_names(&list));
     for (size_t s = 0; s < list.num_splits; s++) {
         for (int repeat = 0; repeat < 3; repeat++) {
             clv_status *status = try_split(data, &list.splits[s], random, whole);

@@ -1,7 +1,8 @@
 /* What plans promise, on the clock: on random workloads and machines (links of their own, shared
  * and over several hops, shared memory, shared processors, too little memory, accelerators with
  * few buffers) runs take
- * as long as plans say and hold as much, auto is never worse than any policy it could have chosen,
+ * as long as plans say and hold as much, auto is never worse than any policy it could have chosen
+ * (times are given; of measured ones it may be, by 2 %),
  * and a faster unit or link never makes an exact policy's plan slower.
  *
  *     TEST [SEED [NUM_CASES]]      a failure prints the case and its seed

@@ -1,0 +1,49 @@
+#include "host/cli/rate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { STRETCHES = 20, LEAST_STRETCHES = 5 };
+
+static int compare_ends(const void *a, const void *b) {
+    const double x = ((const cli_span *)a)->end_ms, y = ((const cli_span *)b)->end_ms;
+    return x < y ? -1 : x > y;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Until fewer than `depth` are left. */
+static double rate_of_few(const cli_span *spans, size_t count, size_t depth) {
+    const double until_ms = spans[count > depth ? count - depth : 0].end_ms;
+    double first_ms = (double)INFINITY, done = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double took_ms = spans[i].end_ms - spans[i].start_ms;
+        const double left_ms = fmin(spans[i].end_ms - until_ms, took_ms);
+        first_ms = fmin(first_ms, spans[i].start_ms);
+        done += left_ms <= 0 ? 1 : 1 - left_ms / took_ms;
+    }
+    return done / fmax(until_ms - first_ms, 1e-6) * 1e3;
+}
+
+double cli_steady_rate(cli_span *spans, size_t count, size_t depth) {
+    double stretch_ms[2 * STRETCHES];
+    const size_t fine = count / STRETCHES, coarse = 4 * depth;
+    const size_t length = fine > coarse ? fine : coarse;
+    const size_t stretches = count == 0 ? 0 : (count - 1) / length;
+    if (count == 0) {
+        return 0;
+    }
+    qsort(spans, count, sizeof *spans, compare_ends);
+    if (stretches < LEAST_STRETCHES || stretches > 2 * STRETCHES) {
+        return rate_of_few(spans, count, depth);
+    }
+    for (size_t i = 0; i < stretches; i++) {
+        stretch_ms[i] = spans[(i + 1) * length].end_ms - spans[i * length].end_ms;
+    }
+    qsort(stretch_ms, stretches, sizeof *stretch_ms, compare_doubles);
+    const double median_ms = (stretch_ms[(stretches - 1) / 2] + stretch_ms[stretches / 2]) / 2;
+    return median_ms > 0 ? (double)length / median_ms * 1e3 : rate_of_few(spans, count, depth);
+}

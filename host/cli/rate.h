@@ -1,0 +1,19 @@
+/* Requests a second out of when each began and ended: what ends of a measurement leave. */
+#ifndef CLV_CLI_RATE_H
+#define CLV_CLI_RATE_H
+
+#include <stddef.h>
+
+typedef struct cli_span {
+    double start_ms, end_ms;
+} cli_span;
+
+/* Requests a second while as many are in flight as may be. `spans` [count] get sorted by ends.
+ *
+ * Of many requests, the rate of the median of some 20 stretches of as many each, several times
+ * `depth`, so that a pause of the machine is in one of them alone. Of fewer, the rate until less
+ * than `depth` are left, of those under way then the part that was done: from then on some units
+ * have nothing to do, for as long as a request. */
+double cli_steady_rate(cli_span *spans, size_t count, size_t depth);
+
+#endif

@@ -1,0 +1,72 @@
+/* What auto takes of plans that promise nearly the same: promises of measured times are known to
+ * some 2 %, times that are given are what they are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/setting.h"
+
+/* Cut in two a request takes `part` % of the whole's 100 us: `tensor`. */
+#define SPLIT                                                                              \
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"core\":{\"us\":100,\"origin\":\"%s\"}},"   \
+    "\"memory_bytes\":100,\"output_bytes\":64,\"output_dims\":[64],\"splits\":[{\"name\":" \
+    "\"rows\",\"extent\":64,\"measured\":[{\"share\":0.5,\"part\":0.%d}]}]}]}"
+/* Stages of 100 and `part` us: `pipeline`, which holds the weights once. */
+#define CHAIN                                                                                 \
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"core\":{\"us\":100,\"origin\":\"%s\"}},"      \
+    "\"memory_bytes\":100},{\"name\":\"b\",\"time_us\":{\"core\":%d},\"memory_bytes\":100}]," \
+    "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1}]}"
+
+typedef struct auto_case {
+    const char *tasks, *origin;
+    int part;
+    clv_objective objective;
+    const char *policy;
+} auto_case;
+
+static const auto_case cases[] = {
+    {SPLIT, "given", 51, CLV_THROUGHPUT, "data:2"},
+    {SPLIT, "estimated", 51, CLV_THROUGHPUT, "data:2"},
+    {SPLIT, "measured", 51, CLV_THROUGHPUT, "tensor"}, /* 2 % less, half the latency */
+    {SPLIT, "measured", 52, CLV_THROUGHPUT, "data:2"}, /* 4 % less */
+    {CHAIN, "given", 98, CLV_THROUGHPUT, "data:2"},
+    {CHAIN, "measured", 98, CLV_THROUGHPUT, "pipeline"}, /* 1 % less, half the weights */
+    {CHAIN, "measured", 94, CLV_THROUGHPUT, "data:2"},
+    {SPLIT, "measured", 51, CLV_LATENCY, "tensor"},
+    {SPLIT, "given", 95, CLV_LATENCY, "tensor"},
+    {SPLIT, "measured", 99, CLV_LATENCY, "data:2"}, /* latency as good, twice as many requests */
+};
+
+static void check(const auto_case *c) {
+    char text[1024];
+    setting s;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(text, sizeof text, c->tasks, c->origin, c->part);
+#pragma GCC diagnostic pop
+    set_up(&s, text, "core*2");
+    const clv_plan_request request = {
+        .policy = "auto", .objective = c->objective, .has_objective = true, .allow_idle = true};
+    clv_plan *p;
+    assert_null(clv_plan_create(s.costs, &request, &p));
+    if (strcmp(p->policy, c->policy) != 0) {
+        fail_msg("%s %d: %s, not %s", c->origin, c->part, p->policy, c->policy);
+    }
+    clv_plan_destroy(p);
+    tear_down(&s);
+}
+
+static void test_measured(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check(&cases[i]);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_measured)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
