@@ -322,8 +322,9 @@ bool clv_program_inline(
 /* --- functions that have an operation of their own --- */
 
 /* What may stand between the value and the function of it beside the operations that name it. With
- * these alone the function is a quotient of polynomials of low degree in the value and the named
- * operation's result, so agreement at more points than its degree is identity. */
+ * these alone the function is a quotient of polynomials of low degree in the value and the results
+ * of those operations, on each side of its kinks: agreement at many more points than its degree is
+ * taken for identity where the kinks are those of the known function (has_known_kinks). */
 static bool is_rational(uint32_t op) {
     return op == EW_FLOAT_AFFINE || op == EW_FLOAT_ADD || op == EW_FLOAT_SUB ||
            op == EW_FLOAT_MUL || op == EW_FLOAT_DIV || op == EW_FLOAT_NEG ||
@@ -333,18 +334,19 @@ static bool is_rational(uint32_t op) {
 typedef struct known_function {
     uint32_t op;
     float a;
+    double kink;       /* kinks are at this and at minus this, if any */
     uint32_t atoms[4]; /* operations that must not be rational, one of which is there */
     uint32_t num_atoms;
 } known_function;
 
 static const known_function known_functions[] = {
-    {EW_FLOAT_GELU, 0, {EW_FLOAT_ERF}, 1},
-    {EW_FLOAT_GELU_TANH, 0, {EW_FLOAT_TANH, EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_SWISH}, 4},
-    {EW_FLOAT_SWISH, 1, {EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_TANH}, 3},
-    {EW_FLOAT_SWISH, 1.702f, {EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_TANH}, 3},
-    {EW_FLOAT_SIGMOID, 0, {EW_FLOAT_EXP, EW_FLOAT_TANH}, 2},
-    {EW_FLOAT_HARD_SWISH, 0, {EW_FLOAT_HARD_SIGMOID, EW_FLOAT_CLIP, EW_FLOAT_RELU}, 3},
-    {EW_FLOAT_MISH, 0, {EW_FLOAT_SOFTPLUS, EW_FLOAT_TANH}, 2},
+    {EW_FLOAT_GELU, 0, 0, {EW_FLOAT_ERF}, 1},
+    {EW_FLOAT_GELU_TANH, 0, 0, {EW_FLOAT_TANH, EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_SWISH}, 4},
+    {EW_FLOAT_SWISH, 1, 0, {EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_TANH}, 3},
+    {EW_FLOAT_SWISH, 1.702f, 0, {EW_FLOAT_SIGMOID, EW_FLOAT_EXP, EW_FLOAT_TANH}, 3},
+    {EW_FLOAT_SIGMOID, 0, 0, {EW_FLOAT_EXP, EW_FLOAT_TANH}, 2},
+    {EW_FLOAT_HARD_SWISH, 0, 3, {EW_FLOAT_HARD_SIGMOID, EW_FLOAT_CLIP, EW_FLOAT_RELU}, 3},
+    {EW_FLOAT_MISH, 0, 0, {EW_FLOAT_SOFTPLUS, EW_FLOAT_TANH}, 2},
 };
 
 static bool has_atom(const known_function *f, uint32_t op) {
@@ -402,18 +404,155 @@ static bool is_built_like(const clv_ew_expr *part, const known_function *f) {
     return atoms > 0 && atoms <= 2;
 }
 
-/* Agreement at points on both sides of every kink, far out too; exporters write constants with few
- * digits, so 2e-6 of the larger of value and argument. */
+/* A value that is slope * u + offset, where u is what the part is a function of (`of` is 0) or the
+ * result of a clip (CLV_EW_RESULT + its step). */
+typedef struct line {
+    bool is_line;
+    double slope, offset;
+    uint32_t of;
+} line;
+
+static line line_of_sum(line x, line y, double sign) {
+    const bool fits = x.is_line && y.is_line && (x.of == y.of || x.slope == 0 || y.slope == 0);
+    return (line){
+        fits, x.slope + sign * y.slope, x.offset + sign * y.offset, x.slope != 0 ? x.of : y.of};
+}
+
+static line scaled(line x, double factor, double offset) {
+    return (line){x.is_line, x.slope * factor, x.offset * factor + offset, x.of};
+}
+
+static line line_of_product(line x, line y) {
+    line result = x.slope == 0 ? scaled(y, x.offset, 0) : scaled(x, y.offset, 0);
+    result.is_line = x.is_line && y.is_line && (x.slope == 0 || y.slope == 0);
+    return result;
+}
+
+/* Of a step, by those of its operands. */
+static line line_of_step(const clv_ew_expr_step *step, line x, line y) {
+    const line none = {.is_line = false};
+    switch (step->op) {
+    case EW_FLOAT_CONST:
+        return (line){true, 0, (double)step->a, 0};
+    case EW_FLOAT_COPY:
+        return x;
+    case EW_FLOAT_AFFINE:
+        return scaled(x, (double)step->a, (double)step->b);
+    case EW_FLOAT_NEG:
+        return scaled(x, -1, 0);
+    case EW_FLOAT_ADD:
+        return line_of_sum(x, y, 1);
+    case EW_FLOAT_SUB:
+        return line_of_sum(x, y, -1);
+    case EW_FLOAT_MUL:
+        return line_of_product(x, y);
+    case EW_FLOAT_DIV:
+        return y.is_line && y.slope == 0 && y.offset != 0 ? scaled(x, 1 / y.offset, 0) : none;
+    default:
+        return none;
+    }
+}
+
+/* An operation that lets its operand through between two bounds: as a line of the operand, which is
+ * held between `low` and `high`. */
+static bool is_clip(const clv_ew_expr_step *step, line *out_inside, double *low, double *high) {
+    *out_inside = (line){true, 1, 0, 0};
+    *low = step->op == EW_FLOAT_CLIP ? (double)step->a : 0;
+    *high = step->op == EW_FLOAT_CLIP ? (double)step->b : step->op == EW_FLOAT_RELU ? HUGE_VAL : 1;
+    if (step->op == EW_FLOAT_HARD_SIGMOID) {
+        *out_inside = (line){true, (double)step->a, (double)step->b, 0};
+    }
+    return step->op == EW_FLOAT_CLIP || step->op == EW_FLOAT_RELU ||
+           step->op == EW_FLOAT_HARD_SIGMOID;
+}
+
+/* Where a line has the value: of what the part is a function of; HUGE_VAL: nowhere, or where it
+ * already bends. False where that cannot be told. */
+static bool solve(const clv_ew_expr *part, const line *lines, line from, double value, double *at) {
+    for (uint32_t depth = 0; depth <= part->num_steps; depth++) {
+        if (!from.is_line || from.slope == 0) {
+            return false;
+        }
+        value = (value - from.offset) / from.slope;
+        if (from.of < CLV_EW_RESULT) {
+            *at = value;
+            return true;
+        }
+        double low, high;
+        line inside;
+        const clv_ew_expr_step *clip = &part->steps[from.of - CLV_EW_RESULT];
+        is_clip(clip, &inside, &low, &high);
+        if (value <= low || value >= high) {
+            *at = HUGE_VAL;
+            return true;
+        }
+        from = clip->operands[0] < CLV_EW_RESULT ? (line){true, 1, 0, 0}
+                                                 : lines[clip->operands[0] - CLV_EW_RESULT];
+        from = scaled(from, inside.slope, inside.offset);
+    }
+    return false;
+}
+
+/* Every bound of every clip is reached where the known function has a kink, or nowhere. */
+static bool has_known_kinks(const clv_ew_expr *part, const known_function *f) {
+    line lines[EW_MAX_STEPS];
+    for (uint32_t s = 0; s < part->num_steps; s++) {
+        const clv_ew_expr_step *step = &part->steps[s];
+        line operands[2] = {{true, 1, 0, 0}, {true, 1, 0, 0}}, inside;
+        double bounds[2];
+        for (uint32_t i = 0; i < num_operands(step) && i < 2; i++) {
+            if (step->operands[i] >= CLV_EW_RESULT) {
+                operands[i] = lines[step->operands[i] - CLV_EW_RESULT];
+            }
+        }
+        lines[s] = line_of_step(step, operands[0], operands[1]);
+        if (!is_clip(step, &inside, &bounds[0], &bounds[1])) {
+            continue;
+        }
+        lines[s] = (line){true, 1, 0, CLV_EW_RESULT + s};
+        const line clipped = scaled(operands[0], inside.slope, inside.offset);
+        for (uint32_t i = 0; i < 2; i++) {
+            double at = HUGE_VAL;
+            if (fabs(bounds[i]) < (double)FLT_MAX && !solve(part, lines, clipped, bounds[i], &at)) {
+                return false;
+            }
+            if (isfinite(at) && fabs(fabs(at) - f->kink) > 1e-5) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Whether both are the same at `x` to within `relative` of the value and `absolute`. */
+static bool agrees_at(
+    const clv_ew_expr *part, const clv_ew_expr *known, double x, double relative, double absolute) {
+    const double want = clv_pointwise_eval(known, &x), got = clv_pointwise_eval(part, &x);
+    return fabs(want - got) <= fmax(relative * fabs(want), absolute);
+}
+
+/* Agreement on both sides of every kink; exporters write constants with few digits, so to 2e-6 of
+ * the larger of value and argument. Far out, where a function is a constant or x itself, it must be
+ * that, however small: a logarithm behind sees what was added to keep it from 0. There what is
+ * written out may overflow, and means the function all the same. */
 static bool agrees(const clv_ew_expr *part, const known_function *f) {
     clv_ew_expr known = {.domain = CLV_EW_FLOAT};
     clv_ew_add(&known, f->op, 0, 0, 0);
     known.steps[0].a = f->a;
     for (int i = -60; i <= 60; i++) {
-        double x = i < -50 || i > 50 ? i * i * i * 2e-4 : i * 0.173 + 0.011;
-        double want = clv_pointwise_eval(&known, &x), got = clv_pointwise_eval(part, &x);
-        double largest = fmax(fabs(want), fmin(fabs(x), 1));
-        if (!(fabs(want - got) <= 2e-6 * largest)) {
+        const double x = i < -50 || i > 50 ? i * i * i * 2e-4 : i * 0.173 + 0.011;
+        if (!agrees_at(part, &known, x, 2e-6, 2e-6 * fmin(fabs(x), 1))) {
             return false;
+        }
+    }
+    const double relative = f->op == EW_FLOAT_SIGMOID ? 1e-12 : 2e-6;
+    for (double x = 1e3; x < 1e38; x *= 1e5) {
+        for (int sign = -1; sign <= 1; sign += 2) {
+            const double at = sign * x;
+            if (isfinite(clv_pointwise_eval(part, &at)) &&
+                !agrees_at(part, &known, at, relative, 0)) {
+                return false;
+            }
         }
     }
     return true;
@@ -422,7 +561,7 @@ static bool agrees(const clv_ew_expr *part, const known_function *f) {
 static const known_function *find_function(const clv_ew_expr *part) {
     for (size_t i = 0; i < sizeof known_functions / sizeof *known_functions; i++) {
         const known_function *f = &known_functions[i];
-        if (is_built_like(part, f) && agrees(part, f)) {
+        if (is_built_like(part, f) && has_known_kinks(part, f) && agrees(part, f)) {
             return f;
         }
     }
