@@ -196,26 +196,23 @@ static void drain(clv_runner *runner, uint64_t end) {
 static void *runner_thread(void *argument) {
     clv_runner *runner = argument;
     clv_executor *executor = runner->executor;
-    for (uint64_t next = 0;;) {
-        clv_signal_wait(&runner->wanted, (uint32_t)next + 1, executor->idle_spin_ns);
+    for (;;) {
+        clv_signal_wait(&runner->wanted, 1, executor->idle_spin_ns);
+        atomic_store(&runner->wanted.value, 0); /* before it looks: who comes later tells again */
         if (atomic_load(&executor->quit)) {
             return NULL;
         }
-        pthread_mutex_lock(&runner->seat);
-        drain(runner, atomic_load(&executor->submitted));
-        next = runner->next;
-        pthread_mutex_unlock(&runner->seat);
+        if (atomic_load(&runner->next) < atomic_load(&executor->submitted)) {
+            pthread_mutex_lock(&runner->seat);
+            drain(runner, atomic_load(&executor->submitted));
+            pthread_mutex_unlock(&runner->seat);
+        }
     }
 }
 
-/* Tells a runner's thread of requests below `end`. Several callers may, in any order. */
-static void want(clv_runner *runner, uint64_t end) {
-    pthread_mutex_lock(&runner->executor->lock);
-    const uint32_t now = atomic_load(&runner->wanted.value);
-    if ((int32_t)((uint32_t)end - now) > 0) {
-        clv_signal_set(&runner->wanted, (uint32_t)end);
-    }
-    pthread_mutex_unlock(&runner->executor->lock);
+/* Has a runner's thread look for requests: those submitted before, at least. */
+static void want(clv_runner *runner) {
+    clv_signal_set(&runner->wanted, 1);
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
@@ -263,7 +260,7 @@ static uint64_t submit(
     }
     for (uint32_t i = first_told; executor->ready == NULL && i < executor->num_runners; i++) {
         if (!executor->runners[i].is_idle) {
-            want(&executor->runners[i], number + 1);
+            want(&executor->runners[i]);
         }
     }
     clv_executor_leave(executor, slot);
@@ -282,7 +279,7 @@ void clv_executor_submit(
 static void work_as(clv_runner *runner, uint64_t number) {
     clv_executor *executor = runner->executor;
     if (pthread_mutex_trylock(&runner->seat) != 0) {
-        want(runner, number + 1);
+        want(runner);
         return;
     }
     /* on the processor of another lane, which is bound to it, the caller would keep that one away
@@ -290,9 +287,8 @@ static void work_as(clv_runner *runner, uint64_t number) {
     clv_thread_move_to(executor->num_last > 1 ? runner->processor : -1);
     drain(runner, number + 1);
     pthread_mutex_unlock(&runner->seat);
-    const uint64_t submitted = atomic_load(&executor->submitted);
-    if (submitted > number + 1) { /* others came meanwhile, and may have found the seat taken */
-        want(runner, submitted);
+    if (atomic_load(&executor->submitted) > number + 1) {
+        want(runner); /* others came meanwhile, and may have found the seat taken */
     }
 }
 
@@ -558,7 +554,7 @@ void clv_executor_destroy(clv_executor *executor) {
         if (runner->has_thread && executor->ready != NULL) {
             clv_ready_wake(executor->ready, i);
         } else if (runner->has_thread) {
-            want(runner, atomic_load(&executor->submitted) + 1);
+            want(runner);
         }
         if (runner->has_thread) {
             pthread_join(runner->thread, NULL);

@@ -55,7 +55,7 @@ struct clv_runner {
     pthread_mutex_t seat; /* held by whoever runs it */
     pthread_t thread;
     bool has_thread;
-    uint64_t next;          /* request; guarded by the seat */
+    _Atomic uint64_t next;  /* request; written by whoever has the seat */
     clv_unit_stats now;     /* of the request at hand; guarded by the seat */
     _Atomic uint64_t at;    /* clv_at, for the watchdog */
     _Atomic uint64_t late;  /* where it was when it took too long; 0: it never did */
@@ -65,7 +65,7 @@ struct clv_runner {
     double expected_us;  /* then: of all steps of the device, of all requests in flight */
     pthread_mutex_t stats_lock;
     clv_unit_stats stats; /* of all before it; guarded by its lock */
-    clv_signal wanted;    /* low bits of requests that it was told of */
+    clv_signal wanted;    /* 1: its thread is to look for requests; or quit */
     char own_line[64];    /* runners do not share cache lines */
     clv_signal progress;  /* number * (num_items + 1) + items done */
     char other_line[64];
