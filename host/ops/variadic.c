@@ -35,6 +35,7 @@ static clv_status *infer_mean(clv_infer *infer) {
     CLV_TRY(infer_variadic(infer, CLV_MASK_FLOAT, &sum_ops, &expr));
     clv_ew_add(expr, EW_FLOAT_AFFINE, CLV_EW_RESULT, 0, 0);
     expr->steps[1].a = 1.0f / (float)infer->num_inputs;
+    expr->steps[1].b = -0.0f; /* a zero keeps its sign */
     return NULL;
 }
 

@@ -1,7 +1,9 @@
 /* What chains of elementwise operators become: the steps, by name. */
+#include "host/passes/evaluate.h"
 #include "host/passes/passes.h"
 #include "tests/support/check.h"
 #include "tests/support/graph_text.h"
+#include <math.h>
 #include <stdio.h>
 
 typedef struct chain {
@@ -79,7 +81,43 @@ static void test_chains(void **state) {
     }
 }
 
+typedef struct output {
+    clv_tensor_id id;
+    float values[2];
+} output;
+
+static clv_status *on_tensor(void *context, clv_tensor_id id, const clv_view *value) {
+    output *out = context;
+    if (id == out->id) {
+        memcpy(out->values, value->data, sizeof out->values);
+    }
+    return NULL;
+}
+
+/* Products, quotients and means of -0 are -0. */
+static void test_zeros_keep_their_sign(void **state) {
+    (void)state;
+    static const char *const nodes[] = {"Mul(x, three)", "Div(x, four)", "Mean(x, x)"};
+    static const float zeros[2] = {-0.0f, 0};
+    const clv_view input = {.dtype = CLV_FLOAT32, .shape = {.rank = 1, .dims = {2}}, .data = zeros};
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        char text[2048];
+        clv_graph *graph;
+        output out;
+        snprintf(
+            text, sizeof text, "input x f32[2]\n" NUMBERS "a = %s\ny = Reciprocal(a)\noutput y\n",
+            nodes[i]);
+        assert_ok(clv_test_graph_make(text, 1, &graph));
+        assert_ok(clv_passes_run(graph, NULL, NULL));
+        out.id = graph->outputs[0];
+        assert_ok(clv_evaluate(graph, &input, on_tensor, &out));
+        assert_true(out.values[0] == -INFINITY && out.values[1] == INFINITY);
+        clv_graph_destroy(graph);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chains)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chains), cmocka_unit_test(test_zeros_keep_their_sign)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
