@@ -15,17 +15,24 @@ static int compare_doubles(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Until fewer than `depth` are left. */
+/* From when as many have ended as may be in flight, where there are enough of them, until fewer
+ * than that are left: what a request did meanwhile is the part of its time. */
 static double rate_of_few(const cli_span *spans, size_t count, size_t depth) {
     const double until_ms = spans[count > depth ? count - depth : 0].end_ms;
-    double first_ms = (double)INFINITY, done = 0;
+    double from_ms = (double)INFINITY, done = 0;
     for (size_t i = 0; i < count; i++) {
-        const double took_ms = spans[i].end_ms - spans[i].start_ms;
-        const double left_ms = fmin(spans[i].end_ms - until_ms, took_ms);
-        first_ms = fmin(first_ms, spans[i].start_ms);
-        done += left_ms <= 0 ? 1 : 1 - left_ms / took_ms;
+        from_ms = fmin(from_ms, spans[i].start_ms);
     }
-    return done / fmax(until_ms - first_ms, 1e-6) * 1e3;
+    if (depth > 1 && count >= 3 * depth) {
+        from_ms = spans[depth - 1].end_ms;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const double begin_ms = fmax(spans[i].start_ms, from_ms);
+        const double end_ms = fmin(spans[i].end_ms, until_ms);
+        const double took_ms = fmax(spans[i].end_ms - spans[i].start_ms, 1e-6);
+        done += fmax(end_ms - begin_ms, 0) / took_ms;
+    }
+    return done / fmax(until_ms - from_ms, 1e-6) * 1e3;
 }
 
 double cli_steady_rate(cli_span *spans, size_t count, size_t depth) {

@@ -11,9 +11,9 @@ typedef struct cli_span {
 /* Requests a second while as many are in flight as may be. `spans` [count] get sorted by ends.
  *
  * Of many requests, the rate of the median of some 20 stretches of as many each, several times
- * `depth`, so that a pause of the machine is in one of them alone. Of fewer, the rate until less
- * than `depth` are left, of those under way then the part that was done: from then on some units
- * have nothing to do, for as long as a request. */
+ * `depth`, so that a pause of the machine is in one of them alone. Of fewer, the rate from when
+ * `depth` have ended (a pipeline is full then) until less than `depth` are left (from then on some
+ * units have nothing to do, for as long as a request), of those under way at either the part. */
 double cli_steady_rate(cli_span *spans, size_t count, size_t depth);
 
 #endif

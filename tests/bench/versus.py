@@ -110,8 +110,10 @@ def steady_rate(spans, depth):
     if stretches >= 5:
         return length / statistics.median(ends[(i + 1) * length] - ends[i * length] for i in range(stretches))
     until = ends[max(len(ends) - depth, 0)]
-    done = sum(min(max((until - start) / (end - start), 0), 1) for start, end in spans)
-    return done / (until - min(start for start, _ in spans))
+    has_enough = depth > 1 and len(ends) >= 3 * depth
+    begin = ends[depth - 1] if has_enough else min(start for start, _ in spans)
+    done = sum(max(min(end, until) - max(start, begin), 0) / (end - start) for start, end in spans)
+    return done / (until - begin)
 
 
 def ort_throughput(path, inputs, seconds):

@@ -25,6 +25,9 @@ static void few(void **state) {
     /* One ahead of the other, in any order. */
     cli_span drifted[] = {{100, 350}, {0, 250}, {350, 600}, {250, 500}, {500, 750}};
     check(drifted, 5, 2, (4 + 100 / 250.0) / 0.6);
+    /* Two stages of 125 ms: 8 a second once both have something to do. */
+    cli_span stages[] = {{0, 250}, {0, 375}, {250, 500}, {375, 625}, {500, 750}, {625, 875}};
+    check(stages, 6, 2, 8);
     /* One at a time: as many as there were, over the time that they took. */
     cli_span alone[] = {{0, 90}, {100, 200}, {200, 310}};
     check(alone, 3, 1, 3 / 0.31);
