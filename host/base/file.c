@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,31 +30,50 @@ static clv_status *io_error(const char *verb, const char *path, int error) {
         IO, "cannot %s '%s': %s", verb, path, strerror_r(error, buffer, sizeof buffer));
 }
 
-/* open(), read() and write() again where a signal interrupted them, but for one that cancels. */
+/* open() and write() again where a signal interrupted them, but for one that cancels. */
 static bool is_to_go_on(void) {
     return errno == EINTR && !clv_cancel_is_set();
 }
 
+/* Never waits for who opens a pipe's other end. */
 static int open_file(const char *path, int flags) {
     int fd;
-    do { /* of a pipe, this waits for who opens its other end */
-        fd = open(path, flags | O_CLOEXEC, 0666);
+    do {
+        fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666);
     } while (fd < 0 && is_to_go_on());
     return fd;
+}
+
+/* Until a pipe or the like has something, or room, or nobody at its other end, who had been there:
+ * that may never be. False with EINTR where it is cancelled meanwhile, by whatever thread. */
+static bool wait_for_stream(int fd, short events) {
+    enum { LOOK_MS = 50 };
+    struct pollfd look = {.fd = fd, .events = events};
+    while (!clv_cancel_is_set()) {
+        int count = poll(&look, 1, LOOK_MS);
+        if (count > 0 || (count < 0 && errno != EINTR)) {
+            return true; /* reading or writing tells what it is */
+        }
+    }
+    errno = EINTR;
+    return false;
 }
 
 static ssize_t read_some(int fd, void *data, size_t bytes) {
     ssize_t got;
     do {
+        if (!wait_for_stream(fd, POLLIN)) {
+            return -1;
+        }
         got = read(fd, data, bytes);
-    } while (got < 0 && is_to_go_on());
+    } while (got < 0 && (errno == EAGAIN || errno == EINTR));
     return got;
 }
 
 static bool write_all(int fd, const unsigned char *data, size_t bytes) {
     while (bytes != 0) {
         ssize_t written = write(fd, data, bytes);
-        if (written < 0 && !is_to_go_on()) {
+        if (written < 0 && !(errno == EAGAIN ? wait_for_stream(fd, POLLOUT) : is_to_go_on())) {
             return false;
         }
         if (written > 0) {
@@ -110,7 +130,11 @@ static clv_status *map_regular(const char *path, int fd, size_t bytes, clv_mappe
     return NULL;
 }
 
-clv_status *clv_file_map(const char *path, clv_mapped_file *out_file) {
+static clv_status *not_regular(const char *verb, const char *path) {
+    return CLV_ERROR(IO, "cannot %s '%s': not a regular file", verb, path);
+}
+
+static clv_status *open_and_map(const char *path, bool may_stream, clv_mapped_file *out_file) {
     *out_file = (clv_mapped_file){.data = NULL};
     int fd = open_file(path, O_RDONLY);
     if (fd < 0) {
@@ -124,11 +148,21 @@ clv_status *clv_file_map(const char *path, clv_mapped_file *out_file) {
         status = CLV_ERROR(IO, "cannot read '%s': it is a folder", path);
     } else if (S_ISREG(info.st_mode) && info.st_size > 0) {
         status = map_regular(path, fd, (size_t)info.st_size, out_file);
-    } else {
+    } else if (S_ISREG(info.st_mode) || may_stream) {
         status = read_stream(path, fd, out_file);
+    } else {
+        status = not_regular("read", path);
     }
     close(fd);
     return status;
+}
+
+clv_status *clv_file_map(const char *path, clv_mapped_file *out_file) {
+    return open_and_map(path, true, out_file);
+}
+
+clv_status *clv_file_map_regular(const char *path, clv_mapped_file *out_file) {
+    return open_and_map(path, false, out_file);
 }
 
 void clv_file_unmap(clv_mapped_file *file) {
@@ -146,9 +180,23 @@ void clv_file_drop_pages(const clv_mapped_file *file) {
     }
 }
 
+/* To write to; a pipe's reader is waited for. */
+static int open_sink(const char *path, bool is_pipe) {
+    static const struct timespec pause = {.tv_nsec = 5000000};
+    int fd;
+    while ((fd = open_file(path, O_WRONLY)) < 0 && errno == ENXIO && is_pipe) {
+        if (clv_cancel_is_set()) {
+            errno = EINTR;
+            break;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return fd;
+}
+
 /* Writes to what is there already and no regular file: a device, a pipe. */
-static clv_status *write_in_place(const char *path, const void *data, size_t bytes) {
-    int fd = open_file(path, O_WRONLY);
+static clv_status *write_in_place(const char *path, bool is_pipe, const void *data, size_t bytes) {
+    int fd = open_sink(path, is_pipe);
     if (fd < 0) {
         return io_error("write", path, errno);
     }
@@ -206,7 +254,7 @@ static clv_status *replace_regular(const char *path, mode_t mode, const void *da
     return error != 0 ? io_error("write", path, error) : NULL;
 }
 
-clv_status *clv_file_replace(const char *path, const void *data, size_t bytes) {
+static clv_status *replace(const char *path, bool may_stream, const void *data, size_t bytes) {
     struct stat info;
     if (stat(path, &info) != 0) {
         return replace_regular(path, 0666, data, bytes);
@@ -214,10 +262,19 @@ clv_status *clv_file_replace(const char *path, const void *data, size_t bytes) {
     if (S_ISDIR(info.st_mode)) {
         return CLV_ERROR(IO, "cannot write '%s': it is a folder", path);
     }
-    if (!S_ISREG(info.st_mode)) {
-        return write_in_place(path, data, bytes);
+    if (S_ISREG(info.st_mode)) {
+        return replace_regular(path, info.st_mode & 0777, data, bytes);
     }
-    return replace_regular(path, info.st_mode & 0777, data, bytes);
+    return may_stream ? write_in_place(path, S_ISFIFO(info.st_mode), data, bytes)
+                      : not_regular("write", path);
+}
+
+clv_status *clv_file_replace(const char *path, const void *data, size_t bytes) {
+    return replace(path, true, data, bytes);
+}
+
+clv_status *clv_file_replace_regular(const char *path, const void *data, size_t bytes) {
+    return replace(path, false, data, bytes);
 }
 
 clv_status *clv_file_append(const char *path, const void *data, size_t bytes) {

@@ -85,7 +85,7 @@ bool clv_ocl_cache_find(clv_hash key, clv_ocl_cached *out_cached) {
     char *path = folder != NULL ? path_copy(folder, key) : NULL;
     bool found = false;
     if (path != NULL) {
-        clv_status *status = clv_file_map(path, &out_cached->file);
+        clv_status *status = clv_file_map_regular(path, &out_cached->file);
         const char *wrong = status == NULL ? check(&out_cached->file, key, out_cached) : NULL;
         found = status == NULL && wrong == NULL;
         if (wrong != NULL) {
@@ -124,7 +124,7 @@ void clv_ocl_cache_store(
         memcpy(all, &head, sizeof head);
         clv_status *status = clv_folder_create(folder);
         if (status == NULL) {
-            status = clv_file_replace(path, all, bytes);
+            status = clv_file_replace_regular(path, all, bytes);
         }
         if (status != NULL) {
             clv_log(CLV_LOG_DEBUG, "compiled kernels are not kept: %s", clv_status_message(status));

@@ -58,7 +58,7 @@ static bool can_write(const char *folder) {
         zeros = clv_alloc_zeroed(1, ENOUGH_BYTES);
         if (probe != NULL && zeros != NULL) {
             snprintf(probe, bytes, "%s/.cleave-probe-%ld", folder, (long)getpid());
-            status = clv_file_replace(probe, zeros, ENOUGH_BYTES);
+            status = clv_file_replace_regular(probe, zeros, ENOUGH_BYTES);
             good = status == NULL;
             unlink(probe);
         }

@@ -139,7 +139,7 @@ static clv_status *take_records(clv_cost_db *db, const clv_mapped_file *file) {
 
 /* A file that cannot be read is empty. */
 static bool map(const char *path, clv_mapped_file *out_file) {
-    clv_status *status = clv_file_map(path, out_file);
+    clv_status *status = clv_file_map_regular(path, out_file);
     const bool is_mapped = status == NULL;
     clv_status_destroy(status);
     return is_mapped;
@@ -171,7 +171,7 @@ static clv_status *write_whole(const clv_cost_db *db) {
             memcpy(bytes + length, &r, sizeof r);
             length += sizeof r;
         }
-        status = clv_file_replace(db->path, bytes, length);
+        status = clv_file_replace_regular(db->path, bytes, length);
     }
     clv_free(sorted);
     clv_free(bytes);

@@ -1,3 +1,4 @@
+#include "host/base/cancel.h"
 #include "host/base/file.h"
 #include "host/base/memory.h"
 #include "tests/support/check.h"
@@ -96,6 +97,51 @@ static void a_pipe_is_read_into_memory(void **state) {
     assert_memory_equal(file.data + 7 * 49999, "049999\n", 7);
     clv_file_drop_pages(&file);
     clv_file_unmap(&file);
+    unlink(path);
+}
+
+/* A pipe whose other end nobody opens: who has had enough need not send a signal to the very call.
+ * What a cache keeps is no pipe. */
+static void waiting_for_a_pipe_ends(void **state) {
+    (void)state;
+    const char *path = at("silent");
+    clv_mapped_file file;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(60);
+    assert_failed(IO, "not a regular file", clv_file_map_regular(path, &file));
+    assert_failed(IO, "not a regular file", clv_file_replace_regular(path, "x", 1));
+    assert_failed(IO, "cannot write", clv_file_append(path, "x", 1));
+    clv_cancel_set(true);
+    clv_status *status = clv_file_map(path, &file);
+    assert_failed(CANCELLED, "interrupted", status);
+    status = clv_file_replace(path, "x", 1);
+    clv_cancel_set(false);
+    assert_failed(CANCELLED, "interrupted", status);
+    alarm(0);
+    unlink(path);
+}
+
+static void *read_pipe(void *path) {
+    FILE *file = fopen(path, "r");
+    size_t count = 0;
+    while (fgetc(file) != EOF) {
+        count++;
+    }
+    fclose(file);
+    return (void *)count;
+}
+
+static void a_pipe_is_written_to(void **state) {
+    (void)state;
+    const char *path = at("pipe");
+    static char data[300000]; /* more than a pipe holds */
+    void *count;
+    pthread_t reader;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_pipe, (void *)path), 0);
+    assert_ok(clv_file_replace(path, data, sizeof data));
+    pthread_join(reader, &count);
+    assert_int_equal((size_t)count, sizeof data);
     unlink(path);
 }
 
@@ -310,6 +356,8 @@ int main(void) {
         cmocka_unit_test(an_empty_file_has_no_data),
         cmocka_unit_test(what_cannot_be_read_is_named),
         cmocka_unit_test(a_pipe_is_read_into_memory),
+        cmocka_unit_test(waiting_for_a_pipe_ends),
+        cmocka_unit_test(a_pipe_is_written_to),
         cmocka_unit_test(replacing_keeps_what_is_there_until_the_end),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
         cmocka_unit_test(mode_and_links_survive),

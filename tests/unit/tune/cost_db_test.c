@@ -227,6 +227,38 @@ static void without_a_file_that_can_be_written(void **state) {
     unlink(beside);
 }
 
+/* A device, a pipe, a pipe as the lock, or hardly anything but a hole where the file should be. */
+static void what_is_no_file_of_costs(void **state) {
+    (void)state;
+    static const char *const targets[] = {"/dev/zero", "/dev/full", "/dev/null"};
+    alarm(60);
+    for (size_t i = 0; i < 6; i++) {
+        unlink(path);
+        unlink(lock_path);
+        write_entries(i >= 4 ? 1 : 0);
+        if (i == 4) {
+            unlink(lock_path);
+            assert_int_equal(mkfifo(lock_path, 0600), 0);
+        } else if (i == 5) {
+            assert_int_equal(truncate(path, (off_t)3 << 40), 0);
+        } else {
+            unlink(path);
+            assert_int_equal(i == 3 ? mkfifo(path, 0600) : symlink(targets[i], path), 0);
+        }
+        clv_cost_db *db = open_at(path);
+        assert_int_equal(clv_cost_db_num_entries(db), i == 4);
+        put(db, 2);
+        assert_true(has(db, 2));
+        clv_cost_db_close(db);
+        db = open_at(path);
+        assert_int_equal(has(db, 2), i >= 4);
+        clv_cost_db_close(db);
+    }
+    alarm(0);
+    unlink(path);
+    unlink(lock_path);
+}
+
 static void a_file_stays_within_its_size(void **state) {
     (void)state;
     enum { PUT = CLV_COST_DB_MOST + 10 };
@@ -343,6 +375,7 @@ int main(void) {
         cmocka_unit_test(another_version_is_ignored),
         cmocka_unit_test(senseless_values_are_refused),
         cmocka_unit_test(without_a_file_that_can_be_written),
+        cmocka_unit_test(what_is_no_file_of_costs),
         cmocka_unit_test(a_file_stays_within_its_size),
         cmocka_unit_test(the_oldest_entries_go),
         cmocka_unit_test(processes_lose_nothing_of_each_other),
