@@ -165,25 +165,41 @@ ATTENTION_SCORES(8, 1)
 ATTENTION_SCORES(4, 1)
 ATTENTION_SCORES(1, 1)
 
-/* The scores of `count` keys. */
-#define ATTENTION_ALL_SCORES(VECTORS)                                                      \
-    static void attention_all_scores_##VECTORS(                                            \
-        const global float *k, const float *rows, const global float *mask, float *scores, \
-        clv_fv most[ATTENTION_VECTORS], uint count, const attention_params *p) {           \
-        for (uint t = 0; t < count;) {                                                     \
-            const global float *key = k + t * p->k.row, *masked = mask + t * p->mask_key;  \
-            float *to = scores + t * ATTENTION_ROWS;                                       \
-            if (t + 8 <= count) {                                                          \
-                attention_scores_8_##VECTORS(key, rows, masked, to, most, p);              \
-                t += 8;                                                                    \
-            } else if (t + 4 <= count) {                                                   \
-                attention_scores_4_##VECTORS(key, rows, masked, to, most, p);              \
-                t += 4;                                                                    \
-            } else {                                                                       \
-                attention_scores_1_##VECTORS(key, rows, masked, to, most, p);              \
-                t++;                                                                       \
-            }                                                                              \
-        }                                                                                  \
+/* Prefetches `count` rows of `size` elements. */
+static void attention_fetch(const global float *from, ulong row, uint count, uint size) {
+    for (uint t = 0; t < count; t++) {
+        for (uint d = 0; d < size; d += 16) {
+            CLV_PREFETCH(from + d);
+        }
+        from += row;
+    }
+}
+
+/* The scores of `count` keys. Where `v` is not 0, rows of v, which are wanted next, and keys two
+ * tiles ahead are prefetched. */
+#define ATTENTION_ALL_SCORES(VECTORS)                                                              \
+    static void attention_all_scores_##VECTORS(                                                    \
+        const global float *k, const global float *v, const float *rows, const global float *mask, \
+        float *scores, clv_fv most[ATTENTION_VECTORS], uint count, const attention_params *p) {    \
+        for (uint t = 0; t < count;) {                                                             \
+            const global float *key = k + t * p->k.row, *masked = mask + t * p->mask_key;          \
+            float *to = scores + t * ATTENTION_ROWS;                                               \
+            if (t + 8 <= count) {                                                                  \
+                if (v != 0) {                                                                      \
+                    attention_fetch(v + t * p->v.row, p->v.row, 8, p->value_size);                 \
+                    attention_fetch(                                                               \
+                        key + 16 * p->k.row, p->k.row, t + 24 <= count ? 8 : 0, p->size);          \
+                }                                                                                  \
+                attention_scores_8_##VECTORS(key, rows, masked, to, most, p);                      \
+                t += 8;                                                                            \
+            } else if (t + 4 <= count) {                                                           \
+                attention_scores_4_##VECTORS(key, rows, masked, to, most, p);                      \
+                t += 4;                                                                            \
+            } else {                                                                               \
+                attention_scores_1_##VECTORS(key, rows, masked, to, most, p);                      \
+                t++;                                                                               \
+            }                                                                                      \
+        }                                                                                          \
     }
 
 ATTENTION_ALL_SCORES(2)
@@ -323,14 +339,15 @@ static void attention_put_rows(
 static void attention_block(
     const global float *k, const global float *v, const global float *mask, uint count,
     uint num_rows, const float *rows, clv_fv most[ATTENTION_VECTORS],
-    clv_fv total[ATTENTION_VECTORS], float *sums, bool is_first, const attention_params *p) {
+    clv_fv total[ATTENTION_VECTORS], float *sums, bool is_first, bool fetches,
+    const attention_params *p) {
     float scores[ATTENTION_KEYS * ATTENTION_ROWS], keep[ATTENTION_ROWS];
     clv_fv before[ATTENTION_VECTORS] = {most[0], most[1]};
     const int num_vectors = num_rows > CLV_WIDTH ? 2 : 1;
     if (num_vectors == 2) {
-        attention_all_scores_2(k, rows, mask, scores, most, count, p);
+        attention_all_scores_2(k, fetches ? v : 0, rows, mask, scores, most, count, p);
     } else {
-        attention_all_scores_1(k, rows, mask, scores, most, count, p);
+        attention_all_scores_1(k, fetches ? v : 0, rows, mask, scores, most, count, p);
     }
     clv_fv base[ATTENTION_VECTORS], sum[ATTENTION_VECTORS];
     _Pragma("unroll") for (int i = 0; i < ATTENTION_VECTORS; i++) {
@@ -354,6 +371,7 @@ static void attention_block(
 
 typedef struct attention_at {
     uint row, count, head;
+    bool is_first; /* block of a head in a part: its keys may have been written by another lane */
 } attention_at;
 
 /* Items of a batch go through heads, and in each through the blocks of one part of the rows, then
@@ -365,7 +383,10 @@ static attention_at attention_find(uint item, const attention_params *p) {
     const uint row = part * p->part_rows + rest % here * ATTENTION_ROWS;
     const uint end = min((part + 1) * p->part_rows, p->rows);
     return (attention_at){
-        .row = row, .count = min(end - row, (uint)ATTENTION_ROWS), .head = rest / here};
+        .row = row,
+        .count = min(end - row, (uint)ATTENTION_ROWS),
+        .head = rest / here,
+        .is_first = rest % here == 0};
 }
 
 /* An item does up to ATTENTION_ROWS rows of q of one head. Where the mask has rows (mask_row is not
@@ -391,7 +412,8 @@ CLV_ONCE CLV_WIDE static void attention_tile_item(
     for (uint t = 0; t < p.keys; t += ATTENTION_KEYS) {
         attention_block(
             k + t * p.k.row, v + t * p.v.row, mask + t * p.mask_key,
-            min(p.keys - t, (uint)ATTENTION_KEYS), count, rows, most, total, sums, t == 0, &p);
+            min(p.keys - t, (uint)ATTENTION_KEYS), count, rows, most, total, sums, t == 0,
+            at.is_first, &p);
     }
     attention_put_rows(sums, total, count, &p, out);
 }
