@@ -144,6 +144,9 @@ typedef struct clv_variant {
     /* What it is taken to reach where nothing was measured: of a lane's multiply-adds, and of what
      * a lane streams from memory. 0: 0.3, and all of it. */
     float work_share, move_share;
+    /* (optional: 1) How many times the call's multiply-adds it does: a tile's registers that stay
+     * empty count as those in use. */
+    double (*work_factor)(const clv_call *call, const clv_traits *traits);
     /* (optional: fits everything) */
     bool (*fits)(const clv_call *call, const clv_traits *traits);
     /* (optional: always) Whether a call that fits had better run it than the rows above, where

@@ -218,6 +218,23 @@ static bool moves_nothing(const chooser *c, clv_node_id id, bool blocked) {
     return true;
 }
 
+/* How many times its bytes a tensor takes in blocks of channels, of which the last may be filled in
+ * part. */
+static double block_growth(const chooser *c, const clv_shape *shape) {
+    if (shape->rank < 2 || shape->dims[1] == 0) {
+        return 1;
+    }
+    const int64_t block = clv_width(&c->request->traits), channels = shape->dims[1];
+    return (double)((channels + block - 1) / block * block) / (double)channels;
+}
+
+/* Of inputs in blocks nothing is known here; outputs are most of what blocks make larger. */
+static double moved_bytes(const chooser *c, clv_node_id id, bool blocked, const clv_cost *cost) {
+    const bool writes = blocked && clv_layout_is_blocked(&c->outputs[c->first_output[id]]);
+    const clv_shape *shape = &c->request->calls[id]->outputs[0].shape;
+    return cost->read_bytes + cost->write_bytes * (writes ? block_growth(c, shape) : 1);
+}
+
 static double node_us(const chooser *c, clv_node_id id, bool blocked) {
     if (moves_nothing(c, id, blocked)) {
         return 0;
@@ -233,9 +250,11 @@ static double node_us(const chooser *c, clv_node_id id, bool blocked) {
     const double lanes = traits->num_lanes != 0 ? traits->num_lanes : 1;
     const double work_share = variant->work_share > 0 ? variant->work_share : 0.3;
     const double move_share = variant->move_share > 0 ? variant->move_share : 1;
-    const double work_us = cost.flops / (lanes * lane.flops_per_us * work_share);
+    const double factor =
+        variant->work_factor != NULL ? variant->work_factor(c->request->calls[id], traits) : 1;
+    const double work_us = cost.flops * factor / (lanes * lane.flops_per_us * work_share);
     const double move_us =
-        (cost.read_bytes + cost.write_bytes) / (lanes * lane.memory_bytes_per_us * move_share);
+        moved_bytes(c, id, blocked, &cost) / (lanes * lane.memory_bytes_per_us * move_share);
     return lane.launch_us + (work_us > move_us ? work_us : move_us);
 }
 
@@ -266,9 +285,10 @@ static double reorder_us(const chooser *c, clv_tensor_id root) {
     }
     const clv_ceilings lane = clv_ceilings_of(&c->request->traits);
     const double lanes = c->request->traits.num_lanes != 0 ? c->request->traits.num_lanes : 1;
-    /* a line is read before it is written: three ways */
+    /* a line is read before it is written */
+    const double ways = 1 + 2 * block_growth(c, &t->shape);
     return lane.launch_us +
-           3 * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane.memory_bytes_per_us);
+           ways * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane.memory_bytes_per_us);
 }
 
 static void count_reads(chooser *c, clv_node_id id) {

@@ -266,12 +266,45 @@ static void fill_params(const clv_call *call, const conv_plan *plan, conv_params
     }
 }
 
-/* Deals tiles to items; returns the number of items. */
-static uint64_t deal_tiles(const conv_plan *plan, const clv_traits *traits, conv_params *p) {
-    int64_t width = CONV_VECTORS * (int64_t)clv_width(traits);
+/* Positions of a tile. */
+static int64_t tile_width(const clv_traits *traits) {
+    return CONV_VECTORS * (int64_t)clv_width(traits);
+}
+
+/* Tiles of a phase that has most positions. */
+static int64_t count_tiles(const conv_plan *plan, const clv_traits *traits) {
     int64_t most = (phase_positions(plan, 0, 0) - 1) * plan->pitch[1];
     most = (most + phase_positions(plan, 1, 0) - 1) * plan->pitch[2] + phase_positions(plan, 2, 0);
-    uint64_t num_tiles = (uint64_t)((most + width - 1) / width);
+    return (most + tile_width(traits) - 1) / tile_width(traits);
+}
+
+static double ref_work_factor(const clv_call *call, const clv_traits *traits) {
+    if (clv_shape_elements(&call->outputs[0].shape) == 0) {
+        return 1;
+    }
+    conv_plan plan;
+    make_plan(call, &plan);
+    const int64_t rows = (plan.group_out + CONV_ROWS - 1) / CONV_ROWS * CONV_ROWS;
+    const int64_t computed = count_tiles(&plan, traits) * tile_width(traits);
+    const int64_t wanted =
+        phase_positions(&plan, 0, 0) * phase_positions(&plan, 1, 0) * phase_positions(&plan, 2, 0);
+    return (double)rows / (double)plan.group_out * ((double)computed / (double)wanted);
+}
+
+/* Of variants whose outputs are in blocks of channels. */
+static double blocks_work_factor(const clv_call *call, const clv_traits *traits) {
+    const clv_shape *shape = &call->outputs[0].shape;
+    if (clv_shape_elements(shape) == 0) {
+        return 1;
+    }
+    const int64_t block = clv_width(traits), channels = shape->dims[1];
+    return (double)((channels + block - 1) / block * block) / (double)channels;
+}
+
+/* Deals tiles to items; returns the number of items. */
+static uint64_t deal_tiles(const conv_plan *plan, const clv_traits *traits, conv_params *p) {
+    int64_t width = tile_width(traits);
+    uint64_t num_tiles = (uint64_t)count_tiles(plan, traits);
     p->num_row_blocks = (clv_u32)((plan->group_out + CONV_ROWS - 1) / CONV_ROWS);
     p->tiles_first = !traits->is_cpu;
     p->tiles = 1;
@@ -330,6 +363,7 @@ static const clv_variant variants[] = {
         .name = "ref",
         .summary = "any shape: 8 output channels by two vectors of positions in registers, after a "
                    "copy of the input with its padding",
+        .work_factor = ref_work_factor,
         .emit = emit_ref,
     },
     {
@@ -339,6 +373,7 @@ static const clv_variant variants[] = {
         .tunables = clv_conv_blocked_tunables,
         .num_tunables = CONV_BLOCKED_TUNABLES,
         .work_share = 0.9f,
+        .work_factor = blocks_work_factor,
         .fits = clv_conv_blocked_fits,
         .pays = clv_conv_blocked_pays,
         .takes_epilogue = clv_conv_takes_epilogue,
@@ -351,6 +386,7 @@ static const clv_variant variants[] = {
         .tunables = clv_conv_blocked_tunables,
         .num_tunables = CONV_BLOCKED_TUNABLES,
         .work_share = 0.9f,
+        .work_factor = blocks_work_factor,
         .fits = clv_conv_transposed_fits,
         .pays = clv_conv_transposed_pays,
         .takes_epilogue = clv_conv_takes_epilogue,
@@ -361,6 +397,7 @@ static const clv_variant variants[] = {
         .name = "depthwise",
         .summary = "CPUs, channels in blocks: one input channel for each output channel",
         .work_share = 0.4f,
+        .work_factor = blocks_work_factor,
         .fits = clv_conv_depthwise_fits,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_depthwise_layouts,
@@ -370,6 +407,7 @@ static const clv_variant variants[] = {
         .name = "planar",
         .summary = "CPUs, few input channels (first layers): plain in, channels in blocks out",
         .work_share = 0.7f,
+        .work_factor = blocks_work_factor,
         .fits = clv_conv_planar_fits,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_planar_layouts,
@@ -382,6 +420,7 @@ static const clv_variant variants[] = {
                    "and NaN",
         .error = 1e-4f,
         .work_share = 1.5f,
+        .work_factor = blocks_work_factor,
         .fits = clv_conv_winograd_fits,
         .pays = clv_conv_winograd_2_pays,
         .takes_epilogue = clv_conv_takes_epilogue,
@@ -396,6 +435,7 @@ static const clv_variant variants[] = {
             "and NaN",
         .error = 1e-4f,
         .work_share = 2,
+        .work_factor = blocks_work_factor,
         .fits = clv_conv_winograd_fits,
         .pays = clv_conv_winograd_pays,
         .takes_epilogue = clv_conv_takes_epilogue,
