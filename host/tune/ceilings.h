@@ -33,9 +33,14 @@ typedef struct clv_unit_ceilings {
 } clv_unit_ceilings;
 
 /* Takes a second or two, and some hundred MB of the unit's memory, or a quarter where that is less.
- * Nothing else should use the unit meanwhile. NO_MEMORY, DEVICE_FAILED, CANCELLED. */
+ * Nothing else should use the unit meanwhile: where something does, measures again, keeps the best
+ * of all, and warns where that is not enough. NO_MEMORY, DEVICE_FAILED, CANCELLED. */
 clv_status *clv_unit_ceilings_measure(const clv_exec_unit *unit, clv_unit_ceilings *out_ceilings)
     CLV_CHECKED;
+
+/* A level that was read markedly slower than one behind it, or by all lanes slower than by one:
+ * something else was at work when it was measured. CLV_NUM_LEVELS: there is none. */
+clv_memory_level clv_ceilings_disturbed(const clv_unit_ceilings *ceilings);
 
 /* The level that holds so many bytes that all lanes share evenly. */
 clv_memory_level clv_level_of(const clv_unit_ceilings *ceilings, double bytes);
