@@ -648,10 +648,13 @@ static clv_status *queue_flush(clv_queue *queue) {
     return may_fail(queue->device, "queue_flush");
 }
 
-/* Waits also where it fails: nothing runs after it. */
+/* Waits also where it fails, unless it is to do neither: nothing runs after it. */
 static clv_status *queue_finish(clv_queue *base) {
     null_queue *queue = (null_queue *)base;
     clv_status *status = may_fail(base->device, "queue_finish");
+    if (of(base->device)->options.refuses_finish) {
+        return status != NULL ? status : CLV_ERROR(DEVICE_FAILED, "queue_finish is refused");
+    }
     pthread_mutex_lock(&context_lock);
     while (queue->first != NULL) {
         pthread_cond_wait(&queue->changed, &context_lock);

@@ -37,6 +37,8 @@ typedef struct clv_null_options {
     /* A command fails as soon as one that it waits for has, or one before it in its queue, whatever
      * else it waits for, as in PoCL: its event may end before those of commands before it. */
     bool ends_early;
+    /* Finishing a queue fails each time, and waits for nothing. */
+    bool refuses_finish;
 } clv_null_options;
 
 clv_status *clv_null_device_create(const clv_null_options *options, clv_device **out_device)

@@ -82,6 +82,7 @@ static clv_status *feed(
     }
 done:
     if (status != NULL) {
+        clv_event_wait_and_ignore(event); /* also where finishing the queue is refused */
         status = clv_status_join(status, clv_queue_finish(queue));
     }
     v->event_release(event);

@@ -35,6 +35,13 @@ void clv_event_wait_and_ignore(clv_event *event) {
     }
 }
 
+void clv_event_release(clv_event **event) {
+    if (*event != NULL) {
+        (*event)->device->vtable->event_release(*event);
+        *event = NULL;
+    }
+}
+
 clv_status *clv_queue_finish(clv_queue *queue) {
     clv_status *status = queue->device->vtable->queue_finish(queue);
     if (status != NULL) {

@@ -192,7 +192,10 @@ clv_status *clv_event_wait_for_end(clv_event *event) CLV_CHECKED;
 clv_status *clv_event_ask(clv_event *event, bool *has_failed) CLV_CHECKED;
 /* NULL: at once. */
 void clv_event_wait_and_ignore(clv_event *event);
-/* All that a queue was given has ended, also where asking failed. */
+/* It is NULL then; NULL: nothing to do. */
+void clv_event_release(clv_event **event);
+/* All that a queue was given has ended, unless the driver refuses twice to wait for it: then that
+ * has to be waited for otherwise. */
 clv_status *clv_queue_finish(clv_queue *queue) CLV_CHECKED;
 /* Opens a gate of a step, NULL: none, of a device with queues. A failure is that of the request;
  * returns once the gate is open all the same. */

@@ -5,6 +5,7 @@
 #include "host/base/memory.h"
 #include "host/base/text.h"
 #include "host/exec/debug.h"
+#include "host/exec/executor_internal.h"
 #include "kernels_cl/clv.h"
 #include <string.h>
 
@@ -441,7 +442,8 @@ static clv_status *move_by_queue(
     CLV_TRY_DONE(v->event_wait(event)); /* finishing the queue would not tell of a failure */
 done:
     if (status != NULL) {
-        status = clv_status_join(status, v->queue_finish(queue));
+        clv_event_wait_and_ignore(event); /* also where finishing the queue is refused */
+        status = clv_status_join(status, clv_queue_finish(queue));
     }
     v->event_release(event);
     return status;

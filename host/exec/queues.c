@@ -269,26 +269,27 @@ static clv_status *create_gates(clv_runner *runner, queue_set *set, const clv_sl
 }
 
 /* After a failure: what was enqueued has ended, and drivers take commands again. Other units and
- * the other threads go on meanwhile, so gates are opened. */
-static void finish_queues(queue_set *set) {
+ * the other threads go on meanwhile, so gates are opened. A driver that refuses may have waited for
+ * nothing: then it is each command that somebody looks at. With the enqueuer's seat. */
+static void finish_queues(const clv_runner *enqueuer, queue_set *set) {
+    bool is_finished = true;
     for (int role = 0; role < NUM_ROLES; role++) {
-        clv_status_destroy(clv_queue_finish(set->queues[role])); /* failed already */
+        clv_status *status = clv_queue_finish(set->queues[role]);
+        is_finished = is_finished && status == NULL;
+        clv_status_destroy(status); /* failed already */
     }
-}
-
-static void release(clv_event **event) {
-    if (*event != NULL) {
-        (*event)->device->vtable->event_release(*event);
-        *event = NULL;
+    const size_t count = (size_t)ring_of(enqueuer) * set->num_steps;
+    for (size_t i = 0; i < count && !is_finished; i++) {
+        clv_event_wait_and_ignore(set->events[i]);
     }
 }
 
 static void release_events(const clv_runner *runner, queue_set *set, uint64_t request) {
     const size_t first = at_request(runner, set, request);
     for (size_t i = first; i < first + set->num_steps; i++) {
-        release(&set->events[i]);
-        release(&set->gates[i]);
-        release(&set->arrivals[i]);
+        clv_event_release(&set->events[i]);
+        clv_event_release(&set->gates[i]);
+        clv_event_release(&set->arrivals[i]);
     }
 }
 
@@ -303,11 +304,11 @@ static bool has_failed_pause(const queue_set *set) {
 
 /* What is enqueued from request `number` on waits for nothing before it: not of its device, nor of
  * other units where what should have waited for those never was enqueued or ended too soon. */
-static void settle(queue_set *set, uint64_t number) {
+static void settle(const clv_runner *enqueuer, queue_set *set, uint64_t number) {
     if (!set->carrier->is_idle && number > 0) {
         clv_signal_wait(&set->carrier->progress, all_enqueued(set, number - 1), 0);
     }
-    finish_queues(set);
+    finish_queues(enqueuer, set);
     set->pause = NULL;
     atomic_store(&set->settled, number);
 }
@@ -326,7 +327,7 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     clv_status *status = create_gates(runner, set, slot);
     clv_signal_set(&set->gated, (uint32_t)slot->number + 1);
     if (atomic_exchange(&set->needs_finish, false)) {
-        settle(set, slot->number);
+        settle(runner, set, slot->number);
     }
     if (status == NULL) {
         status = enqueue_all(runner, set, slot);
@@ -334,9 +335,9 @@ static void run_enqueuer(clv_runner *runner, clv_slot *slot) {
     if (status != NULL) {
         clv_runner_fail(runner, slot, status);
         clv_runner_check_late(runner, slot);
-        finish_queues(set);
+        finish_queues(runner, set);
         clv_signal_set(&runner->progress, all - 1); /* no more of it comes, and others go on */
-        settle(set, slot->number + 1);
+        settle(runner, set, slot->number + 1);
     }
     clv_runner_check_late(runner, slot);
     clv_signal_set(&runner->progress, all);
@@ -654,7 +655,7 @@ static clv_status *wait_for_all(clv_runner *runner, queue_set *set, const clv_sl
         status = failure;
     }
     status = clv_status_join(status, check_before(runner, set, slot));
-    if (status != NULL) {
+    if (status != NULL || clv_slot_has_failed(slot)) { /* or not all of it was enqueued */
         await_each(runner, set, slot, set->num_steps);
     }
     if (has_failed) {
@@ -694,7 +695,7 @@ static void run_waiter(clv_runner *runner, clv_slot *slot) {
 static void deinit(clv_runner *enqueuer) {
     queue_set *set = enqueuer->state;
     if (atomic_load(&set->needs_finish)) {
-        finish_queues(set);
+        finish_queues(enqueuer, set);
     }
     const bool has_events = set->events != NULL && set->gates != NULL && set->arrivals != NULL;
     for (uint32_t i = 0; has_events && i < ring_of(enqueuer); i++) {

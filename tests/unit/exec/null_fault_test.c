@@ -84,7 +84,10 @@ static void test_plan_faults(void **state) {
 static const char *const calls[] = {
     "enqueue_read", "enqueue_write", "enqueue_kernel", "event_wait", "event_poll",
     "queue_flush",  "queue_finish",  "gate_create",    "gate_open",  NULL /* a command */};
-enum { NUM_CALLS = sizeof calls / sizeof calls[0] };
+enum {
+    NUM_CALLS = sizeof calls / sizeof calls[0],
+    NUM_FEW = 6, /* after which a queue takes commands, finished or not */
+};
 
 static void set_fault(clv_device *device, const char *call, int64_t n) {
     if (device == NULL) {
@@ -102,6 +105,7 @@ typedef struct fault_case {
     uint64_t seed;    /* of the graph and the plan */
     const char *call; /* of a device, the n-th; NULL: a command */
     uint32_t num_nodes;
+    bool refuses_finish; /* queues are not finished after it */
 } fault_case;
 
 static const fault_case cases[] = {
@@ -131,7 +135,9 @@ static void fail_slowly(const fault_case *c) {
         .seed = c->seed, .depth = 1 + (uint32_t)clv_random_below(&random, 4)};
     const uint32_t unit = (uint32_t)clv_random_below(&random, strlen(units));
     const clv_hash_manner manner = {
-        .copy_us = 200, .ends_early = clv_random_below(&random, 2) != 0};
+        .copy_us = 200,
+        .ends_early = clv_random_below(&random, 2) != 0,
+        .refuses_finish = c->refuses_finish};
     open_scene(&s, c->seed + 300, units, num_nodes, &manner);
     clv_device *device = s.units.rigs[unit].devices[0];
     assert_ok(clv_hash_session(&s.f, &s.units, &options, &session));
@@ -164,8 +170,10 @@ static void test_slow_copies(void **state) {
     const uint64_t count = clv_test_number("CLEAVE_TEST_CASES", NUM_CALLS);
     for (uint64_t i = 0; i < count; i++) {
         if (clv_test_is_tried(i)) {
-            const fault_case c = {first + i, calls[i % NUM_CALLS], 20};
+            const fault_case c = {first + i, calls[i % NUM_CALLS], 20, false};
+            const fault_case unfinished = {first + i, calls[i % NUM_FEW], 20, true};
             fail_slowly(&c);
+            fail_slowly(&unfinished);
         }
     }
 }
@@ -208,7 +216,8 @@ static void end_somehow(uint64_t seed, int how) {
     scene s;
     clv_session *session = NULL;
     _Atomic int num_stuck = 0;
-    const clv_hash_manner manner = {.copy_us = 200, .ends_early = seed % 2 == 0};
+    const clv_hash_manner manner = {
+        .copy_us = 200, .ends_early = seed % 2 == 0, .refuses_finish = seed / 2 % 2 == 0};
     open_scene(&s, seed + 300, kinds[seed / 4 % 8], 10, &manner);
     if (is_refused(&s, seed)) {
         close_scene(&s);
