@@ -28,6 +28,7 @@ typedef struct clv_record_step {
     const char *name;            /* of the node or tensor; borrowed */
     uint32_t from_unit, to_unit; /* SEND; CLV_NO_INDEX: the host's memory */
     uint64_t bytes;              /* SEND */
+    bool is_beside;              /* SEND: its unit may do something else meanwhile */
     uint32_t first_time;         /* of its lanes, among the times of a request */
     uint32_t first_lane;         /* of them, among record->lanes */
     uint32_t first_wait, num_waits;

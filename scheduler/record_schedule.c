@@ -207,12 +207,13 @@ static clv_status *begin_step(
     clv_schedule *s = m->s;
     const clv_record_step *from = &m->record->steps[index];
     const uint32_t i = (uint32_t)s->num_steps++, resource = m->resource[index];
+    const bool is_link = resource >= m->machine->num_units;
     s->steps[i] = (clv_schedule_step){
         .kind = from->kind,
         .request = at,
         .task = from->kind != CLV_SCHEDULE_SEND ? from->task : CLV_NO_TASK,
         .tensor = m->tensor[index],
-        .resources = {resource < m->machine->num_units ? unit : resource, NONE, NONE},
+        .resources = {is_link ? resource : unit, is_link && !from->is_beside ? unit : NONE, NONE},
         .bytes = from->bytes,
     };
     s->predicted->start_us[i] = (double)INFINITY;

@@ -119,6 +119,7 @@ static void add_steps(gatherer *g, uint32_t group) {
         const clv_item *item = &actor->items[program->item_of_step[i]];
         clv_record_step *step = &record->steps[record->num_steps++];
         *step = describe(replica, group, &lowered->steps[i], actor->num_lanes);
+        step->is_beside = actor->role != CLV_ACTOR_ALL;
         step->first_time = out->num_times;
         step->first_lane = (uint32_t)g->num_lanes;
         for (uint32_t k = 0; k < actor->num_lanes; k++) {

@@ -113,18 +113,22 @@ typedef struct rig {
     clv_schedule *predicted, *executed;
 } rig;
 
-static void set_up(rig *r, const clv_record *record) {
+static void set_up_on(rig *r, const clv_record *record, const char *machine) {
     static const char tasks[] =
         "{\"tasks\":[{\"name\":\"a\",\"time_us\":10},{\"name\":\"b\",\"time_us\":40}],"
         "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1000}]}";
     assert_ok(clv_workload_parse_json("test", tasks, strlen(tasks), &r->workload));
-    assert_ok(clv_machine_parse_text("core*2", &r->machine));
+    assert_ok(clv_machine_parse_text(machine, &r->machine));
     assert_ok(clv_costs_create(r->workload, r->machine, &r->costs));
     clv_plan_request plan = {.policy = "pipeline"};
     assert_ok(clv_plan_create(r->costs, &plan, &r->plan));
     clv_schedule_request request = {.num_requests = record->num_requests, .depth = 2};
     assert_ok(clv_schedule_create(r->costs, r->plan, &request, &r->predicted));
     assert_ok(clv_record_schedule(record, r->costs, r->plan, NULL, &r->executed));
+}
+
+static void set_up(rig *r, const clv_record *record) {
+    set_up_on(r, record, "core*2");
 }
 
 static void tear_down(rig *r) {
@@ -161,6 +165,26 @@ static void the_critical_path(void **state) {
     assert_true(fabs(timeline->rows[1].busy_us - 98) < 1e-9);
     assert_int_equal(timeline->num_rows, 2); /* the host's memory: no link */
     clv_timeline_destroy(timeline);
+    clv_critical_path_destroy(path);
+    tear_down(&r);
+}
+
+/* A core that copies over its link itself does nothing else meanwhile: its copies, which were rows of
+ * the link alone, seemed to wait for one another only, however long ago those had ended. */
+static void copies_over_a_link(void **state) {
+    (void)state;
+    rig r;
+    clv_critical_path *path;
+    /* out 2, b 2, a 2, b 1, a 1, b 0, a 0, from the end: as without a link */
+    static const uint32_t steps[] = {0, 1, 3, 4, 6, 7, 8};
+    set_up_on(&r, &pipe_record, "core; far; link far host bw=1G");
+    assert_ok(clv_critical_path_create(r.executed, NULL, &path));
+    assert_int_equal(r.executed->steps[8].resources[1], 1);
+    assert_int_equal(path->num_steps, COUNT(steps));
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        assert_int_equal(path->steps[i], steps[i]);
+    }
+    assert_true(fabs(path->busy_us - 123) < 1e-9 && fabs(path->idle_us - 7) < 1e-9);
     clv_critical_path_destroy(path);
     tear_down(&r);
 }
@@ -371,13 +395,10 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whose_it_waited_for),
-        cmocka_unit_test(the_critical_path),
-        cmocka_unit_test(errors_of_steps),
-        cmocka_unit_test(nobody_asks),
-        cmocka_unit_test(transfers_beside_kernels),
-        cmocka_unit_test(impossible_times),
-        cmocka_unit_test(it_adds_up),
+        cmocka_unit_test(whose_it_waited_for), cmocka_unit_test(the_critical_path),
+        cmocka_unit_test(copies_over_a_link),  cmocka_unit_test(errors_of_steps),
+        cmocka_unit_test(nobody_asks),         cmocka_unit_test(transfers_beside_kernels),
+        cmocka_unit_test(impossible_times),    cmocka_unit_test(it_adds_up),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
