@@ -401,6 +401,8 @@ static void begin(clv_replica *replica, const clv_replica_options *options) {
         .graph = options->graph,
         .depth = options->depth,
         .share = options->group->share,
+        .period_us = options->group->period_us,
+        .latency_us = options->group->latency_us,
         .owner = options->owner,
         .failed_units = options->failed_units,
     };

@@ -24,11 +24,12 @@ typedef struct clv_replica {
     clv_step_tasks tasks;
     clv_executor *executor;
     uint32_t depth;
-    double share;                /* of the requests */
-    uint64_t dealt;              /* requests that it was given */
-    uint32_t in_flight;          /* of them */
-    bool is_settled;             /* the driver may keep what it compiled */
-    uint64_t ended, last_number; /* requests that went well, and the last of them */
+    double share;                 /* of the requests */
+    double period_us, latency_us; /* that the plan promises of this one */
+    uint64_t dealt;               /* requests that it was given */
+    uint32_t in_flight;           /* of them */
+    bool is_settled;              /* the driver may keep what it compiled */
+    uint64_t ended, last_number;  /* requests that went well, and the last of them */
     void *owner;
     atomic_bool *failed_units;
     double *step_us; /* [steps]: expected of each */

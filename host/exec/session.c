@@ -403,16 +403,20 @@ static clv_status *check_operands(
     return NULL;
 }
 
-/* Of the replicas with room the one that would be done with a request more first, were all shares
- * kept; NULL where none has room. With the lock. */
-static clv_replica *find_replica(const clv_session *session) {
+/* Of the replicas, or of those with room, the one that would be done with a request more first, were
+ * all shares kept; with `first` none that takes longer than waiting for that one. With the lock. */
+static clv_replica *find_first(
+    const clv_session *session, bool needs_room, const clv_replica *first) {
+    const double most_us = first != NULL ? first->period_us + first->latency_us : (double)INFINITY;
     clv_replica *best = NULL;
     double least = (double)INFINITY;
     for (size_t i = 0; i < session->num_replicas; i++) {
         clv_replica *replica = &session->replicas[i];
         const double when =
             replica->share > 0 ? ((double)replica->dealt + 1) / replica->share : (double)INFINITY;
-        if (replica->in_flight < replica->depth && (best == NULL || when < least * (1 - 1e-9))) {
+        const bool may_be =
+            !needs_room || (replica->in_flight < replica->depth && replica->latency_us <= most_us);
+        if (may_be && (best == NULL || when < least * (1 - 1e-9))) {
             least = when;
             best = replica;
         }
@@ -420,7 +424,15 @@ static clv_replica *find_replica(const clv_session *session) {
     return best;
 }
 
-/* Waits while all are full. */
+/* Whose turn it is, as on the virtual clock; while that one is full another with room, if it ends a
+ * request no later than the one whose turn it is, which takes it when it has ended one. NULL: there
+ * is none. With the lock. */
+static clv_replica *find_replica(const clv_session *session) {
+    clv_replica *first = find_first(session, false, NULL);
+    return first->in_flight < first->depth ? first : find_first(session, true, first);
+}
+
+/* Waits while there is none. */
 static clv_replica *deal(clv_session *session) {
     pthread_mutex_lock(&session->lock);
     clv_replica *replica = find_replica(session);

@@ -114,7 +114,8 @@ static void free_fixture(fixture *f) {
 }
 
 /* depth: of each copy. */
-static clv_status *open_session(fixture *f, double first_share, uint32_t depth) {
+static clv_status *open_copies(
+    fixture *f, double first_share, uint32_t depth, const double *latency_us) {
     clv_placement *placements = calloc(f->graph->num_nodes, sizeof *placements);
     clv_piece pieces[NUM_UNITS] = {{.unit = 0}, {.unit = 1}};
     clv_group groups[NUM_UNITS];
@@ -130,6 +131,8 @@ static clv_status *open_session(fixture *f, double first_share, uint32_t depth) 
             .num_stages = 1,
             .share = g == 0 ? first_share : 1 - first_share,
             .depth = depth,
+            .period_us = latency_us[g],
+            .latency_us = latency_us[g],
         };
     }
     const clv_plan plan = {.groups = groups, .num_groups = NUM_UNITS};
@@ -137,6 +140,11 @@ static clv_status *open_session(fixture *f, double first_share, uint32_t depth) 
     clv_status *status = clv_session_create(f->graph, f->units, NUM_UNITS, &options, &f->session);
     free(placements);
     return status;
+}
+
+static clv_status *open_session(fixture *f, double first_share, uint32_t depth) {
+    static const double latency_us[NUM_UNITS] = {1, 1};
+    return open_copies(f, first_share, depth, latency_us);
 }
 
 static void on_done(void *context, clv_status *status) {
@@ -169,6 +177,27 @@ static void test_idle_replica(void **state) {
     const clv_session_report *report = clv_session_report_get(f.session);
     assert_int_equal(report->requests, NUM_REQUESTS);
     assert_int_equal(report->units[1].ops, report->units[0].ops * (NUM_REQUESTS - 1));
+    free_fixture(&f);
+}
+
+/* The other one takes longer than to wait for the first twice: it gets a request when its share says
+ * so. It got the second of all, which 53 s were waited for where the first copy took 0.3 ms. */
+static void test_slow_replica(void **state) {
+    (void)state;
+    static const double latency_us[NUM_UNITS] = {10, 30};
+    fixture f;
+    make_fixture(&f);
+    assert_ok(open_copies(&f, 0.75, 1, latency_us));
+    clv_signal_add(&gate, 1);
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        submit(&f, n);
+    }
+    clv_signal_wait(&f.ended, NUM_REQUESTS, 0);
+    const clv_session_report *report = clv_session_report_get(f.session);
+    const uint64_t first_ops = report->units[0].ops, other_ops = report->units[1].ops;
+    const uint64_t ops = (first_ops + other_ops) / NUM_REQUESTS;
+    assert_int_equal(report->requests, NUM_REQUESTS);
+    assert_int_equal(first_ops, ops * (NUM_REQUESTS - NUM_REQUESTS / 4));
     free_fixture(&f);
 }
 
@@ -342,13 +371,10 @@ static void test_cancelled_making(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settled_once),
-        cmocka_unit_test(test_depth_too_large),
-        cmocka_unit_test(test_idle_threads_sleep),
-        cmocka_unit_test(test_idle_replica),
-        cmocka_unit_test(test_memory_of_all_replicas),
-        cmocka_unit_test(test_memory_of_all_units),
-        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_settled_once),        cmocka_unit_test(test_depth_too_large),
+        cmocka_unit_test(test_idle_threads_sleep),  cmocka_unit_test(test_slow_replica),
+        cmocka_unit_test(test_idle_replica),        cmocka_unit_test(test_memory_of_all_replicas),
+        cmocka_unit_test(test_memory_of_all_units), cmocka_unit_test(test_progress),
         cmocka_unit_test(test_cancelled_making),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
