@@ -2,7 +2,7 @@
  * and over several hops, shared memory, shared processors, too little memory, accelerators with
  * few buffers) runs take
  * as long as plans say and hold as much, auto is never worse than any policy it could have chosen
- * (times are given; of measured ones it may be, by 2 %),
+ * (times are given; by a thousandth it may be, and by 2 % of measured ones),
  * and a faster unit or link never makes an exact policy's plan slower.
  *
  *     TEST [SEED [NUM_CASES]]      a failure prints the case and its seed

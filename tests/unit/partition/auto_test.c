@@ -20,11 +20,16 @@
     "\"memory_bytes\":100},{\"name\":\"b\",\"time_us\":{\"core\":%d},\"memory_bytes\":100}]," \
     "\"edges\":[{\"from\":\"a\",\"to\":\"b\",\"bytes\":1}]}"
 
+/* A second unit that takes `part` us where the first takes 100. */
+#define FAR                                                                             \
+    "{\"tasks\":[{\"name\":\"a\",\"time_us\":{\"core\":{\"us\":100,\"origin\":\"%s\"}," \
+    "\"far\":%d}}]}"
+
 typedef struct auto_case {
     const char *tasks, *origin;
     int part;
     clv_objective objective;
-    const char *policy;
+    const char *policy, *machine; /* NULL: two cores */
 } auto_case;
 
 static const auto_case cases[] = {
@@ -37,6 +42,9 @@ static const auto_case cases[] = {
     {CHAIN, "estimated", 98, CLV_THROUGHPUT, "data:2"},
     {CHAIN, "measured", 98, CLV_THROUGHPUT, "pipeline"}, /* 1 % less, half the weights */
     {CHAIN, "measured", 94, CLV_THROUGHPUT, "data:2"},   /* 3 % less */
+    /* a copy that gains 2 % and one that gains a fiftieth of a %: its requests take 0.5 s */
+    {FAR, "given", 5000, CLV_THROUGHPUT, "data:2", "core; far"},
+    {FAR, "given", 500000, CLV_THROUGHPUT, "single", "core; far"},
 };
 
 static void check(const auto_case *c) {
@@ -46,7 +54,7 @@ static void check(const auto_case *c) {
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(text, sizeof text, c->tasks, c->origin, c->part);
 #pragma GCC diagnostic pop
-    set_up(&s, text, "core*2");
+    set_up(&s, text, c->machine != NULL ? c->machine : "core*2");
     const clv_plan_request request = {
         .policy = "auto", .objective = c->objective, .has_objective = true, .allow_idle = true};
     clv_plan *p;
