@@ -8,8 +8,8 @@
  * that cuts operators where the best does not: what pieces get of one another goes by how far apart
  * processors are, and where that changes they have had 5 to 15 % less than was promised.
  *
- * What is given or estimated is exact, but a thousandth more requests a second are not worth a longer
- * latency: a copy behind a slow link that gets one request of a hundred thousand.
+ * What is given or estimated is exact, but a thousandth more requests a second are not worth a
+ * longer latency: a copy behind a slow link that gets one request of a hundred thousand.
  */
 #include "host/base/memory.h"
 #include "partition/policy.h"

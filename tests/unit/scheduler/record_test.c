@@ -169,8 +169,8 @@ static void the_critical_path(void **state) {
     tear_down(&r);
 }
 
-/* A core that copies over its link itself does nothing else meanwhile: its copies, which were rows of
- * the link alone, seemed to wait for one another only, however long ago those had ended. */
+/* A core that copies over its link itself does nothing else meanwhile: its copies, which were rows
+ * of the link alone, seemed to wait for one another only, however long ago those had ended. */
 static void copies_over_a_link(void **state) {
     (void)state;
     rig r;
