@@ -404,7 +404,8 @@ static clv_status *check_operands(
 }
 
 /* Of the replicas, or of those with room, the one that would be done with a request more first,
- * were all shares kept; with `first` none that takes longer than waiting for that one. With the lock. */
+ * were all shares kept; with `first` none that takes longer than waiting for that one. With the
+ * lock. */
 static clv_replica *find_first(
     const clv_session *session, bool needs_room, const clv_replica *first) {
     const double most_us = first != NULL ? first->period_us + first->latency_us : (double)INFINITY;

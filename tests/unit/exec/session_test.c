@@ -181,7 +181,8 @@ static void test_idle_replica(void **state) {
 }
 
 /* The other one takes longer than to wait for the first twice: it gets a request when its share
- * says so. It got the second of all, which 53 s were waited for where the first copy took 0.3 ms. */
+ * says so. It got the second of all, which 53 s were waited for where the first copy took 0.3
+ * ms. */
 static void test_slow_replica(void **state) {
     (void)state;
     static const double latency_us[NUM_UNITS] = {10, 30};
