@@ -295,6 +295,7 @@ static void execute(executed *e) {
          .from_unit = 0,
          .to_unit = 2,
          .bytes = 20000,
+         .is_beside = true,
          .first_time = 1,
          .num_waits = 1},
         {.kind = CLV_SCHEDULE_LAUNCH,
