@@ -239,10 +239,21 @@ typedef struct sampler {
     uint32_t num_runs, num_disturbed;
     bool is_warm;       /* runs count */
     double last_run_us; /* what the last of them took */
+    uint64_t tick_ns;   /* the device's clock has shown nothing finer; 0: no two times differed */
+    uint64_t seen_ns;   /* what it showed last */
     clv_mutable_view *outputs;
 } sampler;
 
-static double span_us(const sampler *s, size_t step, const clv_item_span *spans) {
+static void note_time(sampler *s, uint64_t time_ns) {
+    const uint64_t by_ns = time_ns > s->seen_ns ? time_ns - s->seen_ns : s->seen_ns - time_ns;
+    if (s->seen_ns != 0 && by_ns != 0 && (s->tick_ns == 0 || by_ns < s->tick_ns)) {
+        s->tick_ns = by_ns;
+    }
+    s->seen_ns = time_ns;
+}
+
+/* NAN: nobody knows; 0: less than a tick of the clock. */
+static double span_us(sampler *s, size_t step, const clv_item_span *spans) {
     const clv_step_program *program = &s->replica.program;
     const uint32_t actor = program->actor_of_step[step];
     uint64_t begin_ns = UINT64_MAX, end_ns = 0;
@@ -254,6 +265,11 @@ static double span_us(const sampler *s, size_t step, const clv_item_span *spans)
             end_ns = span->end_ns > end_ns ? span->end_ns : end_ns;
         }
     }
+    if (end_ns == 0) {
+        return (double)NAN;
+    }
+    note_time(s, begin_ns);
+    note_time(s, end_ns);
     return end_ns > begin_ns ? (double)(end_ns - begin_ns) * 1e-3 : 0;
 }
 
@@ -455,22 +471,29 @@ static int compare_keyed(const void *a, const void *b) {
     return compare_hashes(&((const keyed_step *)a)->key, &((const keyed_step *)b)->key);
 }
 
-/* The steps from `first` on that have its key: their samples, together. */
+/* The steps from `first` on that have its key: their samples, together. What took less than a tick
+ * of the clock took a tick; of what nobody knows when it was, nothing is kept. */
 static clv_status *put_group(
     sampler *s, const keyed_step *steps, size_t count, double *scratch, uint32_t *num_measured) {
     clv_measured_cost cost;
     if (clv_cost_db_find(s->request->db, steps[0].key, &cost)) {
         return NULL;
     }
+    size_t num_samples = 0;
     for (size_t i = 0; i < count; i++) {
-        memcpy(
-            scratch + i * s->num_runs, s->samples + steps[i].step * ALL_RUNS,
-            s->num_runs * sizeof *scratch);
+        for (uint32_t k = 0; k < s->num_runs; k++) {
+            const double us = s->samples[steps[i].step * ALL_RUNS + k];
+            const double least_us = (s->tick_ns != 0 ? (double)s->tick_ns : 1) * 1e-3;
+            scratch[num_samples] = us > 0 ? us : least_us;
+            num_samples += isnan(us) ? 0 : 1;
+        }
     }
-    cost = has_neighbours(s)
-               ? clv_mean_cost_of_samples(
-                     scratch, count * s->num_runs, 1 + (double)s->request->setting.num_beside)
-               : clv_cost_of_samples(scratch, count * s->num_runs);
+    if (num_samples == 0) {
+        return NULL;
+    }
+    cost = has_neighbours(s) ? clv_mean_cost_of_samples(
+                                   scratch, num_samples, 1 + (double)s->request->setting.num_beside)
+                             : clv_cost_of_samples(scratch, num_samples);
     CLV_TRY(clv_cost_db_put(s->request->db, steps[0].key, &cost));
     ++*num_measured;
     return NULL;
@@ -500,7 +523,8 @@ static clv_status *put_all(sampler *s, uint32_t *num_measured) {
     return status;
 }
 
-/* What a node's own launches take together; count 0: it has none. They stand together. */
+/* What a node's own launches take together; count 0: it has none, or one is not known. They stand
+ * together. */
 static clv_measured_cost own_cost(const sampler *s, size_t first_step) {
     const clv_lowered *lowered = &s->replica.parts[0];
     const clv_node_id node = lowered->steps[first_step].index;
@@ -511,7 +535,10 @@ static clv_measured_cost own_cost(const sampler *s, size_t first_step) {
         if (step->kind != CLV_STEP_LAUNCH || step->index != node) {
             break;
         }
-        if (!step->is_reorder && clv_cost_db_find(s->request->db, s->keys[i], &cost)) {
+        if (!step->is_reorder) {
+            if (!clv_cost_db_find(s->request->db, s->keys[i], &cost)) {
+                return (clv_measured_cost){.count = 0};
+            }
             sum.time_us += cost.time_us;
             sum.spread_us += cost.spread_us;
             sum.count = sum.count == 0 || cost.count < sum.count ? cost.count : sum.count;

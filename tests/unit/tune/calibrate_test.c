@@ -55,6 +55,18 @@ typedef struct rig {
     clv_cost_db *db;
 } rig;
 
+static uint64_t tick_ns; /* of devices that are made; 0: a nanosecond */
+static clv_device_vtable fine, coarse;
+
+static clv_status *coarse_times(clv_event *event, clv_event_times *out_times) {
+    CLV_TRY(fine.event_times(event, out_times));
+    out_times->queued_ns -= out_times->queued_ns % tick_ns;
+    out_times->submitted_ns -= out_times->submitted_ns % tick_ns;
+    out_times->started_ns -= out_times->started_ns % tick_ns;
+    out_times->ended_ns -= out_times->ended_ns % tick_ns;
+    return NULL;
+}
+
 /* lanes 0: a device with queues. */
 static void open_rig(rig *r, size_t lanes, uint64_t seed) {
     const size_t count = lanes == 0 ? 1 : lanes;
@@ -68,6 +80,11 @@ static void open_rig(rig *r, size_t lanes, uint64_t seed) {
             .find = find_counted,
         };
         assert_ok(clv_null_device_create(&options, &r->devices[i]));
+        if (tick_ns != 0) {
+            fine = coarse = *r->devices[i]->vtable;
+            coarse.event_times = coarse_times;
+            r->devices[i]->vtable = &coarse;
+        }
     }
     clv_unit_name_init(
         &r->unit.name,
@@ -152,6 +169,27 @@ static void what_is_measured_is_found(void **state) {
         assert_int_equal(num_measured, 0);
         close_rig(&r);
     }
+}
+
+/* What a clock is too coarse for takes a tick, not nothing; what it has no time of is not known. */
+static void clocks_may_be_coarse(void **state) {
+    (void)state;
+    static const uint64_t ticks_ns[] = {1000000, 1000000000, UINT64_MAX};
+    for (size_t i = 0; i < 3; i++) {
+        rig r;
+        uint32_t num_measured;
+        tick_ns = ticks_ns[i];
+        open_rig(&r, 0, 2);
+        assert_ok(calibrate(&r, &num_measured));
+        check_costs(&r, i < 2);
+        clv_unit_costs costs = find(&r, &r.devices[0]->info);
+        for (size_t n = 0; n < r.graph->num_nodes && i < 2; n++) {
+            assert_true(costs.node_launches[n] == 0 || costs.node_us[n] > 0);
+        }
+        clv_unit_costs_deinit(&costs);
+        close_rig(&r);
+    }
+    tick_ns = 0;
 }
 
 /* A limit slows nothing down here, and no budget is too small to be measured. */
@@ -341,6 +379,7 @@ static void failing_neighbours_are_reported(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_measured_is_found),
+        cmocka_unit_test(clocks_may_be_coarse),
         cmocka_unit_test(limits_play_no_part),
         cmocka_unit_test(another_device_is_another_matter),
         cmocka_unit_test(an_interrupt_keeps_what_was_measured),
