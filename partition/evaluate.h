@@ -43,6 +43,7 @@ typedef struct clv_evaluator {
      * nobody was. Sums count by it. */
     double *scale;
     uint32_t num_learned; /* times that one has changed */
+    bool ignores_limits;  /* everything fits */
     /* That every piece of the group at hand is on: tensors then move only from and to the first
      * unit's. CLV_NO_INDEX: several. */
     uint32_t only_memory;

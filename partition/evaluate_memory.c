@@ -364,6 +364,9 @@ clv_status *clv_evaluate_limits(const clv_evaluator *ev) {
     const clv_machine *machine = ev->costs->machine;
     clv_status *status = NULL;
     uint32_t unit, memory;
+    if (ev->ignores_limits) {
+        return NULL;
+    }
     find_over(ev, &unit, &memory);
     if (unit != CLV_NO_INDEX) {
         status = over_limit(
@@ -401,7 +404,7 @@ clv_status *clv_evaluate_for_limits(
 }
 
 bool clv_evaluate_fits(const clv_evaluator *ev) {
-    return clv_evaluate_excess(ev) <= 0;
+    return ev->ignores_limits || clv_evaluate_excess(ev) <= 0;
 }
 
 double clv_evaluate_excess(const clv_evaluator *ev) {

@@ -212,6 +212,9 @@ static uint64_t limit_of(const clv_problem *problem, uint32_t unit_index) {
     const uint64_t capacity = machine->memories[unit->memory].capacity_bytes;
     const uint64_t limit = unit->limit_bytes < capacity ? unit->limit_bytes : capacity;
     const double scale = problem->ev->scale[unit_index];
+    if (problem->ev->ignores_limits) {
+        return CLV_UNLIMITED;
+    }
     return limit == CLV_UNLIMITED || scale == 1 ? limit : (uint64_t)((double)limit / scale);
 }
 

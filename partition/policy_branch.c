@@ -541,7 +541,7 @@ static clv_status *create_branch(branch *b) {
     b->first_seat = b->seats + problem->num_units + 1 + problem->request->num_pins;
     b->end_seat = b->first_seat + num_kinds + 1;
     CLV_TRY(list_seats(b));
-    b->has_limits = has_limits(b);
+    b->has_limits = !b->problem->ev->ignores_limits && has_limits(b);
     size_t pairs = (size_t)b->num_seats * b->num_seats;
     bool is_kept = b->num_seats <= MAX_SEATS_KEPT;
     b->spans = clv_alloc_zeroed(b->num_seats, sizeof *b->spans);

@@ -290,6 +290,25 @@ static clv_status *make_anew(
     return status;
 }
 
+/* What the policy makes without limits, held against them as it is, then with fewer requests in
+ * flight: sums, by which searches go, may say more than it holds. NULL status: it fits. */
+static clv_status *make_unlimited(
+    const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
+    clv_problem unlimited = *problem;
+    unlimited.any_limits = false;
+    problem->ev->ignores_limits = true;
+    clv_status *status = make(&unlimited, spec, out_draft);
+    problem->ev->ignores_limits = false;
+    CLV_TRY(status);
+    status = clv_draft_check_fit(problem, out_draft);
+    if (clv_status_code(status) == CLV_NO_MEMORY && out_draft->depth > 1) {
+        clv_status_destroy(status);
+        CLV_TRY(clv_draft_score(problem, out_draft));
+        status = clv_draft_clock(problem, out_draft);
+    }
+    return status;
+}
+
 clv_status *clv_draft_make(
     const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
     clv_problem part = *problem;
@@ -298,6 +317,15 @@ clv_status *clv_draft_make(
     const uint64_t failures = clv_memory_failures();
     clv_status *refusal = make_anew(problem, spec, out_draft);
     const bool is_hosts = clv_memory_failures() != failures; /* that no other placement mends */
+    if (clv_status_code(refusal) == CLV_NO_MEMORY && !is_hosts &&
+        problem->costs->ask_memory != NULL) {
+        clv_status *still = make_unlimited(problem, spec, out_draft);
+        if (still == NULL) {
+            clv_status_destroy(refusal);
+            return NULL;
+        }
+        clv_status_destroy(still);
+    }
     if (clv_status_code(refusal) != CLV_NO_MEMORY || is_hosts || !may_repair(problem, spec)) {
         return refusal;
     }

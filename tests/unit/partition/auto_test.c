@@ -73,7 +73,48 @@ static void test_measured(void **state) {
     }
 }
 
+/* What kernels hold in fact: half of what sums say. */
+static clv_status *ask_half(
+    const clv_costs *costs, const clv_group *groups, uint32_t num_groups, uint64_t *out_bytes) {
+    memset(out_bytes, 0, costs->machine->num_units * sizeof *out_bytes);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        for (uint32_t i = 0; i < costs->workload->num_tasks; i++) {
+            const uint32_t piece = groups[g].placements[i].first_piece;
+            out_bytes[groups[g].pieces[piece].unit] += costs->workload->tasks[i].weight_bytes / 2;
+        }
+    }
+    return NULL;
+}
+
+/* Limits of just what is held, of which sums say more than twice: cuts were dropped for their sums
+ * before anybody was asked. */
+static void test_asked(void **state) {
+    (void)state;
+    static const char tasks[] =
+        "{\"tasks\":[{\"name\":\"a\",\"time_us\":100,\"memory_bytes\":1000},{\"name\":\"b\","
+        "\"time_us\":100,\"memory_bytes\":1000}],\"edges\":[{\"from\":\"a\",\"to\":\"b\","
+        "\"bytes\":1}]}";
+    static const char *const policies[] = {"pipeline", "branch", "auto"};
+    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        setting s;
+        clv_plan *p;
+        set_up(&s, tasks, "p1 mem=500; p2 mem=500; link p* p* bw=1G");
+        s.costs->ask_memory = ask_half;
+        const clv_plan_request request = {.policy = policies[i], .allow_idle = true};
+        assert_null(clv_plan_create(s.costs, &request, &p));
+        if (p->memory_bytes[0] > 500 || p->memory_bytes[1] > 500) {
+            fail_msg(
+                "%s: %d and %d bytes", p->policy, (int)p->memory_bytes[0], (int)p->memory_bytes[1]);
+        }
+        clv_plan_destroy(p);
+        tear_down(&s);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_measured)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_measured),
+        cmocka_unit_test(test_asked),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
