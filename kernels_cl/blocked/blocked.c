@@ -36,8 +36,12 @@ uint64_t clv_deal_map(
     clv_row_deal deal = {.planes = planes, .height = height};
     deal.by_rows = clv_blocked_by_rows(traits, height, 0, 1);
     clv_deal_rows(traits, (uint64_t)images * planes * height, row_work, &deal.rows);
-    uint32_t most = deal.by_rows ? height / (3 * traits->num_lanes) : height;
-    deal.rows = deal.rows < most ? deal.rows : most;
+    if (deal.by_rows) { /* no block has rows of two lanes */
+        const uint32_t of_lane = (height + traits->num_lanes - 1) / traits->num_lanes;
+        const uint32_t blocks = (of_lane + deal.rows - 1) / deal.rows;
+        deal.rows = (of_lane + blocks - 1) / blocks;
+    }
+    deal.rows = deal.rows < height ? deal.rows : height;
     deal.row_blocks = (height + deal.rows - 1) / deal.rows;
     *out_deal = deal;
     return (uint64_t)images * planes * deal.row_blocks;

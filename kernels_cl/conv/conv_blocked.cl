@@ -60,37 +60,18 @@ typedef struct conv_tile_place {
     bool is_first_plane;
 } conv_tile_place;
 
-/* Stores a tile that crosses rows or is cut off, from memory. values [R][V][B] */
-static void conv_store_slow(
-    const float *values, uint num_vectors, const conv_tile_place *at,
-    const conv_blocked_params *p) {
+/* Zeros behind the rows that end in a tile. */
+static void conv_end_rows(const conv_tile_place *at, const conv_blocked_params *p) {
     uint y = at->y, x = at->x;
-    for (uint r = 0; r < at->count && y < p->rows; r++) {
-        if (x < p->columns) {
-            for (uint v = 0; v < at->planes; v++) {
-                clv_fv value = *(const clv_fv *)(values + (r * num_vectors + v) * B);
-                global float *row =
-                    at->out + (ulong)v * p->out.plane + (ulong)(y * p->step_y) * p->out.row;
-                if (p->has_add) {
-                    value += CLV_FV_LOAD(
-                        at->add + (ulong)v * p->add.plane + (ulong)(y * p->step_y) * p->add.row +
-                        x * STEP);
-                }
-                value = value < p->low ? (clv_fv)(p->low) : value;
-                value = value > p->high ? (clv_fv)(p->high) : value;
-                CLV_FV_STORE(row + x * STEP, value);
-                if (p->ends_rows && x + 1 == p->columns) {
-                    clv_put_zeros(
-                        row - p->first_x * B, p->first_y + y * p->step_y,
-                        at->is_first_plane && v == 0, &p->out);
-                }
-            }
+    for (uint left = at->count; left > 0 && y < p->rows; x = 0, y++) {
+        const uint here = min(left, p->is_linear ? p->pitch - x : left);
+        global float *row = at->out + (ulong)(y * p->step_y) * p->out.row - p->first_x * B;
+        for (uint v = 0; v < at->planes && x < p->columns && x + here >= p->columns; v++) {
+            clv_put_zeros(
+                row + (ulong)v * p->out.plane, p->first_y + y * p->step_y,
+                at->is_first_plane && v == 0, &p->out);
         }
-        x++;
-        if (p->is_linear && x == p->pitch) {
-            x = 0;
-            y++;
-        }
+        left -= here;
     }
 }
 
@@ -271,14 +252,45 @@ static void conv_store(clv_fv *sums, const conv_tile_place *at, const conv_block
     }
 }
 
-/* Brings a tile's sums to where they go; `saved` is its memory. */
-static void conv_finish(
-    clv_fv *sums, float *saved, const conv_tile_place *at, const conv_blocked_params *p) {
-    if (at->x + CONV_R >= p->columns || at->planes != CONV_V || at->count != CONV_R) {
-        conv_save(sums, saved);
-        conv_store_slow(saved, CONV_V, at, p);
+/* Stores a tile that crosses rows or is cut off. */
+static void conv_store_cut(
+    const clv_fv *sums, const conv_tile_place *at, const conv_blocked_params *p) {
+    uint y = at->y, x = at->x;
+#pragma unroll
+    for (int r = 0; r < CONV_R; r++) {
+        if (r < at->count && x < p->columns && y < p->rows) {
+            global float *to = at->out + (ulong)(y * p->step_y) * p->out.row + x * STEP;
+            const global float *from = at->add + (ulong)(y * p->step_y) * p->add.row + x * STEP;
+#pragma unroll
+            for (int v = 0; v < CONV_V; v++) {
+                if (v < at->planes) {
+                    clv_fv value = sums[r * CONV_V + v];
+                    if (p->has_add) {
+                        value += CLV_FV_LOAD(from + (ulong)v * p->add.plane);
+                    }
+                    value = value < p->low ? (clv_fv)(p->low) : value;
+                    value = value > p->high ? (clv_fv)(p->high) : value;
+                    CLV_FV_STORE(to + (ulong)v * p->out.plane, value);
+                }
+            }
+        }
+        x++;
+        if (p->is_linear && x == p->pitch) {
+            x = 0;
+            y++;
+        }
+    }
+}
+
+/* Brings a tile's sums to where they go. */
+static void conv_finish(clv_fv *sums, const conv_tile_place *at, const conv_blocked_params *p) {
+    if (at->x + CONV_R > p->columns || at->planes != CONV_V || at->count != CONV_R) {
+        conv_store_cut(sums, at, p);
     } else {
         conv_store(sums, at, p);
+    }
+    if (p->ends_rows && at->x + at->count >= p->columns) {
+        conv_end_rows(at, p);
     }
     if (p->act.op != EW_FLOAT_COPY) {
         conv_activate(at, p);
@@ -357,7 +369,7 @@ CLV_ONCE CLV_WIDE static void conv_blocked_item(
             if (c1 < num_inputs) {
                 conv_save(sums, saved);
             } else {
-                conv_finish(sums, saved, &at, &p);
+                conv_finish(sums, &at, &p);
             }
         }
         w_chunk += (ulong)(c1 - c0) * p.weight_input;
