@@ -1,6 +1,8 @@
 #include "host/tune/step_key.h"
 
+#include "host/base/core_kind.h"
 #include "host/base/memory.h"
+#include "host/base/threads.h"
 #include <string.h>
 
 static clv_hash with_string(clv_hash hash, const char *text) {
@@ -18,6 +20,11 @@ clv_hash clv_unit_key(const clv_device_info *info, size_t num_devices) {
     hash = with_string(hash, info->platform);
     hash = with_string(hash, info->driver);
     hash = with_string(hash, info->version);
+    const uint64_t kind =
+        info->kind == CLV_DEVICE_CORE ? clv_core_kind(clv_processor_at(info->index)) : 0;
+    if (kind != 0) {
+        hash = with_bytes(hash, &kind, sizeof kind);
+    }
     return with_bytes(hash, numbers, sizeof numbers);
 }
 

@@ -6,7 +6,7 @@
 #include "host/device/device.h"
 #include "host/exec/lower.h"
 
-/* Device, driver, and how many of them make the unit. */
+/* Device, driver, and how many of them make the unit; of cores of several kinds the first one's. */
 clv_hash clv_unit_key(const clv_device_info *info, size_t num_devices);
 
 /* keys  [lowered->num_steps]: of a launch, the unit's key with kernel source and build options,
