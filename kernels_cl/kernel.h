@@ -139,7 +139,7 @@ typedef struct clv_variant {
     size_t num_tunables; /* at most CLV_MAX_TUNABLES */
     /* (optional: as accurate as ref) The largest error over the output's root mean square, for
      * normally distributed operands, and sums of as many products as networks have; longer ones as
-     * the kernel's file says. */
+     * the table says. */
     float error;
     /* What it is taken to reach where nothing was measured: of a lane's multiply-adds, and of what
      * a lane streams from memory. 0: 0.3, and all of it. */
