@@ -3,10 +3,11 @@
  *
  * What is measured is promised no better than it is known: half of the rates promised for two cores
  * were off by 2.3 % or more (docs/execution.md, "How well predictions hold"). So plans that promise
- * as much as the best within 2 % are as good: of those the ones that are better by the other
- * objective are kept, again within 2 %, and of these the one that holds least is taken. But none
- * that cuts operators where the best does not: what pieces get of one another goes by how far apart
- * processors are, and where that changes they have had 5 to 15 % less than was promised.
+ * as much as the best within 2 % are as good, and of these the ones are kept whose units have least
+ * to do with one another: what they get of each other goes by how far apart processors are, and
+ * where that changes, or several requests do it at once, they have had 5 to 25 % less than was
+ * promised (tensor, branch; pipelines up to a tenth). Then come the other objective, again within
+ * 2 %, and what is held.
  *
  * What is given or estimated is exact, but a thousandth more requests a second are not worth a
  * longer latency: a copy behind a slow link that gets one request of a hundred thousand.
@@ -108,15 +109,48 @@ static void keep_least(drafts *found, const double *values, double error) {
     found->count = count;
 }
 
-static bool has_cuts(const clv_problem *problem, const clv_draft *draft) {
-    for (uint32_t g = 0; g < draft->num_groups; g++) {
-        for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
-            if (draft->groups[g].placements[i].num_pieces > 1) {
-                return true;
-            }
+/* How much units have to do with one another for a request. */
+typedef enum coupling {
+    APART,  /* a unit does all of it */
+    STAGES, /* each hands it to the next */
+    MUTUAL, /* several are at it at once: they wait for one another */
+} coupling;
+
+/* unit_of_stage: scratch, [num_stages] of CLV_NO_INDEX. */
+static coupling coupling_of_group(
+    const clv_problem *problem, const clv_group *group, uint32_t *unit_of_stage) {
+    coupling most = APART;
+    for (uint32_t i = 0; i < problem->costs->workload->num_tasks; i++) {
+        const clv_placement *p = &group->placements[i];
+        const uint32_t unit = group->pieces[p->first_piece].unit;
+        uint32_t *other = &unit_of_stage[p->stage];
+        if (p->num_pieces > 1 || (*other != CLV_NO_INDEX && *other != unit)) {
+            return MUTUAL;
         }
+        *other = unit;
+        most = unit != group->pieces[group->placements[0].first_piece].unit ? STAGES : most;
     }
-    return false;
+    return most;
+}
+
+static clv_status *find_coupling(
+    const clv_problem *problem, const clv_draft *draft, double *out_coupling) {
+    coupling most = APART;
+    for (uint32_t g = 0; g < draft->num_groups; g++) {
+        const clv_group *group = &draft->groups[g];
+        const size_t num_stages = (size_t)group->num_stages + 1;
+        uint32_t *units = clv_arena_alloc(problem->arena, num_stages, sizeof *units);
+        if (units == NULL) {
+            return CLV_ERROR(NO_MEMORY, "out of host memory for a plan");
+        }
+        for (size_t i = 0; i < num_stages; i++) {
+            units[i] = CLV_NO_INDEX;
+        }
+        const coupling of_group = coupling_of_group(problem, group, units);
+        most = of_group > most ? of_group : most;
+    }
+    *out_coupling = most;
+    return NULL;
 }
 
 /* Of a request wherever it goes: to the slowest copy. */
@@ -128,31 +162,27 @@ static double longest_latency(const clv_draft *draft) {
     return longest_us;
 }
 
-/* Those that are best by the objective within `error`, and of these by the other one. */
-static void keep_best(const clv_problem *problem, drafts *found, double error) {
+/* Those that are best within `error`: by the objective, or by the other one. */
+static void keep_best(const clv_problem *problem, drafts *found, bool by_other, double error) {
     double values[MOST_DRAFTS];
     const bool for_latency = problem->objective == CLV_LATENCY;
-    for (int k = 0; k < 2; k++) {
-        const bool by_latency = for_latency == (k == 0);
-        for (uint32_t i = 0; i < found->count; i++) {
-            const clv_draft *draft = &found->all[i];
-            values[i] = !by_latency   ? draft->period_us
-                        : for_latency ? draft->latency_us
-                                      : longest_latency(draft);
-        }
-        keep_least(found, values, error);
+    for (uint32_t i = 0; i < found->count; i++) {
+        const clv_draft *draft = &found->all[i];
+        values[i] = for_latency == by_other ? draft->period_us
+                    : for_latency           ? draft->latency_us
+                                            : longest_latency(draft);
     }
+    keep_least(found, values, error);
 }
 
-static clv_status *choose_measured(
-    const clv_problem *problem, const clv_draft *best, drafts *found) {
+static clv_status *choose_measured(const clv_problem *problem, drafts *found) {
     double values[MOST_DRAFTS];
-    const bool may_cut = has_cuts(problem, best);
+    keep_best(problem, found, false, measured_error);
     for (uint32_t i = 0; i < found->count; i++) {
-        values[i] = !may_cut && has_cuts(problem, &found->all[i]);
+        CLV_TRY(find_coupling(problem, &found->all[i], &values[i]));
     }
     keep_least(found, values, 0);
-    keep_best(problem, found, measured_error);
+    keep_best(problem, found, true, measured_error);
     for (uint32_t i = 0; i < found->count && found->count > 1; i++) {
         CLV_TRY(add_held(problem, &found->all[i], &values[i]));
     }
@@ -172,11 +202,11 @@ static void find_best(const clv_problem *problem, const drafts *found, clv_draft
 }
 
 static clv_status *choose(const clv_problem *problem, drafts *found, clv_draft *out_draft) {
-    find_best(problem, found, out_draft);
     if (clv_costs_are_measured(problem->costs)) {
-        CLV_TRY(choose_measured(problem, out_draft, found));
+        CLV_TRY(choose_measured(problem, found));
     } else if (problem->objective != CLV_LATENCY) {
-        keep_best(problem, found, least_gain);
+        keep_best(problem, found, false, least_gain);
+        keep_best(problem, found, true, least_gain);
     }
     find_best(problem, found, out_draft);
     return NULL;
