@@ -260,16 +260,18 @@ bool clv_program_of_node(
 
 /* --- programs of programs --- */
 
-/* (x * a) * c + d as one step, where it is the same to the last bit: one factor is a power of two,
- * and both make values larger or both smaller, so that no overflow is hidden. Sums before a product
- * stay: (x + b) * c is another thing than x * c + b * c where x and b cancel. */
+/* (x * a) * c + d as one step, where it is the same to the last bit of normal numbers: one factor
+ * is a power of two, where a sum follows the first, since a device may round that and the product
+ * at once; and both make values larger or both smaller, so that no overflow is hidden. Sums before
+ * a product stay: (x + b) * c is another thing than x * c + b * c where x and b cancel. */
 static bool merge_affine(builder *b, const clv_ew_expr_step *step, uint32_t x, uint32_t *out) {
     if (step->op != EW_FLOAT_AFFINE || x < CLV_EW_RESULT) {
         return false;
     }
     const clv_ew_expr_step *before = &b->program.expr.steps[x - CLV_EW_RESULT];
     const bool is_product = before->op == EW_FLOAT_AFFINE && before->b == 0 && signbit(before->b);
-    if (!is_product || (!is_power_of_two(before->a) && !is_power_of_two(step->a))) {
+    const bool is_sum = step->b != 0 || !signbit(step->b);
+    if (!is_product || (!is_power_of_two(before->a) && (is_sum || !is_power_of_two(step->a)))) {
         return false;
     }
     const float first = fabsf(before->a), second = fabsf(step->a);
