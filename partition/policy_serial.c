@@ -544,7 +544,7 @@ clv_status *clv_policy_make_serial(const clv_problem *problem, clv_draft *out_dr
     serial s = {
         .problem = problem,
         .workload = problem->costs->workload,
-        .has_limits = clv_problem_has_limits(problem)};
+        .has_limits = !problem->ev->ignores_limits && clv_problem_has_limits(problem)};
     clv_status *status = NULL, *refusal = NULL;
     clv_arena arena;
     CLV_TRY(clv_choose_units(problem, &s.choice));

@@ -295,10 +295,11 @@ static clv_status *make_anew(
 static clv_status *make_unlimited(
     const clv_problem *problem, const clv_policy_spec *spec, clv_draft *out_draft) {
     clv_problem unlimited = *problem;
+    const bool ignored_before = problem->ev->ignores_limits;
     unlimited.any_limits = false;
     problem->ev->ignores_limits = true;
     clv_status *status = make(&unlimited, spec, out_draft);
-    problem->ev->ignores_limits = false;
+    problem->ev->ignores_limits = ignored_before;
     CLV_TRY(status);
     status = clv_draft_check_fit(problem, out_draft);
     if (clv_status_code(status) == CLV_NO_MEMORY && out_draft->depth > 1) {
@@ -317,12 +318,14 @@ clv_status *clv_draft_make(
     const uint64_t failures = clv_memory_failures();
     clv_status *refusal = make_anew(problem, spec, out_draft);
     const bool is_hosts = clv_memory_failures() != failures; /* that no other placement mends */
-    if (clv_status_code(refusal) == CLV_NO_MEMORY && !is_hosts &&
+    /* auto has done so for each of its policies */
+    const bool is_auto = spec->levels[0].policy == clv_policy_find("auto");
+    if (clv_status_code(refusal) == CLV_NO_MEMORY && !is_hosts && !is_auto &&
         problem->costs->ask_memory != NULL) {
         clv_status *still = make_unlimited(problem, spec, out_draft);
-        if (still == NULL) {
+        if (still == NULL || clv_status_code(still) == CLV_CANCELLED) {
             clv_status_destroy(refusal);
-            return NULL;
+            return still;
         }
         clv_status_destroy(still);
     }

@@ -9,8 +9,6 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Beyond this, a number in JSON is not exact (RFC 8259, section 6). */
-
 static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }

@@ -80,6 +80,8 @@ static void add_tasks(gatherer *g, uint32_t group) {
         const uint32_t crew = crews->crew_of_unit[from->unit];
         clv_record_step *step = &record->steps[record->num_steps++];
         *step = describe(replica, group, from, clv_crew_size(crews, crew));
+        step->is_beside = crews->lanes[crews->first_lane[crew]].has_queues &&
+                          from->kind != CLV_STEP_LAUNCH && from->kind != CLV_STEP_FILL;
         step->first_time = out->num_times;
         step->first_lane = (uint32_t)g->num_lanes;
         for (uint32_t k = crews->first_lane[crew]; k < crews->first_lane[crew + 1]; k++) {

@@ -105,8 +105,9 @@ clv_status *clv_session_run(
 
 /* The same without waiting for the end: done() is called then, by a thread that runs requests, with
  * the status, which it owns; it must not submit nor wait for a request. Blocks while as many
- * requests are in flight as may be. The arrays are copied; data of inputs and outputs is used until
- * the end. */
+ * requests are in flight as may be, and while only a copy has room that is so slow that waiting for
+ * another one ends sooner. The arrays are copied; data of inputs and outputs is used until the end.
+ */
 clv_status *clv_session_submit(
     clv_session *session, const clv_view *inputs, size_t num_inputs,
     const clv_mutable_view *outputs, size_t num_outputs, clv_done_function done,
