@@ -316,6 +316,11 @@ static clv_status *add_footprint(const cleave_options *options, cleave_plan *pla
 static clv_status *make_from_graph(
     const subject *of, const cleave_options *options, const plan_file *from, cleave_plan *plan) {
     CLV_TRY(find_graph(of, options, plan));
+    if (plan->graph->num_nodes == 0) {
+        return CLV_ERROR(
+            UNSUPPORTED, "there is nothing to plan: all outputs of the model are constants, which "
+                         "a session on one unit gives");
+    }
     CLV_TRY(clv_workload_from_graph(plan->graph, &plan->workload));
     if (is_measured(options, plan)) {
         CLV_TRY(clv_calibrate_workload(

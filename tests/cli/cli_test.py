@@ -624,6 +624,14 @@ def verify():
 
 
 @test
+def a_model_of_constants():
+    for command in ["run", "verify", "bench"]:
+        run(command, model("constant"), "--input", "ones", "--devices", "core:0", *(["--requests", "2"] if command == "bench" else []))
+    for args in [("plan",), ("simulate",), ("run", "--input", "ones", "--policy", "data")]:
+        error(args[0], model("constant"), *args[1:], "--devices", "core:0,core:1", code=4, says=["outputs", "constants"])
+
+
+@test
 def verify_compares_with_the_model_as_loaded():
     """What a pass rounds is told: the convolution has other weights than the model's."""
     for extra in [], ["--all-tensors"]:

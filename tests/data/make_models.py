@@ -68,6 +68,9 @@ def main():
         [("one", np.ones((1, 1, 1, 1), np.float32))] +
         [(name, np.array([number], np.float32)) for name, number in
          (("scale", 1.1), ("shift", 0.3), ("mean", 0.7), ("variance", 2))])
+    save(  # nothing to do: its output is a constant
+        folder, "constant", [node("Neg", ["two"], ["y"], name="neg")],
+        [value("x", [1])], [value("y", [1])], [("two", np.array([2], np.float32))])
     save(  # wrong by itself: an axis that the input has not
         folder, "malformed", [node("Concat", ["x", "x"], ["y"], name="concat", axis=4)],
         [value("x", [2, 3])], [value("y", None)])
