@@ -9,8 +9,9 @@
  * promised (tensor, branch; pipelines up to a tenth). Then come the other objective, again within
  * 2 %, and what is held.
  *
- * What is given or estimated is exact, but a thousandth more requests a second are not worth a
- * longer latency: a copy behind a slow link that gets one request of a hundred thousand.
+ * What is given or estimated is exact, but a thousandth more requests a second are not worth more
+ * to do with one another, or a longer latency: a copy behind a slow link that gets one request of a
+ * hundred thousand.
  */
 #include "host/base/memory.h"
 #include "partition/policy.h"
@@ -175,14 +176,20 @@ static void keep_best(const clv_problem *problem, drafts *found, bool by_other, 
     keep_least(found, values, error);
 }
 
-static clv_status *choose_measured(const clv_problem *problem, drafts *found) {
+/* Of those that are best within `error`. */
+static clv_status *keep_as_good(const clv_problem *problem, drafts *found, double error) {
     double values[MOST_DRAFTS];
-    keep_best(problem, found, false, measured_error);
+    keep_best(problem, found, false, error);
     for (uint32_t i = 0; i < found->count; i++) {
         CLV_TRY(find_coupling(problem, &found->all[i], &values[i]));
     }
     keep_least(found, values, 0);
-    keep_best(problem, found, true, measured_error);
+    keep_best(problem, found, true, error);
+    return NULL;
+}
+
+static clv_status *keep_smallest(const clv_problem *problem, drafts *found) {
+    double values[MOST_DRAFTS];
     for (uint32_t i = 0; i < found->count && found->count > 1; i++) {
         CLV_TRY(add_held(problem, &found->all[i], &values[i]));
     }
@@ -203,10 +210,10 @@ static void find_best(const clv_problem *problem, const drafts *found, clv_draft
 
 static clv_status *choose(const clv_problem *problem, drafts *found, clv_draft *out_draft) {
     if (clv_costs_are_measured(problem->costs)) {
-        CLV_TRY(choose_measured(problem, found));
+        CLV_TRY(keep_as_good(problem, found, measured_error));
+        CLV_TRY(keep_smallest(problem, found));
     } else if (problem->objective != CLV_LATENCY) {
-        keep_best(problem, found, false, least_gain);
-        keep_best(problem, found, true, least_gain);
+        CLV_TRY(keep_as_good(problem, found, least_gain));
     }
     find_best(problem, found, out_draft);
     return NULL;
