@@ -2,12 +2,12 @@
  * list wins ties, so that nothing is split for nothing.
  *
  * What is measured is promised no better than it is known: half of the rates promised for two cores
- * were off by 2.3 % or more (docs/execution.md, "How well predictions hold"). So plans that promise
- * as much as the best within 2 % are as good, and of these the ones are kept whose units have least
- * to do with one another: what they get of each other goes by how far apart processors are, and
- * where that changes, or several requests do it at once, they have had 5 to 25 % less than was
- * promised (tensor, branch; pipelines up to a tenth). Then come the other objective, again within
- * 2 %, and what is held.
+ * were off by some 2 % or more (docs/execution.md, "How well predictions hold"). So plans that
+ * promise as much as the best within 2 % are as good, and of these the ones are kept whose units
+ * have least to do with one another: what they get of each other goes by how far apart processors
+ * are, and where that changes, or several requests do it at once, they have had 5 to 25 % less than
+ * was promised (tensor, branch; pipelines up to a tenth). Then come the other objective, again
+ * within 2 %, and what is held.
  *
  * What is given or estimated is exact, but a thousandth more requests a second are not worth more
  * to do with one another, or a longer latency: a copy behind a slow link that gets one request of a
