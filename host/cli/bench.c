@@ -34,21 +34,8 @@ static bool add_sample(samples *all, const cli_span *span) {
     return true;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* Linear interpolation between closest ranks, as numpy.percentile; `all` is sorted. */
-static double percentile(const samples *all, double share) {
-    double position = share * (double)(all->count - 1);
-    size_t low = (size_t)position;
-    size_t high = low + 1 < all->count ? low + 1 : low;
-    return all->ms[low] + (all->ms[high] - all->ms[low]) * (position - (double)low);
-}
-
 static void add_latency(cJSON *report, samples *all) {
-    qsort(all->ms, all->count, sizeof *all->ms, compare_doubles);
+    qsort(all->ms, all->count, sizeof *all->ms, cli_compare_doubles);
     double sum = 0, squares = 0;
     for (size_t i = 0; i < all->count; i++) {
         sum += all->ms[i];
@@ -60,11 +47,11 @@ static void add_latency(cJSON *report, samples *all) {
     double divisor = all->count > 1 ? (double)(all->count - 1) : 1;
     cJSON *latency = cJSON_AddObjectToObject(report, "latency_ms");
     cJSON_AddNumberToObject(latency, "min", all->ms[0]);
-    cJSON_AddNumberToObject(latency, "median", percentile(all, 0.5));
+    cJSON_AddNumberToObject(latency, "median", cli_percentile(all->ms, all->count, 0.5));
     cJSON_AddNumberToObject(latency, "mean", mean);
     cJSON_AddNumberToObject(latency, "stddev", sqrt(squares / divisor));
-    cJSON_AddNumberToObject(latency, "p90", percentile(all, 0.9));
-    cJSON_AddNumberToObject(latency, "p99", percentile(all, 0.99));
+    cJSON_AddNumberToObject(latency, "p90", cli_percentile(all->ms, all->count, 0.9));
+    cJSON_AddNumberToObject(latency, "p99", cli_percentile(all->ms, all->count, 0.99));
     cJSON_AddNumberToObject(latency, "max", all->ms[all->count - 1]);
 }
 

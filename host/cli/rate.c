@@ -10,9 +10,15 @@ static int compare_ends(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static int compare_doubles(const void *a, const void *b) {
+int cli_compare_doubles(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
+}
+
+double cli_percentile(const double *values, size_t count, double share) {
+    const double position = share * (double)(count - 1);
+    const size_t low = (size_t)position, high = low + 1 < count ? low + 1 : low;
+    return values[low] + (values[high] - values[low]) * (position - (double)low);
 }
 
 /* From when as many have ended as may be in flight, where there are enough of them, until fewer
@@ -50,7 +56,7 @@ double cli_steady_rate(cli_span *spans, size_t count, size_t depth) {
     for (size_t i = 0; i < stretches; i++) {
         stretch_ms[i] = spans[(i + 1) * length].end_ms - spans[i * length].end_ms;
     }
-    qsort(stretch_ms, stretches, sizeof *stretch_ms, compare_doubles);
-    const double median_ms = (stretch_ms[(stretches - 1) / 2] + stretch_ms[stretches / 2]) / 2;
+    qsort(stretch_ms, stretches, sizeof *stretch_ms, cli_compare_doubles);
+    const double median_ms = cli_percentile(stretch_ms, stretches, 0.5);
     return median_ms > 0 ? (double)length / median_ms * 1e3 : rate_of_few(spans, count, depth);
 }

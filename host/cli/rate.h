@@ -1,8 +1,15 @@
-/* Requests a second out of when each began and ended: what ends of a measurement leave. */
+/* Of samples: percentiles, and requests a second out of when each began and ended: what ends of a
+ * measurement leave. */
 #ifndef CLV_CLI_RATE_H
 #define CLV_CLI_RATE_H
 
 #include <stddef.h>
+
+/* For qsort. */
+int cli_compare_doubles(const void *a, const void *b);
+/* Linear interpolation between closest ranks, as numpy.percentile; `values` [count], at least one,
+ * are sorted. */
+double cli_percentile(const double *values, size_t count, double share);
 
 typedef struct cli_span {
     double start_ms, end_ms;
