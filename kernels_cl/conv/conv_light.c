@@ -34,6 +34,8 @@ static bool is_light(const clv_call *call, const clv_traits *traits) {
 
 /* --- depthwise ------------------------------------------------------------------------------- */
 
+/* One channel alone as well: a piece of a depthwise convolution may be no more, and is run as the
+ * whole is. */
 bool clv_conv_depthwise_fits(const clv_call *call, const clv_traits *traits) {
     const clv_window *w = clv_conv_window(call);
     int64_t groups = ((const clv_conv_params *)call->params)->groups;
@@ -42,8 +44,8 @@ bool clv_conv_depthwise_fits(const clv_call *call, const clv_traits *traits) {
         is_padded =
             is_padded && w->pad_begin[a] >= 0 && w->pad_begin[a] <= 16 && w->pad_end[a] <= 16;
     }
-    return is_light(call, traits) && is_padded && groups > 1 &&
-           groups == call->inputs[0].shape.dims[1] && groups == call->outputs[0].shape.dims[1];
+    return is_light(call, traits) && is_padded && groups == call->inputs[0].shape.dims[1] &&
+           groups == call->outputs[0].shape.dims[1];
 }
 
 void clv_conv_depthwise_layouts(
