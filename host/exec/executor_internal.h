@@ -176,7 +176,7 @@ void clv_dynamic_begin(clv_executor *executor, clv_slot *slot);
  * works as that until the request is done, and leaves it. */
 bool clv_dynamic_sit(clv_executor *executor, uint64_t number);
 void clv_dynamic_work(clv_executor *executor);
-/* queues.c: a device with queues: CLV_QUEUE_RUNNERS runners, for all three actors from `actor` on.
+/* queues*.c: a device with queues: CLV_QUEUE_RUNNERS runners, for all three actors from `actor` on.
  */
 enum { CLV_QUEUE_RUNNERS = 4 };
 clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *runners)
