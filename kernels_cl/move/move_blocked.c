@@ -57,57 +57,73 @@ void clv_move_blocked_layouts(
 /* A part of an input that becomes a part of an output: `count` rows, or channels, from `source` on,
  * at `begin`. */
 typedef struct moved {
-    clv_arg from, to;
-    bool is_rows;
+    uint32_t input;
     int64_t source, begin, count;
 } moved;
 
-static clv_status *emit_part(
-    const clv_call *call, const moved *part, const clv_traits *traits, const clv_emitter *emitter) {
-    const clv_view *out = &call->outputs[part->to.index];
+/* One launch: parts of one output side by side, rows (one part) or channels. */
+static clv_status *emit_parts(
+    const clv_call *call, const moved *parts, size_t num_parts, uint32_t output, bool is_rows,
+    const clv_traits *traits, const clv_emitter *emitter) {
+    const clv_view *out = &call->outputs[output];
     const int64_t block = out->layout.block, channels = out->shape.dims[1];
-    const int64_t begin = part->is_rows ? 0 : part->begin;
-    const int64_t end = part->is_rows ? channels : part->begin + part->count;
+    const moved *last = &parts[num_parts - 1];
+    const int64_t begin = is_rows ? 0 : parts[0].begin;
+    const int64_t end = is_rows ? channels : last->begin + last->count;
     move_blocked_params p = {
+        .num_parts = (clv_u32)num_parts,
         .first_plane = (clv_u32)(begin / block),
-        .begin = (clv_u32)begin,
-        .end = (clv_u32)end,
-        .shift = part->is_rows ? 0 : (clv_i32)(part->source - begin),
-        .first_row = part->is_rows ? (clv_u32)part->begin : 0,
-        .from_row = part->is_rows ? (clv_u32)part->source : 0,
-        .keeps_blocks = part->is_rows,
+        .first_row = is_rows ? (clv_u32)parts[0].begin : 0,
+        .keeps_blocks = is_rows,
     };
-    clv_blocked_from_view(&call->inputs[part->from.index], &p.from);
-    clv_blocked_from_view(out, &p.to);
-    const uint32_t planes = (uint32_t)((end - 1) / block) - p.first_plane + 1;
-    const uint32_t rows = part->is_rows ? (uint32_t)part->count : p.to.height;
-    const uint64_t num_items =
-        clv_deal_map(traits, out->shape.dims[0], planes, rows, p.to.row, &p.deal);
-    const clv_launch launch = {
+    clv_launch launch = {
         .source = &clv_source_move_blocked,
         .entry = "move_blocked",
         .options = clv_width_options(traits),
-        .args = {part->from, part->to},
-        .num_args = 2,
+        .num_args = MOVE_BLOCKED_PARTS + 1,
         .params = &p,
         .params_bytes = sizeof p,
-        .num_items = num_items,
         .local_size = 1,
     };
+    for (size_t i = 0; i < MOVE_BLOCKED_PARTS; i++) {
+        launch.args[i] = (clv_arg){i < num_parts ? CLV_ARG_INPUT : CLV_ARG_NONE, 0};
+        if (i < num_parts) {
+            launch.args[i].index = parts[i].input;
+            p.parts[i].begin = is_rows ? 0 : (clv_u32)parts[i].begin;
+            p.parts[i].end =
+                is_rows ? (clv_u32)channels : (clv_u32)(parts[i].begin + parts[i].count);
+            p.parts[i].shift = is_rows ? 0 : (clv_i32)(parts[i].source - parts[i].begin);
+            p.parts[i].from_row = is_rows ? (clv_u32)parts[i].source : 0;
+            clv_blocked_from_view(&call->inputs[parts[i].input], &p.parts[i].from);
+        }
+    }
+    launch.args[MOVE_BLOCKED_PARTS] = (clv_arg){CLV_ARG_OUTPUT, output};
+    clv_blocked_from_view(out, &p.to);
+    const uint32_t planes = (uint32_t)((end - 1) / block) - p.first_plane + 1;
+    const uint32_t rows = is_rows ? (uint32_t)parts[0].count : p.to.height;
+    launch.num_items = clv_deal_map(traits, out->shape.dims[0], planes, rows, p.to.row, &p.deal);
     return emitter->launch(emitter->context, &launch);
 }
 
-static clv_status *emit_slice(
+/* Parts along channels share launches, so that a block that several of them lie in is written once;
+ * each part of the rows has one. */
+static clv_status *emit_concat(
     const clv_call *call, const clv_traits *traits, const clv_emitter *emitter) {
     const clv_move_op *op = call->params;
-    const moved rows = {
-        .from = {CLV_ARG_INPUT, 0},
-        .to = {CLV_ARG_OUTPUT, 0},
-        .is_rows = true,
-        .source = op->starts[2],
-        .count = call->outputs[0].shape.dims[2],
-    };
-    return emit_part(call, &rows, traits, emitter);
+    const bool is_rows = op->axis == 2;
+    moved parts[MOVE_BLOCKED_PARTS];
+    size_t num_parts = 0;
+    int64_t begin = 0;
+    for (uint32_t i = 0; i < call->num_inputs; i++) {
+        const int64_t count = call->inputs[i].shape.dims[op->axis];
+        parts[num_parts++] = (moved){.input = i, .begin = begin, .count = count};
+        begin += count;
+        if (is_rows || num_parts == MOVE_BLOCKED_PARTS || i + 1 == call->num_inputs) {
+            CLV_TRY(emit_parts(call, parts, num_parts, 0, is_rows, traits, emitter));
+            num_parts = 0;
+        }
+    }
+    return NULL;
 }
 
 clv_status *clv_move_blocked_emit(
@@ -115,26 +131,19 @@ clv_status *clv_move_blocked_emit(
     const clv_emitter *emitter) {
     (void)tunables;
     const clv_move_op *op = call->params;
-    const bool is_concat = op->kind == CLV_MOVE_CONCAT;
-    int64_t start = 0;
-    if (op->kind == CLV_MOVE_SLICE) {
-        return emit_slice(call, traits, emitter);
+    if (op->kind == CLV_MOVE_CONCAT) {
+        return emit_concat(call, traits, emitter);
     }
-    for (uint32_t i = 0; i < (is_concat ? call->num_inputs : call->num_outputs); i++) {
-        const clv_view *view = is_concat ? &call->inputs[i] : &call->outputs[i];
-        if (view->dtype == CLV_DTYPE_NONE) {
-            continue;
-        }
-        const moved one = {
-            .from = {CLV_ARG_INPUT, is_concat ? i : 0},
-            .to = {CLV_ARG_OUTPUT, is_concat ? 0 : i},
-            .is_rows = op->axis == 2,
-            .source = is_concat ? 0 : op->part_starts[i],
-            .begin = is_concat ? start : 0,
-            .count = view->shape.dims[op->axis],
+    const bool is_rows = op->kind == CLV_MOVE_SLICE || op->axis == 2;
+    for (uint32_t i = 0; i < call->num_outputs; i++) {
+        const clv_view *out = &call->outputs[i];
+        const moved part = {
+            .source = op->kind == CLV_MOVE_SLICE ? op->starts[2] : op->part_starts[i],
+            .count = out->shape.dims[is_rows ? 2 : op->axis],
         };
-        CLV_TRY(emit_part(call, &one, traits, emitter));
-        start += one.count;
+        if (out->dtype != CLV_DTYPE_NONE) {
+            CLV_TRY(emit_parts(call, &part, 1, i, is_rows, traits, emitter));
+        }
     }
     return NULL;
 }
