@@ -30,12 +30,21 @@ static clv_status *infer_sum(clv_infer *infer) {
     return infer_variadic(infer, CLV_MASK_FLOAT, &sum_ops, &expr);
 }
 
+/* A product with the reciprocal of 7 makes 13.000001 of seven times 13: only that of a power of two
+ * is the quotient to the last bit. */
 static clv_status *infer_mean(clv_infer *infer) {
+    const size_t count = infer->num_inputs;
     clv_ew_expr *expr = NULL;
     CLV_TRY(infer_variadic(infer, CLV_MASK_FLOAT, &sum_ops, &expr));
-    clv_ew_add(expr, EW_FLOAT_AFFINE, CLV_EW_RESULT, 0, 0);
-    expr->steps[1].a = 1.0f / (float)infer->num_inputs;
-    expr->steps[1].b = -0.0f; /* a zero keeps its sign */
+    if ((count & (count - 1)) == 0) {
+        clv_ew_add(expr, EW_FLOAT_AFFINE, CLV_EW_RESULT, 0, 0);
+        expr->steps[1].a = 1.0f / (float)count;
+        expr->steps[1].b = -0.0f; /* a zero keeps its sign */
+        return NULL;
+    }
+    const uint32_t divisor = clv_ew_add(expr, EW_FLOAT_CONST, 0, 0, 0);
+    expr->steps[1].a = (float)count;
+    clv_ew_add(expr, EW_FLOAT_DIV, CLV_EW_RESULT, divisor, 0);
     return NULL;
 }
 

@@ -257,6 +257,18 @@ static clv_status *emit_plan(
     return emitter->launch(emitter->context, &launch);
 }
 
+/* Appends the steps behind a fold to a launch whose last step is the fold's. */
+static void add_rest(const clv_ew_expr *expr, clv_ew_expr *to) {
+    const uint32_t before = to->num_steps - 1;
+    for (uint32_t s = 1; s < expr->num_steps; s++) {
+        clv_ew_expr_step step = expr->steps[s];
+        for (uint32_t i = 0; i < clv_ew_op_find(expr->domain, step.op)->num_operands; i++) {
+            step.operands[i] += before;
+        }
+        to->steps[to->num_steps++] = step;
+    }
+}
+
 /* The first launch folds up to five inputs, each further one four more into the output. */
 static clv_status *emit_fold(
     const clv_ew_expr *expr, const clv_call *call, const clv_traits *traits,
@@ -279,11 +291,8 @@ static clv_status *emit_fold(
             uint32_t copy = expr->domain == CLV_EW_FLOAT ? EW_FLOAT_COPY : EW_INT_COPY;
             result = clv_ew_add(&plan.expr, copy, 0, 0, 0);
         }
-        for (uint32_t s = 1; s < expr->num_steps && next == call->num_inputs; s++) {
-            clv_ew_expr_step step = expr->steps[s];
-            step.operands[0] = result;
-            result = CLV_EW_RESULT + plan.expr.num_steps;
-            plan.expr.steps[plan.expr.num_steps++] = step;
+        if (next == call->num_inputs) {
+            add_rest(expr, &plan.expr);
         }
         CLV_TRY(emit_plan(&plan, call, traits, emitter));
     }

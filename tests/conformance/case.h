@@ -26,9 +26,10 @@ typedef struct clv_case {
     int opset;          /* 0: 21 */
     size_t num_outputs; /* 0: 1 */
     uint32_t unwanted;  /* bit i: output i is left out */
-    const char *want; /* tensors with {values}, one for each output: what the reference must give */
-    double rtol, atol;   /* 0: 1e-5 (float64: 1e-12); see clv_case_compare */
-    clv_code error;      /* the case is refused with this code ... */
+    const char *want;   /* tensors with {values}, one for each output: what the reference must give,
+                         within 1e-6 or, where rtol is below 0, bit for bit */
+    double rtol, atol;  /* 0: 1e-5 (float64: 1e-12); see clv_case_compare */
+    clv_code error;     /* the case is refused with this code ... */
     const char *message; /* ... and a message that contains this */
 } clv_case;
 

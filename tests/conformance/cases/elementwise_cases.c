@@ -50,6 +50,8 @@
         .op = name, .inputs = "u8[2] u8[2]", .error = CLV_UNSUPPORTED, .message = "uint8"       \
     }
 
+#define SEVEN_TIMES(x) x " " x " " x " " x " " x " " x " " x
+
 static const clv_case cases[] = {
     UNARY("Abs", "f16[3]"),
     UNARY("Acos", "f64[3]"),
@@ -336,6 +338,19 @@ static const clv_case cases[] = {
          "f32[2,1,4] f32[3,1] f32[] f32[2,3,4] f32[4] f32[1,1,1] f32[4] f32[4] f32[4] f32[3,4]",
      .rtol = 1e-6,
      .atol = 1e-6},
+    /* equal values: their mean, in one launch and in several, alone and broadcast */
+    {.op = "Mean",
+     .inputs = "f32[3]{13,-0,1.9} f32[3]{13,-0,1.9} f32[3]{13,-0,1.9}",
+     .rtol = -1,
+     .want = "f32[3]{13,-0,1.9}"},
+    {.op = "Mean",
+     .inputs = SEVEN_TIMES("f32[3]{13,-26,-0}"),
+     .rtol = -1,
+     .want = "f32[3]{13,-26,-0}"},
+    {.op = "Mean",
+     .inputs = SEVEN_TIMES("f32[1,2]{13,-26}") " " SEVEN_TIMES("f32[2,1]{13,-26}"),
+     .rtol = -1,
+     .want = "f32[2,2]{13,-6.5,-6.5,-26}"},
     {.op = "Mean",
      .inputs = "f32[3] i32[3]",
      .error = CLV_MALFORMED,
