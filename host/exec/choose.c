@@ -96,6 +96,16 @@ static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out
     return best;
 }
 
+/* Whether no view that the tensor is read through has another shape than its root. That of the
+ * tensor alone would not do: a plan may part views, and pieces compute as the whole does. */
+static bool has_shape_of_root(const clv_graph *graph, clv_tensor_id tensor, clv_tensor_id root) {
+    const clv_shape *shape = &graph->tensors[root].shape;
+    while (tensor != root && clv_shape_equal(&graph->tensors[tensor].shape, shape)) {
+        tensor = graph->nodes[graph->tensors[tensor].producer].inputs[0];
+    }
+    return tensor == root;
+}
+
 /* Blocked operands must be whole tensors of their own shape that a request makes. */
 static bool operands_allow(const chooser *c, clv_node_id id) {
     const clv_graph *graph = c->graph;
@@ -106,12 +116,26 @@ static bool operands_allow(const chooser *c, clv_node_id id) {
             continue;
         }
         clv_tensor_id root = c->request->alias[tensor];
-        if (graph->tensors[root].data != NULL ||
-            !clv_shape_equal(&graph->tensors[root].shape, &graph->tensors[tensor].shape)) {
+        if (graph->tensors[root].data != NULL || !has_shape_of_root(graph, tensor, root)) {
             return false;
         }
     }
     return true;
+}
+
+/* Whether a variant may take the node's tensors in blocks; its layouts are set then. */
+static bool set_blocks(chooser *c, clv_node_id id, clv_way way) {
+    const clv_node *node = &c->graph->nodes[id];
+    clv_layout *inputs = &c->inputs[c->first_input[id]];
+    clv_layout *outputs = &c->outputs[c->first_output[id]];
+    memset(inputs, 0, node->num_inputs * sizeof *inputs);
+    memset(outputs, 0, node->num_outputs * sizeof *outputs);
+    if (way.variant != NULL) {
+        way.variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
+        way = operands_allow(c, id) ? way : (clv_way){.variant = NULL};
+    }
+    c->blocks[id] = way;
+    return way.variant != NULL;
 }
 
 /* Leaves a node with the one variant that is wanted of it, where that fits. */
@@ -128,30 +152,11 @@ static void keep_wanted(chooser *c, clv_node_id id) {
         return;
     }
     const clv_way before = c->blocks[id];
-    c->blocks[id] = wanted;
-    wanted.variant->layouts(
-        call, &c->request->traits, &c->inputs[c->first_input[id]],
-        &c->outputs[c->first_output[id]]);
-    if (operands_allow(c, id)) {
+    if (set_blocks(c, id, wanted)) {
         c->plain[id] = none;
     } else {
-        c->blocks[id] = before.variant == wanted.variant ? none : before;
+        set_blocks(c, id, before);
     }
-}
-
-/* Whether a variant may take the node's tensors in blocks; its layouts are set then. */
-static bool set_blocks(chooser *c, clv_node_id id, clv_way way) {
-    const clv_node *node = &c->graph->nodes[id];
-    clv_layout *inputs = &c->inputs[c->first_input[id]];
-    clv_layout *outputs = &c->outputs[c->first_output[id]];
-    memset(inputs, 0, node->num_inputs * sizeof *inputs);
-    memset(outputs, 0, node->num_outputs * sizeof *outputs);
-    if (way.variant != NULL) {
-        way.variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
-        way = operands_allow(c, id) ? way : (clv_way){.variant = NULL};
-    }
-    c->blocks[id] = way;
-    return way.variant != NULL;
 }
 
 /* The fastest plain and the fastest blocked one, by the times of one source. */

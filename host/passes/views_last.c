@@ -1,7 +1,8 @@
 /* An elementwise operator behind a view that only adds or leaves out dimensions of 1 comes before
  * it, so that it can become the epilogue of what makes the tensor (TensorFlow writes convolutions
  * along one axis as Unsqueeze, Conv, Squeeze, Add, an activation). What else it reads must be
- * constant: constants get the dimensions that the view takes away. */
+ * constant: constants get the dimensions that the view takes away. Views that then follow one
+ * another are one, or none. */
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
@@ -10,6 +11,7 @@
 #include <string.h>
 
 clv_status *clv_pass_views_last(clv_graph *graph) CLV_CHECKED;
+clv_status *clv_pass_simplify(clv_graph *graph) CLV_CHECKED;
 
 static const clv_shape *shape_of(const clv_graph *graph, clv_tensor_id id) {
     return &graph->tensors[id].shape;
@@ -150,5 +152,9 @@ clv_status *clv_pass_views_last(clv_graph *graph) {
     }
     clv_uses_deinit(&uses);
     CLV_TRY(status);
-    return is_changed ? clv_graph_sort(graph) : NULL;
+    if (!is_changed) {
+        return NULL;
+    }
+    CLV_TRY(clv_graph_sort(graph));
+    return clv_pass_simplify(graph); /* a Squeeze may now stand before an Unsqueeze */
 }

@@ -296,6 +296,31 @@ clv_status *clv_net_fire(clv_graph **out_graph) {
     return clv_net_finish(&net, out_graph);
 }
 
+clv_status *clv_net_lines(clv_graph **out_graph) {
+    clv_net net;
+    clv_net_init(&net, 6);
+    const clv_tensor_id axis = clv_net_ints(&net, "axis", (const int64_t[]){2}, 1);
+    clv_tensor_id x = clv_net_input(&net, "x", CLV_FLOAT32, DIMS(1, 40, 150));
+    for (int i = 0; i < 4; i++) {
+        char names[5][32];
+        static const char *const kinds[] = {"add", "view", "conv", "back", "relu"};
+        for (int k = 0; k < 5; k++) {
+            snprintf(names[k], sizeof names[k], "%s%d", kinds[k], i);
+        }
+        const int64_t groups = i == 2 ? 40 : 1;
+        const clv_tensor_id w = clv_net_weight(&net, names[0], DIMS(40, 40 / groups, 1, 3));
+        x = clv_net_node(&net, "Unsqueeze", names[1], IDS(x, axis), "");
+        x = clv_net_node(
+            &net, "Conv", names[2], IDS(x, w),
+            groups == 1 ? "pads=0,1,0,1 kernel_shape=1,3"
+                        : "pads=0,1,0,1 kernel_shape=1,3 group=40");
+        x = clv_net_node(&net, "Squeeze", names[3], IDS(x, axis), "");
+        x = clv_net_node(&net, "Relu", names[4], IDS(x), "");
+    }
+    clv_net_output(&net, x);
+    return clv_net_finish(&net, out_graph);
+}
+
 clv_status *clv_net_gather(clv_graph **out_graph) {
     clv_net net;
     clv_net_init(&net, 2);

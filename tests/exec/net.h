@@ -39,6 +39,9 @@ void clv_net_free_outputs(const clv_graph *graph, clv_mutable_view *outputs);
  * operators; any maps, through convolutions and others, in plain memory or in blocks. */
 clv_status *clv_net_small(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_fire(clv_graph **out_graph) CLV_CHECKED;
+/* Convolutions along one axis as TensorFlow writes them: between views that add a dimension of 1
+ * and leave it out. */
+clv_status *clv_net_lines(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_gather(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_random(uint64_t seed, clv_graph **out_graph) CLV_CHECKED;
 /* A decoder's step with `rows` rows, weights in half precision: matrix products of drawn sizes, one

@@ -322,6 +322,14 @@ static void test_fire(void **state) {
     run_plans(graph);
 }
 
+/* Where a plan parts two views, a piece has one where the whole has none. */
+static void test_lines(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    assert_ok(clv_net_lines(&graph));
+    run_plans(graph);
+}
+
 static void test_half_weights(void **state) {
     (void)state;
     clv_graph *graph = NULL;
@@ -361,9 +369,10 @@ static int destroy(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),       cmocka_unit_test(test_found),
-        cmocka_unit_test(test_small),        cmocka_unit_test(test_fire),
-        cmocka_unit_test(test_half_weights), cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_random), cmocka_unit_test(test_found),
+        cmocka_unit_test(test_small),  cmocka_unit_test(test_fire),
+        cmocka_unit_test(test_lines),  cmocka_unit_test(test_half_weights),
+        cmocka_unit_test(test_chain),
     };
     num_plans = argc > 1 ? strtoull(argv[1], NULL, 10) : num_plans;
     first_seed = argc > 2 ? strtoull(argv[2], NULL, 10) : first_seed;
