@@ -2,7 +2,8 @@
  * pieces, from one grain to all but one, for CPUs of either width and for GPUs. Else a piece would
  * compute other last bits than the whole. Left out are sums across pieces, which are not exact
  * anyway; what moves values and computes none, and what computes each element by itself, by the
- * same expression in every variant; and pieces that read nothing but padding. */
+ * same expression in every variant (elementwise_bits_test.c); and pieces that read nothing but
+ * padding. */
 #include "kernels_cl/kernel.h"
 #include "tests/conformance/case.h"
 #include "tests/support/kernel_runner.h"
