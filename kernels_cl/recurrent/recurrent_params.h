@@ -27,7 +27,8 @@ typedef struct recurrent_act {
 
 /* GRU's candidate waits for all of r where it is reset before its product. */
 enum { RECURRENT_FIRST = 1, RECURRENT_SECOND = 2 };
-enum { RECURRENT_ROWS = 4 }; /* sequences in registers at once, at most */
+enum { RECURRENT_ROWS = 4 };   /* sequences in registers at once, at most */
+enum { RECURRENT_CHUNK = 16 }; /* sequences that share a block's weights while these are in cache */
 
 typedef struct recurrent_params {
     clv_u64 x_step, x_batch;
@@ -35,7 +36,9 @@ typedef struct recurrent_params {
     clv_u64 s_batch, s_direction;
     clv_u32 kind, gates;
     clv_u32 steps, batch, hidden, input, directions;
+    clv_u32 state_row; /* hidden, rounded up to whole vectors */
     clv_u32 is_reverse, linear_before_reset, input_forget;
+    clv_u32 is_plain; /* an LSTM or a GRU with ONNX's defaults */
     clv_u32 has_bias, has_lengths, has_peepholes, has_y;
     clv_u32 has_h, has_c, has_y_h, has_y_c;
     clv_u32 step_begin, step_end, phases; /* of this launch: RECURRENT_FIRST, _SECOND */
