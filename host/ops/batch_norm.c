@@ -101,6 +101,7 @@ static clv_status *batch_norm_splits(
         clv_split *split = NULL;
         CLV_TRY(clv_split_add(
             out_list, arena, call, names[axis], CLV_JOIN_PLACE, axis, shape->dims[axis], &split));
+        split->grain = axis == 1 ? clv_split_channel_grain(split->extent) : 1;
         split->inputs[0].need = CLV_NEED_SLICE;
         split->inputs[0].axis = axis;
         for (size_t i = 1; i < 5 && axis == 1; i++) {

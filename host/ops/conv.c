@@ -209,7 +209,8 @@ static clv_status *split_channels(
     clv_split *split = NULL;
     CLV_TRY(
         clv_split_add(out_list, arena, call, "output channels", CLV_JOIN_PLACE, 1, out, &split));
-    split->grain = params->groups == 1 ? clv_split_channel_grain(out) : out / params->groups;
+    split->grain = params->groups == 1 ? clv_split_channel_grain(out)
+                                       : clv_split_group_grain(out, params->groups);
     clv_split_input slice = {.need = CLV_NEED_SLICE, .axis = 0, .num = 1, .den = 1};
     clv_split_input in_channels = {.need = CLV_NEED_SLICE, .axis = 1, .num = in, .den = out};
     if (params->groups > 1) {
@@ -324,7 +325,7 @@ static void conv_cut(
     if (split->join == CLV_JOIN_SUM) {
         piece->skip_bias = piece->skip_bias || begin > 0;
     } else if (split->axis == 1 && piece->groups > 1) {
-        piece->groups = (end - begin) / split->grain;
+        piece->groups = (end - begin) / (split->extent / piece->groups);
     } else if (split->axis >= 2 && piece->is_transposed) {
         int axis = clv_window_entry(&piece->window, cut_axis);
         int64_t from, to;

@@ -260,9 +260,9 @@ static clv_status *group_norm_splits(
             split->inputs[i].need = CLV_NEED_SLICE;
         }
         split->inputs[0].axis = 1;
-        if (params->kind == CLV_NORM_GROUP) {
-            split->grain = channels / params->groups;
-        }
+        split->grain = params->kind == CLV_NORM_GROUP
+                           ? clv_split_group_grain(channels, params->groups)
+                           : clv_split_channel_grain(channels);
         if (params->scale_per_group) {
             split->inputs[1].num = split->inputs[2].num = params->groups;
             split->inputs[1].den = split->inputs[2].den = channels;
@@ -276,7 +276,7 @@ static void group_norm_cut(
     (void)call;
     clv_norm_params *piece = params;
     if (split->axis == 1 && piece->kind == CLV_NORM_GROUP) {
-        piece->groups = (end - begin) / split->grain;
+        piece->groups = (end - begin) / (split->extent / piece->groups);
     }
 }
 

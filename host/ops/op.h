@@ -201,6 +201,8 @@ clv_status *clv_split_add(
 /* Grain of a split by channels of maps: pieces of whole blocks lie side by side in blocked memory
  * too. */
 int64_t clv_split_channel_grain(int64_t channels);
+/* The same of channels in groups that stay whole: blocks of them where groups divide a block. */
+int64_t clv_split_group_grain(int64_t channels, int64_t groups);
 /* The part of an input axis of `extent` that piece [begin, end) needs; all of it where WHOLE. */
 void clv_split_slice(
     const clv_split_input *need, int64_t begin, int64_t end, int64_t extent, int64_t *out_begin,

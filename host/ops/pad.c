@@ -212,6 +212,9 @@ static clv_status *pad_splits(const clv_call *call, clv_arena *arena, clv_split_
         if (!is_padded || op->mode == CLV_PAD_CONSTANT) {
             CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
         }
+        if (split != NULL && axis == 1 && !is_padded) {
+            split->grain = clv_split_channel_grain(split->extent);
+        }
         if (split != NULL && is_padded) {
             split->inputs[0].before = op->before[axis];
             split->inputs[0].after = -op->before[axis];

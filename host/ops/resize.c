@@ -466,6 +466,9 @@ static clv_status *resize_splits(const clv_call *call, clv_arena *arena, clv_spl
         if (clv_resize_keeps(op, axis) || call->outputs[0].shape.dims[axis] == a->out) {
             CLV_TRY(clv_split_add_slice(out_list, arena, call, axis, axis, &split));
         }
+        if (split != NULL && axis == 1 && clv_resize_keeps(op, axis)) {
+            split->grain = clv_split_channel_grain(split->extent);
+        }
         if (split != NULL && !clv_resize_keeps(op, axis) && a->in > 0) {
             const int64_t divisor = greatest_divisor(a->in, a->out);
             split->inputs[0].num = a->in / divisor;

@@ -64,3 +64,8 @@ int64_t clv_split_channel_grain(int64_t channels) {
     enum { BLOCK = 16 };
     return channels >= BLOCK ? BLOCK : 1;
 }
+
+int64_t clv_split_group_grain(int64_t channels, int64_t groups) {
+    const int64_t grain = clv_split_channel_grain(channels), group = channels / groups;
+    return grain % group == 0 ? grain : group;
+}

@@ -98,10 +98,64 @@ static void movers_are_cut_by_all_axes(void **state) {
     }
 }
 
+/* Where all of a network's maps are cut alike, in whole blocks of channels, pieces need nothing of
+ * each other's. */
+static const struct {
+    clv_case source;
+    int64_t grain; /* of axis 1 */
+} wanted_grains[] = {
+    {{"Conv", "f32[1,8,9,9] f32[48,8,3,3]"}, 16},
+    {{"Conv", "f32[1,48,9,9] f32[48,1,3,3]", "group=48"}, 16},
+    {{"Conv", "f32[1,64,9,9] f32[64,4,3,3]", "group=16"}, 16},
+    {{"Conv", "f32[1,72,9,9] f32[72,24,3,3]", "group=3"}, 24},
+    {{"Conv", "f32[1,12,9,9] f32[12,1,3,3]", "group=12"}, 1},
+    {{"ConvTranspose", "f32[1,48,9,9] f32[48,1,3,3]", "group=48"}, 16},
+    {{"GroupNormalization", "f32[1,64,5,5] f32[64] f32[64]", "num_groups=8"}, 16},
+    {{"GroupNormalization", "f32[1,60,5,5] f32[60] f32[60]", "num_groups=3"}, 20},
+    {{"InstanceNormalization", "f32[1,40,5,5] f32[40] f32[40]"}, 16},
+    {{"BatchNormalization", "f32[1,40,5,5] f32[40] f32[40] f32[40] f32[40]~0.5:1"}, 16},
+    {{"Resize", "f32[1,40,7,9] - f32[4]{1,1,2,2}", "mode=linear"}, 16},
+    {{"Pad", "f32[1,40,4,5] i64[8]{0,0,1,1,0,0,1,1}"}, 16},
+    {{"MaxPool", "f32[1,40,9,9]", "kernel_shape=[3,3]"}, 16},
+    {{"Relu", "f32[1,40,9,9]"}, 16},
+};
+
+static clv_status *find_grain(const clv_case *source, int64_t *out_grain) {
+    clv_case_data data;
+    clv_split_list list = {0};
+    clv_status *status = NULL;
+    *out_grain = 0;
+    CLV_TRY_DONE(clv_case_init(source, 7, &data));
+    CLV_TRY_DONE(clv_case_infer(&data));
+    CLV_TRY_DONE(clv_call_splits(&data.call, &data.arena, &list));
+    for (size_t i = 0; i < list.num_splits; i++) {
+        *out_grain = list.splits[i].axis == 1 ? list.splits[i].grain : *out_grain;
+    }
+done:
+    clv_case_deinit(&data);
+    return status;
+}
+
+static void maps_are_cut_alike(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof wanted_grains / sizeof *wanted_grains; i++) {
+        const clv_case *source = &wanted_grains[i].source;
+        int64_t grain = 0;
+        clv_status *status = find_grain(source, &grain);
+        if (status != NULL || grain != wanted_grains[i].grain) {
+            fail_msg(
+                "%s '%s': channels are cut by %lld, not %lld: %s", source->op, source->inputs,
+                (long long)grain, (long long)wanted_grains[i].grain,
+                status != NULL ? clv_status_message(status) : "");
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits_are_exact),
         cmocka_unit_test(movers_are_cut_by_all_axes),
+        cmocka_unit_test(maps_are_cut_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
