@@ -156,27 +156,6 @@ static bool match_split(const clv_graph *graph, clv_tensor_id id, bool by_row, p
     return true;
 }
 
-/* A view of `p->whole` in the part's shape, by a Reshape at the end of the graph. */
-static clv_status *add_view(clv_graph *graph, const part *p, clv_tensor_id *out_id) {
-    const clv_view value = {
-        .dtype = CLV_INT64, .shape = {.rank = 1, .dims = {p->shape.rank}}, .data = p->shape.dims};
-    const char *name = graph->tensors[p->whole].name;
-    const clv_attr attr = {.name = "allowzero", .type = CLV_ATTR_INT, .value.i = 1};
-    clv_tensor_id shape, inputs[2];
-    CLV_TRY(clv_graph_add_constant(graph, name, &value, &shape));
-    inputs[0] = p->whole;
-    inputs[1] = shape;
-    const clv_node node = {
-        .op_type = "Reshape",
-        .opset = 14, /* the first with allowzero */
-        .attrs = &attr,
-        .num_attrs = 1,
-        .inputs = inputs,
-        .num_inputs = 2,
-    };
-    return clv_pass_add_node(graph, name, CLV_FLOAT32, &p->shape, node, out_id);
-}
-
 static clv_status *add_parts(clv_graph *graph, clv_node_id id, const part parts[NUM_OPERANDS]) {
     static const char *const names[] = {"q_part", "k_part", "v_part"};
     clv_node *node = &graph->nodes[id];
@@ -199,7 +178,7 @@ static clv_status *add_parts(clv_graph *graph, clv_node_id id, const part parts[
             view = is_same ? inputs[k] : view;
         }
         if (!clv_shape_equal(shape_of(graph, view), &p->shape)) {
-            CLV_TRY(add_view(graph, p, &view));
+            CLV_TRY(clv_pass_add_view(graph, p->whole, &p->shape, &view));
         }
         inputs[i] = view;
         attrs[count++] = (clv_attr){.name = names[i], .type = CLV_ATTR_INT, .value.i = p->index};

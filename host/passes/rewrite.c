@@ -36,6 +36,54 @@ clv_status *clv_pass_add_node(
     return clv_pass_infer_node(graph, id);
 }
 
+/* The opset is the first that has allowzero: dimensions of 0 are what they say. */
+static const clv_attr allow_zero = {.name = "allowzero", .type = CLV_ATTR_INT, .value.i = 1};
+enum { RESHAPE_OPSET = 14 };
+
+static clv_status *add_dims(
+    clv_graph *graph, const char *name, const clv_shape *shape, clv_tensor_id *out_id) {
+    const clv_shape rank = {.rank = 1, .dims = {shape->rank}};
+    const clv_view value = {.dtype = CLV_INT64, .shape = rank, .data = shape->dims};
+    return clv_graph_add_constant(graph, name, &value, out_id);
+}
+
+clv_status *clv_pass_add_view(
+    clv_graph *graph, clv_tensor_id of, const clv_shape *shape, clv_tensor_id *out_id) {
+    const char *name = graph->tensors[of].name;
+    clv_tensor_id inputs[2] = {of};
+    CLV_TRY(add_dims(graph, name, shape, &inputs[1]));
+    const clv_node node = {
+        .op_type = "Reshape",
+        .opset = RESHAPE_OPSET,
+        .attrs = &allow_zero,
+        .num_attrs = 1,
+        .inputs = inputs,
+        .num_inputs = 2,
+    };
+    return clv_pass_add_node(graph, name, graph->tensors[of].dtype, shape, node, out_id);
+}
+
+clv_status *clv_pass_make_view(clv_graph *graph, clv_node_id id, clv_tensor_id input) {
+    const clv_tensor output = graph->tensors[graph->nodes[id].outputs[0]];
+    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 2, sizeof *inputs);
+    const char *name = clv_arena_printf(&graph->arena, "%s.shape", output.name);
+    if (inputs == NULL || name == NULL) {
+        return CLV_NO_ARENA("a view");
+    }
+    inputs[0] = input;
+    CLV_TRY(add_dims(graph, name, &output.shape, &inputs[1]));
+    clv_node *node = &graph->nodes[id];
+    node->op = clv_op_find("", "Reshape");
+    node->op_type = node->op->name;
+    node->opset = node->opset < RESHAPE_OPSET ? RESHAPE_OPSET : node->opset;
+    node->attrs = &allow_zero;
+    node->num_attrs = 1;
+    node->inputs = inputs;
+    node->num_inputs = 2;
+    node->num_outputs = 1;
+    return clv_pass_infer_node(graph, id);
+}
+
 bool clv_pass_scalar(const clv_graph *graph, clv_tensor_id id, double *out_value) {
     if (id == CLV_NO_ID) {
         return false;

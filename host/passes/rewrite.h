@@ -13,6 +13,13 @@ clv_status *clv_pass_add_node(
     clv_graph *graph, const char *name, clv_dtype dtype, const clv_shape *shape, clv_node node,
     clv_tensor_id *out_id) CLV_CHECKED;
 
+/* A new value: the elements of `of` in another shape, by a Reshape at the end of the graph. */
+clv_status *clv_pass_add_view(
+    clv_graph *graph, clv_tensor_id of, const clv_shape *shape, clv_tensor_id *out_id) CLV_CHECKED;
+
+/* Whatever the node was, it becomes the Reshape of `input` to the shape that its output has. */
+clv_status *clv_pass_make_view(clv_graph *graph, clv_node_id id, clv_tensor_id input) CLV_CHECKED;
+
 /* A constant that holds one element's worth of float32: its value; false for anything else. */
 bool clv_pass_scalar(const clv_graph *graph, clv_tensor_id id, double *out_value);
 

@@ -8,6 +8,7 @@
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
+#include "host/passes/rewrite.h"
 
 clv_status *clv_pass_simplify(clv_graph *graph) CLV_CHECKED;
 
@@ -17,7 +18,6 @@ typedef struct simplifier {
     clv_tensor_id *alias; /* [num_tensors]: CLV_NO_ID, or the tensor to read instead */
     bool *is_output;      /* [num_tensors]: of the graph */
     size_t *slots;        /* [num_tensors]: which output of its producer it is */
-    const clv_op_def *reshape;
 } simplifier;
 
 static clv_tensor_id resolve(const simplifier *s, clv_tensor_id id) {
@@ -58,42 +58,13 @@ static clv_tensor_id find_below(const simplifier *s, const clv_node *node) {
     return resolve(s, s->graph->nodes[producer].inputs[0]);
 }
 
-/* Whatever view the node was, it becomes the Reshape of `input` to the shape that its output has:
- * what it was (say, a Flatten at axis 1) held for the input that it had. */
-static clv_status *make_reshape(simplifier *s, clv_node_id id, clv_tensor_id input) {
-    clv_graph *graph = s->graph;
-    const clv_tensor *output = &graph->tensors[graph->nodes[id].outputs[0]];
-    clv_shape shape = {.rank = 1, .dims = {output->shape.rank}};
-    clv_view value = {.dtype = CLV_INT64, .shape = shape, .data = output->shape.dims};
-    clv_tensor_id constant;
-    clv_attr *attr = clv_arena_alloc(&graph->arena, 1, sizeof *attr);
-    clv_tensor_id *inputs = clv_arena_alloc(&graph->arena, 2, sizeof *inputs);
-    const char *name = clv_arena_printf(&graph->arena, "%s.shape", output->name);
-    if (attr == NULL || inputs == NULL || name == NULL) {
-        return CLV_NO_ARENA("a view");
-    }
-    CLV_TRY(clv_graph_add_constant(graph, name, &value, &constant));
-    *attr = (clv_attr){.name = "allowzero", .type = CLV_ATTR_INT, .value.i = 1};
-    inputs[0] = input;
-    inputs[1] = constant;
-    clv_node *node = &graph->nodes[id];
-    node->op = s->reshape;
-    node->op_type = s->reshape->name;
-    node->opset = node->opset < 14 ? 14 : node->opset; /* the first with allowzero */
-    node->attrs = attr;
-    node->num_attrs = 1;
-    node->inputs = inputs;
-    node->num_inputs = 2;
-    node->num_outputs = 1;
-    return clv_pass_infer_node(graph, id);
-}
-
 static clv_status *merge_views(simplifier *s, clv_node_id id) {
-    if (s->reshape == NULL || !is_view(&s->graph->nodes[id])) {
+    if (!is_view(&s->graph->nodes[id])) {
         return NULL;
     }
+    /* a Reshape, whatever it was: a Flatten at axis 1, say, was one of the input that it had */
     clv_tensor_id below = find_below(s, &s->graph->nodes[id]);
-    return below != CLV_NO_ID ? make_reshape(s, id, below) : NULL;
+    return below != CLV_NO_ID ? clv_pass_make_view(s->graph, id, below) : NULL;
 }
 
 /* --- identities --- */
@@ -162,7 +133,6 @@ clv_status *clv_pass_simplify(clv_graph *graph) {
         .alias = clv_alloc(graph->num_tensors * sizeof *s.alias),
         .is_output = clv_alloc_zeroed(graph->num_tensors, sizeof *s.is_output),
         .slots = clv_alloc_zeroed(graph->num_tensors, sizeof *s.slots),
-        .reshape = clv_op_find("", "Reshape"),
     };
     if (s.alias == NULL || s.is_output == NULL || s.slots == NULL) {
         status = CLV_ERROR(NO_MEMORY, "out of host memory for simplifying");

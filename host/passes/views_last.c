@@ -1,12 +1,13 @@
 /* An elementwise operator behind a view that only adds or leaves out dimensions of 1 comes before
  * it, so that it can become the epilogue of what makes the tensor (TensorFlow writes convolutions
- * along one axis as Unsqueeze, Conv, Squeeze, Add, an activation). What else it reads must be
- * constant: constants get the dimensions that the view takes away. Views that then follow one
- * another are one, or none. */
+ * along one axis as Unsqueeze, Conv, Squeeze, Add, an activation; PyTorch's GPT-2 every product as
+ * Reshape, Gemm, Reshape, Add). What else it reads gets the dimensions that the view takes away.
+ * Views that then follow one another are one, or none. */
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 #include "host/passes/passes.h"
 #include "host/passes/program.h"
+#include "host/passes/rewrite.h"
 
 #include <string.h>
 
@@ -82,8 +83,7 @@ static clv_node_id find_view(
     for (uint32_t i = 0; i < program->num_inputs; i++) {
         clv_shape shape;
         const clv_tensor *operand = &graph->tensors[program->inputs[i]];
-        if ((i != slot && operand->kind != CLV_TENSOR_CONSTANT) ||
-            !undo_view(shape_of(graph, before), shape_of(graph, behind), &operand->shape, &shape)) {
+        if (!undo_view(shape_of(graph, before), shape_of(graph, behind), &operand->shape, &shape)) {
             return CLV_NO_ID;
         }
     }
@@ -106,7 +106,10 @@ static clv_status *swap(
         const clv_tensor operand = graph->tensors[program->inputs[i]];
         clv_view value = {.dtype = operand.dtype, .data = operand.data};
         undo_view(&from, &to, &operand.shape, &value.shape);
-        CLV_TRY(clv_graph_add_constant(graph, operand.name, &value, &moved.inputs[i]));
+        CLV_TRY(
+            operand.kind == CLV_TENSOR_CONSTANT
+                ? clv_graph_add_constant(graph, operand.name, &value, &moved.inputs[i])
+                : clv_pass_add_view(graph, program->inputs[i], &value.shape, &moved.inputs[i]));
     }
     clv_tensor_id *ids = clv_arena_alloc(&graph->arena, 2, sizeof *ids);
     clv_tensor_id *inputs = clv_arena_copy(

@@ -8,14 +8,15 @@
 
 extern const clv_kernel_source clv_source_matmul;
 
-/* A channel is a column, so its value is c; a scale goes into alpha. A vector b makes one column
+/* A channel is a column, so its value is c, unless there is one: then a row that is added to a
+ * product of one row is a tensor of its shape. A scale goes into alpha. A vector b makes one column
  * that has no axis. */
 static bool match_store(const clv_call *call, clv_store *out_store) {
     const clv_matmul_params *op = call->params;
     bool has_c = op->is_gemm && clv_call_has_input(call, 2) && op->beta != 0.0f;
-    int axis = call->inputs[1].shape.rank == 1 ? CLV_NO_CHANNELS : -1;
+    int axis = has_c || call->inputs[1].shape.rank == 1 ? CLV_NO_CHANNELS : -1;
     return clv_store_match(call, axis, out_store) && out_store->offset == 0 &&
-           (!has_c || (out_store->scale == 1 && out_store->channel_input < 0));
+           (!has_c || out_store->scale == 1);
 }
 
 bool clv_matmul_store_fits(const clv_call *call) {

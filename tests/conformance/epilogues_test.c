@@ -221,6 +221,7 @@ static void pieces_have_their_part(void **state) {
         {"Conv", "f32[2,4,6,7] f32[6,4,3,3] f32[6]", "pads=[1,1,1,1]"},
         {"MatMul", "f32[2,5,8] f32[8,6]"},
         {"Gemm", "f32[5,8] f32[6,8] f32[6]", "transB=1"},
+        {"Gemm", "f32[1,8] f32[6,8] f32[6]", "transB=1"},
     };
     clv_random random;
     clv_random_init(&random, 7);

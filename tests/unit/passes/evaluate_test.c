@@ -5,6 +5,8 @@
 #include "tests/support/check.h"
 #include "tests/support/graph_text.h"
 
+#include <stdio.h>
+
 typedef struct seen {
     const clv_graph *graph;
     char names[256];
@@ -131,6 +133,63 @@ static void test_activations_before_views(void **state) {
     clv_graph_destroy(graph);
 }
 
+/* Whatever comes before transposes gives the same; those that are left move something. */
+static void test_what_comes_before_transposes(void **state) {
+    (void)state;
+    static const struct {
+        const char *text; /* what is made of t, x [2,3,4,5] with channels last */
+        size_t num_left;  /* transposes */
+    } cases[] = {
+        {"y = Relu(t)\n", 1},
+        {"a = Relu(t)\ny = Transpose(a) perm=[0,3,1,2]\n", 0},
+        {"a = Add(t, c)\nb = Mul(s, a)\ny = Transpose(b) perm=[0,3,1,2]\n", 0},
+        {"a = Relu(t)\nb = Add(a, t)\ny = Transpose(b) perm=[3,0,1,2]\n", 1},
+        {"a = Concat(t, r, t) axis=-1\ny = Transpose(a) perm=[0,3,1,2]\n", 0},
+        {"a = Concat(t, r) axis=1\ny = Sigmoid(a)\n", 1},
+        {"a = Pad(t, p)\ny = Transpose(a) perm=[0,3,1,2]\n", 0},
+        {"a = Pad(t, q, _, axes)\ny = Transpose(a) perm=[0,3,1,2]\n", 0},
+        {"y = ReduceMean(t, axes) keepdims=0\n", 0},
+        {"y = ReduceMax(t, last) keepdims=0\n", 0},
+        {"a = ReduceSum(t, axes)\ny = Mul(a, t)\n", 1},
+        {"y = ReduceSum(t, first) keepdims=0\n", 1},
+        {"y = ReduceSum(t) keepdims=0\n", 0},
+        {"a = Softmax(t) axis=3\nb = Relu(t)\ny = Add(a, b)\n", 1},
+        {"a = ReduceMean(t, axes)\nb = Mul(t, a)\nd = Sub(b, k)\ny = Transpose(d) perm=[0,3,1,2]\n",
+         0},
+        {"a = Add(t, wide)\ny = Transpose(a) perm=[0,3,1,2]\n", 2},
+    };
+    const char *head = "input x f32[2,3,4,5]\nconstant c f32[3]{1,2,3}\nconstant s f32[]{2}\n"
+                       "constant k f32[1,1,1,3]{3,1,2}\nconstant p i64[8]{0,1,0,0,0,0,2,1}\n"
+                       "constant q i64[4]{1,0,0,2}\nconstant axes i64[2]{1,2}\n"
+                       "constant last i64[1]{-1}\nconstant first i64[1]{1}\n"
+                       "constant wide f32[4,1,3]\n"
+                       "t = Transpose(x) perm=[0,2,3,1]\nn = Neg(x)\n"
+                       "r = Transpose(n) perm=[0,2,3,1]\noutput y\n";
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[1024];
+        float x[120], want[1024], got[1024];
+        snprintf(text, sizeof text, "%s%s", head, cases[i].text);
+        for (int j = 0; j < 120; j++) {
+            x[j] = (float)(j * 7 % 31) * 0.25f - 2;
+        }
+        const clv_view input = {CLV_FLOAT32, {.rank = 4, .dims = {2, 3, 4, 5}}, x};
+        clv_graph *graph = infer(text);
+        assert_ok(clv_evaluate(graph, &input, keep, want));
+        assert_ok(clv_passes_run(graph, NULL, NULL));
+        const clv_tensor *y = &graph->tensors[graph->outputs[0]];
+        assert_ok(clv_evaluate(graph, &input, keep, got));
+        for (int64_t j = 0; j < clv_shape_elements(&y->shape); j++) {
+            assert_float_equal(want[j], got[j], 1e-5);
+        }
+        size_t num_left = 0;
+        for (size_t j = 0; j < graph->num_nodes; j++) {
+            num_left += strcmp(graph->nodes[j].op->name, "Transpose") == 0 ? 1 : 0;
+        }
+        assert_int_equal(num_left, cases[i].num_left);
+        clv_graph_destroy(graph);
+    }
+}
+
 /* Tensors without elements, and a graph whose output is its input. */
 static void test_empty_tensors(void **state) {
     (void)state;
@@ -147,6 +206,7 @@ int main(void) {
         cmocka_unit_test(test_forbidden_values_name_the_node),
         cmocka_unit_test(test_rows_of_any_index),
         cmocka_unit_test(test_activations_before_views),
+        cmocka_unit_test(test_what_comes_before_transposes),
         cmocka_unit_test(test_empty_tensors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
