@@ -131,13 +131,10 @@ void clv_conv_blocked_layouts(
     clv_conv_store_layouts(call, traits, inputs);
 }
 
-/* Channels of a group's last block of inputs that a kernel goes through, in fours: each number is a
- * program to compile. All of them with the tile that is all rows, which came out at half the speed
- * when compiled for fewer, and with that of one position, which has little to do. */
-static int64_t last_in_of(const clv_call *call, const clv_conv_blocked_plan *plan, const tile *t) {
+/* Channels of a group's last block of inputs that a kernel goes through. */
+static int64_t last_in_of(const clv_call *call, const clv_conv_blocked_plan *plan) {
     const int64_t rest = call->inputs[0].shape.dims[1] - (plan->group_in - 1) * plan->block;
-    const bool is_all = plan->groups > 1 || plan->is_mixed || t->vectors == 1 || t->positions == 1;
-    return is_all ? plan->block : (rest + 3) / 4 * 4;
+    return plan->groups > 1 || plan->is_mixed ? plan->block : rest;
 }
 
 /* Where the weight from channel `in` of its group to channel `out` of all lies, at one tap. */
@@ -312,6 +309,7 @@ static void fill_params(
         .weight_input = (clv_u32)weight_input,
         .group_in = (clv_u32)inputs,
         .group_out = (clv_u32)plan->group_out,
+        .last_in = (clv_u32)last_in_of(call, plan),
         .groups = (clv_u32)plan->groups,
         .kernel_y = (clv_u32)plan->kernel[CONV_Y],
         .kernel_x = (clv_u32)plan->kernel[CONV_X],
@@ -389,7 +387,7 @@ static double inputs_of(const clv_call *call, const clv_conv_blocked_plan *plan,
         longest_list(call, plan, t->vectors, &all);
         return (double)all / (double)((plan->group_out + t->vectors - 1) / t->vectors);
     }
-    return (double)((plan->group_in - 1) * plan->block + last_in_of(call, plan, t));
+    return (double)((plan->group_in - 1) * plan->block + last_in_of(call, plan));
 }
 
 /* Time of the lane that has most to do: each takes as many items. */
@@ -491,9 +489,8 @@ static void write_options(
     add_option(out_options, "CONV_R", t->positions);
     add_option(out_options, "CONV_V", t->vectors);
     add_option(out_options, "CONV_S", plan->stride[CONV_X] == 2 ? 2 : 1);
-    const int64_t last_in = last_in_of(call, plan, t);
-    if (last_in < plan->block) {
-        add_option(out_options, "CONV_LAST", last_in);
+    if (last_in_of(call, plan) < plan->block) {
+        add_option(out_options, "CONV_PARTIAL", 1);
     }
     if (plan->step[CONV_X] > 1) {
         add_option(out_options, "CONV_OUT", plan->step[CONV_X]);

@@ -31,9 +31,10 @@
 #define CONV_V 2
 #define CONV_S 1
 #endif
-/* Channels of a group's last block of inputs, as far as they are not all there: an even number. */
-#ifndef CONV_LAST
-#define CONV_LAST B
+/* The last block of inputs of a group has fewer channels. One loop goes through those and the
+ * others: beside a second one, the sums of some tiles would not stay in registers. */
+#ifndef CONV_PARTIAL
+#define CONV_PARTIAL 0
 #endif
 /* Outputs along a row: every CONV_OUT-th. */
 #ifndef CONV_OUT
@@ -175,45 +176,35 @@ static void conv_listed(
     }
 }
 #else
-/* One tap of one block of input channels. */
+/* One tap of `count` channels of a block. */
 static void conv_tap(
-    clv_fv *sums, const global float *x, const global float *w, const global float *scale) {
+    clv_fv *sums, const global float *x, const global float *w, const global float *scale,
+    uint count) {
+#if CONV_PARTIAL
+#pragma unroll 1
+    for (uint i = 0; i < count; i++) {
+        conv_channel(sums, x, w, scale, i);
+    }
+#else
 #pragma unroll 2
     for (int i = 0; i < B; i++) {
         conv_channel(sums, x, w, scale, i);
     }
-}
-
-#if CONV_LAST < B
-/* One tap of a group's last block, which has fewer. */
-static void conv_last_tap(
-    clv_fv *sums, const global float *x, const global float *w, const global float *scale) {
-#pragma unroll 2
-    for (int i = 0; i < CONV_LAST; i++) {
-        conv_channel(sums, x, w, scale, i);
-    }
-}
 #endif
+}
 
 /* Blocks of channels c0 .. c1 of a group of `group_in`. */
 static void conv_blocks(
     clv_fv *sums, const global float *x, const global float *w, const global float *scale, uint c0,
     uint c1, const conv_blocked_params *p) {
-    const uint full = CONV_LAST < B && c1 == p->group_in ? c1 - 1 : c1;
-    for (uint c = c0; c < full; c++, x += p->in.plane, scale += CONV_SCALED * p->scale_plane) {
+    for (uint c = c0; c < c1; c++, x += p->in.plane, scale += CONV_SCALED * p->scale_plane) {
+        const uint count = c + 1 == p->group_in ? p->last_in : B;
         for (uint ky = 0; ky < p->kernel_y; ky++) {
             for (uint kx = 0; kx < p->kernel_x; kx++, w += B * B * CONV_V) {
-                conv_tap(sums, x + ky * p->tap_row + kx * p->tap_x, w, scale);
+                conv_tap(sums, x + ky * p->tap_row + kx * p->tap_x, w, scale, count);
             }
         }
     }
-#if CONV_LAST < B
-    for (uint ky = 0; full < c1 && ky < p->kernel_y; ky++) {
-        for (uint kx = 0; kx < p->kernel_x; kx++, w += B * B * CONV_V) {
-            conv_last_tap(sums, x + ky * p->tap_row + kx * p->tap_x, w, scale);
-        }
-    }
-#endif
 }
 #endif
 

@@ -24,8 +24,8 @@ typedef struct conv_blocked_params {
     clv_u32 chunk;          /* of group_in that go through all tiles of a run at once */
     clv_u32 weight_input;   /* elements of weights of one of group_in */
     clv_u32 scale_lead, scale_image, scale_plane; /* CONV_SCALED: where factors are */
-    clv_u32 unused; /* params have no padding: their bytes are a key */
-    clv_u32 band;   /* items that go through all output blocks together */
+    clv_u32 last_in;                              /* channels of a group's last block of inputs */
+    clv_u32 band; /* items that go through all output blocks together */
     clv_u32 bands,
         blocks; /* bands of an image; blocks of V vectors of output channels of a group */
     clv_u32 is_linear;

@@ -26,6 +26,7 @@ static int64_t divide_up(int64_t a, int64_t b) {
 typedef struct winograd_plan {
     int64_t out, points; /* outputs of a tile along an axis, and (out + 2)^2 */
     int64_t block, planes_in, planes_out, tiles_y, tiles_x, tiles;
+    int64_t inputs; /* channels */
     int64_t lanes;
     const winograd_tile *tile;
     bool by_rows; /* lanes share the map by its rows, else by output channels */
@@ -38,6 +39,12 @@ static double exchange_of(const clv_ceilings *lane) {
     return lane->shared_cache_bytes_per_us / 2;
 }
 
+/* What fitted best the times of 101 convolutions by each way, alone and in networks, of 10 to 512
+ * channels: a transform waits for what it loads and stores, and so takes its additions several
+ * times over; a second launch, and what it reads that other lanes wrote, takes as long on small
+ * maps as the direct sum does. */
+static const double transform_adds = 24, second_launch_us = 8;
+
 /* Products, weights from memory once and from the shared cache for each further group of tiles, the
  * transforms' loads and stores, and, by channels, the other lanes' parts of the maps. */
 static double estimate_us(
@@ -48,7 +55,7 @@ static double estimate_us(
     const int64_t items = by_rows ? groups * blocks : divide_up(groups * blocks, plan->lanes);
     const double lanes = (double)plan->lanes, points = (double)plan->points;
     const double sums = (double)(t->tiles * t->vectors), loads = (double)(t->tiles + t->vectors);
-    const double inputs = (double)(plan->planes_in * plan->block);
+    const double inputs = (double)plan->inputs;
     const double products =
         points * (double)items * fmax(sums, loads) * inputs / lane->vectors_per_us;
     const double bytes = points * inputs * (double)(t->vectors * plan->block) * sizeof(float) *
@@ -56,13 +63,13 @@ static double estimate_us(
     const double weights = bytes / lane->memory_bytes_per_us +
                            (double)(groups - 1) * bytes / lane->shared_cache_bytes_per_us;
     const double vectors = (double)(plan->tiles * (plan->planes_in + plan->planes_out));
-    const double transforms = vectors * points * 6 / lane->vectors_per_us / lanes;
+    const double transforms = vectors * points * transform_adds / lane->vectors_per_us / lanes;
     const double out = (double)(plan->out * plan->out);
     const double maps = ((double)(plan->tiles * plan->planes_in) * (out + points) +
                          (double)(plan->tiles * plan->planes_out) * out) *
                         (double)plan->block * sizeof(float);
     const double exchange = by_rows ? 0 : maps * (1 - 1 / lanes) / lanes / exchange_of(lane);
-    return fmax(products, weights) + transforms + exchange;
+    return fmax(products, weights) + transforms + exchange + second_launch_us;
 }
 
 static void make_plan(
@@ -77,6 +84,7 @@ static void make_plan(
         .points = (m + 2) * (m + 2),
         .block = block,
         .planes_in = divide_up(in->dims[1], block),
+        .inputs = in->dims[1],
         .planes_out = divide_up(out->dims[1], block),
         .tiles_y = divide_up(out->dims[2], m),
         .tiles_x = divide_up(out->dims[3], m),
@@ -99,7 +107,7 @@ static void make_plan(
 static double direct_us(const clv_call *call, const clv_traits *traits, const winograd_plan *plan) {
     const clv_shape *out = &call->outputs[0].shape;
     double positions = (double)(out->dims[0] * out->dims[2] * out->dims[3]);
-    return positions * TAPS * TAPS * (double)(plan->planes_in * plan->block * plan->planes_out) /
+    return positions * TAPS * TAPS * (double)(plan->inputs * plan->planes_out) /
            (0.9 * clv_ceilings_of(traits).vectors_per_us);
 }
 
@@ -184,17 +192,15 @@ static void transform_weights(
     }
 }
 
-/* A block of outputs. args: channels of it, the block of inputs, outputs of a tile along an axis.
- */
+/* A block of outputs. args: channels of it, outputs of a tile along an axis. */
 static void fill_block(const clv_call *call, const int64_t args[8], int64_t part, void *out_part) {
-    int64_t width = args[0], block = args[1], m = args[2];
+    int64_t width = args[0], m = args[1];
     int64_t inputs = call->inputs[0].shape.dims[1], outputs = call->outputs[0].shape.dims[1];
-    int64_t rows = divide_up(inputs, block) * block;
     for (int64_t begin = 0; begin < width; begin += SIDE) {
         const int64_t k = part * width + begin, wide = width - begin < SIDE ? width - begin : SIDE;
-        for (int64_t c = 0; c < rows; c++) {
+        for (int64_t c = 0; c < inputs; c++) {
             double g[TAPS][TAPS][SIDE] = {0};
-            for (int64_t j = 0; j < wide && k + j < outputs && c < inputs; j++) {
+            for (int64_t j = 0; j < wide && k + j < outputs; j++) {
                 float from[TAPS][TAPS];
                 memcpy(
                     from,
@@ -206,7 +212,7 @@ static void fill_block(const clv_call *call, const int64_t args[8], int64_t part
                 }
             }
             transform_weights(
-                (const double(*)[TAPS][SIDE])g, m, wide, rows * width,
+                (const double(*)[TAPS][SIDE])g, m, wide, inputs * width,
                 (float *)out_part + c * width + begin);
         }
     }
@@ -218,10 +224,11 @@ static clv_status *emit_band(
     const winograd_plan *plan, const clv_arg args[4], const conv_winograd_params *p,
     const clv_emitter *emitter) {
     const uint64_t groups = (uint64_t)p->parts * p->count / (uint64_t)plan->tile->tiles;
-    char options[96];
+    char options[128];
     snprintf(
-        options, sizeof options, "-DCLV_WIDTH=%d -DWINOGRAD_M=%d -DWINOGRAD_R=%d -DWINOGRAD_V=%d",
-        (int)plan->block, (int)plan->out, (int)plan->tile->tiles, (int)plan->tile->vectors);
+        options, sizeof options, "-DCLV_WIDTH=%d -DWINOGRAD_M=%d -DWINOGRAD_R=%d -DWINOGRAD_V=%d%s",
+        (int)plan->block, (int)plan->out, (int)plan->tile->tiles, (int)plan->tile->vectors,
+        p->last_in < plan->block ? " -DWINOGRAD_PARTIAL=1" : "");
     const clv_launch input = {
         .source = &clv_source_conv_winograd,
         .entry = "winograd_input",
@@ -274,18 +281,19 @@ static clv_status *emit(
     const clv_window *w = clv_conv_window(call);
     winograd_plan plan;
     make_plan(call, traits, call->inputs[0].layout.block, m, &plan);
-    int64_t rows = plan.planes_in * plan.block, width = plan.tile->vectors * plan.block;
+    const int64_t width = plan.tile->vectors * plan.block;
     conv_winograd_params p = {
-        .weight_block = (clv_u64)(plan.points * rows * width),
-        .weight_point = (clv_u64)(rows * width),
+        .weight_block = (clv_u64)(plan.points * plan.inputs * width),
+        .weight_point = (clv_u64)(plan.inputs * width),
         .tiles_x = (clv_u32)plan.tiles_x,
         .tiles_y = (clv_u32)plan.tiles_y,
+        .last_in = (clv_u32)(plan.inputs - (plan.planes_in - 1) * plan.block),
         .blocks = (clv_u32)divide_up(plan.planes_out, plan.tile->vectors),
         .pad_y = (clv_i32)w->pad_begin[Y],
         .pad_x = (clv_i32)w->pad_begin[X],
     };
     choose_bands(traits, &plan, &p);
-    p.point = (clv_u64)rows * p.count;
+    p.point = (clv_u64)(plan.planes_in * plan.block) * p.count;
     clv_blocked_from_view(&call->inputs[0], &p.in);
     clv_blocked_from_view(&call->outputs[0], &p.out);
     clv_arg args[4] = {{CLV_ARG_SCRATCH, 0}, {CLV_ARG_CONSTANT, 0}};
@@ -294,7 +302,7 @@ static clv_status *emit(
         &args[0].index));
     const clv_packing packing = {
         .bytes = (size_t)(p.blocks * p.weight_block) * sizeof(float),
-        .args = {width, plan.block, plan.out},
+        .args = {width, plan.out},
         .fill_part = fill_block,
         .num_parts = p.blocks,
     };

@@ -28,6 +28,10 @@
 #define V WINOGRAD_V
 #define SPAN (M + 2)
 #define POINTS (SPAN * SPAN)
+/* The last block of inputs has fewer channels; see CONV_PARTIAL of conv_blocked.cl. */
+#ifndef WINOGRAD_PARTIAL
+#define WINOGRAD_PARTIAL 0
+#endif
 
 /* How far before it is used a weight is asked for, in floats: 60 steps of 8 cycles. */
 #define AHEAD 2048
@@ -186,6 +190,24 @@ static void finish_tile(
     }
 }
 
+/* Input channel i of a block, at one point. */
+static void multiply_channel(const global float *x, const global float *w, clv_fv *s, int i) {
+    clv_fv weight[V];
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        CLV_PREFETCH(w + AHEAD + (i * V + v) * B);
+        weight[v] = CLV_FV_LOAD(w + (i * V + v) * B);
+    }
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        clv_fv value = (clv_fv)(x[r * B + i]);
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            s[r * V + v] = fma(value, weight[v], s[r * V + v]);
+        }
+    }
+}
+
 /* The sums of R tiles and V vectors of outputs at one point. */
 static void multiply(
     const global float *x, const global float *w, float *sums, const conv_winograd_params *p) {
@@ -195,23 +217,18 @@ static void multiply(
         s[i] = (clv_fv)(0.0f);
     }
     for (uint c = 0; c < p->in.planes; c++) {
+#if WINOGRAD_PARTIAL
+        const uint channels = c + 1 == p->in.planes ? p->last_in : B;
+#pragma unroll 1
+        for (uint i = 0; i < channels; i++) {
+            multiply_channel(x, w, s, i);
+        }
+#else
 #pragma unroll 2
         for (int i = 0; i < B; i++) {
-            clv_fv weight[V];
-#pragma unroll
-            for (int v = 0; v < V; v++) {
-                CLV_PREFETCH(w + AHEAD + (i * V + v) * B);
-                weight[v] = CLV_FV_LOAD(w + (i * V + v) * B);
-            }
-#pragma unroll
-            for (int r = 0; r < R; r++) {
-                clv_fv value = (clv_fv)(x[r * B + i]);
-#pragma unroll
-                for (int v = 0; v < V; v++) {
-                    s[r * V + v] = fma(value, weight[v], s[r * V + v]);
-                }
-            }
+            multiply_channel(x, w, s, i);
         }
+#endif
         x += p->count * B;
         w += B * B * V;
     }

@@ -19,12 +19,14 @@ typedef struct conv_winograd_params {
     clv_u32 tiles, parts, part;
     clv_u32 first, count;
     clv_u32 room;    /* scratch memory of a part, in tiles of all points and input blocks */
+    clv_u32 last_in; /* channels of the last input block */
     clv_u32 blocks;  /* blocks of V vectors of output channels */
     clv_u32 by_rows; /* input: the blocks of channels of R tiles follow one another */
     clv_i32 pad_y, pad_x;
     clv_u32 has_bias, has_add;
     clv_f32 low, high;
-    clv_act act; /* where there is one, has_add and the clamp are not used */
+    clv_act act;    /* where there is one, has_add and the clamp are not used */
+    clv_u32 unused; /* params have no padding: their bytes are a key */
 } conv_winograd_params;
 
 #endif
