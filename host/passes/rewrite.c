@@ -3,6 +3,8 @@
 #include "host/ops/op.h"
 #include "host/passes/compute.h"
 
+#include <string.h>
+
 clv_status *clv_pass_adopt(clv_graph *graph, clv_node_id into, clv_node_id from) {
     clv_node *node = &graph->nodes[into];
     const clv_node *other = &graph->nodes[from];
@@ -82,6 +84,32 @@ clv_status *clv_pass_make_view(clv_graph *graph, clv_node_id id, clv_tensor_id i
     node->num_inputs = 2;
     node->num_outputs = 1;
     return clv_pass_infer_node(graph, id);
+}
+
+clv_status *clv_pass_set_attr(clv_graph *graph, clv_node_id id, const clv_attr *attr) {
+    clv_node *node = &graph->nodes[id];
+    clv_attr *attrs = clv_arena_alloc(&graph->arena, node->num_attrs + 1, sizeof *attrs);
+    size_t count = 0;
+    if (attrs == NULL) {
+        return CLV_NO_ARENA("attributes of a node");
+    }
+    for (size_t i = 0; i < node->num_attrs; i++) {
+        if (strcmp(node->attrs[i].name, attr->name) != 0) {
+            attrs[count++] = node->attrs[i];
+        }
+    }
+    attrs[count++] = *attr;
+    node->attrs = attrs;
+    node->num_attrs = count;
+    return NULL;
+}
+
+clv_status *clv_pass_set_ints(
+    clv_graph *graph, clv_node_id id, const char *name, const int64_t *values, size_t count) {
+    clv_attr attr = {.name = name, .type = CLV_ATTR_INTS, .count = count};
+    attr.value.ints = clv_arena_copy(&graph->arena, values, count * sizeof *values);
+    return attr.value.ints != NULL ? clv_pass_set_attr(graph, id, &attr)
+                                   : CLV_NO_ARENA("attributes of a node");
 }
 
 bool clv_pass_scalar(const clv_graph *graph, clv_tensor_id id, double *out_value) {

@@ -13,6 +13,13 @@ clv_status *clv_pass_add_node(
     clv_graph *graph, const char *name, clv_dtype dtype, const clv_shape *shape, clv_node node,
     clv_tensor_id *out_id) CLV_CHECKED;
 
+/* The node has `attr` from now on, in the place of one of that name. What it points to is kept. */
+clv_status *clv_pass_set_attr(clv_graph *graph, clv_node_id id, const clv_attr *attr) CLV_CHECKED;
+/* Integers, which are copied. */
+clv_status *clv_pass_set_ints(
+    clv_graph *graph, clv_node_id id, const char *name, const int64_t *values,
+    size_t count) CLV_CHECKED;
+
 /* A new value: the elements of `of` in another shape, by a Reshape at the end of the graph. */
 clv_status *clv_pass_add_view(
     clv_graph *graph, clv_tensor_id of, const clv_shape *shape, clv_tensor_id *out_id) CLV_CHECKED;

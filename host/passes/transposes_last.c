@@ -193,38 +193,12 @@ static bool can_move(const mover *m, const clv_node *node, order *out_order) {
 
 /* --- moving --- */
 
-static clv_status *set_attr(clv_graph *graph, clv_node_id id, const clv_attr *attr) {
-    clv_node *node = &graph->nodes[id];
-    clv_attr *attrs = clv_arena_alloc(&graph->arena, node->num_attrs + 1, sizeof *attrs);
-    size_t count = 0;
-    if (attrs == NULL) {
-        return CLV_NO_ARENA("attributes of a node");
-    }
-    for (size_t i = 0; i < node->num_attrs; i++) {
-        if (strcmp(node->attrs[i].name, attr->name) != 0) {
-            attrs[count++] = node->attrs[i];
-        }
-    }
-    attrs[count++] = *attr;
-    node->attrs = attrs;
-    node->num_attrs = count;
-    return NULL;
-}
-
-static clv_status *set_ints(
-    clv_graph *graph, clv_node_id id, const char *name, const int64_t *values, size_t count) {
-    clv_attr attr = {.name = name, .type = CLV_ATTR_INTS, .count = count};
-    attr.value.ints = clv_arena_copy(&graph->arena, values, count * sizeof *values);
-    return attr.value.ints != NULL ? set_attr(graph, id, &attr)
-                                   : CLV_NO_ARENA("attributes of a node");
-}
-
 /* Integers of a node that are input `slot`, or an attribute where it has no such input. */
 static clv_status *set_list(
     clv_graph *graph, clv_node_id id, size_t slot, const char *name, const int64_t *values,
     size_t count) {
     if (graph->nodes[id].num_inputs <= slot || graph->nodes[id].inputs[slot] == CLV_NO_ID) {
-        return set_ints(graph, id, name, values, count);
+        return clv_pass_set_ints(graph, id, name, values, count);
     }
     const clv_view value = {
         .dtype = CLV_INT64, .shape = {.rank = 1, .dims = {(int64_t)count}}, .data = values};
@@ -276,7 +250,7 @@ static clv_status *turn_axes(clv_graph *graph, clv_node_id id, const order *o) {
     size_t count = 0;
     if (is_concat(node)) {
         const clv_attr axis = {.name = "axis", .type = CLV_ATTR_INT, .value.i = o->perm[op->axis]};
-        return set_attr(graph, id, &axis);
+        return clv_pass_set_attr(graph, id, &axis);
     }
     if (is_pad(node)) {
         for (int32_t i = 0; i < o->rank; i++) {
@@ -386,7 +360,7 @@ static clv_status *merge(mover *m, clv_node_id id) {
         return NULL;
     }
     graph->nodes[id].inputs[0] = from;
-    CLV_TRY(set_ints(graph, id, "perm", both.perm, (size_t)both.rank));
+    CLV_TRY(clv_pass_set_ints(graph, id, "perm", both.perm, (size_t)both.rank));
     return clv_pass_infer_node(graph, id);
 }
 

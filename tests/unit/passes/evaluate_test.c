@@ -190,6 +190,50 @@ static void test_what_comes_before_transposes(void **state) {
     }
 }
 
+/* Convolutions with what stands around them in their pads give the same. */
+static void test_pads_of_convolutions(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t num_nodes;
+    } cases[] = {
+        {"c = Conv(x, w) pads=[2,2,2,2]\ny = Slice(c, zero, ends, axes)\n", 1},
+        {"c = Conv(x, w) pads=[1,2,1,2] strides=[1,2]\ny = Slice(c, one, ends, last)\n", 1},
+        {"c = Conv(x, w) strides=[2,1] auto_pad=\"SAME_LOWER\"\ny = Slice(c, one, ends, last)\n",
+         1},
+        {"a = Pad(x, p)\ny = Conv(a, w) strides=[2,2]\n", 1},
+        {"a = Pad(x, p)\ny = Conv(a, w) strides=[3,2] auto_pad=\"SAME_UPPER\"\n", 1},
+        {"a = Pad(x, p)\nc = Conv(a, w) pads=[0,1,1,0]\ny = Slice(c, one, ends, last)\n", 1},
+        {"a = Pad(x, p, f)\ny = Conv(a, w)\n", 2},
+    };
+    const char *head = "input x f32[2,3,4,5]\nconstant w f32[2,3,3,3]\nconstant f f32[]{2}\n"
+                       "constant p i64[8]{0,0,0,1,0,0,2,1}\nconstant zero i64[2]{0,1}\n"
+                       "constant one i64[1]{1}\nconstant last i64[1]{3}\n"
+                       "constant axes i64[2]{2,3}\noutput y\n";
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[1024];
+        float x[120], want[1024], got[1024];
+        const bool is_two = strstr(cases[i].text, "axes") != NULL;
+        snprintf(
+            text, sizeof text, "%sconstant ends i64[%s]{%s}\n%s", head, is_two ? "2" : "1",
+            is_two ? "-2,-1" : "-1", cases[i].text);
+        for (int j = 0; j < 120; j++) {
+            x[j] = (float)(j * 7 % 31) * 0.25f - 2;
+        }
+        const clv_view input = {CLV_FLOAT32, {.rank = 4, .dims = {2, 3, 4, 5}}, x};
+        clv_graph *graph = infer(text);
+        assert_ok(clv_evaluate(graph, &input, keep, want));
+        assert_ok(clv_passes_run(graph, NULL, NULL));
+        assert_int_equal(graph->num_nodes, cases[i].num_nodes);
+        const clv_tensor *y = &graph->tensors[graph->outputs[0]];
+        assert_ok(clv_evaluate(graph, &input, keep, got));
+        for (int64_t j = 0; j < clv_shape_elements(&y->shape); j++) {
+            assert_float_equal(want[j], got[j], 1e-4);
+        }
+        clv_graph_destroy(graph);
+    }
+}
+
 /* Tensors without elements, and a graph whose output is its input. */
 static void test_empty_tensors(void **state) {
     (void)state;
@@ -207,6 +251,7 @@ int main(void) {
         cmocka_unit_test(test_rows_of_any_index),
         cmocka_unit_test(test_activations_before_views),
         cmocka_unit_test(test_what_comes_before_transposes),
+        cmocka_unit_test(test_pads_of_convolutions),
         cmocka_unit_test(test_empty_tensors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

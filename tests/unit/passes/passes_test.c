@@ -716,7 +716,7 @@ static void test_hook_sees_every_pass(void **state) {
         s.names,
         "infer fold simplify gather_one_hot fold_batchnorm fold_shuffle fold_scale join_norm "
         "join_attention part_attention project_recurrent spell_batchnorm transposes_last "
-        "join_pointwise views_last epilogue half_weights dce ");
+        "fold_pad join_pointwise views_last epilogue half_weights dce ");
     clv_graph_destroy(graph);
     graph = make(shape_arithmetic);
     s = (seen){.stop_after = 1};
