@@ -226,6 +226,7 @@ EW_KERNEL(elementwise_f32)
 
 /* --- channels in blocks ---------------------------------------------------------------------- */
 
+#include "kernels_cl/blocked/lanes.h"
 #include "kernels_cl/blocked/rows.h"
 #include "kernels_cl/blocked/zeros.h"
 
@@ -259,10 +260,7 @@ static void ew_blocked_run(
     }
     private const fv *result = registers + p->out_register * EW_VECTORS;
     for (uint i = 0; i < count; i++) {
-        CLV_FV_STORE(to + i * CLV_WIDTH, result[i]);
-        for (uint lane = channels; lane < CLV_WIDTH; lane++) {
-            to[i * CLV_WIDTH + lane] = 0.0f;
-        }
+        CLV_FV_STORE(to + i * CLV_WIDTH, clv_first_lanes(result[i], channels));
     }
 }
 

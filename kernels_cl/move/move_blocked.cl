@@ -11,6 +11,7 @@
  * Both are a vector load each, from where lane 0 would lie; the lanes that are of other positions
  * are left out.
  */
+#include "kernels_cl/blocked/lanes.h"
 #include "kernels_cl/blocked/rows.h"
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/move/move_blocked_params.h"
@@ -71,11 +72,7 @@ static void move_row(const block_part *part, global float *to, uint width) {
         }
         return;
     }
-    int lanes[B] __attribute__((aligned(64)));
-    for (int i = 0; i < B; i++) {
-        lanes[i] = i;
-    }
-    const clv_iv lane = *(const private clv_iv *)lanes;
+    const clv_iv lane = CLV_LANES;
     const clv_iv is_next = lane >= part->turned, is_kept = lane < part->first;
     const clv_iv is_part = lane >= part->first && lane < part->last;
     const bool keeps = part->first > 0;

@@ -3,6 +3,7 @@
  * the map are visited; windows that are inside as a whole go four positions at a time. Averages add
  * up row by row: relative error about 1e-7 * (rows + columns). For CPUs: local size 1.
  */
+#include "kernels_cl/blocked/lanes.h"
 #include "kernels_cl/blocked/rows.h"
 #include "kernels_cl/blocked/zeros.h"
 #include "kernels_cl/pool/pool_terms.h"
@@ -52,15 +53,7 @@ static void pool_run(
 
 /* Stores a value; the lanes that fill up the last block stay zero. */
 static void pool_put(global float *to, clv_fv value, uint channels) {
-    if (channels >= B) {
-        CLV_FV_STORE(to, value);
-        return;
-    }
-    float values[B];
-    CLV_FV_KEEP(values, value);
-    for (uint i = 0; i < B; i++) {
-        to[i] = i < channels ? values[i] : 0.0f;
-    }
+    CLV_FV_STORE(to, clv_first_lanes(value, channels));
 }
 
 static void pool_blocked_row(
