@@ -714,8 +714,8 @@ static void test_hook_sees_every_pass(void **state) {
     assert_ok(clv_passes_run(graph, note, &s));
     assert_string_equal(
         s.names,
-        "infer fold simplify gather_one_hot fold_batchnorm fold_shuffle fold_scale join_norm "
-        "join_attention part_attention project_recurrent spell_batchnorm transposes_last "
+        "infer fold simplify gather_one_hot fold_batchnorm fold_shuffle fold_scale undo_views "
+        "join_norm join_attention part_attention project_recurrent spell_batchnorm transposes_last "
         "fold_pad join_pointwise views_last epilogue half_weights dce ");
     clv_graph_destroy(graph);
     graph = make(shape_arithmetic);
