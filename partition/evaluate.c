@@ -14,6 +14,7 @@ void clv_evaluator_destroy(clv_evaluator *ev) {
         clv_free(ev->loaded);
         clv_free(ev->held);
         clv_free(ev->holders);
+        clv_shared_weights_deinit(&ev->weights);
         clv_free(ev->scale);
         clv_free(ev->asked_bytes);
         clv_free(ev->memory_held);
@@ -163,6 +164,7 @@ void clv_evaluate_begin(clv_evaluator *ev) {
         ev->held[ev->holders[i]] = 0;
     }
     ev->num_loaded = ev->num_holders = 0;
+    clv_shared_weights_begin(&ev->weights);
 }
 
 /* `load`: a member of ev->unit_us, ev->link_us, ev->memory_us or ev->processors_us. */

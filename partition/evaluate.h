@@ -9,6 +9,7 @@
 #define CLV_PARTITION_EVALUATE_H
 
 #include "partition/plan.h"
+#include "partition/shared_weights.h"
 
 /* Bytes that come to a unit at one point of a request, or go (negative). */
 typedef struct clv_hold {
@@ -39,6 +40,11 @@ typedef struct clv_evaluator {
     double *processors_us; /* [num_processors] time of threads over their number */
     uint64_t *held;        /* [num_units] bytes, of clv_evaluate_memory */
     uint32_t *holders, num_holders; /* units whose `held` is not 0 */
+    clv_shared_weights weights;     /* of groups that are in `held`, and of those before */
+    /* Groups that are there already, beside those at hand, which need not hold what these do of
+     * weights; not in `held` themselves. Set by clv_evaluate_beside. */
+    const clv_group *groups_before;
+    uint32_t num_groups_before;
     /* [num_units]: what a unit was said to hold, as a part of what sums say, when last asked; 1:
      * nobody was. Sums count by it. */
     double *scale;
@@ -139,7 +145,11 @@ clv_status *clv_evaluate_latency(
     clv_evaluator *ev, const clv_group *group, double *out_us, double *out_start_us) CLV_CHECKED;
 /* Whether full output buffers may hold the group up, and there is a clock to ask what that does. */
 bool clv_group_blocks(const clv_costs *costs, const clv_group *group);
-/* Adds what the group holds on each unit at `depth` requests in flight to ev->held. */
+/* Groups that are there already from now on: as before, and some behind them; or none. Borrowed. */
+clv_status *clv_evaluate_beside(clv_evaluator *ev, const clv_group *groups, uint32_t num_groups)
+    CLV_CHECKED;
+/* Adds what the group holds on each unit at `depth` requests in flight to ev->held, beside weights
+ * that groups since clv_evaluate_begin hold in the same memory. The group stays until then. */
 clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth)
     CLV_CHECKED;
 /* Into ev->held, which begins anew, what groups hold at their depths: by costs->ask_memory, where

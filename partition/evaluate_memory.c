@@ -227,7 +227,9 @@ static clv_status *add_task(const holding *h, uint32_t task_index) {
             split != NULL ? (double)(piece->end - piece->begin) / (double)split->extent : 1;
         const bool is_cut = split != NULL && split->splits_weights;
         const uint64_t bytes = part_of(task->weight_bytes, is_cut ? share : 1);
-        clv_evaluate_hold(ev, piece->unit, most_of(bytes));
+        if (bytes > 0 && !clv_shared_weights_has(&ev->weights, ev->costs, task_index, p, piece)) {
+            clv_evaluate_hold(ev, piece->unit, most_of(bytes));
+        }
         CLV_TRY(add_hold(h, piece->unit, part_of(task->scratch_bytes, share), at, at, 0));
     }
     return NULL;
@@ -239,6 +241,7 @@ static clv_status *add_sums(clv_evaluator *ev, const clv_group *group, uint32_t 
     holding h = {.ev = ev, .group = group, .depth = depth > 0 ? depth : 1};
     uint32_t *position = NULL;
     clv_status *status = NULL;
+    CLV_TRY(clv_shared_weights_add(&ev->weights, ev->costs, group));
     if (group->order != NULL) {
         position = clv_alloc_zeroed(workload->num_tasks, sizeof *position);
         if (position == NULL) {
@@ -260,6 +263,12 @@ static clv_status *add_sums(clv_evaluator *ev, const clv_group *group, uint32_t 
 done:
     clv_free(position);
     return status;
+}
+
+clv_status *clv_evaluate_beside(clv_evaluator *ev, const clv_group *groups, uint32_t num_groups) {
+    ev->groups_before = groups;
+    ev->num_groups_before = num_groups;
+    return clv_shared_weights_keep(&ev->weights, ev->costs, groups, num_groups);
 }
 
 clv_status *clv_evaluate_memory(clv_evaluator *ev, const clv_group *group, uint32_t depth) {
@@ -299,11 +308,17 @@ static clv_status *sum_groups(
     return NULL;
 }
 
-clv_status *clv_evaluate_asked(
+static void hold_asked(clv_evaluator *ev) {
+    clv_evaluate_begin(ev);
+    for (uint32_t i = 0; i < ev->costs->machine->num_units; i++) {
+        clv_evaluate_hold(ev, i, ev->asked_bytes[i]);
+    }
+}
+
+/* Groups as if there were no others. */
+static clv_status *ask_alone(
     clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, bool *out_is_known) {
     const clv_costs *costs = ev->costs;
-    const uint32_t num_units = costs->machine->num_units;
-    *out_is_known = false;
     CLV_TRY(sum_groups(ev, groups, num_groups, costs->ask_memory == NULL));
     if (costs->ask_memory == NULL) {
         return NULL;
@@ -312,14 +327,50 @@ clv_status *clv_evaluate_asked(
     if (!*out_is_known) { /* sums it is */
         return NULL;
     }
-    for (uint32_t i = 0; i < num_units; i++) {
+    for (uint32_t i = 0; i < costs->machine->num_units; i++) {
         learn(ev, i, ev->asked_bytes[i]);
     }
-    clv_evaluate_begin(ev);
-    for (uint32_t i = 0; i < num_units; i++) {
-        clv_evaluate_hold(ev, i, ev->asked_bytes[i]);
-    }
+    hold_asked(ev);
     return NULL;
+}
+
+/* All of them, which share what they can; then those before are taken off again. */
+static clv_status *ask_beside(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, bool *out_is_known) {
+    const uint32_t num_before = ev->num_groups_before;
+    clv_group *all = clv_alloc_zeroed((size_t)num_before + num_groups, sizeof *all);
+    if (all == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for evaluating a plan");
+    }
+    memcpy(all, ev->groups_before, num_before * sizeof *all);
+    memcpy(all + num_before, groups, num_groups * sizeof *all);
+    clv_status *status = clv_costs_ask_memory(
+        ev->costs, all, num_before + num_groups, ev->asked_bytes, out_is_known);
+    clv_free(all);
+    for (uint32_t g = 0; g < num_before; g++) {
+        for (uint32_t i = 0; i < ev->groups_before[g].num_pieces; i++) {
+            ev->asked_bytes[ev->groups_before[g].pieces[i].unit] = 0;
+        }
+    }
+    if (status == NULL && *out_is_known) {
+        hold_asked(ev);
+    }
+    return status;
+}
+
+clv_status *clv_evaluate_asked(
+    clv_evaluator *ev, const clv_group *groups, uint32_t num_groups, bool *out_is_known) {
+    const uint32_t num_before = ev->num_groups_before;
+    *out_is_known = false;
+    ev->weights.ignores_kept = true;
+    clv_status *status = ask_alone(ev, groups, num_groups, out_is_known);
+    ev->weights.ignores_kept = false;
+    CLV_TRY(status);
+    if (num_before == 0 || clv_evaluate_fits(ev)) { /* most do: asking for all takes long */
+        return NULL;
+    }
+    return *out_is_known ? ask_beside(ev, groups, num_groups, out_is_known)
+                         : sum_groups(ev, groups, num_groups, true);
 }
 
 /* --- limits --- */

@@ -97,6 +97,9 @@ static clv_status *make_groups(
     const clv_problem *problem, const uint32_t *group_of, uint32_t num_groups, bool may_skip,
     clv_draft *out_draft) {
     clv_status *status = NULL, *refusal = NULL;
+    clv_evaluator *ev = problem->ev;
+    const clv_group *before = ev->groups_before;
+    const uint32_t num_before = ev->num_groups_before;
     uint32_t *units = clv_alloc_zeroed(problem->num_units, sizeof *units);
     uint32_t *first = clv_alloc_zeroed((size_t)num_groups + 2, sizeof *first);
     *out_draft = (clv_draft){0};
@@ -112,10 +115,12 @@ static clv_status *make_groups(
     sort_by_group(problem, group_of, num_groups, first, units);
     for (uint32_t g = 0; g < num_groups; g++) {
         request.depth = clv_depth_of_group(problem->request->depth, num_groups, g);
+        CLV_TRY_DONE(clv_evaluate_beside(ev, out_draft->groups, out_draft->num_groups));
         CLV_TRY_DONE(clv_cancel_check());
         CLV_TRY_DONE(make_group(
             &own, units + first[g], first[g + 1] - first[g], may_skip, out_draft, &refusal));
     }
+    CLV_TRY_DONE(clv_evaluate_beside(ev, before, num_before));
     if (out_draft->num_groups == 0) {
         status = refusal;
         refusal = NULL;
@@ -133,6 +138,7 @@ static clv_status *make_groups(
         status = NO_MEMORY_HERE();
     }
 done:
+    status = clv_status_join(status, clv_evaluate_beside(ev, before, num_before));
     clv_status_destroy(refusal);
     clv_free(units);
     clv_free(first);

@@ -374,17 +374,19 @@ static clv_status *hold_of_run(
     return status;
 }
 
-/* The first group from g on that had too few requests for as many in flight as its depth. */
-static uint32_t next_rare(
-    const clv_group *groups, uint32_t num_groups, const uint32_t *requests, uint32_t g) {
-    while (g < num_groups && requests[g] > groups[g].depth) {
-        g++;
+/* Whether a group had too few requests for as many in flight as its depth. */
+static bool has_rare(const clv_group *groups, uint32_t num_groups, const uint32_t *requests) {
+    for (uint32_t g = 0; g < num_groups; g++) {
+        if (requests[g] <= groups[g].depth) {
+            return true;
+        }
     }
-    return g;
+    return false;
 }
 
 /* Slow copies beside fast ones have few requests of a run: another one, dealt by depths, fills
- * them too. Where even that has too few (it is no longer than others), sums say what is held. */
+ * them too. Where even that has too few (it is no longer than others), sums say what is held, as
+ * they do anyway. */
 static clv_status *fill_rare(
     const clv_problem *problem, const clv_group *groups, uint32_t num_groups, uint64_t *most_bytes,
     uint32_t *requests) {
@@ -406,14 +408,17 @@ static clv_status *fill_rare(
         clv_status_destroy(status);
         status = NULL;
     }
-    clv_evaluate_begin(problem->ev);
-    uint32_t g = next_rare(groups, num_groups, requests, 0);
-    while (status == NULL && g < num_groups) {
-        status = clv_evaluate_memory(problem->ev, &groups[g], groups[g].depth);
-        g = next_rare(groups, num_groups, requests, g + 1);
-    }
     clv_free(even);
     return status;
+}
+
+static clv_status *sum_memory(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups) {
+    clv_evaluate_begin(problem->ev);
+    for (uint32_t g = 0; g < num_groups; g++) {
+        CLV_TRY(clv_evaluate_memory(problem->ev, &groups[g], groups[g].depth));
+    }
+    return NULL;
 }
 
 /* What the run holds and what sums say, whichever is more: searches and checks of plan files go by
@@ -424,16 +429,32 @@ static clv_status *hold_at_least_sums(
     const clv_problem *problem, const clv_group *groups, uint32_t num_groups, uint64_t *bytes) {
     clv_evaluator *ev = problem->ev;
     const uint32_t num_units = problem->costs->machine->num_units;
-    for (uint32_t i = 0; i < num_units; i++) {
-        bytes[i] = ev->held[i] > bytes[i] ? ev->held[i] : bytes[i];
-    }
-    clv_evaluate_begin(ev);
-    for (uint32_t g = 0; g < num_groups; g++) {
-        CLV_TRY(clv_evaluate_memory(ev, &groups[g], groups[g].depth));
-    }
+    CLV_TRY(sum_memory(problem, groups, num_groups));
     for (uint32_t i = 0; i < num_units; i++) {
         const uint64_t held = ev->held[i];
         clv_evaluate_hold(ev, i, bytes[i] > held ? bytes[i] - held : 0);
+    }
+    return NULL;
+}
+
+/* Takes off what of a run's memory are weights that groups before have there already. */
+static clv_status *take_off_lent(
+    const clv_problem *problem, const clv_group *groups, uint32_t num_groups, uint64_t *bytes) {
+    clv_evaluator *ev = problem->ev;
+    const uint32_t num_units = problem->costs->machine->num_units;
+    uint64_t *alone_bytes = ev->asked_bytes;
+    if (ev->num_groups_before == 0) {
+        return NULL;
+    }
+    ev->weights.ignores_kept = true;
+    clv_status *status = sum_memory(problem, groups, num_groups);
+    ev->weights.ignores_kept = false;
+    CLV_TRY(status);
+    memcpy(alone_bytes, ev->held, num_units * sizeof *alone_bytes);
+    CLV_TRY(sum_memory(problem, groups, num_groups));
+    for (uint32_t i = 0; i < num_units; i++) {
+        const uint64_t lent = alone_bytes[i] - ev->held[i];
+        bytes[i] -= lent < bytes[i] ? lent : bytes[i];
     }
     return NULL;
 }
@@ -456,13 +477,13 @@ clv_status *clv_clock_memory(
     if (is_known) {
         goto done;
     }
-    clv_evaluate_begin(problem->ev);
     CLV_TRY_DONE(hold_of_run(
         problem, groups, num_groups, is_one ? CLV_ONE_REQUEST : CLV_PLANNED_REQUESTS, most_bytes,
         requests));
-    if (num_groups > 1 && next_rare(groups, num_groups, requests, 0) < num_groups) {
+    if (num_groups > 1 && has_rare(groups, num_groups, requests)) {
         CLV_TRY_DONE(fill_rare(problem, groups, num_groups, most_bytes, requests));
     }
+    CLV_TRY_DONE(take_off_lent(problem, groups, num_groups, most_bytes));
     CLV_TRY_DONE(hold_at_least_sums(problem, groups, num_groups, most_bytes));
 done:
     clv_free(most_bytes);

@@ -1,6 +1,7 @@
 #include "scheduler/run_memory.h"
 
 #include "host/base/memory.h"
+#include "partition/shared_weights.h"
 #include "scheduler/unroll.h"
 
 #include <math.h>
@@ -35,19 +36,27 @@ static double piece_share(const clv_task *task, const clv_placement *p, const cl
     return (double)(piece->end - piece->begin) / (double)split->extent;
 }
 
-static void add_weights(const clv_schedule *s, double *held) {
+static clv_status *add_weights(const clv_schedule *s, double *held) {
     const clv_workload *workload = s->costs->workload;
+    clv_shared_weights weights = {.groups = NULL};
+    clv_status *status = NULL;
     for (uint32_t g = 0; g < s->plan->num_groups; g++) {
         const clv_group *group = &s->plan->groups[g];
+        CLV_TRY_DONE(clv_shared_weights_add(&weights, s->costs, group));
         for (uint32_t i = 0; i < workload->num_tasks; i++) {
             const clv_task *task = &workload->tasks[i];
             const clv_placement *p = &group->placements[i];
             for (uint32_t k = 0; k < p->num_pieces; k++) {
                 const clv_piece *piece = &group->pieces[p->first_piece + k];
-                held[piece->unit] += (double)task->weight_bytes * piece_share(task, p, piece);
+                if (!clv_shared_weights_has(&weights, s->costs, i, p, piece)) {
+                    held[piece->unit] += (double)task->weight_bytes * piece_share(task, p, piece);
+                }
             }
         }
     }
+done:
+    clv_shared_weights_deinit(&weights);
+    return status;
 }
 
 static void measure_tasks(keeper *k) {
@@ -184,7 +193,7 @@ static uint64_t whole_bytes(double held) {
 
 static clv_status *measure(keeper *k, double *held, uint64_t *out_bytes) {
     uint32_t num_units = k->schedule->costs->machine->num_units;
-    add_weights(k->schedule, held);
+    CLV_TRY(add_weights(k->schedule, held));
     for (uint32_t i = 0; i < num_units; i++) {
         out_bytes[i] = whole_bytes(held[i]);
     }

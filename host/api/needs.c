@@ -81,19 +81,13 @@ void clv_needs_deinit(clv_needs *needs) {
 clv_status *clv_needs_ask(
     const clv_costs *costs, const clv_group *groups, uint32_t num_groups, uint64_t *out_bytes) {
     const clv_needs *needs = costs->memory_context;
-    memset(out_bytes, 0, costs->machine->num_units * sizeof *out_bytes);
-    for (uint32_t g = 0; g < num_groups; g++) {
-        const clv_replica_options options = {
-            .graph = needs->graph,
-            .group = &groups[g],
-            .units = needs->units,
-            .num_units = needs->num_units,
-            .depth = groups[g].depth,
-            .keep_all = needs->keep_all,
-            .is_dynamic = needs->is_dynamic,
-            .times = &needs->times,
-        };
-        CLV_TRY(clv_replica_add_needs(&options, out_bytes));
-    }
-    return NULL;
+    const clv_replica_options options = {
+        .graph = needs->graph,
+        .units = needs->units,
+        .num_units = needs->num_units,
+        .keep_all = needs->keep_all,
+        .is_dynamic = needs->is_dynamic,
+        .times = &needs->times,
+    };
+    return clv_replicas_needs(&options, groups, num_groups, out_bytes);
 }

@@ -64,18 +64,14 @@ static clv_status *add_part(joiner *j, uint32_t memory) {
     for (size_t i = 0; i < part->num_storages; i++) {
         clv_storage storage = part->storages[i];
         storage.memory = memory;
-        storage.piece.block += (uint32_t)(
-            storage.kind == CLV_STORAGE_CONSTANT ? all->constants.num_blocks
-                                                 : all->values.num_blocks);
+        storage.piece.block += (uint32_t)all->values.num_blocks;
         CLV_TRY(clv_lowered_add_storage(all, &storage, &index));
     }
     CLV_TRY(clv_memory_plan_append(&all->values, &part->values));
-    CLV_TRY(clv_memory_plan_append(&all->constants, &part->constants));
     out->memory_bytes[memory] = clv_lowered_bytes(part);
     for (uint32_t i = 0; i < part->num_units && i < all->num_units; i++) {
         all->unit_bytes[i].values += part->unit_bytes[i].values;
         all->unit_bytes[i].values_bound += part->unit_bytes[i].values_bound;
-        all->unit_bytes[i].constants += part->unit_bytes[i].constants;
         all->unit_bytes[i].errors += part->unit_bytes[i].errors;
     }
     return NULL;
@@ -217,16 +213,14 @@ done:
 
 static clv_status *note_blocks(clv_joined *out) {
     const clv_lowered *all = &out->all;
-    out->block_memory = clv_alloc_zeroed(
-        all->values.num_blocks + all->constants.num_blocks + 1, sizeof *out->block_memory);
+    out->block_memory = clv_alloc_zeroed(all->values.num_blocks + 1, sizeof *out->block_memory);
     if (out->block_memory == NULL) {
         return no_memory();
     }
     for (size_t i = 0; i < all->num_storages; i++) {
         const clv_storage *s = &all->storages[i];
-        if (s->kind != CLV_STORAGE_ERRORS && s->piece.bytes != 0) {
-            const size_t first = s->kind == CLV_STORAGE_VALUE ? 0 : all->values.num_blocks;
-            out->block_memory[first + s->piece.block] = s->memory;
+        if (s->kind == CLV_STORAGE_VALUE && s->piece.bytes != 0) {
+            out->block_memory[s->piece.block] = s->memory;
         }
     }
     return NULL;

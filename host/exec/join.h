@@ -42,9 +42,8 @@ typedef struct clv_joined {
                         of host memory in between; choices and tensors stay with the parts */
     uint32_t *first_storage;  /* [num_memories]: of a memory's, in all.storages */
     uint32_t *memory_of_unit; /* [num_units] */
-    uint32_t *block_memory; /* [all.values.num_blocks + all.constants.num_blocks]; num_memories: in
-                               between */
-    uint64_t *memory_bytes; /* [num_memories + 1] */
+    uint32_t *block_memory;   /* [all.values.num_blocks]; num_memories: in between */
+    uint64_t *memory_bytes;   /* [num_memories + 1]; constants count once they are placed */
     uint32_t num_memories, num_units;
     bool fills_dead; /* fills.h */
 } clv_joined;

@@ -762,7 +762,6 @@ clv_status *clv_lower_choose(
 
 void clv_lowered_deinit(clv_lowered *lowered) {
     clv_memory_plan_deinit(&lowered->values);
-    clv_memory_plan_deinit(&lowered->constants);
     clv_free(lowered->steps);
     clv_free(lowered->storages);
     clv_free(lowered->programs);
@@ -787,6 +786,5 @@ uint64_t clv_lowered_error_bytes(const clv_lowered *lowered) {
 }
 
 uint64_t clv_lowered_bytes(const clv_lowered *lowered) {
-    return lowered->values.total_bytes + lowered->constants.total_bytes +
-           clv_lowered_error_bytes(lowered);
+    return lowered->values.total_bytes + clv_lowered_error_bytes(lowered);
 }

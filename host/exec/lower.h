@@ -27,8 +27,8 @@ typedef enum clv_storage_kind {
 
 typedef struct clv_storage {
     clv_storage_kind kind;
-    clv_memory_piece piece; /* name, size, lifetime; block and offset once planned: VALUE and
-                               CONSTANT have blocks of their own */
+    clv_memory_piece piece; /* name, size, lifetime; block and offset once planned: VALUE of
+                               clv_lowered.values, CONSTANT of clv_constants */
     const void *data;       /* CONSTANT: its content, row-major, perhaps unaligned; or NULL and */
     clv_packing packing;    /* what makes it, */
     const clv_call *call;   /* from this call */
@@ -94,7 +94,8 @@ typedef struct clv_lowered_program {
 
 /* Device memory that a unit takes. */
 typedef struct clv_unit_bytes {
-    uint64_t values, values_bound, constants, errors;
+    uint64_t values, values_bound, errors;
+    uint64_t constants; /* once these are placed: what no replica before has in its memory */
 } clv_unit_bytes;
 
 static inline uint64_t clv_unit_bytes_sum(const clv_unit_bytes *bytes) {
@@ -131,7 +132,7 @@ typedef struct clv_lowered {
     uint32_t num_error_words;
     clv_unit_bytes *unit_bytes; /* [num_units]: by who makes what is in it */
     uint32_t num_units;
-    clv_memory_plan values, constants;
+    clv_memory_plan values;
 } clv_lowered;
 
 /* What crosses the edge of a graph that is one of several. */
@@ -178,7 +179,7 @@ void clv_lowered_deinit(clv_lowered *lowered);
 clv_status *clv_lowered_add_storage(
     clv_lowered *lowered, const clv_storage *storage, uint32_t *out_index) CLV_CHECKED;
 
-/* Bytes of device memory: arena, constants, error words. */
+/* Bytes of device memory without constants: arena, error words. */
 uint64_t clv_lowered_bytes(const clv_lowered *lowered);
 /* Bytes that the error words of all slots take, and of one; at least one alignment unit. */
 uint64_t clv_lowered_error_bytes(const clv_lowered *lowered);

@@ -49,7 +49,7 @@ uint64_t clv_lower_start(const lowering *l, clv_tensor_id tensor);
 void clv_lower_range(
     const lowering *l, clv_tensor_id tensor, const clv_layout *layout, clv_operand *operand);
 
-/* lower_memory.c: slots, lifetimes and places of all storages. */
+/* lower_memory.c: slots and lifetimes of all storages, places of all but constants. */
 clv_status *clv_lower_plan_memory(clv_lowered *out, const clv_lower_options *options) CLV_CHECKED;
 
 #endif

@@ -1,4 +1,5 @@
-/* Slots, lifetimes and places of storages.
+/* Slots and lifetimes of storages, places of all but constants, which those of other lists may
+ * share (constants.h).
  *
  * What one unit alone touches needs one slot, however many requests are in flight: it works on one
  * at a time, in order; and shares memory with what else that unit alone touches, at other times.
@@ -124,8 +125,8 @@ static void set_slots(
 
 /* --- places ---------------------------------------------------------------------------------- */
 
-static bool is_of(const clv_storage *s, const usage *u, clv_storage_kind kind, uint32_t unit) {
-    return s->kind == kind && (kind == CLV_STORAGE_CONSTANT || u->unit == unit);
+static bool is_of(const clv_storage *s, const usage *u, uint32_t unit) {
+    return s->kind == CLV_STORAGE_VALUE && u->unit == unit;
 }
 
 /* Places share what steps keep apart: by what they read and write, and where steps have a fixed
@@ -154,27 +155,27 @@ static clv_status *plan_by_steps(
     return status;
 }
 
-/* Places the storages of one kind and unit in blocks of their own. */
+/* Places the values of one unit in blocks of their own. */
 static clv_status *plan_some(
-    clv_lowered *out, const clv_lower_options *options, const usage *usages, clv_storage_kind kind,
-    uint32_t unit, clv_memory_plan *whole) {
+    clv_lowered *out, const clv_lower_options *options, const usage *usages, uint32_t unit,
+    clv_memory_plan *whole) {
     clv_memory_piece *pieces = clv_alloc_zeroed(out->num_storages + 1, sizeof *pieces);
     uint32_t *storages = clv_alloc_zeroed(out->num_storages + 1, sizeof *storages);
     clv_memory_plan plan = {.num_blocks = 0};
     clv_status *status = NULL;
-    const bool any_order = options->any_order && kind == CLV_STORAGE_VALUE;
+    const bool any_order = options->any_order;
     size_t count = 0;
     CLV_TRY_DONE(pieces != NULL && storages != NULL ? NULL : no_memory());
     for (size_t i = 0; i < out->num_storages; i++) {
         const clv_storage *s = &out->storages[i];
-        if (is_of(s, &usages[i], kind, unit)) {
+        if (is_of(s, &usages[i], unit)) {
             pieces[count] = s->piece;
             pieces[count].bytes =
                 s->slots > 1 && !any_order ? s->stride * s->slots : s->piece.bytes;
             storages[count++] = (uint32_t)i;
         }
     }
-    if (any_order || (kind == CLV_STORAGE_VALUE && unit >= SHARED && unit != CROSSING)) {
+    if (any_order || (unit >= SHARED && unit != CROSSING)) {
         CLV_TRY_DONE(plan_by_steps(out, options, storages, pieces, count, &plan));
     } else {
         CLV_TRY_DONE(clv_memory_plan_create(pieces, count, options->max_block_bytes, &plan));
@@ -213,39 +214,33 @@ static uint64_t part_of(uint64_t bytes, double part, double whole) {
 
 /* Deals the bytes of a plan to those who make what is in it, in proportion to that. */
 static void charge(
-    clv_lowered *out, const usage *usages, clv_storage_kind kind, uint32_t unit,
-    uint64_t total_bytes, uint64_t bound) {
+    clv_lowered *out, const usage *usages, uint32_t unit, uint64_t total_bytes, uint64_t bound) {
     double sum = 0;
     for (size_t i = 0; i < out->num_storages; i++) {
         const clv_storage *s = &out->storages[i];
-        const bool counts = is_of(s, &usages[i], kind, unit) && usages[i].is_used;
+        const bool counts = is_of(s, &usages[i], unit) && usages[i].is_used;
         sum += counts ? bytes_of(s) : 0;
     }
     double before = 0;
     for (size_t i = 0; i < out->num_storages && sum > 0; i++) {
         const clv_storage *s = &out->storages[i];
-        if (!is_of(s, &usages[i], kind, unit) || !usages[i].is_used) {
+        if (!is_of(s, &usages[i], unit) || !usages[i].is_used) {
             continue;
         }
         const double after = before + bytes_of(s); /* whole numbers: exact */
         clv_unit_bytes *bytes = &out->unit_bytes[usages[i].maker];
-        const uint64_t part = part_of(total_bytes, after, sum) - part_of(total_bytes, before, sum);
-        bytes->values += kind == CLV_STORAGE_VALUE ? part : 0;
-        bytes->constants += kind == CLV_STORAGE_CONSTANT ? part : 0;
-        if (kind == CLV_STORAGE_VALUE) {
-            bytes->values_bound += part_of(bound, after, sum) - part_of(bound, before, sum);
-        }
+        bytes->values += part_of(total_bytes, after, sum) - part_of(total_bytes, before, sum);
+        bytes->values_bound += part_of(bound, after, sum) - part_of(bound, before, sum);
         before = after;
     }
 }
 
 static clv_status *plan_class(
-    clv_lowered *out, const clv_lower_options *options, const usage *usages, clv_storage_kind kind,
-    uint32_t unit) {
-    clv_memory_plan *plan = kind == CLV_STORAGE_VALUE ? &out->values : &out->constants;
+    clv_lowered *out, const clv_lower_options *options, const usage *usages, uint32_t unit) {
+    clv_memory_plan *plan = &out->values;
     const uint64_t before = plan->total_bytes, bound_before = plan->lower_bound;
-    CLV_TRY(plan_some(out, options, usages, kind, unit, plan));
-    charge(out, usages, kind, unit, plan->total_bytes - before, plan->lower_bound - bound_before);
+    CLV_TRY(plan_some(out, options, usages, unit, plan));
+    charge(out, usages, unit, plan->total_bytes - before, plan->lower_bound - bound_before);
     return NULL;
 }
 
@@ -274,13 +269,12 @@ static clv_status *plan_all(
         return no_memory();
     }
     for (uint32_t unit = 0; unit < out->num_units; unit++) {
-        CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, unit));
+        CLV_TRY(plan_class(out, options, usages, unit));
     }
     for (uint32_t stage = 0; stage < count_stages(out, usages); stage++) {
-        CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, SHARED + stage));
+        CLV_TRY(plan_class(out, options, usages, SHARED + stage));
     }
-    CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_VALUE, CROSSING));
-    CLV_TRY(plan_class(out, options, usages, CLV_STORAGE_CONSTANT, 0));
+    CLV_TRY(plan_class(out, options, usages, CROSSING));
     out->unit_bytes[last].errors = clv_lowered_error_bytes(out);
     return NULL;
 }

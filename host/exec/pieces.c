@@ -56,7 +56,14 @@ static clv_status *add_piece(
     CLV_TRY(clv_graph_add_node(graph, &copy, &id));
     graph->nodes[id].params = call.params;
     graph->nodes[id].output_shapes = shapes;
-    return clv_pieces_note(b, reader, id, false);
+    CLV_TRY(clv_pieces_note(b, reader, id, false));
+    if (c->split != NULL) {
+        clv_piece_node *noted = &b->out->memories[reader->memory].nodes[id];
+        noted->split = b->group->placements[reader->origin].split;
+        noted->begin = piece->begin;
+        noted->end = piece->end;
+    }
+    return NULL;
 }
 
 /* --- one operator ---------------------------------------------------------------------------- */

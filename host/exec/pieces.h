@@ -46,6 +46,8 @@ typedef struct clv_piece_node {
     uint32_t
         sequence; /* in an order of the nodes and moves of all memories that is right; from 1 */
     bool is_join;
+    int32_t split;      /* of an operator in pieces: which of its splits, and which positions of */
+    int64_t begin, end; /* the axis; else -1 */
     const clv_node_share *shares; /* in the graph's arena; NULL: `unit` does all of it, else the
                                      first of them has that unit */
     uint32_t num_shares;

@@ -29,6 +29,7 @@ clv_status *clv_pieces_note(
         .origin = reader->origin,
         .sequence = ++b->last_sequence,
         .is_join = is_join,
+        .split = -1,
     };
     return NULL;
 }

@@ -163,34 +163,27 @@ static clv_status *fill_values(clv_prepared *p) {
 static clv_status *create_buffers(clv_prepared *p) {
     const clv_lowered *lowered = p->lowered;
     const clv_joined *joined = p->joined;
-    size_t num_values = lowered->values.num_blocks, num_constants = lowered->constants.num_blocks;
-    size_t count = num_values + num_constants + joined->num_memories;
+    const size_t num_values = lowered->values.num_blocks;
+    const size_t count = num_values + joined->num_memories;
     p->buffers = clv_alloc_zeroed(count, sizeof(clv_buffer *));
     p->host_blocks = clv_alloc_zeroed(count, sizeof(char *));
     if (p->buffers == NULL || p->host_blocks == NULL) {
         return no_memory();
     }
     p->num_buffers = count;
-    for (size_t i = 0; i < num_values + num_constants; i++) {
-        uint64_t bytes = i < num_values ? lowered->values.block_bytes[i]
-                                        : lowered->constants.block_bytes[i - num_values];
-        CLV_TRY(create_block(p, i, joined->block_memory[i], bytes));
+    for (size_t i = 0; i < num_values; i++) {
+        CLV_TRY(create_block(p, i, joined->block_memory[i], lowered->values.block_bytes[i]));
     }
     for (uint32_t m = 0; m < joined->num_memories; m++) {
         const clv_storage *errors = &lowered->storages[joined->first_storage[m]];
-        const size_t index = num_values + num_constants + m;
-        CLV_TRY(create_block(p, index, m, errors->stride * errors->slots));
+        CLV_TRY(create_block(p, num_values + m, m, errors->stride * errors->slots));
     }
+    CLV_TRY(clv_constants_allocate(p->constants, p->homes));
     return fill_values(p);
 }
 
 clv_buffer *clv_prepared_errors(const clv_prepared *prepared, uint32_t memory) {
     return prepared->buffers[prepared->num_buffers - prepared->joined->num_memories + memory];
-}
-
-/* Of a storage that has one. */
-static size_t block_of(const clv_prepared *p, const clv_storage *s) {
-    return (s->kind == CLV_STORAGE_VALUE ? 0 : p->lowered->values.num_blocks) + s->piece.block;
 }
 
 clv_buffer *clv_prepared_place(
@@ -205,7 +198,9 @@ clv_buffer *clv_prepared_place(
         return clv_prepared_errors(prepared, s->memory); /* an empty tensor has no block */
     }
     *out_offset = s->piece.offset + request % s->slots * s->stride;
-    return prepared->buffers[block_of(prepared, s)];
+    return s->kind == CLV_STORAGE_CONSTANT
+               ? clv_constants_buffer(prepared->constants, s->piece.block)
+               : prepared->buffers[s->piece.block];
 }
 
 clv_place clv_prepared_operand(
@@ -216,7 +211,7 @@ clv_place clv_prepared_operand(
     place.buffer = clv_prepared_place(prepared, operand->storage, request, &place.offset);
     place.offset += operand->offset;
     base = place.buffer != NULL ? place.buffer->device->vtable->buffer_host(place.buffer)
-                                : prepared->host_blocks[block_of(prepared, s)];
+                                : prepared->host_blocks[s->piece.block];
     place.host = base != NULL ? base + place.offset : NULL;
     return place;
 }
@@ -479,19 +474,18 @@ clv_status *clv_buffer_read_by(
     return move_by_queue(*queue, buffer, offset, bytes, data, false);
 }
 
-clv_status *clv_prepare(
-    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
-    const clv_crews *crews, uint64_t taken_bytes, clv_prepared *out_prepared) {
+clv_status *clv_prepare(const clv_prepare_request *request, clv_prepared *out_prepared) {
     *out_prepared = (clv_prepared){
-        .joined = joined,
-        .lowered = &joined->all,
-        .units = units,
-        .num_units = num_units,
-        .crews = crews,
+        .joined = request->joined,
+        .lowered = &request->joined->all,
+        .constants = request->constants,
+        .units = request->units,
+        .num_units = request->num_units,
+        .crews = request->crews,
     };
     clv_status *status = NULL;
     CLV_TRY_DONE(find_devices(out_prepared));
-    CLV_TRY_DONE(check_memory(out_prepared, taken_bytes));
+    CLV_TRY_DONE(check_memory(out_prepared, request->taken_bytes));
     CLV_TRY_DONE(create_buffers(out_prepared));
     CLV_TRY_DONE(clv_constants_fill(out_prepared));
     CLV_TRY_DONE(create_programs(out_prepared));

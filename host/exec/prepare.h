@@ -6,6 +6,7 @@
 #ifndef CLV_EXEC_PREPARE_H
 #define CLV_EXEC_PREPARE_H
 
+#include "host/exec/constants.h"
 #include "host/exec/crews.h"
 #include "host/exec/join.h"
 #include "host/exec/unit.h"
@@ -13,6 +14,7 @@
 
 typedef struct clv_prepared {
     const clv_joined *joined;
+    clv_constants *constants;   /* borrowed */
     const clv_lowered *lowered; /* joined->all */
     const clv_exec_unit *units; /* as steps number them; those that have no steps may be anything */
     uint32_t num_units;
@@ -21,10 +23,10 @@ typedef struct clv_prepared {
     clv_device **homes; /* [num_memories]: whose buffers they are; all devices of a memory's units
                                are of its context */
     uint32_t *first_device; /* [num_units + 1]: into all devices of all units that have steps */
-    clv_buffer **buffers; /* blocks of values, blocks of constants, error words of each memory; NULL
-                               for blocks of host memory, */
-    char **host_blocks;   /* which are here */
-    char *dead;           /* what dead memory is filled with: as long as the longest FILL; NULL
+    clv_buffer **buffers;   /* blocks of values, error words of each memory; NULL for blocks of host
+                               memory, */
+    char **host_blocks;     /* which are here */
+    char *dead;             /* what dead memory is filled with: as long as the longest FILL; NULL
                              without any */
     size_t num_buffers;
     clv_program **programs; /* [num_programs][num_devices]; NULL where no step needs it */
@@ -35,16 +37,21 @@ typedef struct clv_prepared {
     bool *has_slots;        /* [num_steps]: offsets change from request to request */
 } clv_prepared;
 
-/* `joined` and the units are borrowed. Over a unit's declared memory limit, or over what its
- * device has, is NO_MEMORY before anything is allocated.
- *
- * crews        borrowed; NULL: each unit runs its own steps, whose items are dealt to its lanes
- * taken_bytes  of the host's memory, that others of the same session have: what is left of it is
- *              for devices that share it */
-clv_status *clv_prepare(
-    const clv_joined *joined, const clv_exec_unit *units, uint32_t num_units,
-    const clv_crews *crews, uint64_t taken_bytes, clv_prepared *out_prepared) CLV_CHECKED;
-/* Bytes of the host's memory, over all memories. */
+typedef struct clv_prepare_request {
+    const clv_joined *joined; /* borrowed, as are the units */
+    clv_constants *constants; /* in which its constants were placed last; borrowed */
+    const clv_exec_unit *units;
+    uint32_t num_units;
+    const clv_crews *crews; /* borrowed; NULL: each unit runs its own steps, whose items are dealt
+                               to its lanes */
+    uint64_t taken_bytes;   /* of the host's memory, that others of the same session have: what is
+                               left of it is for devices that share it */
+} clv_prepare_request;
+
+/* Over a unit's declared memory limit, or over what its device has, is NO_MEMORY before anything is
+ * allocated. */
+clv_status *clv_prepare(const clv_prepare_request *request, clv_prepared *out_prepared) CLV_CHECKED;
+/* Bytes of the host's memory, over all memories, beside constants that replicas before have. */
 uint64_t clv_prepared_host_bytes(const clv_prepared *prepared);
 void clv_prepared_deinit(clv_prepared *prepared);
 
@@ -90,7 +97,8 @@ clv_status *clv_buffer_move(
 clv_status *clv_buffer_read_by(
     clv_buffer *buffer, uint64_t offset, size_t bytes, void *data, clv_queue **queue) CLV_CHECKED;
 
-/* Fills every constant (in parallel, on the host) and gets it to the device. */
+/* Fills every constant that no replica before has (in parallel, on the host) and gets it to the
+ * device. */
 clv_status *clv_constants_fill(const clv_prepared *prepared) CLV_CHECKED;
 
 #endif

@@ -179,6 +179,26 @@ static clv_status *lower_memory(
     return status;
 }
 
+static clv_status *place_constants(
+    clv_replica *r, const clv_replica_options *options, const places *p) {
+    uint64_t *max_block_bytes = clv_alloc_zeroed(p->num_memories, sizeof *max_block_bytes);
+    if (max_block_bytes == NULL) {
+        return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
+    }
+    for (uint32_t m = 0; m < p->num_memories; m++) {
+        max_block_bytes[m] = options->units[p->first_unit[m]].devices[0]->info.max_alloc_bytes;
+    }
+    const clv_constants_request request = {
+        .joined = &r->joined,
+        .pieces = &r->pieces,
+        .max_block_bytes = max_block_bytes,
+        .host_memory = host_memory(p, options),
+    };
+    clv_status *status = clv_constants_place(r->constants, &request);
+    clv_free(max_block_bytes);
+    return status;
+}
+
 static clv_status *lower(clv_replica *r, const clv_replica_options *options, const places *p) {
     clv_channel *channels = make_channels(r, p);
     r->parts = clv_alloc_zeroed(p->num_memories, sizeof *r->parts);
@@ -204,7 +224,7 @@ static clv_status *lower(clv_replica *r, const clv_replica_options *options, con
         status = clv_joined_add_fills(&r->joined, p->units, options->keep_all);
     }
     clv_free(channels);
-    return status;
+    return status == NULL ? place_constants(r, options, p) : status;
 }
 
 static clv_status *make_program(clv_replica *r, const clv_replica_options *options) {
@@ -303,6 +323,12 @@ static clv_status *make_tasks(clv_replica *r, const clv_replica_options *options
 
 static clv_status *lower_pieces(clv_replica *r, const clv_replica_options *options) {
     places p = {.num_memories = 0};
+    if (options->constants == NULL) {
+        CLV_TRY(clv_constants_create(&r->constants));
+    } else {
+        r->constants = options->constants;
+        clv_constants_retain(r->constants);
+    }
     clv_status *status = find_places(&p, options);
     if (status == NULL) {
         const clv_pieces_request request = {
@@ -369,9 +395,15 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
         CLV_TRY(clv_crews_create(&r->joined, options->units, options->num_units, &r->crews));
         CLV_TRY(make_tasks(r, options));
     }
-    CLV_TRY(clv_prepare(
-        &r->joined, options->units, options->num_units, options->is_dynamic ? &r->crews : NULL,
-        options->taken_bytes, &r->prepared));
+    const clv_prepare_request prepare_request = {
+        .joined = &r->joined,
+        .constants = r->constants,
+        .units = options->units,
+        .num_units = options->num_units,
+        .crews = options->is_dynamic ? &r->crews : NULL,
+        .taken_bytes = options->taken_bytes,
+    };
+    CLV_TRY(clv_prepare(&prepare_request, &r->prepared));
     if (!options->is_dynamic) {
         CLV_TRY(make_program(r, options));
     }
@@ -418,15 +450,33 @@ clv_status *clv_replica_lower(clv_replica *replica, const clv_replica_options *o
     return status;
 }
 
-clv_status *clv_replica_add_needs(const clv_replica_options *options, uint64_t *unit_bytes) {
-    clv_replica replica;
-    CLV_TRY(clv_replica_lower(&replica, options));
-    const clv_lowered *all = &replica.joined.all;
-    for (uint32_t i = 0; i < all->num_units && i < options->num_units; i++) {
-        unit_bytes[i] += clv_unit_bytes_sum(&all->unit_bytes[i]);
+clv_status *clv_replicas_needs(
+    const clv_replica_options *options, const clv_group *groups, uint32_t num_groups,
+    uint64_t *out_bytes) {
+    clv_replica *replicas = clv_alloc_zeroed(num_groups, sizeof *replicas);
+    clv_replica_options own = *options;
+    clv_status *status = replicas != NULL ? clv_constants_create(&own.constants)
+                                          : CLV_ERROR(NO_MEMORY, "out of host memory for replicas");
+    uint32_t count = 0;
+    memset(out_bytes, 0, options->num_units * sizeof *out_bytes);
+    CLV_TRY_DONE(status);
+    while (count < num_groups) {
+        const clv_lowered *all = &replicas[count].joined.all;
+        own.group = &groups[count];
+        own.depth = groups[count].depth;
+        CLV_TRY_DONE(clv_replica_lower(&replicas[count], &own));
+        count++;
+        for (uint32_t i = 0; i < all->num_units; i++) {
+            out_bytes[i] += clv_unit_bytes_sum(&all->unit_bytes[i]);
+        }
     }
-    clv_replica_deinit(&replica);
-    return NULL;
+done:
+    while (count > 0) {
+        clv_replica_deinit(&replicas[--count]);
+    }
+    clv_constants_release(own.constants);
+    clv_free(replicas);
+    return status;
 }
 
 clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) {
@@ -451,6 +501,7 @@ void clv_replica_deinit(clv_replica *replica) {
     clv_step_program_deinit(&replica->program);
     clv_step_tasks_deinit(&replica->tasks);
     clv_prepared_deinit(&replica->prepared);
+    clv_constants_release(replica->constants);
     clv_crews_deinit(&replica->crews);
     clv_joined_deinit(&replica->joined);
     for (uint32_t m = 0; replica->parts != NULL && m < replica->pieces.num_memories; m++) {

@@ -18,6 +18,7 @@ typedef struct clv_replica {
     clv_pieces pieces;
     clv_lowered *parts; /* [pieces.num_memories] */
     clv_joined joined;
+    clv_constants *constants; /* retained */
     clv_prepared prepared;
     clv_step_program program; /* of a dynamic one: without actors */
     clv_crews crews;          /* of a dynamic one, as are tasks */
@@ -43,7 +44,8 @@ typedef struct clv_replica_options {
     const clv_group *group; /* pieces' units are indices of these */
     const clv_exec_unit *units;
     uint32_t num_units, depth;
-    uint64_t taken_bytes; /* of the host's memory, by replicas before */
+    uint64_t taken_bytes;     /* of the host's memory, by replicas before */
+    clv_constants *constants; /* of all replicas, which share what they can; NULL: its own */
     bool keep_all, has_spans, is_crowded;
     uint32_t num_recorded; /* requests of which times are kept; 0: none */
     bool is_dynamic;       /* steps run as they become ready, on any lane that can do them, */
@@ -66,11 +68,14 @@ typedef struct clv_replica_options {
 /* As far as lowering, for which devices are only asked for their info: to be looked at. UNSUPPORTED
  * naming the node or unit; NO_MEMORY. To be deinitialised. */
 clv_status *clv_replica_lower(clv_replica *replica, const clv_replica_options *options) CLV_CHECKED;
-/* Adds what each unit holds in the replica to `unit_bytes` [num_units], to the byte: what
- * clv_replica_init() holds against the units' limits. Devices are only asked for their info.
- * UNSUPPORTED, NO_MEMORY as of lowering. */
-clv_status *clv_replica_add_needs(const clv_replica_options *options, uint64_t *unit_bytes)
-    CLV_CHECKED;
+/* What each unit holds in the replicas of one session, one of each group, into out_bytes
+ * [num_units], to the byte: what clv_replica_init() holds against the units' limits. Devices are
+ * only asked for their info. UNSUPPORTED, NO_MEMORY as of lowering.
+ *
+ * options  of all of them: without group, depth and constants */
+clv_status *clv_replicas_needs(
+    const clv_replica_options *options, const clv_group *groups, uint32_t num_groups,
+    uint64_t *out_bytes) CLV_CHECKED;
 /* UNSUPPORTED naming the node or unit; NO_MEMORY naming the unit, what is needed and the limit;
  * DEVICE_FAILED. */
 clv_status *clv_replica_init(clv_replica *replica, const clv_replica_options *options) CLV_CHECKED;

@@ -14,6 +14,7 @@ struct clv_session {
     clv_exec_unit *units; /* copies; their devices are borrowed */
     uint32_t num_units;
     atomic_bool *failed_units; /* [num_units] */
+    clv_constants *constants;  /* of all replicas */
     clv_replica *replicas;
     size_t num_replicas;
     const void **output_data; /* [num_outputs]: known beforehand; else NULL */
@@ -161,6 +162,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
     if (session->replicas == NULL) {
         return no_memory();
     }
+    CLV_TRY(clv_constants_create(&session->constants));
     uint64_t taken_bytes = 0;
     for (uint32_t i = 0; i < plan->num_groups; i++) {
         const clv_replica_options options = {
@@ -170,6 +172,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .num_units = session->num_units,
             .depth = plan->groups[i].depth,
             .taken_bytes = taken_bytes,
+            .constants = session->constants,
             .keep_all = session->options.keep_all,
             .has_spans = session->options.profile,
             .num_recorded = session->options.num_recorded,
@@ -336,6 +339,7 @@ void clv_session_destroy(clv_session *session) {
     for (size_t i = 0; i < session->num_replicas; i++) {
         clv_replica_deinit(&session->replicas[i]);
     }
+    clv_constants_release(session->constants);
     for (size_t i = 0; session->node_units != NULL && i < session->graph->num_nodes; i++) {
         clv_free(session->node_units[i]);
     }

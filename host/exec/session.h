@@ -55,7 +55,8 @@ typedef struct clv_unit_report {
     double waited_us; /* in requests, for other lanes and units */
     uint64_t bytes_in, bytes_out;
     uint64_t memory_bytes; /* arena, weights and the rest */
-    uint64_t arena_bytes, arena_lower_bound_bytes, weight_bytes;
+    uint64_t arena_bytes, arena_lower_bound_bytes;
+    uint64_t weight_bytes; /* without those of copies before that are in the same memory */
 } clv_unit_report;
 
 typedef struct clv_node_report {

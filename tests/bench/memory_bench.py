@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Peak memory of runs against the sum of weights and live tensors.
 
-    tests/bench/memory_bench.py [--cleave build/cleave] [--devices cpu] [--peer PYTHON] MODEL.onnx ...
+    tests/bench/memory_bench.py [--cleave build/cleave] [--devices cpu] [--policy WORD] [--peer PYTHON] MODEL.onnx ...
 
 For each model, run three times with random inputs, its kernels compiled:
 
-needed     weights, and the most bytes of other tensors that are live at once: no plan needs less
-held       what cleave allocated on the unit (arena, weights, error words), and its quotient to `needed`
+needed     weights, and the most bytes of other tensors that are live at once, on each unit: no plan
+           needs less
+held       what cleave allocated on all units (arena, weights, error words), and its quotient to `needed`
 own        the most memory that is no file's (seen every millisecond), less that of the same command on
            the shipped model on 8 x 8; and its quotient to `needed`
 process    peak resident memory of the process: program, driver and compiler are in it, of whose code
@@ -82,12 +83,12 @@ def peer(args, model, side):
 
 def bench(args, model, *flags):
     command = [args.cleave, "bench", model, "--devices", args.devices, "--requests", "3", "--json"]
+    command += ["--policy", args.policy] if args.policy else []
     run(command + list(flags))  # compiles
     text, _, peak, own = run(command + list(flags))
     report = json.loads(text)
-    unit = report["units"][0]
-    needed = unit["weight_bytes"] + unit["live_bytes"]
-    return needed, report["memory_bytes"][unit["name"]], peak, own
+    needed = sum(unit["weight_bytes"] + unit["live_bytes"] for unit in report["units"])
+    return needed, sum(report["memory_bytes"].values()), peak, own
 
 
 def mb(count):
@@ -98,6 +99,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cleave", default="build/cleave")
     parser.add_argument("--devices", default="cpu")
+    parser.add_argument("--policy")
     parser.add_argument("--peer", metavar="PYTHON")
     parser.add_argument("models", nargs="+", metavar="MODEL.onnx")
     args = parser.parse_args()

@@ -16,7 +16,8 @@ enum { NUM_UNITS = 2, MAX_OPERANDS = 8, NUM_REQUESTS = 6 };
 /* --- devices that count, and wait where they are told to --- */
 
 static _Atomic int num_created, num_settled;
-static clv_signal gate; /* kernels of unit 0 wait until it is 1 */
+static _Atomic uint64_t buffer_bytes; /* of all buffers that were created */
+static clv_signal gate;               /* kernels of unit 0 wait until it is 1 */
 
 static const clv_device_vtable *null_vtable;
 static clv_device_vtable counting_vtable;
@@ -25,6 +26,11 @@ static clv_status *create_program(
     clv_device *device, const clv_program_desc *desc, clv_program **out_program) {
     atomic_fetch_add(&num_created, 1);
     return null_vtable->program_create(device, desc, out_program);
+}
+
+static clv_status *create_buffer(clv_device *device, size_t bytes, clv_buffer **out_buffer) {
+    atomic_fetch_add(&buffer_bytes, bytes);
+    return null_vtable->buffer_create(device, bytes, out_buffer);
 }
 
 static void settle_program(clv_program *program) {
@@ -66,6 +72,7 @@ static void open_units(fixture *f) {
         assert_ok(clv_null_device_create(&options, &f->devices[i]));
         null_vtable = f->devices[i]->vtable;
         counting_vtable = *null_vtable;
+        counting_vtable.buffer_create = create_buffer;
         counting_vtable.program_create = create_program;
         counting_vtable.program_settle = settle_program;
         f->devices[i]->vtable = &counting_vtable;
@@ -78,6 +85,7 @@ static void make_fixture(fixture *f) {
     memset(f, 0, sizeof *f);
     atomic_store(&num_created, 0);
     atomic_store(&num_settled, 0);
+    atomic_store(&buffer_bytes, 0);
     atomic_store(&gate.value, 0);
     open_units(f);
     const clv_hash_graph_options options = {
@@ -265,13 +273,91 @@ static void test_memory_of_all_replicas(void **state) {
     make_fixture(&f);
     assert_ok(open_session(&f, 0.5, 1));
     const clv_session_report *report = clv_session_report_get(f.session);
-    const uint64_t needed = report->units[0].memory_bytes;
-    assert_true(needed > 0 && report->units[1].memory_bytes == needed);
+    const uint64_t needed = report->units[0].memory_bytes + report->units[1].memory_bytes;
+    assert_true(report->units[0].memory_bytes > 0 && report->units[1].memory_bytes > 0);
     clv_session_destroy(f.session);
-    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = 2 * needed - 1;
+    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = needed - 1;
     assert_failed(NO_MEMORY, "beside other replicas", open_session(&f, 0.5, 1));
-    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = 2 * needed;
+    f.devices[0]->info.memory_bytes = f.devices[1]->info.memory_bytes = needed;
     assert_ok(open_session(&f, 0.5, 1));
+    free_fixture(&f);
+}
+
+static void on_packed(void *context, const char *what, double done, double total) {
+    double *packed = context;
+    *packed = strcmp(what, "packing weights") == 0 && done == total ? total : *packed;
+}
+
+/* Opens a session of one copy on the second unit, or of two: bytes of its buffers, and of weights
+ * that were packed for the last of the copies. */
+static uint64_t measure_copies(fixture *f, bool has_two, double *out_packed) {
+    atomic_store(&buffer_bytes, 0);
+    *out_packed = 0;
+    clv_progress_set_sink(on_packed, out_packed);
+    assert_ok(
+        has_two ? open_session(f, 0.5, 1)
+                : clv_session_create(f->graph, &f->units[1], 1, NULL, &f->session));
+    clv_progress_set_sink(NULL, NULL);
+    return atomic_load(&buffer_bytes);
+}
+
+/* Weights of two copies in one memory lie there once, are packed once, and count once. */
+static void test_weights_of_copies(void **state) {
+    (void)state;
+    fixture f;
+    double packed;
+    make_fixture(&f);
+    const uint64_t one = measure_copies(&f, false, &packed);
+    const clv_unit_report alone = clv_session_report_get(f.session)->units[0];
+    assert_int_equal(one, alone.memory_bytes);
+    assert_true(packed > 0 && alone.weight_bytes > 0);
+    const double all = packed;
+    clv_session_destroy(f.session);
+    const uint64_t two = measure_copies(&f, true, &packed);
+    const clv_unit_report *units = clv_session_report_get(f.session)->units;
+    assert_true(packed == all);
+    assert_int_equal(two, 2 * one - alone.weight_bytes);
+    assert_int_equal(units[0].weight_bytes, alone.weight_bytes);
+    assert_int_equal(units[0].memory_bytes, one);
+    assert_int_equal(units[1].weight_bytes, 0);
+    assert_int_equal(units[1].memory_bytes, two - one);
+    clv_signal_add(&gate, 1);
+    for (int n = 0; n < NUM_REQUESTS; n++) {
+        submit(&f, n);
+    }
+    clv_signal_wait(&f.ended, NUM_REQUESTS, 0);
+    assert_int_equal(clv_session_report_get(f.session)->requests, NUM_REQUESTS);
+    clv_mutable_view *expected = f.outputs[0];
+    for (int n = 1; n < NUM_REQUESTS; n++) { /* of both copies */
+        for (size_t i = 0; i < f.graph->num_outputs; i++) {
+            const size_t bytes = clv_view_bytes(expected[i].dtype, &expected[i].shape);
+            assert_memory_equal(f.outputs[n][i].data, expected[i].data, bytes);
+        }
+    }
+    assert_ok(clv_hash_graph_evaluate(f.graph, f.inputs, f.outputs[0]));
+    for (size_t i = 0; i < f.graph->num_outputs; i++) {
+        const size_t bytes = clv_view_bytes(expected[i].dtype, &expected[i].shape);
+        assert_memory_equal(f.outputs[1][i].data, expected[i].data, bytes);
+    }
+    free_fixture(&f);
+}
+
+/* Any call of making the second copy fails: what the first one made for both goes once. */
+static void test_failed_copies(void **state) {
+    (void)state;
+    fixture f;
+    bool is_done = false;
+    make_fixture(&f);
+    for (int64_t n = 0; !is_done; n++) {
+        clv_null_fail_call_at(f.devices[1], NULL, n);
+        clv_status *status = open_session(&f, 0.5, 1);
+        is_done = status == NULL;
+        clv_status_destroy(status);
+        for (int i = 0; i < NUM_UNITS && !is_done; i++) {
+            assert_int_equal(clv_null_num_objects(f.devices[i]), 0);
+        }
+    }
+    clv_null_fail_call_at(f.devices[1], NULL, -1);
     free_fixture(&f);
 }
 
@@ -376,7 +462,8 @@ int main(void) {
         cmocka_unit_test(test_idle_threads_sleep),  cmocka_unit_test(test_slow_replica),
         cmocka_unit_test(test_idle_replica),        cmocka_unit_test(test_memory_of_all_replicas),
         cmocka_unit_test(test_memory_of_all_units), cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_cancelled_making),
+        cmocka_unit_test(test_cancelled_making),    cmocka_unit_test(test_weights_of_copies),
+        cmocka_unit_test(test_failed_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
