@@ -326,6 +326,7 @@ static void conv_cut(
         piece->skip_bias = piece->skip_bias || begin > 0;
     } else if (split->axis == 1 && piece->groups > 1) {
         piece->groups = (end - begin) / (split->extent / piece->groups);
+        piece->is_of_groups = true;
     } else if (split->axis >= 2 && piece->is_transposed) {
         int axis = clv_window_entry(&piece->window, cut_axis);
         int64_t from, to;

@@ -146,9 +146,12 @@ static clv_status *pool_splits(const clv_call *call, clv_arena *arena, clv_split
 static void pool_cut(
     const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params) {
     clv_pool_params *piece = params;
+    const clv_shape *in = &call->inputs[0].shape;
+    if (split->axis == in->rank - 1) {
+        piece->whole_columns = (int32_t)split->extent;
+    }
     if (split->axis >= 2) {
-        clv_window_cut(
-            &piece->window, split->axis, call->inputs[0].shape.dims[split->axis], begin, end);
+        clv_window_cut(&piece->window, split->axis, in->dims[split->axis], begin, end);
     }
 }
 

@@ -252,6 +252,17 @@ static clv_status *reduce_splits(const clv_call *call, clv_arena *arena, clv_spl
     return NULL;
 }
 
+/* Sums of pieces are in another order anyway. */
+static void reduce_cut(
+    const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params) {
+    clv_reduce *piece = params;
+    (void)begin;
+    (void)end;
+    if (split->join == CLV_JOIN_PLACE) {
+        piece->whole = call->inputs[0].shape;
+    }
+}
+
 #define REDUCE(op, since, operation, uint64_operation, end, types)                                 \
     static clv_status *infer_##op(clv_infer *infer) {                                              \
         static const reduce_row row = {                                                            \
@@ -271,6 +282,7 @@ static clv_status *reduce_splits(const clv_call *call, clv_arena *arena, clv_spl
         .reference = reduce_reference,                                                             \
         .cost = reduce_cost,                                                                       \
         .splits = reduce_splits,                                                                   \
+        .cut = reduce_cut,                                                                         \
         .params_bytes = sizeof(clv_reduce),                                                        \
         .kernels = &clv_kernels_reduce,                                                            \
     };

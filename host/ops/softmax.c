@@ -92,6 +92,15 @@ static clv_status *softmax_splits(
     return NULL;
 }
 
+static void softmax_cut(
+    const clv_call *call, const clv_split *split, int64_t begin, int64_t end, void *params) {
+    clv_softmax_params *piece = params;
+    (void)call;
+    (void)begin;
+    (void)end;
+    piece->is_of_columns = piece->is_of_columns || split->axis > piece->axis;
+}
+
 const clv_op_def clv_op_def_Softmax = {
     .name = "Softmax",
     .domain = "",
@@ -104,6 +113,8 @@ const clv_op_def clv_op_def_Softmax = {
     .reference = softmax_reference,
     .cost = softmax_cost,
     .splits = softmax_splits,
+    .cut = softmax_cut,
+    .params_bytes = sizeof(clv_softmax_params),
     .kernels = &clv_kernels_softmax,
 };
 
@@ -119,5 +130,7 @@ const clv_op_def clv_op_def_LogSoftmax = {
     .reference = softmax_reference,
     .cost = softmax_cost,
     .splits = softmax_splits,
+    .cut = softmax_cut,
+    .params_bytes = sizeof(clv_softmax_params),
     .kernels = &clv_kernels_softmax,
 };

@@ -11,7 +11,9 @@ typedef struct clv_conv_params {
     int64_t shuffle; /* input channel c is clv_conv_shuffled(shuffle, channels, c) of the tensor's;
                         1: none */
     int32_t is_transposed;
-    int32_t skip_bias; /* a piece of a sum that is not its first */
+    int32_t skip_bias;    /* a piece of a sum that is not its first */
+    int32_t is_of_groups; /* a piece of a convolution of several groups; it may have one alone */
+    int32_t unused;
 } clv_conv_params;
 
 /* Where channel c of a shuffle of `parts` equal runs of channels comes from: the first of each run

@@ -6,21 +6,24 @@ static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
+/* One group alone is run as the groups of the whole are: sums are in that order. */
+static bool has_groups(const clv_conv_params *op) {
+    return op->groups > 1 || op->is_of_groups;
+}
+
 bool clv_conv_groups_share_blocks(const clv_call *call, int64_t block) {
-    int64_t groups = ((const clv_conv_params *)call->params)->groups;
-    int64_t in = call->inputs[0].shape.dims[1] / groups;
-    int64_t out = call->outputs[0].shape.dims[1] / groups;
-    const bool is_shuffled = ((const clv_conv_params *)call->params)->shuffle > 1;
-    return groups > 1 && !is_shuffled && in == out && in > 1 && block % in == 0;
+    const clv_conv_params *op = call->params;
+    int64_t in = call->inputs[0].shape.dims[1] / op->groups;
+    int64_t out = call->outputs[0].shape.dims[1] / op->groups;
+    return has_groups(op) && op->shuffle <= 1 && in == out && in > 1 && block % in == 0;
 }
 
 bool clv_conv_groups_are_mixed(const clv_call *call, int64_t block) {
-    const int64_t groups = ((const clv_conv_params *)call->params)->groups;
-    const int64_t in = call->inputs[0].shape.dims[1] / groups;
-    const int64_t out = call->outputs[0].shape.dims[1] / groups;
-    const bool is_shuffled = ((const clv_conv_params *)call->params)->shuffle > 1;
-    return is_shuffled || (groups > 1 && (in % block != 0 || out % block != 0) &&
-                           !clv_conv_groups_share_blocks(call, block));
+    const clv_conv_params *op = call->params;
+    const int64_t in = call->inputs[0].shape.dims[1] / op->groups;
+    const int64_t out = call->outputs[0].shape.dims[1] / op->groups;
+    return op->shuffle > 1 || (has_groups(op) && (in % block != 0 || out % block != 0) &&
+                               !clv_conv_groups_share_blocks(call, block));
 }
 
 void clv_conv_mixed_inputs(

@@ -306,7 +306,7 @@ CLV_ONCE CLV_WIDE static void softmax_item(
     y = CLV_AT(float, y, r.offset[1]);
     ulong row = item * p.rows_per_item, end = min(row + p.rows_per_item, p.rows);
     for (; row < end; row++) {
-        if (p.inner == 1) {
+        if (!p.by_columns) {
             softmax_row(x + row * p.n, y + row * p.n, &p);
             continue;
         }

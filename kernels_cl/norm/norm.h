@@ -47,6 +47,7 @@ typedef struct clv_softmax_params {
     int32_t axis;
     int32_t is_flat; /* over all axes from `axis` on (before opset 13), else over `axis` */
     int32_t is_log;
+    int32_t is_of_columns; /* a piece of some columns; it may have one alone */
 } clv_softmax_params;
 
 /* The input as [outer][n][inner], softmax over n. */

@@ -33,12 +33,12 @@ typedef struct lrn_params {
 } lrn_params;
 
 typedef struct softmax_params {
-    clv_u64 rows; /* vectors along n: outer where inner is 1, else outer * chunks */
+    clv_u64 rows; /* vectors along n: outer, or outer * chunks by columns */
     clv_u32 n, inner;
     clv_u32 chunks; /* of one vector of `inner` */
     clv_u32 rows_per_item;
     clv_u32 is_log;
-    clv_u32 unused; /* params have no padding: their bytes are a key */
+    clv_u32 by_columns; /* else inner is 1 */
 } softmax_params;
 
 #endif

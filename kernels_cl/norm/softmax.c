@@ -32,9 +32,10 @@ static clv_status *emit_ref(
         .inner = (clv_u32)shape.inner,
         .chunks = (clv_u32)((shape.inner + width - 1) / width),
         .is_log = (clv_u32)op->is_log,
+        .by_columns = shape.inner != 1 || op->is_of_columns, /* a piece adds up as the whole does */
     };
     p.rows = (clv_u64)shape.outer * p.chunks;
-    uint64_t row = (uint64_t)shape.n * (shape.inner == 1 ? 1 : (uint64_t)width);
+    uint64_t row = (uint64_t)shape.n * (p.by_columns ? (uint64_t)width : 1);
     clv_launch launch = {
         .source = &clv_source_norm,
         .entry = "softmax",

@@ -51,9 +51,12 @@ static void fill_params(const clv_call *call, const clv_pool_shape *shape, pool_
     }
 }
 
-/* Rows and chunks of an item of `pool`; returns the number of items. */
-static uint64_t deal_chunks(const clv_traits *traits, pool_params *p) {
-    p->is_wide = p->out[2] < 4 && p->dilation[2] == 1 && p->window[2] >= clv_width(traits);
+/* Rows and chunks of an item of `pool`; returns the number of items. A piece adds up as the whole
+ * does. */
+static uint64_t deal_chunks(const clv_call *call, const clv_traits *traits, pool_params *p) {
+    const clv_pool_params *op = call->params;
+    const clv_u32 columns = op->whole_columns != 0 ? (clv_u32)op->whole_columns : p->out[2];
+    p->is_wide = columns < 4 && p->dilation[2] == 1 && p->window[2] >= clv_width(traits);
     p->chunk = traits->is_cpu ? p->out[2] : p->is_wide ? 1 : clv_width(traits);
     p->chunks = (p->out[2] + p->chunk - 1) / p->chunk;
     uint64_t taps = p->out[2]; /* at most the elements of output times input */
@@ -77,7 +80,7 @@ static clv_status *emit_ref(
     bool is_simple = p.dtype == CLV_FLOAT32 && !p.has_index;
     uint64_t num_items = 0;
     if (is_simple) {
-        num_items = deal_chunks(traits, &p);
+        num_items = deal_chunks(call, traits, &p);
     } else {
         clv_deal(traits, p.elements, 512, &p.rows, &num_items);
     }

@@ -18,7 +18,7 @@ typedef struct clv_pool_params {
     int32_t count_include_pad;
     int32_t is_column_major; /* of Indices */
     int32_t p;
-    int32_t unused;
+    int32_t whole_columns; /* of a piece of columns: outputs of a row of the whole; else 0 */
 } clv_pool_params;
 
 /* A call's planes and windows, z, y, x; a global window is one row. */

@@ -24,14 +24,16 @@ int64_t clv_reduce_identity(uint32_t op, clv_dtype dtype) {
     return is_max ? smallest : largest;
 }
 
-/* The input's dimensions, neighbours of one kind merged. */
-static void merge_dims(const clv_shape *shape, uint32_t axes, reduce_params *params) {
+/* The input's dimensions, neighbours of one kind merged; those of 1 are left out, where `whole` has
+ * no more of it: a piece goes through its elements as the whole does. */
+static void merge_dims(
+    const clv_shape *shape, const clv_shape *whole, uint32_t axes, reduce_params *params) {
     int64_t stride = 1;
     int last = -1; /* 1: reduced */
     for (int i = shape->rank - 1; i >= 0; i--) {
         int is_reduced = (int)(axes >> i & 1);
         uint32_t dim = (uint32_t)shape->dims[i];
-        if (dim == 1) {
+        if (dim == 1 && whole->dims[i] == 1) {
             continue;
         }
         uint32_t *num = is_reduced ? &params->num_reduced_dims : &params->num_kept_dims;
@@ -81,14 +83,32 @@ static void deal_outputs(pass *p) {
     params->num_blocks = (uint32_t)(rows * ((inner + chunk - 1) / chunk));
 }
 
+/* What the reduction of so many dimensions begins with. */
+static void set_shape(pass *p, const clv_shape *shape, const clv_shape *whole) {
+    const clv_reduce *reduce = p->call->params;
+    reduce_params *params = &p->params;
+    params->num_outputs = params->num_reduced = 1;
+    params->num_kept_dims = params->num_reduced_dims = params->is_inner_reduced = 0;
+    for (int i = 0; i < shape->rank; i++) {
+        *((reduce->axes >> i & 1) != 0 ? &params->num_reduced : &params->num_outputs) *=
+            (uint64_t)shape->dims[i];
+    }
+    merge_dims(shape, whole, reduce->axes, params);
+}
+
 /* Segments: where there are too few outputs to keep the unit busy, the reduced elements are dealt
- * too, at least 4096 (GPUs: 256) to an item. */
+ * too, at least 4096 (GPUs: 256) to an item. A piece has as many as the whole. */
 static uint32_t deal_reduced(const pass *p) {
-    const reduce_params *params = &p->params;
+    const clv_reduce *reduce = p->call->params;
+    pass whole = *p;
+    if (reduce->whole.rank > 0) {
+        set_shape(&whole, &reduce->whole, &reduce->whole);
+        deal_outputs(&whole);
+    }
     uint64_t wanted = p->traits->is_cpu ? (uint64_t)p->traits->num_lanes * 4 : 4096;
     uint64_t least = p->traits->is_cpu ? 4096 : 256;
-    uint64_t segments = p->traits->num_lanes > 1 ? wanted / params->num_blocks : 1;
-    uint64_t most = params->num_reduced / least;
+    uint64_t segments = p->traits->num_lanes > 1 ? wanted / whole.params.num_blocks : 1;
+    uint64_t most = whole.params.num_reduced / least;
     segments = segments > most ? most : segments;
     return segments < 1 ? 1 : (uint32_t)segments;
 }
@@ -163,10 +183,6 @@ static clv_status *emit_ref(
     (void)tunables;
     const clv_reduce *reduce = call->params;
     const clv_view *x = &call->inputs[0];
-    uint64_t num_outputs = (uint64_t)clv_shape_elements(&call->outputs[0].shape);
-    if (num_outputs == 0) {
-        return NULL;
-    }
     pass p = {
         .call = call,
         .traits = traits,
@@ -176,12 +192,15 @@ static clv_status *emit_ref(
         .out = {CLV_ARG_OUTPUT, 0},
         .in_dtype = x->dtype,
         .out_dtype = x->dtype,
-        .params = {.num_outputs = num_outputs, .op = reduce->op, .finish = reduce->finish},
+        .params = {.op = reduce->op, .finish = reduce->finish},
     };
-    p.params.num_reduced = (uint64_t)clv_shape_elements(&x->shape) / num_outputs;
+    set_shape(&p, &x->shape, reduce->whole.rank > 0 ? &reduce->whole : &x->shape);
+    const uint64_t num_outputs = p.params.num_outputs;
+    if (num_outputs == 0) {
+        return NULL;
+    }
     p.params.identity = x->dtype == CLV_FLOAT32 ? 0 : clv_reduce_identity(reduce->op, x->dtype);
     p.params.divisor = p.params.num_reduced;
-    merge_dims(&x->shape, reduce->axes, &p.params);
     if (!reduce->is_log_sum_exp) {
         return emit_pass(&p);
     }

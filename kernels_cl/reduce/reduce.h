@@ -10,6 +10,7 @@ typedef struct clv_reduce {
     bool is_log_sum_exp; /* three launches: the maximum, the sum of exponentials, its logarithm */
     uint32_t axes;       /* bit i: axis i of the input is reduced */
     bool keeps_dims;
+    clv_shape whole; /* of a piece: the input that it is cut from; else of rank 0 */
 } clv_reduce;
 
 /* What a reduction of integers starts as: 0, 1, or the type's smallest or largest value. */

@@ -3,7 +3,7 @@
  * compute other last bits than the whole. Left out are sums across pieces, which are not exact
  * anyway; what moves values and computes none, and what computes each element by itself, by the
  * same expression in every variant (elementwise_bits_test.c); and pieces that read nothing but
- * padding. */
+ * padding. What they compute is compared by piece_bits_test.c. */
 #include "kernels_cl/kernel.h"
 #include "tests/conformance/case.h"
 #include "tests/support/kernel_runner.h"

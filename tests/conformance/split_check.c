@@ -53,8 +53,8 @@ static void add_piece(const clv_mutable_view *piece, bool is_first, const clv_mu
 }
 
 static clv_status *run_piece(
-    clv_case_data *data, const clv_split *split, int64_t begin, int64_t end,
-    const clv_mutable_view *joined) {
+    clv_case_data *data, const clv_split *split, const clv_piece_runner *runner, int64_t begin,
+    int64_t end, const clv_mutable_view *joined) {
     clv_call piece;
     CLV_TRY(clv_call_cut(&data->call, split, begin, end, &data->arena, &piece));
     clv_view *inputs = (clv_view *)piece.inputs;
@@ -68,7 +68,7 @@ static clv_status *run_piece(
     }
     clv_mutable_view *outputs = NULL;
     CLV_TRY(clv_case_outputs(&data->arena, &piece, &outputs));
-    CLV_TRY(clv_call_reference(&piece, outputs));
+    CLV_TRY(runner->run(runner->context, &piece, outputs));
     for (size_t i = 0; i < piece.num_outputs; i++) {
         if (outputs[i].dtype == CLV_DTYPE_NONE) {
             continue;
@@ -98,8 +98,8 @@ static size_t cut_extent(const clv_split *split, clv_random *random, int64_t out
     return num;
 }
 
-static clv_status *try_split(
-    clv_case_data *data, const clv_split *split, clv_random *random,
+clv_status *clv_case_check_split(
+    clv_case_data *data, const clv_split *split, const clv_piece_runner *runner, clv_random *random,
     const clv_mutable_view *whole) {
     if (split->grain < 1 || split->extent < 1 ||
         (split->join == CLV_JOIN_PLACE) != (split->axis >= 0)) {
@@ -114,7 +114,7 @@ static clv_status *try_split(
     int64_t bounds[4];
     size_t num = cut_extent(split, random, bounds);
     for (size_t i = 0; i < num; i++) {
-        CLV_TRY(run_piece(data, split, bounds[i], bounds[i + 1], joined));
+        CLV_TRY(run_piece(data, split, runner, bounds[i], bounds[i + 1], joined));
     }
     double tolerance = split->join == CLV_JOIN_SUM ? 1e-5 : -1;
     for (size_t i = 0; i < data->call.num_outputs; i++) {
@@ -124,6 +124,14 @@ static clv_status *try_split(
     }
     return NULL;
 }
+
+static clv_status *run_reference(
+    void *context, const clv_call *piece, const clv_mutable_view *outputs) {
+    (void)context;
+    return clv_call_reference(piece, outputs);
+}
+
+static const clv_piece_runner by_reference = {.run = run_reference};
 
 /* Plans name splits. */
 static clv_status *check_names(const clv_split_list *list) {
@@ -147,7 +155,8 @@ clv_status *clv_case_check_splits(
     CLV_TRY(check_names(&list));
     for (size_t s = 0; s < list.num_splits; s++) {
         for (int repeat = 0; repeat < 3; repeat++) {
-            clv_status *status = try_split(data, &list.splits[s], random, whole);
+            clv_status *status =
+                clv_case_check_split(data, &list.splits[s], &by_reference, random, whole);
             if (status != NULL) {
                 return clv_status_prefix(status, "split '%s' (%zu)", list.splits[s].name, s);
             }

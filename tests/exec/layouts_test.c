@@ -1,6 +1,7 @@
 /* Networks of maps whose tensors change between plain memory and channels in blocks: random ones on
- * a core and on a gang equal the references, tensor by tensor, and each other bit by bit; they use
- * both layouts; and `choose` keeps to what it promises. */
+ * a core and on a gang equal the references, tensor by tensor, and on the gang themselves, bit by
+ * bit, where memory of dead tensors is used again; they use both layouts. A core and a gang may
+ * choose otherwise, as launches cost a gang more, so last bits differ there. */
 #include "host/base/memory.h"
 #include "host/exec/session.h"
 #include "host/passes/evaluate.h"

@@ -119,6 +119,9 @@ static const clv_case cases[] = {
      .inputs = "f32[1,35,13,13]~special",
      .attrs = "kernel_shape=[3,2] pads=[1,0,2,1] strides=[2,3] dilations=[1,2] ceil_mode=1"},
     {.op = "MaxPool", .inputs = "f32[2,16,33]", .attrs = "kernel_shape=[4] strides=[2]"},
+    /* short rows by long windows, which are added up along the window; pieces of longer ones */
+    {.op = "AveragePool", .inputs = "f32[2,3,1,21]", .attrs = "kernel_shape=[1,17]"},
+    {.op = "AveragePool", .inputs = "f32[2,3,1,19]", .attrs = "kernel_shape=[1,17]"},
     {.op = "AveragePool",
      .inputs = "f32[2,19,11,19]",
      .attrs = "kernel_shape=[3,4] pads=[2,3,0,1] strides=[2,3] count_include_pad=1 ceil_mode=1"},
