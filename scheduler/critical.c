@@ -24,6 +24,7 @@ void clv_critical_path_destroy(clv_critical_path *path) {
     if (path != NULL) {
         clv_free(path->causes);
         clv_free(path->steps);
+        clv_free(path->step_us);
         clv_free(path);
     }
 }
@@ -220,11 +221,18 @@ static clv_status *find_causes(finder *f) {
 
 /* --- the path --- */
 
-double clv_critical_us(
-    const clv_schedule *schedule, const clv_run *run, const clv_cause *cause, uint32_t step) {
-    const bool overlaps = schedule->is_record && cause->before != NONE;
-    const double before_us = overlaps ? run->end_us[cause->before] : 0;
-    return fmax(0, run->end_us[step] - fmax(run->start_us[step], before_us));
+/* Steps of what was executed may begin, and end, before what they waited for has ended: clocks
+ * differ, and parts of a step may go on while others wait. No moment counts twice. */
+static void share_out(const clv_run *run, clv_critical_path *path) {
+    double until_us = 0;
+    for (uint64_t i = 0; i < path->num_steps; i++) {
+        const uint32_t step = path->steps[i];
+        const double begin_us = fmax(run->start_us[step], until_us);
+        path->idle_us += begin_us - until_us;
+        until_us = fmax(run->end_us[step], begin_us);
+        path->step_us[i] = until_us - begin_us;
+        path->busy_us += path->step_us[i];
+    }
 }
 
 static clv_status *walk_back(const finder *f, clv_critical_path *path) {
@@ -240,18 +248,16 @@ static clv_status *walk_back(const finder *f, clv_critical_path *path) {
         path->num_steps++;
     }
     path->steps = clv_alloc(((size_t)path->num_steps + 1) * sizeof *path->steps);
-    if (path->steps == NULL) {
+    path->step_us = clv_alloc(((size_t)path->num_steps + 1) * sizeof *path->step_us);
+    if (path->steps == NULL || path->step_us == NULL) {
         return NO_MEMORY_HERE();
     }
     uint64_t at = path->num_steps;
     for (uint32_t step = last; step != NONE; step = path->causes[step].before) {
-        const clv_cause *cause = &path->causes[step];
-        double begin_us = cause->before != NONE ? run->end_us[cause->before] : 0;
         path->steps[--at] = step;
-        path->num_causes[cause->kind]++;
-        path->busy_us += clv_critical_us(f->schedule, run, cause, step);
-        path->idle_us += fmax(0, run->start_us[step] - begin_us);
+        path->num_causes[path->causes[step].kind]++;
     }
+    share_out(run, path);
     return NULL;
 }
 

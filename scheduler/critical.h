@@ -28,8 +28,9 @@ typedef struct clv_cause {
 typedef struct clv_critical_path {
     clv_cause *causes; /* [num_steps of the run]: of every step */
     uint32_t *steps;   /* on the path, first to last */
+    double *step_us;   /* what each of them adds: its time beyond the ends of those before it */
     uint64_t num_steps;
-    double busy_us, idle_us;             /* in its steps, and between them; measured runs only */
+    double busy_us, idle_us;             /* in its steps, and between them: the whole run */
     uint64_t num_causes[CLV_NUM_CAUSES]; /* of the steps on the path, by kind */
 } clv_critical_path;
 
@@ -37,10 +38,6 @@ typedef struct clv_critical_path {
 clv_status *clv_critical_path_create(
     const clv_schedule *schedule, const clv_run *run, clv_critical_path **out_path) CLV_CHECKED;
 void clv_critical_path_destroy(clv_critical_path *path);
-/* What a step adds to a path that it is on. Steps of what was executed may begin before what they
- * waited for ended: clocks differ, and parts of a step may go on while others wait. */
-double clv_critical_us(
-    const clv_schedule *schedule, const clv_run *run, const clv_cause *cause, uint32_t step);
 const char *clv_cause_name(clv_cause_kind kind); /* "dependence", "buffer", ... */
 
 #endif

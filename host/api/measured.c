@@ -159,7 +159,7 @@ static size_t sum_path(const clv_measured *m, path_share *shares) {
             shares[count++] = (path_share){step, run->unit[step], 0, 0};
         }
         shares[k].count++;
-        shares[k].us += clv_critical_us(m->schedule, run, &m->path->causes[step], step);
+        shares[k].us += m->path->step_us[i];
     }
     qsort(shares, count, sizeof *shares, compare_shares);
     return count;

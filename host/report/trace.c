@@ -182,7 +182,8 @@ static void add_end(tracer *t, uint32_t l, uint32_t step, const char *phase, dou
 }
 
 /* From just before the end of what is read, so that it lies in that slice, to where its reader
- * begins; only between units and links that differ. */
+ * begins; only between units and links that differ. Parts of what is read may go on after that (of
+ * a dynamic run): no arrow leads back in time. */
 static void add_flows(tracer *t, uint32_t l) {
     const clv_schedule *s = t->picture->layers[l].schedule;
     const clv_run *run = t->picture->layers[l].run;
@@ -194,9 +195,13 @@ static void add_flows(tracer *t, uint32_t l) {
                 t->lane_of_step[from] == NOT_WRITTEN || t->lane_of_step[i] == NOT_WRITTEN) {
                 continue;
             }
-            double duration_us = run->end_us[from] - run->start_us[from];
+            const double start_us = run->start_us[from], end_us = run->end_us[from];
+            const double leaves_us = fmin(end_us - (end_us - start_us) * 1e-3, run->start_us[i]);
+            if (leaves_us < start_us) {
+                continue;
+            }
             t->num_flows++;
-            add_end(t, l, from, "\"s\"", run->end_us[from] - duration_us * 1e-3);
+            add_end(t, l, from, "\"s\"", leaves_us);
             add_end(t, l, (uint32_t)i, "\"f\",\"bp\":\"e\"", run->start_us[i]);
         }
     }

@@ -270,6 +270,44 @@ static void a_measured_run_is_laid_under(void **state) {
     planned_drop(&p);
 }
 
+/* Parts of a step of a dynamic run may go on while what needs the others runs: arrows from where it
+ * ended led back in time. */
+static void arrows_lead_on(void **state) {
+    (void)state;
+    planned p;
+    char *text;
+    clv_run *run;
+    clv_timeline *measured;
+    assert_ok(planned_make(CLEAVE_ROOT, small, &p));
+    clv_clock_request clock = {.mode = CLV_CLOCK_DYNAMIC, .dispatch_us = 7};
+    assert_ok(clv_clock_run(p.schedule, &clock, &run));
+    for (uint64_t i = 0; i < run->num_steps; i++) {
+        run->end_us[i] = run->makespan_us;
+    }
+    assert_ok(clv_timeline_create(p.schedule, run, &measured));
+    clv_report report = report_of(&p);
+    report.measured_run = run;
+    report.measured = measured;
+    assert_ok(clv_report_trace(&report, &text));
+    cJSON *data = cJSON_Parse(text), *event;
+    double begin_us = NAN;
+    uint32_t num_measured = 0;
+    cJSON_ArrayForEach(event, at(data, "traceEvents")) {
+        const char phase = *cJSON_GetStringValue(at(event, "ph"));
+        begin_us = phase == 's' ? number(event, "ts") : begin_us;
+        if (phase == 'f') {
+            assert_true(number(event, "ts") >= begin_us);
+            num_measured += number(event, "pid") > 2;
+        }
+    }
+    assert_true(num_measured > 0);
+    cJSON_Delete(data);
+    clv_free(text);
+    clv_timeline_destroy(measured);
+    clv_run_destroy(run);
+    planned_drop(&p);
+}
+
 /* --- what was executed: steps of its own --- */
 
 typedef struct executed {
@@ -650,6 +688,7 @@ int main(void) {
         cmocka_unit_test(a_trace_holds_every_span),
         cmocka_unit_test(names_are_only_names),
         cmocka_unit_test(a_measured_run_is_laid_under),
+        cmocka_unit_test(arrows_lead_on),
         cmocka_unit_test(what_was_executed_has_steps_of_its_own),
         cmocka_unit_test(many_spans_are_summarised),
         cmocka_unit_test(long_names_keep_their_ends),

@@ -169,6 +169,29 @@ static void the_critical_path(void **state) {
     tear_down(&r);
 }
 
+/* In dynamic runs parts of a step go on after another one began that needs the others, and after it
+ * ended: a path that took longer than the run was found, as that time counted twice. */
+static void no_moment_counts_twice(void **state) {
+    (void)state;
+    rig r;
+    clv_critical_path *path;
+    clv_record record = pipe_record;
+    clv_record_time times[COUNT(pipe_times)];
+    memcpy(times, pipe_times, sizeof times);
+    times[6].end_us = 128; /* a 2, beyond 127, where b 2 ends */
+    record.times = times;
+    set_up(&r, &record);
+    assert_ok(clv_critical_path_create(r.executed, NULL, &path));
+    assert_true(fabs(path->busy_us + path->idle_us - 130) < 1e-9);
+    double sum_us = 0;
+    for (uint64_t i = 0; i < path->num_steps; i++) {
+        sum_us += path->step_us[i];
+    }
+    assert_true(fabs(sum_us - path->busy_us) < 1e-9);
+    clv_critical_path_destroy(path);
+    tear_down(&r);
+}
+
 /* A core that copies over its link itself does nothing else meanwhile: its copies, which were rows
  * of the link alone, seemed to wait for one another only, however long ago those had ended. */
 static void copies_over_a_link(void **state) {
@@ -395,10 +418,15 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whose_it_waited_for), cmocka_unit_test(the_critical_path),
-        cmocka_unit_test(copies_over_a_link),  cmocka_unit_test(errors_of_steps),
-        cmocka_unit_test(nobody_asks),         cmocka_unit_test(transfers_beside_kernels),
-        cmocka_unit_test(impossible_times),    cmocka_unit_test(it_adds_up),
+        cmocka_unit_test(whose_it_waited_for),
+        cmocka_unit_test(the_critical_path),
+        cmocka_unit_test(no_moment_counts_twice),
+        cmocka_unit_test(copies_over_a_link),
+        cmocka_unit_test(errors_of_steps),
+        cmocka_unit_test(nobody_asks),
+        cmocka_unit_test(transfers_beside_kernels),
+        cmocka_unit_test(impossible_times),
+        cmocka_unit_test(it_adds_up),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
