@@ -277,13 +277,6 @@ static clv_status *add_source(
     return NULL;
 }
 
-/* Time to add `bytes` that came from another piece to the sum: two reads and a write. */
-static double add_time_us(const clv_costs *costs, uint32_t unit, double bytes) {
-    const clv_unit *u = &costs->machine->units[unit];
-    double bandwidth = fmin(u->bandwidth, costs->machine->memories[u->memory].bandwidth);
-    return isinf(bandwidth) ? 0 : 3 * bytes / bandwidth * 1e6 / u->speed;
-}
-
 /* Partial sums go to the first piece's unit, which adds them. */
 static clv_status *add_partial_sums(
     clv_evaluator *ev, const clv_group *group, uint32_t task, double share) {
@@ -302,7 +295,7 @@ static clv_status *add_partial_sums(
                 .bytes = bytes};
             CLV_TRY(add_delivery(ev, &d, share));
             forget_hops(ev);
-            double add_us = add_time_us(ev->costs, pieces[0].unit, bytes);
+            double add_us = clv_add_us(ev->costs, pieces[0].unit, bytes);
             add_load(ev, &ev->unit_us[pieces[0].unit], share * add_us);
             ev->serial_us += add_us;
         }
@@ -548,7 +541,7 @@ static clv_status *run_task(clock_walk *w, uint32_t task, double *out_start_us) 
             CLV_TRY(carry(w, &d, ready_us[k], &arrival_us));
             forget_hops(w->ev);
             ready_us[0] =
-                fmax(ready_us[0], arrival_us) + add_time_us(ev->costs, pieces[0].unit, bytes);
+                fmax(ready_us[0], arrival_us) + clv_add_us(ev->costs, pieces[0].unit, bytes);
         }
     }
     occupy_until(ev, pieces[0].unit, fmax(ev->free_us[pieces[0].unit], ready_us[0]));

@@ -90,6 +90,8 @@ double clv_gather_us(
 double clv_exchange_us(
     const clv_costs *costs, uint32_t task, uint32_t input, const clv_placement *placement,
     const clv_piece *piece, const clv_placement *producer, const clv_piece *sources);
+/* Time to add `bytes` that came from another piece to the sum: two reads and a write. */
+double clv_add_us(const clv_costs *costs, uint32_t unit, double bytes);
 /* Time of a piece of a group's task alone on its unit, with what puts its operands together. */
 double clv_group_piece_us(
     const clv_costs *costs, const clv_group *group, uint32_t task, const clv_piece *piece);

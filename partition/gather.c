@@ -76,6 +76,12 @@ double clv_gather_us(
     return isinf(bandwidth) ? 0 : 2 * bytes / bandwidth * 1e6 / unit->speed; /* a read, a write */
 }
 
+double clv_add_us(const clv_costs *costs, uint32_t unit, double bytes) {
+    const clv_unit *u = &costs->machine->units[unit];
+    const double bandwidth = fmin(u->bandwidth, costs->machine->memories[u->memory].bandwidth);
+    return isinf(bandwidth) ? 0 : 3 * bytes / bandwidth * 1e6 / u->speed;
+}
+
 /* Time for so many bytes that other units on its memory wrote. */
 static double exchange_us(const clv_costs *costs, uint32_t unit, double bytes) {
     const clv_unit *u = &costs->machine->units[unit];

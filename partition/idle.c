@@ -115,9 +115,12 @@ static clv_status *find_least_task(const clv_problem *problem, uint32_t unit, le
     return NULL;
 }
 
-/* Where memory is not why. */
+/* Where not even its smallest part is too much for the unit's memory. */
 static const char *why_idle(
-    const clv_problem *problem, const clv_policy_spec *spec, const least *work) {
+    const clv_problem *problem, const clv_policy_spec *spec, uint32_t index, const least *work) {
+    const clv_unit *unit = &problem->costs->machine->units[index];
+    const bool is_limited =
+        unit->limit_bytes < problem->costs->machine->memories[unit->memory].capacity_bytes;
     const clv_policy_level *level = &spec->levels[0];
     bool is_pinned = level->policy == clv_policy_find("data") && level->count == 0 &&
                      clv_problem_find_pinned(problem) != CLV_NO_TASK;
@@ -128,7 +131,14 @@ static const char *why_idle(
     if (work->obstacle != NULL) {
         return work->obstacle;
     }
-    return work->can_run          ? "it makes nothing faster there; leave it out"
+    if (work->can_run && problem->request->tensor_shares != NULL) {
+        return problem->request->tensor_shares[index] > 0
+                   ? "its share is too small for a piece; give it a larger one, leave it out"
+                   : "its share is 0; leave it out";
+    }
+    return work->can_run ? is_limited ? "it makes nothing faster there with the memory that it may "
+                                        "use; leave it out"
+                                      : "it makes nothing faster there; leave it out"
            : work->kind == A_COPY ? "it cannot run all operators, or pins keep some elsewhere; "
                                     "leave it out"
                                   : "it can run no operator, or pins keep them elsewhere; leave it "
@@ -161,7 +171,7 @@ static clv_status *refuse(
     }
     return CLV_ERROR(
         USAGE, "unit '%s' would get no work under policy '%s': %s, or allow idle units", unit->name,
-        policy, why_idle(problem, spec, &work));
+        policy, why_idle(problem, spec, index, &work));
 }
 
 clv_status *clv_plan_check_idle(

@@ -202,7 +202,7 @@ static clv_status *join_us(const tensor_search *s, uint32_t task, const option *
             double way_us;
             CLV_TRY(clv_costs_transfer_us(
                 s->problem->costs, o->pieces[k].unit, o->pieces[0].unit, bytes, &way_us));
-            *out_us += way_us;
+            *out_us += way_us + clv_add_us(s->problem->costs, o->pieces[0].unit, bytes);
         }
     }
     return NULL;
@@ -226,49 +226,61 @@ static clv_status *add_option(tensor_search *s, uint32_t task, const option *add
     return NULL;
 }
 
-/* Whole on the unit that is fastest for its colocation, and on the first unit. */
-static clv_status *add_whole(tensor_search *s, uint32_t task) {
-    const clv_problem *problem = s->problem;
-    uint32_t best = problem->pins[task];
-    double best_us = (double)INFINITY;
-    for (uint32_t k = 0; k < s->num_units && problem->pins[task] == CLV_NO_INDEX; k++) {
-        double us = clv_problem_atom_us(problem, task, s->units[k]);
-        if (us < best_us) {
-            best_us = us;
-            best = s->units[k];
+/* Whole on one unit. */
+static clv_status *add_whole_on(
+    tensor_search *s, uint32_t task, uint32_t unit, const char *reason) {
+    clv_piece *piece = clv_arena_alloc(s->arena, 1, sizeof *piece);
+    if (piece == NULL) {
+        return NO_MEMORY_HERE();
+    }
+    piece->unit = unit;
+    const option whole = {
+        .placement = {.num_pieces = 1, .split = -1, .reason = reason}, .pieces = piece};
+    return add_option(s, task, &whole);
+}
+
+/* The unit that is fastest for its colocation, among those whose share is 0 only where no other can
+ * run it. */
+static uint32_t find_fastest(const tensor_search *s, uint32_t task) {
+    uint32_t best = CLV_NO_INDEX;
+    for (int pass = 0; pass < 2 && best == CLV_NO_INDEX; pass++) {
+        double best_us = (double)INFINITY;
+        for (uint32_t k = 0; k < s->num_units; k++) {
+            const double us = clv_problem_atom_us(s->problem, task, s->units[k]);
+            if (us < best_us && (pass > 0 || share_of(s, task, k) > 0)) {
+                best_us = us;
+                best = s->units[k];
+            }
         }
     }
+    return best;
+}
+
+/* Whole on the unit that is fastest, and on the first one. */
+static clv_status *add_whole(tensor_search *s, uint32_t task) {
+    static const char *const reason = "whole: cutting it gains less than moving data costs";
+    const clv_problem *problem = s->problem;
+    const bool is_pinned = problem->pins[task] != CLV_NO_INDEX;
+    const uint32_t best = is_pinned ? problem->pins[task] : find_fastest(s, task);
     if (best == CLV_NO_INDEX) { /* with so many units */
         clv_problem part = *problem;
         part.units = s->units;
         part.num_units = s->num_units;
         return clv_problem_no_unit(&part);
     }
-    bool is_free = problem->pins[task] == CLV_NO_INDEX && s->workload->tasks[task].colocation == 0;
-    uint32_t units[2] = {best, s->units[0]};
-    for (int i = 0; i < (is_free && best != units[1] ? 2 : 1); i++) {
-        if (clv_problem_allows(problem, task, units[i])) {
-            clv_piece *piece = clv_arena_alloc(s->arena, 1, sizeof *piece);
-            if (piece == NULL) {
-                return NO_MEMORY_HERE();
-            }
-            piece->unit = units[i];
-            const option whole = {
-                .placement =
-                    {.num_pieces = 1,
-                     .split = -1,
-                     .reason = "whole: cutting it gains less"
-                               " than moving data costs"},
-                .pieces = piece};
-            CLV_TRY(add_option(s, task, &whole));
-        }
+    const bool is_free = !is_pinned && s->workload->tasks[task].colocation == 0;
+    if (clv_problem_allows(problem, task, best)) {
+        CLV_TRY(add_whole_on(s, task, best, reason));
     }
-    return NULL;
+    return is_free && best != s->units[0] && share_of(s, task, 0) > 0
+               ? add_whole_on(s, task, s->units[0], reason)
+               : NULL;
 }
 
 static clv_status *list_options(tensor_search *s, uint32_t task) {
     const clv_task *t = &s->workload->tasks[task];
     bool is_free = s->problem->pins[task] == CLV_NO_INDEX && t->colocation == 0;
+    uint32_t only = CLV_NO_INDEX; /* whom given shares leave all pieces to */
     s->num_options[task] = 0;
     for (uint32_t i = 0; i < t->num_splits && is_free; i++) {
         option cut;
@@ -279,11 +291,15 @@ static clv_status *list_options(tensor_search *s, uint32_t task) {
         if (cut.placement.num_pieces > 1 && s->num_options[task] + 2 < MAX_OPTIONS) {
             CLV_TRY(add_option(s, task, &cut));
         }
+        only = cut.placement.num_pieces == 1 && t->splits[i].extent > t->splits[i].grain
+                   ? cut.pieces[0].unit
+                   : only;
     }
-    if (s->num_options[task] == 0 || !s->must_split) {
-        CLV_TRY(add_whole(s, task));
+    if (s->num_options[task] == 0 && s->problem->request->tensor_shares != NULL &&
+        only != CLV_NO_INDEX) {
+        return add_whole_on(s, task, only, "whole: by the shares that were given no other has any");
     }
-    return NULL;
+    return s->num_options[task] == 0 || !s->must_split ? add_whole(s, task) : NULL;
 }
 
 /* --- moves between neighbours --- */

@@ -26,7 +26,8 @@ typedef struct idle_case {
 
 static const idle_case cases[] = {
     /* a is too large, b holds nothing: it is not the memory */
-    {WEIGHTY B EDGE, "p; q mem=64; link p q bw=1M", "pipeline", 0, "it makes nothing faster there"},
+    {WEIGHTY B EDGE, "p; q mem=64; link p q bw=1M", "pipeline", 0,
+     "it makes nothing faster there; leave it out"},
     {WEIGHTY B ",\"memory_bytes\":70" EDGE, "p; q mem=64; link p q bw=1M", "pipeline", 0,
      "the smallest whole operator would hold at least 70 bytes there, and it may hold 64"},
     /* 4 of 64 rows: a sixteenth of 8,000 bytes */
@@ -102,10 +103,24 @@ static void what_the_clock_says_is_a_reason(void **state) {
     tear_down(&s);
 }
 
+/* What would be faster in the unit's memory need not be in what of it the unit may use. */
+static void a_limit_may_be_why(void **state) {
+    (void)state;
+    const idle_case limited = {
+        WEIGHTY B EDGE, "p; q mem=1M; link p q bw=1M", "pipeline", 0,
+        "it makes nothing faster there with the memory that it may use; leave it out"};
+    setting s;
+    set_up(&s, limited.tasks, limited.machine);
+    s.machine->units[1].limit_bytes = 64;
+    expect(&s, &limited);
+    tear_down(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reasons_are_right),
         cmocka_unit_test(what_the_clock_says_is_a_reason),
+        cmocka_unit_test(a_limit_may_be_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
