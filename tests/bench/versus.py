@@ -164,8 +164,20 @@ def mode_of(args):
     return "throughput" if args.throughput else "latency"
 
 
+def free_dimensions(path):
+    """Names of those of inputs: what random_inputs() makes 1 has to be said to cleave."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value.type.tensor_type for value in graph.input if value.name not in constants]
+    return sorted({dim.dim_param for tensor in inputs for dim in tensor.shape.dim if dim.dim_param})
+
+
 def cleave_command(args, path):
     command = [args.cleave, "bench", path, "--json", "--seconds", str(args.seconds)]
+    for name in free_dimensions(path):
+        command += ["--dim", f"{name}=1"]
     if args.throughput:
         cores = ",".join(f"core:{i}" for i in range(os.cpu_count()))
         command += ["--policy", args.policy or "auto", "--objective", "throughput"]
