@@ -143,6 +143,50 @@ def odd():
     return finish(n, [1, 19, 8, 10])
 
 
+def ghostnet():
+    """Halves of odd counts, concatenated within blocks of channels; squeeze-and-excitation; 5 x 5 depthwise."""
+    n = Net("ghostnet")
+    x, c = n.conv(n.input("input", [1, 3, 45, 45]), 3, 18, 3, 2, act="relu"), 18
+
+    def ghost(x, ci, co, act):
+        y = n.conv(x, ci, co // 2, 1, act=act)
+        return n.op("Concat", y, n.conv(y, co // 2, co // 2, 3, g=co // 2, act=act), axis=1)
+
+    for k, e, co, s, squeezes in ((3, 30, 18, 1, False), (5, 42, 30, 2, True), (3, 66, 30, 1, False), (5, 90, 42, 2, True)):
+        y = ghost(x, c, e, "relu")
+        y = n.conv(y, e, e, k, s, g=e) if s > 1 else y
+        if squeezes:
+            q = n.conv(n.op("GlobalAveragePool", y), e, e // 4, 1, act="relu")
+            y = n.op("Mul", y, n.op("HardSigmoid", n.conv(q, e // 4, e, 1), alpha=1 / 6, beta=0.5))
+        y = ghost(y, e, co, None)
+        x = x if s == 1 and c == co else n.conv(n.conv(x, c, c, k, s, g=c), c, co, 1)
+        x, c = n.op("Add", y, x), co
+    return classify(n, x, c)
+
+
+def yolo():
+    """Stages that part and join, pools of one map side by side, two scales: of odd counts all."""
+    n = Net("yolo", 14)
+
+    def csp(x, ci, co, adds):
+        a, b = (n.conv(x, ci, co // 2, 1, act="silu") for _ in range(2))
+        y = n.conv(n.conv(a, co // 2, co // 2, 1, act="silu"), co // 2, co // 2, 3, act="silu")
+        y = n.op("Concat", n.op("Add", a, y) if adds else y, b, axis=1)
+        return n.conv(y, co, co, 1, act="silu")
+
+    x = n.conv(n.input("input", [1, 3, 48, 72]), 3, 12, 6, 2, p=2, act="silu")
+    fine = csp(n.conv(x, 12, 20, 3, 2, act="silu"), 20, 20, True)
+    x = csp(n.conv(fine, 20, 36, 3, 2, act="silu"), 36, 36, True)
+    pools = [n.conv(x, 36, 18, 1, act="silu")]
+    for _ in range(3):
+        pools.append(n.maxpool(pools[-1], 5, 1, 2))
+    x = n.conv(n.op("Concat", *pools, axis=1), 72, 20, 1, act="silu")
+    x = n.op("Resize", x, "", n.const(np.array([1, 1, 2, 2], np.float32)), mode="nearest")
+    x = csp(n.op("Concat", x, fine, axis=1), 40, 20, False)
+    n.op("Sigmoid", n.conv(x, 20, 21, 1))
+    return finish(n, [1, 21, 12, 18])
+
+
 def conv_1d(n, x, ci, co, k, d=1):
     w = n.rng.standard_normal((co, ci, k)).astype(np.float32) * np.sqrt(2 / (ci * k))
     p = (k - 1) // 2 * d
@@ -370,6 +414,8 @@ FAMILIES = {
     "unet": unet,
     "deeplab": deeplab,
     "odd": odd,
+    "ghostnet": ghostnet,
+    "yolo": yolo,
     "wavenet": wavenet,
     "vit": vit,
     "resnext": resnext,
