@@ -37,6 +37,9 @@ typedef struct clv_null_options {
     /* A command fails as soon as one that it waits for has, or one before it in its queue, whatever
      * else it waits for, as in PoCL: its event may end before those of commands before it. */
     bool ends_early;
+    /* With ends_early: a command that waits for one that failed says that it is done, as in Intel's
+     * runtime; it does nothing, and what is behind it in its queue runs. */
+    bool calls_it_done;
     /* Finishing a queue fails each time, and waits for nothing. */
     bool refuses_finish;
 } clv_null_options;

@@ -20,6 +20,7 @@ typedef struct null_event {
     pthread_cond_t ended;
     int num_users; /* with the context locked, as all of this */
     event_state state;
+    bool is_loose; /* what waits for it may run before what should have been before it */
     clv_event_times times;
 } null_event;
 
@@ -40,14 +41,16 @@ typedef struct command {
     null_event *waits[MAX_WAITS];
     uint32_t num_waits;
     null_event *event;
-    bool has_ended;               /* before its turn: something it was to wait for failed */
+    bool has_ended; /* before its turn: something it was to wait for failed */
+    bool is_loose;  /* it waits for less than it was told to: the device skipped others */
     struct command *next_running; /* copies */
 } command;
 
 typedef struct null_queue {
     clv_queue base;
     bool has_thread, quit;
-    bool failed; /* a command failed: so do those behind it, until the queue is finished */
+    bool failed;   /* a command failed: so do those behind it, until the queue is finished */
+    bool is_loose; /* until then too: a command was skipped (calls_it_done) */
     pthread_t thread;
     pthread_cond_t changed; /* there is a command, or none any more */
     command *first, **last; /* also the one that runs */
@@ -106,12 +109,13 @@ static bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes
 }
 
 /* A copy begins, with the context locked: nobody else may write what it touches, nor touch what it
- * writes, until it leaves. */
+ * writes, until it leaves. Nobody answers for what the device itself does not keep in order. */
 static void enter(command *now) {
     for (const command *c = running_copies; c != NULL; c = c->next_running) {
-        if (overlap(now->to, now->bytes, c->to, c->bytes) ||
-            overlap(now->to, now->bytes, c->from, c->bytes) ||
-            overlap(now->from, now->bytes, c->to, c->bytes)) {
+        if (!now->is_loose && !c->is_loose &&
+            (overlap(now->to, now->bytes, c->to, c->bytes) ||
+             overlap(now->to, now->bytes, c->from, c->bytes) ||
+             overlap(now->from, now->bytes, c->to, c->bytes))) {
             atomic_fetch_add(&num_clashes, 1);
         }
     }
@@ -159,22 +163,33 @@ static void end_event(null_event *event, event_state state) {
     }
 }
 
+static bool waits_for_failed(const command *c) {
+    bool does = false;
+    for (uint32_t i = 0; i < c->num_waits; i++) {
+        does = does || c->waits[i]->state == EVENT_FAILED;
+    }
+    return does;
+}
+
 /* Ends what waits for something that failed, or is behind it in its queue, although other things
- * that it waits for have not ended. With the context locked. */
+ * that it waits for have not ended: on devices that do so. With the context locked. */
 static void end_early(void) {
     for (bool again = true; again;) {
         again = false;
         for (const null_queue *queue = all_queues; queue != NULL; queue = queue->next_queue) {
-            bool fails = queue->failed;
-            for (command *c = queue->first; c != NULL; c = c->next) {
-                for (uint32_t i = 0; i < c->num_waits; i++) {
-                    fails = fails || c->waits[i]->state == EVENT_FAILED;
-                }
-                if (!fails || c->has_ended) {
+            const clv_null_options *options = &of(queue->base.device)->options;
+            bool fails = queue->failed && !options->calls_it_done;
+            for (command *c = queue->first; c != NULL && options->ends_early; c = c->next) {
+                const bool is_hit = waits_for_failed(c);
+                fails = fails || (is_hit && !options->calls_it_done);
+                if (c->has_ended || !(fails || is_hit)) {
                     continue;
                 }
                 c->has_ended = again = true;
-                end_event(c->event, EVENT_FAILED);
+                if (c->event != NULL) {
+                    c->event->is_loose = !fails;
+                }
+                end_event(c->event, fails ? EVENT_FAILED : EVENT_DONE);
                 for (uint32_t i = 0; i < c->num_waits; i++) {
                     pthread_cond_broadcast(&c->waits[i]->ended); /* its thread may wait for it */
                 }
@@ -193,6 +208,16 @@ static bool process(null_queue *queue, command *now) {
             pthread_cond_wait(&now->waits[i]->ended, &context_lock);
         }
         good = good && now->waits[i]->state == EVENT_DONE;
+        queue->is_loose = queue->is_loose || now->waits[i]->is_loose;
+    }
+    now->is_loose = queue->is_loose;
+    if (now->event != NULL) {
+        now->event->is_loose = now->event->is_loose || now->is_loose;
+    }
+    if (now->has_ended && of(device)->options.calls_it_done) {
+        queue->is_loose = true;
+        pthread_mutex_unlock(&context_lock);
+        return true; /* and what is behind it runs */
     }
     const bool is_copy = good && now->bytes != 0;
     if (is_copy) {
@@ -211,7 +236,7 @@ static bool process(null_queue *queue, command *now) {
     }
     end_event(now->event, good ? EVENT_DONE : EVENT_FAILED);
     queue->failed = queue->has_thread && !good;
-    if (!good && of(device)->options.ends_early) {
+    if (!good) {
         end_early();
     }
     pthread_mutex_unlock(&context_lock);
@@ -333,9 +358,7 @@ static clv_status *submit(
     }
     *queue->last = now;
     queue->last = &now->next;
-    if (of(device)->options.ends_early) {
-        end_early();
-    }
+    end_early();
     pthread_cond_broadcast(&queue->changed);
     pthread_mutex_unlock(&context_lock);
     return NULL;
@@ -453,7 +476,7 @@ clv_status *clv_null_queue_finish(clv_queue *base) {
     while (queue->first != NULL) {
         pthread_cond_wait(&queue->changed, &context_lock);
     }
-    queue->failed = false;
+    queue->failed = queue->is_loose = false;
     pthread_mutex_unlock(&context_lock);
     return status;
 }

@@ -16,6 +16,7 @@ void clv_hash_rig_open(clv_hash_rig *r, size_t lanes, const clv_hash_manner *man
             .shuffle_seed = manner->shuffle_seed,
             .copy_us = manner->copy_us,
             .ends_early = manner->ends_early,
+            .calls_it_done = manner->calls_it_done,
             .refuses_finish = manner->refuses_finish,
         };
         assert_ok(clv_null_device_create(&options, &r->devices[i]));

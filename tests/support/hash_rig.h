@@ -23,8 +23,8 @@ typedef struct clv_hash_rig {
     clv_exec_unit unit;
 } clv_hash_rig;
 
-/* How devices are beyond their kind; shuffle_seed, copy_us, ends_early and refuses_finish
- * count. */
+/* How devices are beyond their kind; shuffle_seed, copy_us, ends_early, calls_it_done and
+ * refuses_finish count. */
 typedef clv_null_options clv_hash_manner;
 
 /* lanes 0: a device with queues. */

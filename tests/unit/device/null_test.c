@@ -28,10 +28,11 @@ typedef struct objects {
     clv_queue *queues[3];
 } objects;
 
-static void create(objects *o, clv_device_kind kind, uint64_t seed) {
-    const clv_null_options options = {
-        .kind = kind, .platform_index = 2, .index = 1, .find = find, .shuffle_seed = seed};
+static void create_as(objects *o, clv_null_options options) {
     const clv_program_desc desc = {.name = "test", .source = "", .options = ""};
+    options.platform_index = 2;
+    options.index = 1;
+    options.find = find;
     memset(o, 0, sizeof *o);
     assert_ok(clv_null_device_create(&options, &o->device));
     const clv_device_vtable *v = o->device->vtable;
@@ -44,6 +45,10 @@ static void create(objects *o, clv_device_kind kind, uint64_t seed) {
     }
     v->program_settle(o->program);
     assert_int_equal(clv_null_num_objects(o->device), 6);
+}
+
+static void create(objects *o, clv_device_kind kind, uint64_t seed) {
+    create_as(o, (clv_null_options){.kind = kind, .shuffle_seed = seed});
 }
 
 static void destroy(objects *o) {
@@ -183,12 +188,66 @@ static void test_failures(void **state) {
     destroy(&o);
 }
 
+static void assert_pending(clv_event *event) {
+    bool done = true;
+    assert_ok(event->device->vtable->event_poll(event, &done));
+    assert_false(done);
+}
+
+/* A command of a device that is `options` waits for one of another device that failed, and for what
+ * does not end; one is behind it. `other` is of those that end some early. */
+static void wait_for_failed(const clv_null_options *options, objects *other) {
+    objects failing, o;
+    clv_event *failed = NULL, *gate = NULL, *waiting = NULL, *behind = NULL;
+    create(&failing, CLV_DEVICE_GPU, 0);
+    create_as(&o, *options);
+    const clv_device_vtable *v = o.device->vtable;
+    clv_null_fail_command_at(failing.device, 0);
+    assert_ok(launch(&failing, 0, NULL, 0, &failed));
+    assert_ok(v->gate_create(o.device, &gate));
+    assert_failed(DEVICE_FAILED, "gpu:1", v->event_wait(failed));
+    clv_event *const waits[] = {failed, gate};
+    assert_ok(launch(&o, 1, waits, 2, &waiting));
+    assert_ok(launch(&o, 2, NULL, 0, &behind));
+    assert_ok(launch(other, 0, NULL, 0, NULL));
+    if (!options->ends_early) {
+        assert_pending(waiting);
+        assert_pending(behind);
+        assert_ok(v->gate_open(gate));
+    }
+    if (options->calls_it_done) {
+        assert_ok(v->event_wait(waiting));
+        assert_ok(v->event_wait(behind));
+    } else {
+        assert_failed(DEVICE_FAILED, "gpu:1", v->event_wait(waiting));
+        assert_failed(DEVICE_FAILED, "gpu:1", v->event_wait(behind));
+    }
+    clv_event *const all[] = {failed, gate, waiting, behind};
+    for (int i = 0; i < 4; i++) {
+        v->event_release(all[i]);
+    }
+    destroy(&o);
+    destroy(&failing);
+}
+
+/* Each device ends its commands as its own options say, whoever's command failed. */
+static void test_early_ends(void **state) {
+    (void)state;
+    objects other;
+    create_as(&other, (clv_null_options){.kind = CLV_DEVICE_GPU, .ends_early = true});
+    wait_for_failed(&(clv_null_options){.kind = CLV_DEVICE_GPU}, &other);
+    wait_for_failed(&(clv_null_options){.kind = CLV_DEVICE_GPU, .ends_early = true}, &other);
+    wait_for_failed(
+        &(clv_null_options){.kind = CLV_DEVICE_GPU, .ends_early = true, .calls_it_done = true},
+        &other);
+    destroy(&other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_core),
-        cmocka_unit_test(test_copy_and_bounds),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_order),           cmocka_unit_test(test_core),
+        cmocka_unit_test(test_copy_and_bounds), cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_early_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
