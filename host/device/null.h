@@ -56,6 +56,9 @@ void clv_null_fail_command_at(clv_device *device, int64_t n);
 /* Copies of all null devices that began while another one was at the same bytes, one of the two
  * writing: nothing had ordered them. */
 int64_t clv_null_num_clashes(void);
+/* Copies of all null devices that had not ended when their queue was destroyed, which waits for
+ * them here; with other drivers they may be at the host's memory later. */
+int64_t clv_null_num_abandoned(void);
 /* Buffers, programs, kernels, queues and events that exist. */
 int64_t clv_null_num_objects(const clv_device *device);
 

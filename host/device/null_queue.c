@@ -42,6 +42,7 @@ typedef struct command {
     uint32_t num_waits;
     null_event *event;
     bool has_ended; /* before its turn: something it was to wait for failed */
+    bool is_over;   /* it is at no memory any more */
     bool is_loose;  /* it waits for less than it was told to: the device skipped others */
     struct command *next_running; /* copies */
 } command;
@@ -61,10 +62,14 @@ typedef struct null_queue {
 /* With the context locked. */
 static null_queue *all_queues;
 static command *running_copies;
-static _Atomic int64_t num_clashes;
+static _Atomic int64_t num_clashes, num_abandoned;
 
 int64_t clv_null_num_clashes(void) {
     return atomic_load(&num_clashes);
+}
+
+int64_t clv_null_num_abandoned(void) {
+    return atomic_load(&num_abandoned);
 }
 
 /* --- commands -------------------------------------------------------------------------------- */
@@ -215,7 +220,7 @@ static bool process(null_queue *queue, command *now) {
         now->event->is_loose = now->event->is_loose || now->is_loose;
     }
     if (now->has_ended && of(device)->options.calls_it_done) {
-        queue->is_loose = true;
+        queue->is_loose = now->is_over = true;
         pthread_mutex_unlock(&context_lock);
         return true; /* and what is behind it runs */
     }
@@ -234,6 +239,7 @@ static bool process(null_queue *queue, command *now) {
         now->event->times.started_ns = begin_ns;
         now->event->times.ended_ns = clv_time_ns();
     }
+    now->is_over = true;
     end_event(now->event, good ? EVENT_DONE : EVENT_FAILED);
     queue->failed = queue->has_thread && !good;
     if (!good) {
@@ -315,6 +321,9 @@ void clv_null_queue_destroy(clv_queue *base) {
             at = &(*at)->next_queue;
         }
         *at = queue->next_queue;
+        for (const command *c = queue->first; c != NULL; c = c->next) {
+            num_abandoned += c->bytes != 0 && !c->is_over ? 1 : 0;
+        }
         queue->quit = true; /* when its commands are done */
         pthread_cond_broadcast(&queue->changed);
         pthread_mutex_unlock(&context_lock);

@@ -32,6 +32,7 @@ void clv_hash_rig_open(clv_hash_rig *r, size_t lanes, const clv_hash_manner *man
 
 void clv_hash_rig_close(clv_hash_rig *r) {
     assert_int_equal(clv_null_num_clashes(), 0);
+    assert_int_equal(clv_null_num_abandoned(), 0);
     for (size_t i = 0; i < r->unit.num_devices; i++) {
         assert_int_equal(clv_null_num_objects(r->devices[i]), 0);
         r->devices[i]->vtable->destroy(r->devices[i]);

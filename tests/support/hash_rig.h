@@ -29,7 +29,7 @@ typedef clv_null_options clv_hash_manner;
 
 /* lanes 0: a device with queues. */
 void clv_hash_rig_open(clv_hash_rig *r, size_t lanes, const clv_hash_manner *manner);
-/* Nothing of the devices is left, and no two copies clashed. */
+/* Nothing of the devices is left, no two copies clashed, and all had ended before their queue. */
 void clv_hash_rig_close(clv_hash_rig *r);
 
 /* A letter for each unit: a core (c), one at half the speed (h), a gang of two (g), a device with
