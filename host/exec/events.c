@@ -17,12 +17,12 @@ clv_status *clv_event_wait_for_end(clv_event *event) {
     return status;
 }
 
-clv_status *clv_event_ask(clv_event *event, bool *has_failed) {
+clv_status *clv_event_ask(clv_event *event, bool *out_done, bool *has_failed) {
     const clv_device_vtable *v = event != NULL ? event->device->vtable : NULL;
-    bool is_done = false;
-    clv_status *status = v != NULL ? v->event_poll(event, &is_done) : NULL;
+    *out_done = v == NULL;
+    clv_status *status = v != NULL ? v->event_poll(event, out_done) : NULL;
     if (status != NULL && !*has_failed) {
-        clv_status *again = v->event_poll(event, &is_done);
+        clv_status *again = v->event_poll(event, out_done);
         *has_failed = again != NULL;
         clv_status_destroy(again);
     }

@@ -123,6 +123,18 @@ void clv_executor_await_link(clv_executor *executor, const clv_step *step, clv_l
     clv_executor_leave_link(executor, step, booked);
 }
 
+/* Whether devices with queues have done all that the request says they have. */
+static clv_status *look_ahead(const clv_executor *executor, const clv_slot *slot) {
+    const clv_step_program *program = executor->program;
+    const bool is_alone = executor->ready != NULL || executor->depth == 1;
+    for (uint32_t a = 0; !is_alone && a < program->num_actors; a++) {
+        if (program->actors[a].role == CLV_ACTOR_UPLOAD) {
+            CLV_TRY(clv_queues_look_ahead(&executor->runners[executor->first_runner[a]], slot));
+        }
+    }
+    return NULL;
+}
+
 /* The last one through ends the request, however that is: done, failed, cancelled or too late. From
  * then on the caller's tensors are the caller's again, and what the slot holds is another's. So
  * whoever leaves has waited until nothing that it began for the request is at the caller's memory
@@ -135,7 +147,7 @@ void clv_executor_leave(clv_executor *executor, clv_slot *slot) {
     if (atomic_fetch_sub(&slot->remaining, 1) != 1) {
         return;
     }
-    clv_status *status = slot->status;
+    clv_status *status = slot->status != NULL ? slot->status : look_ahead(executor, slot);
     slot->status = NULL;
     if (executor->options.finish != NULL) {
         status = executor->options.finish(

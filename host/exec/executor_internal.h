@@ -3,6 +3,7 @@
 #define CLV_EXEC_EXECUTOR_INTERNAL_H
 
 #include "host/base/threads.h"
+#include "host/exec/events.h"
 #include "host/exec/executor.h"
 #include "host/exec/ready.h"
 #include "host/exec/watchdog.h"
@@ -181,24 +182,15 @@ void clv_dynamic_work(clv_executor *executor);
 enum { CLV_QUEUE_RUNNERS = 4 };
 clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *runners)
     CLV_CHECKED;
+/* Before a request is said to have ended well: an error where a command of a later one has failed
+ * by now. Some drivers (Intel's) end what waits for that at once and run what is behind it in its
+ * queue, which should have waited too: memory that the request used may have been overwritten. */
+clv_status *clv_queues_look_ahead(const clv_runner *enqueuer, const clv_slot *slot) CLV_CHECKED;
 /* Compares the device's clock with the host's. While nothing runs. */
 clv_status *clv_queues_take_clock(clv_runner *enqueuer, clv_clock_sample *out_sample) CLV_CHECKED;
 
-/* events.c: a command has ended in any case, also where asking failed: nothing may touch the
- * caller's memory once the request has ended. */
-clv_status *clv_event_wait_for_end(clv_event *event) CLV_CHECKED;
-/* An error where a command failed, or where asking fails: then *has_failed stays as it is. NULL for
- * NULL. */
-clv_status *clv_event_ask(clv_event *event, bool *has_failed) CLV_CHECKED;
-/* NULL: at once. */
-void clv_event_wait_and_ignore(clv_event *event);
-/* It is NULL then; NULL: nothing to do. */
-void clv_event_release(clv_event **event);
-/* All that a queue was given has ended, unless the driver refuses twice to wait for it: then that
- * has to be waited for otherwise. */
-clv_status *clv_queue_finish(clv_queue *queue) CLV_CHECKED;
-/* Opens a gate of a step, NULL: none, of a device with queues. A failure is that of the request;
- * returns once the gate is open all the same. */
+/* events.c: opens a gate of a step, NULL: none, of a device with queues. A failure is that of the
+ * request; returns once the gate is open all the same. */
 void clv_runner_open_gate(const clv_runner *runner, clv_slot *slot, uint32_t step, clv_event *gate);
 
 /* executor_record.c: what is kept of requests. */

@@ -270,6 +270,7 @@ static void deinit(clv_runner *enqueuer) {
     clv_free(set->order);
     clv_free(set->last);
     clv_free(set->took_ns);
+    pthread_mutex_destroy(&set->look_lock);
     clv_free(set);
 }
 
@@ -308,6 +309,7 @@ clv_status *clv_queues_init(clv_executor *executor, uint32_t actor, clv_runner *
     if (set == NULL) {
         return CLV_ERROR(NO_MEMORY, "out of host memory for a session");
     }
+    pthread_mutex_init(&set->look_lock, NULL);
     set->first_actor = actor;
     set->enqueuer = &runners[0];
     set->carrier = &runners[2];

@@ -10,6 +10,12 @@ enum {
     NO_STEP = UINT32_MAX,
 };
 
+/* A step of a request, order[index]. */
+typedef struct queue_place {
+    uint64_t request;
+    uint32_t index;
+} queue_place;
+
 /* All runners'. */
 typedef struct queue_set {
     clv_queue *queues[NUM_ROLES];
@@ -25,8 +31,14 @@ typedef struct queue_set {
     atomic_bool needs_finish;    /* a command failed: drivers may fail those behind it until then */
     _Atomic uint64_t settled; /* requests below this have ended, some with commands that failed, as
                                  would what waits for these: nobody does */
+    uint32_t num_good;        /* the waiter's: of its request, steps from the first on that are said
+                                 to have ended well */
     uint64_t last_failed;     /* request with a command that failed, from 1; 0: none */
     char last_failure[256];
+    pthread_mutex_t look_lock; /* guards what those know who look ahead (clv_queues_look_ahead): */
+    queue_place looked[NUM_ROLES]; /* of each queue, the first step not known to have ended well */
+    uint64_t seen_failed;          /* as last_failed */
+    char seen_failure[256];
     clv_runner *enqueuer, *carrier;
     clv_buffer *word; /* that the clock is read by; NULL: it never was */
     double speed;     /* 1: as fast as it is; else: */

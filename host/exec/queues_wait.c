@@ -1,5 +1,5 @@
 /* A device with queues: the thread that waits for requests to end, and tells other units what they
- * wait for. */
+ * wait for. And what is asked before a request is said to have ended well. */
 #include "host/exec/queues_internal.h"
 
 #include <stdio.h>
@@ -29,25 +29,30 @@ static clv_status *read_spans(clv_runner *runner, queue_set *set, clv_slot *slot
 
 /* The first gate or command of a request that failed, of its first `count` steps, which are
  * enqueued; steps before it may have no event. A driver may run what is behind it in its queue all
- * the same. */
+ * the same. Nobody is asked again who said that all is well. */
 static clv_status *find_failure(
-    const clv_runner *runner, const queue_set *set, const clv_slot *slot, uint32_t count,
+    const clv_runner *runner, queue_set *set, const clv_slot *slot, uint32_t count,
     bool *has_failed) {
     const size_t first = at_request(runner, set, slot->number);
-    for (uint32_t i = 0; i < count && i < set->num_steps && set->order[i] != NO_STEP; i++) {
+    bool are_good = true;
+    for (uint32_t i = set->num_good; i < count && set->order[i] != NO_STEP; i++) {
         const uint32_t step = set->order[i];
         clv_event *const of_step[] = {
             set->gates[first + step], set->arrivals[first + step], set->events[first + step]};
         for (int k = 0; k < 3; k++) {
-            CLV_TRY(at_step(runner, step, clv_event_ask(of_step[k], has_failed)));
+            bool is_done = true;
+            clv_status *status = clv_event_ask(of_step[k], &is_done, has_failed);
+            CLV_TRY(at_step(runner, step, status));
+            are_good = are_good && is_done;
         }
+        set->num_good = are_good ? i + 1 : set->num_good;
     }
     return NULL;
 }
 
 /* Who is to blame where a step ended with `status`, taken. */
 static clv_status *at_failed_step(
-    const clv_runner *runner, const queue_set *set, uint32_t step, const clv_slot *slot,
+    const clv_runner *runner, queue_set *set, uint32_t step, const clv_slot *slot,
     clv_status *status) {
     bool has_failed = false;
     const uint32_t enqueued =
@@ -101,11 +106,16 @@ static void follow(clv_runner *runner, queue_set *set, uint32_t index, clv_slot 
         clv_runner_wait(
             runner, &set->pacer->progress, enqueued_count(set, slot->number, index + 1));
     }
-    if (status != NULL || clv_slot_has_failed(slot) || set->last_failed != 0) {
+    bool has_failed = false;
+    clv_status *failure = find_failure(runner, set, slot, index + 1, &has_failed);
+    if (status != NULL || failure != NULL || clv_slot_has_failed(slot) || set->last_failed != 0) {
         await_each(runner, set, slot, index + 1);
     }
     if (status != NULL) { /* before others go on */
         clv_runner_fail(runner, slot, at_failed_step(runner, set, step, slot, status));
+    }
+    if (failure != NULL) {
+        clv_runner_fail(runner, slot, failure);
     }
     if (is_published) {
         clv_executor_delay(executor, slot, step, WAITER);
@@ -163,6 +173,7 @@ static clv_status *wait_for_all(clv_runner *runner, queue_set *set, const clv_sl
 void clv_queues_run_waiter(clv_runner *runner, clv_slot *slot) {
     queue_set *set = runner->state;
     const clv_lowered *lowered = runner->executor->program->lowered;
+    set->num_good = 0;
     for (uint32_t i = 0; i < set->num_steps && set->order[i] != NO_STEP; i++) {
         follow(runner, set, i, slot);
     }
@@ -183,4 +194,62 @@ void clv_queues_run_waiter(clv_runner *runner, clv_slot *slot) {
         runner->now.bytes_in += step->kind == CLV_STEP_INPUT ? step->bytes : 0;
         runner->now.bytes_out += step->kind == CLV_STEP_OUTPUT ? step->bytes : 0;
     }
+}
+
+/* --- before a request has ended well --------------------------------------------------------- */
+
+/* The first command of a queue that failed, of requests after `request`, as far as it has come. */
+static clv_status *look_on(
+    const clv_runner *runner, queue_set *set, uint64_t request, uint32_t role) {
+    queue_place *at = &set->looked[role];
+    *at = at->request <= request ? (queue_place){request + 1, 0} : *at;
+    for (;;) {
+        const uint32_t now = atomic_load(&set->enqueuer->progress.value);
+        if ((int32_t)(now - enqueued_count(set, at->request, at->index)) <= 0) {
+            return NULL;
+        }
+        const uint32_t step = set->order[at->index];
+        if (step == NO_STEP) {
+            *at = (queue_place){at->request + 1, 0};
+            continue;
+        }
+        const size_t first = at_request(runner, set, at->request);
+        clv_event *const of_step[] = {
+            set->gates[first + step], set->arrivals[first + step], set->events[first + step]};
+        for (int k = 0; k < 3 && role_of(runner, set, step) == role; k++) {
+            bool is_done = true, has_failed = false;
+            clv_status *status = clv_event_ask(of_step[k], &is_done, &has_failed);
+            if (has_failed || (status == NULL && !is_done)) {
+                return at_step(runner, step, status);
+            }
+            clv_status_destroy(status); /* it may be asked again */
+        }
+        at->index++;
+    }
+}
+
+clv_status *clv_queues_look_ahead(const clv_runner *enqueuer, const clv_slot *slot) {
+    queue_set *set = enqueuer->state;
+    pthread_mutex_lock(&set->look_lock);
+    const uint64_t settled = atomic_load(&set->settled);
+    if (settled >= set->seen_failed && slot->number >= settled) {
+        set->seen_failed = 0;
+    }
+    for (uint32_t role = 0; role < NUM_ROLES && set->seen_failed == 0; role++) {
+        clv_status *failure = look_on(enqueuer, set, slot->number, role);
+        if (failure != NULL) {
+            set->seen_failed = set->looked[role].request + 1;
+            snprintf(
+                set->seen_failure, sizeof set->seen_failure, "%s", clv_status_message(failure));
+        }
+        clv_status_destroy(failure);
+    }
+    clv_status *status = NULL;
+    if (set->seen_failed != 0) {
+        status = CLV_ERROR(
+            DEVICE_FAILED, "%s: in flight with a request that failed: %s",
+            enqueuer->executor->prepared->units[enqueuer->unit].name.text, set->seen_failure);
+    }
+    pthread_mutex_unlock(&set->look_lock);
+    return status;
 }
