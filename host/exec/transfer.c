@@ -30,24 +30,35 @@ void clv_caller_copy(
     }
 }
 
-/* An INPUT or OUTPUT step, whose first byte is at `place`. */
+/* Bytes of an INPUT or OUTPUT step, whose first byte is at `place`, from `begin` on: as far as they
+ * are a run, `left` bytes that are `there` in the caller's tensor. */
+static clv_status *enqueue_run(
+    clv_queue *queue, const clv_transfer *transfer, const clv_place *place, uint64_t begin,
+    uint64_t left, char *there, clv_event **out_event) {
+    const clv_device_vtable *v = queue->device->vtable;
+    const uint32_t num_waits = begin == 0 ? transfer->num_waits : 0;
+    const uint64_t offset = place->offset + begin;
+    return transfer->step->kind == CLV_STEP_INPUT
+               ? v->enqueue_write(
+                     queue, place->buffer, offset, (size_t)left, there, transfer->waits, num_waits,
+                     out_event)
+               : v->enqueue_read(
+                     queue, place->buffer, offset, (size_t)left, there, transfer->waits, num_waits,
+                     out_event);
+}
+
+/* Each run has an event, kept until the next one has: where that fails there is one to wait for. */
 static clv_status *enqueue_runs(
     clv_queue *queue, const clv_transfer *transfer, const clv_place *place, clv_event **out_event) {
-    const clv_device_vtable *v = queue->device->vtable;
     const clv_step *step = transfer->step;
     char *callers = clv_slot_tensor(transfer->slot, step);
+    *out_event = NULL;
     for (uint64_t begin = 0, left; begin < step->bytes; begin += left) {
+        clv_event *event = NULL;
         char *there = callers + place_of(step, begin, &left);
-        const uint32_t num_waits = begin == 0 ? transfer->num_waits : 0;
-        const uint64_t offset = place->offset + begin;
-        clv_event **event = begin + left >= step->bytes ? out_event : NULL;
-        CLV_TRY(
-            step->kind == CLV_STEP_INPUT ? v->enqueue_write(
-                                               queue, place->buffer, offset, (size_t)left, there,
-                                               transfer->waits, num_waits, event)
-                                         : v->enqueue_read(
-                                               queue, place->buffer, offset, (size_t)left, there,
-                                               transfer->waits, num_waits, event));
+        CLV_TRY(enqueue_run(queue, transfer, place, begin, left, there, &event));
+        clv_event_release(out_event);
+        *out_event = event;
     }
     return NULL;
 }

@@ -21,8 +21,9 @@ typedef struct clv_transfer {
     uint32_t num_waits;
 } clv_transfer;
 
-/* Of a caller's tensor as many commands as there are runs: the first one waits, and the event
- * (NULL: not wanted) is the last one's; the queue is in order. */
+/* Of a caller's tensor as many commands as there are runs: the first one waits, and the event is
+ * the last one's; the queue is in order. On failure too: of the last one that was enqueued, which
+ * is at the caller's tensor until it has ended, or NULL. */
 clv_status *clv_transfer_enqueue(
     clv_queue *queue, const clv_transfer *transfer, clv_event **out_event) CLV_CHECKED;
 
