@@ -3,6 +3,7 @@
 #include "host/base/cancel.h"
 #include "host/base/memory.h"
 #include "host/base/threads.h"
+#include "host/exec/events.h"
 #include "host/tune/probe_program.h"
 #include "host/tune/samples.h"
 #include "kernels_cl/probe/probe_params.h"
@@ -57,13 +58,15 @@ void clv_link_fit(
 
 /* --- transfers ------------------------------------------------------------------------------- */
 
+/* Of a command that was enqueued with `status`; whatever fails, it is at no memory afterwards. */
 static clv_status *end(clv_queue *queue, clv_status *status, clv_event *event) {
-    const clv_device_vtable *v = queue->device->vtable;
     if (status == NULL) {
-        status = v->queue_flush(queue);
-        status = clv_status_join(status, v->event_wait(event));
+        status = queue->device->vtable->queue_flush(queue);
     }
-    v->event_release(event);
+    if (event != NULL) {
+        status = clv_status_join(status, clv_event_wait_for_end(event));
+    }
+    clv_event_release(&event);
     return status;
 }
 
@@ -184,8 +187,6 @@ static void close_rig(link_rig *r) {
     clv_queue *queues[] = {r->compute, r->upload, r->download};
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++) {
         if (queues[i] != NULL) {
-            clv_status *ignored = v->queue_finish(queues[i]); /* after a failure */
-            clv_status_destroy(ignored);
             v->queue_destroy(queues[i]);
         }
     }

@@ -46,13 +46,20 @@ static clv_null_function find(const char *entry) {
     return strcmp(entry, "probe_peak") == 0 ? run_probe : NULL;
 }
 
+static clv_device *open_unit(clv_null_options options, clv_exec_unit *unit) {
+    static clv_device *device;
+    options.kind = CLV_DEVICE_GPU;
+    options.find = find;
+    assert_ok(clv_null_device_create(&options, &device));
+    *unit = (clv_exec_unit){.devices = &device, .num_devices = 1};
+    clv_unit_name_init(&unit->name, CLV_UNIT_GPU, 0, 0);
+    return device;
+}
+
 static void test_probe(void **state) {
     (void)state;
-    const clv_null_options options = {.kind = CLV_DEVICE_GPU, .find = find};
-    clv_device *device;
-    assert_ok(clv_null_device_create(&options, &device));
-    clv_exec_unit unit = {.devices = &device, .num_devices = 1};
-    clv_unit_name_init(&unit.name, CLV_UNIT_GPU, 0, 0);
+    clv_exec_unit unit;
+    clv_device *device = open_unit((clv_null_options){.copy_us = 0}, &unit);
     double latency_us, bandwidth, hidden;
     assert_ok(clv_link_probe(&unit, &latency_us, &bandwidth));
     assert_true(latency_us >= 0 && bandwidth > 0);
@@ -71,7 +78,37 @@ static void test_probe(void **state) {
     device->vtable->destroy(device);
 }
 
+/* Where a call fails and queues cannot be finished either, no copy is at its memory afterwards. */
+static void test_unfinished(void **state) {
+    (void)state;
+    static const char *const calls[] = {
+        "enqueue_write", "enqueue_read", "enqueue_kernel", "queue_flush", "event_wait"};
+    clv_exec_unit unit;
+    clv_device *device =
+        open_unit((clv_null_options){.copy_us = 500, .refuses_finish = true}, &unit);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        for (int64_t n = 0; n < 3; n++) {
+            double latency_us, bandwidth, hidden;
+            clv_null_fail_call_at(device, calls[i], n);
+            clv_status *status = clv_link_probe_hidden(&unit, &hidden);
+            assert_non_null(status);
+            clv_status_destroy(status);
+            assert_int_equal(clv_null_num_abandoned(), 0);
+            clv_null_fail_call_at(device, calls[i], n);
+            clv_status_destroy(clv_link_probe(&unit, &latency_us, &bandwidth));
+            assert_int_equal(clv_null_num_abandoned(), 0);
+            assert_int_equal(clv_null_num_objects(device), 0);
+        }
+    }
+    clv_null_fail_call_at(device, NULL, -1);
+    device->vtable->destroy(device);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_line), cmocka_unit_test(test_probe)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_line),
+        cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_unfinished),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
