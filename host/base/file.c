@@ -134,14 +134,19 @@ static clv_status *not_regular(const char *verb, const char *path) {
     return CLV_ERROR(IO, "cannot %s '%s': not a regular file", verb, path);
 }
 
+/* What is refused is not opened before: who waits at a pipe's other end would take us for its
+ * reader. It may have become something else once it is open. */
 static clv_status *open_and_map(const char *path, bool may_stream, clv_mapped_file *out_file) {
     *out_file = (clv_mapped_file){.data = NULL};
+    struct stat info;
+    if (!may_stream && stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
+        return not_regular("read", path);
+    }
     int fd = open_file(path, O_RDONLY);
     if (fd < 0) {
         return io_error("open", path, errno);
     }
     clv_status *status = NULL;
-    struct stat info;
     if (fstat(fd, &info) != 0) {
         status = io_error("read", path, errno);
     } else if (S_ISDIR(info.st_mode)) {

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,6 +119,23 @@ static void waiting_for_a_pipe_ends(void **state) {
     clv_cancel_set(false);
     assert_failed(CANCELLED, "interrupted", status);
     alarm(0);
+    unlink(path);
+}
+
+/* What is refused for what it is, is not opened: that alone would wake who waits to write to it. */
+static void what_is_refused_is_not_opened(void **state) {
+    (void)state;
+    const char *path = at("refused");
+    clv_mapped_file file;
+    char event[sizeof(struct inotify_event) + 256];
+    assert_int_equal(mkfifo(path, 0600), 0);
+    const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    assert_true(watch >= 0);
+    assert_true(inotify_add_watch(watch, path, IN_OPEN) >= 0);
+    assert_failed(IO, "not a regular file", clv_file_map_regular(path, &file));
+    assert_failed(IO, "not a regular file", clv_file_replace_regular(path, "x", 1));
+    assert_int_equal(read(watch, event, sizeof event), -1); /* nobody did */
+    close(watch);
     unlink(path);
 }
 
@@ -357,6 +375,7 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_read_is_named),
         cmocka_unit_test(a_pipe_is_read_into_memory),
         cmocka_unit_test(waiting_for_a_pipe_ends),
+        cmocka_unit_test(what_is_refused_is_not_opened),
         cmocka_unit_test(a_pipe_is_written_to),
         cmocka_unit_test(replacing_keeps_what_is_there_until_the_end),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
