@@ -14,7 +14,7 @@ ldd "$program" | grep "$LD_LIBRARY_PATH/libOpenCL.so.1" >/dev/null || die "$prog
 # of the unit tests, unit_ocl_*; of a sample not what measures for long, alone
 without='unit_([^o]|o[^c])|fuzz_|property_([cgi]|p[elr])|golden_|api_planning|fault_|install'
 [ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || without="$without|calibrate"
-run_ctest build $(half_of_tests) --exclude-regex "^($without)"
+run_ctest build $(third_of_tests) --exclude-regex "^($without)"
 
 # Two platforms at once through it.
 mkdir -p build/icd
