@@ -13,18 +13,11 @@
 
 static bool has_failed_unit(const cleave_session *s) {
     for (size_t i = 0; i < s->units.num_units; i++) {
-        if (clv_session_unit_failed(s->session, i)) {
+        if (clv_session_unit_failure(s->session, i) != NULL) {
             return true;
         }
     }
     return false;
-}
-
-static clv_status *copy_of(const clv_status *status) {
-    return status == NULL
-               ? NULL
-               : clv_status_create(
-                     clv_status_code(status), __FILE__, __LINE__, "%s", clv_status_message(status));
 }
 
 /* Units that may go on, in order of priority, and what became of the others. */
@@ -193,7 +186,7 @@ static clv_status *set_up_some(cleave_session *s, candidates *c) {
     while (status != NULL && !is_nobodys(status, failures) && c->count > 0) {
         clv_unit_name first = c->names[0];
         candidates alone = {.names = &first, .count = 1, .left_out = c->left_out};
-        clv_status *why = is_one ? copy_of(status) : set_up_healthy(s, &alone);
+        clv_status *why = is_one ? clv_status_copy(status) : set_up_healthy(s, &alone);
         if (why == NULL) {
             while (c->count > 1) {
                 leave_out(c, 1, IS_NO_USE, clv_status_message(status), 0);
@@ -275,9 +268,8 @@ static clv_status *go_on(cleave_session *s, candidates *c, clv_code code, size_t
     return status;
 }
 
-/* While no request is at work. What failed is told of with `why`. An error: there is nothing to run
- * requests, or all is as it was. */
-static clv_status *make_anew(cleave_session *s, const clv_status *why, size_t num_requests) {
+/* While no request is at work. An error: there is nothing to run requests, or all is as it was. */
+static clv_status *make_anew(cleave_session *s, size_t num_requests) {
     clv_recovery *r = &s->recovery;
     candidates c = {.left_out = cJSON_CreateArray(), .count = s->units.num_units};
     clv_status *status = NULL;
@@ -289,7 +281,8 @@ static clv_status *make_anew(cleave_session *s, const clv_status *why, size_t nu
     CLV_TRY_DONE(keep_past(s));
     memcpy(c.names, s->units.names, c.count * sizeof *c.names);
     for (size_t i = c.count; i-- > 0;) {
-        if (clv_session_unit_failed(s->session, i)) {
+        const clv_status *why = clv_session_unit_failure(s->session, i);
+        if (why != NULL) {
             leave_out(&c, i, HAS_FAILED, clv_status_message(why), num_requests);
         }
     }
@@ -365,7 +358,7 @@ static void run_again(clv_failed *failed, const clv_status *error, bool is_lost)
         failed->status = NULL;
         if (error == NULL || is_lost) {
             clv_status_destroy(status);
-            status = copy_of(error);
+            status = clv_status_copy(error);
         }
         failed->again(failed, status); /* it may be gone then */
         failed = next;
@@ -391,12 +384,11 @@ static void *recover(void *argument) {
         r->first = NULL;
         r->end = &r->first;
         pthread_mutex_unlock(&s->lock); /* nobody looks at what runs requests meanwhile */
-        clv_status *error =
-            failed != NULL ? make_anew(s, failed->status, count_failed(failed)) : try_again(s);
+        clv_status *error = failed != NULL ? make_anew(s, count_failed(failed)) : try_again(s);
         pthread_mutex_lock(&s->lock);
         clv_status_destroy(r->lost);
         const bool is_lost = s->session == NULL;
-        r->lost = is_lost ? copy_of(error) : NULL;
+        r->lost = is_lost ? clv_status_copy(error) : NULL;
         r->is_replanning = r->tries_again = false;
         pthread_cond_broadcast(&r->changed);
         pthread_mutex_unlock(&s->lock);
@@ -415,7 +407,7 @@ clv_status *clv_recovery_settle(cleave_session *session) {
     while (r->is_replanning) {
         pthread_cond_wait(&r->changed, &session->lock);
     }
-    return copy_of(r->lost);
+    return clv_status_copy(r->lost);
 }
 
 clv_status *clv_recovery_enter(cleave_session *session) {

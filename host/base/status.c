@@ -158,6 +158,12 @@ clv_status *clv_status_create(clv_code code, const char *file, int line, const c
     return status;
 }
 
+clv_status *clv_status_copy(const clv_status *status) {
+    return status == NULL ? NULL
+                          : clv_status_create(
+                                status->code, __FILE__, __LINE__, "%s", clv_status_message(status));
+}
+
 void clv_status_destroy(clv_status *status) {
     if (status == NULL || status == &no_memory) {
         return;

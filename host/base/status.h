@@ -27,6 +27,9 @@ typedef struct clv_status clv_status;
 clv_status *clv_status_create(clv_code code, const char *file, int line, const char *format, ...)
     CLV_PRINTF(4, 5) CLV_CHECKED;
 
+/* One with the same code and message, of this place; NULL of NULL. */
+clv_status *clv_status_copy(const clv_status *status) CLV_CHECKED;
+
 /* NULL is fine. */
 void clv_status_destroy(clv_status *status);
 

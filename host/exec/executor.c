@@ -9,13 +9,20 @@ static clv_status *no_memory(void) {
     return CLV_ERROR(NO_MEMORY, "out of host memory for the executor");
 }
 
+void clv_unit_blame(clv_unit_failure *failure, const clv_status *status) {
+    clv_status *none = NULL, *copy = clv_status_copy(status);
+    if (!atomic_compare_exchange_strong(failure, &none, copy)) {
+        clv_status_destroy(copy);
+    }
+}
+
 /* --- for runners ----------------------------------------------------------------------------- */
 
 void clv_runner_fail(const clv_runner *runner, clv_slot *slot, clv_status *status) {
     clv_executor *executor = runner->executor;
-    atomic_bool *failed_units = executor->options.failed_units;
-    if (failed_units != NULL && clv_status_code(status) == CLV_DEVICE_FAILED) {
-        atomic_store(&failed_units[runner->unit], true);
+    clv_unit_failure *failures = executor->options.failures;
+    if (failures != NULL && clv_status_code(status) == CLV_DEVICE_FAILED) {
+        clv_unit_blame(&failures[runner->unit], status);
     }
     pthread_mutex_lock(&executor->lock);
     slot->status = clv_status_join(slot->status, status);

@@ -24,6 +24,11 @@
 
 typedef struct clv_executor clv_executor;
 
+/* What a unit failed with first; NULL: it did not. Destroyed by whoever has it. */
+typedef _Atomic(clv_status *) clv_unit_failure;
+/* Keeps a copy of the first. Any thread. */
+void clv_unit_blame(clv_unit_failure *failure, const clv_status *status);
+
 /* When an item ran on a lane: host clock for lanes, the device's clock for queues; 0, 0: it has no
  * time. */
 typedef struct clv_item_span {
@@ -52,7 +57,7 @@ typedef struct clv_executor_options {
     uint32_t num_recorded;          /* of how many requests they are kept; 0: none */
     clv_watch_options watch;        /* all 0: nobody looks after steps */
     const double *step_us;          /* [num_steps]: expected of each, 0: not known; NULL likewise */
-    atomic_bool *failed_units;      /* [num_units]: set of whom a request failed at; NULL: none */
+    clv_unit_failure *failures;     /* [num_units]; NULL: nobody asks */
     bool is_crowded;                /* more lanes than processors: nobody spins for long */
     clv_debug debug;
     /* Called when all is done, before anybody is told, by whoever was last; takes `status`, returns

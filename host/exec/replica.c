@@ -415,7 +415,7 @@ static clv_status *make(clv_replica *r, const clv_replica_options *options) {
         .num_inputs = options->graph->num_inputs,
         .num_outputs = options->graph->num_outputs,
         .cancel = options->cancel,
-        .failed_units = options->failed_units,
+        .failures = options->failures,
         .watch = options->watch,
         .step_us = r->step_us,
         .has_spans = options->has_spans,
@@ -436,7 +436,7 @@ static void begin(clv_replica *replica, const clv_replica_options *options) {
         .period_us = options->group->period_us,
         .latency_us = options->group->latency_us,
         .owner = options->owner,
-        .failed_units = options->failed_units,
+        .failures = options->failures,
     };
     pthread_mutex_init(&replica->words_lock, NULL);
 }
@@ -552,10 +552,10 @@ static clv_status *check_memory_errors(clv_replica *replica, uint32_t memory, ui
 }
 
 /* Memory that takes calls of a driver is a device's own. */
-static void blame_unit(const clv_replica *replica, uint32_t memory) {
-    for (uint32_t u = 0; replica->failed_units != NULL && u < replica->prepared.num_units; u++) {
+static void blame_unit(const clv_replica *replica, uint32_t memory, const clv_status *status) {
+    for (uint32_t u = 0; replica->failures != NULL && u < replica->prepared.num_units; u++) {
         if (replica->joined.memory_of_unit[u] == memory) {
-            atomic_store(&replica->failed_units[u], true);
+            clv_unit_blame(&replica->failures[u], status);
             return;
         }
     }
@@ -566,7 +566,7 @@ clv_status *clv_replica_check_errors(clv_replica *replica, uint64_t request) {
     for (uint32_t m = 0; m < replica->pieces.num_memories; m++) {
         clv_status *failure = check_memory_errors(replica, m, request);
         if (clv_status_code(failure) == CLV_DEVICE_FAILED) {
-            blame_unit(replica, m);
+            blame_unit(replica, m, failure);
         }
         status = clv_status_join(status, failure);
     }

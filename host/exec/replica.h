@@ -32,7 +32,7 @@ typedef struct clv_replica {
     bool is_settled;              /* the driver may keep what it compiled */
     uint64_t ended, last_number;  /* requests that went well, and the last of them */
     void *owner;
-    atomic_bool *failed_units;
+    clv_unit_failure *failures;
     double *step_us; /* [steps]: expected of each */
     pthread_mutex_t words_lock;
     clv_queue **words_queues; /* [pieces.num_memories]: that error words are read by; guarded by the
@@ -52,7 +52,7 @@ typedef struct clv_replica_options {
     double chunk_us;       /* in pieces that take so long at least; 0: CLV_CHUNK_US */
     clv_debug debug;
     const atomic_bool *cancel;
-    atomic_bool *failed_units; /* [num_units]: set of whom a request failed at; NULL: none */
+    clv_unit_failure *failures; /* [num_units]; NULL: nobody asks */
     clv_watch_options watch;
     const double *node_us; /* [graph->num_nodes]: expected of each; NULL: not known */
     /* That variants are chosen by; of which unit is filled in. NULL: none. */

@@ -13,8 +13,8 @@ struct clv_session {
     clv_session_options options;
     clv_exec_unit *units; /* copies; their devices are borrowed */
     uint32_t num_units;
-    atomic_bool *failed_units; /* [num_units] */
-    clv_constants *constants;  /* of all replicas */
+    clv_unit_failure *failures; /* [num_units] */
+    clv_constants *constants;   /* of all replicas */
     clv_replica *replicas;
     size_t num_replicas;
     const void **output_data; /* [num_outputs]: known beforehand; else NULL */
@@ -181,7 +181,7 @@ static clv_status *make_replicas(clv_session *session, const clv_plan *plan) {
             .chunk_us = session->options.chunk_us,
             .debug = session->options.debug,
             .cancel = session->options.cancel,
-            .failed_units = session->failed_units,
+            .failures = session->failures,
             .watch = session->options.watch,
             .node_us = session->options.node_us,
             .times = session->options.times,
@@ -284,9 +284,8 @@ static clv_status *make(clv_session *session, const clv_exec_unit *units) {
     session->node_us = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_us);
     session->node_reports = clv_alloc_zeroed(graph->num_nodes + 1, sizeof *session->node_reports);
     session->unit_reports = clv_alloc_zeroed(session->num_units, sizeof *session->unit_reports);
-    session->failed_units =
-        clv_alloc_zeroed((size_t)session->num_units + 1, sizeof *session->failed_units);
-    if (session->units == NULL || session->failed_units == NULL || session->output_data == NULL ||
+    session->failures = clv_alloc_zeroed((size_t)session->num_units + 1, sizeof *session->failures);
+    if (session->units == NULL || session->failures == NULL || session->output_data == NULL ||
         session->node_us == NULL || session->node_reports == NULL ||
         session->unit_reports == NULL) {
         return no_memory();
@@ -347,7 +346,10 @@ void clv_session_destroy(clv_session *session) {
     pthread_cond_destroy(&session->has_room);
     clv_free(session->replicas);
     clv_free(session->units);
-    clv_free(session->failed_units);
+    for (uint32_t i = 0; session->failures != NULL && i < session->num_units; i++) {
+        clv_status_destroy(atomic_load(&session->failures[i]));
+    }
+    clv_free(session->failures);
     clv_free(session->output_data);
     clv_free(session->node_us);
     clv_free(session->node_reports);
@@ -469,8 +471,8 @@ clv_status *clv_session_submit(
     return NULL;
 }
 
-bool clv_session_unit_failed(const clv_session *session, size_t unit) {
-    return unit < session->num_units && atomic_load(&session->failed_units[unit]);
+const clv_status *clv_session_unit_failure(const clv_session *session, size_t unit) {
+    return unit < session->num_units ? atomic_load(&session->failures[unit]) : NULL;
 }
 
 uint32_t clv_session_depth(const clv_session *session) {

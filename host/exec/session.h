@@ -113,8 +113,9 @@ clv_status *clv_session_submit(
     clv_session *session, const clv_view *inputs, size_t num_inputs,
     const clv_mutable_view *outputs, size_t num_outputs, clv_done_function done,
     void *context) CLV_CHECKED;
-/* Whether a request failed because this one of the session's units did. Any thread. */
-bool clv_session_unit_failed(const clv_session *session, size_t unit);
+/* What a request failed with first because this one of the session's units did; NULL: none did.
+ * Borrowed. Any thread. */
+const clv_status *clv_session_unit_failure(const clv_session *session, size_t unit);
 /* Requests that may be in flight. */
 uint32_t clv_session_depth(const clv_session *session);
 

@@ -121,6 +121,11 @@ def runs_end_when_nothing_is_left():
     for devices in ("core:0,core:1", "cpu"):
         error("run", *MODEL, "--devices", devices, "--input", "random", "--requests", "9", "--on-failure", "replan", code=7,
               says=["no unit is left", "CL_OUT_OF_RESOURCES"], env=env("clEnqueueNDRangeKernel:20:stays"))
+    # each with what it failed with itself
+    done = error("run", *MODEL, *PIPELINE, "--input", "random", "--requests", "9", "--on-failure", "replan", code=7, says=["left out"],
+                 env=env("clEnqueueNDRangeKernel:20:stays"))
+    left_out = re.findall(r"(core:\d) failed and is left out: (.*)", done.stderr)
+    assert left_out and all(f"{unit}: " in why for unit, why in left_out), done.stderr
     error("run", *MODEL, *PIPELINE, "--input", "random", "--on-failure", "hope", code=2, says=["stop or replan"])
 
 
