@@ -3,6 +3,7 @@
 #include "host/base/env.h"
 #include "host/base/log.h"
 #include "host/base/memory.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -127,7 +128,10 @@ void clv_ocl_cache_store(
             status = clv_file_replace_regular(path, all, bytes);
         }
         if (status != NULL) {
-            clv_log(CLV_LOG_DEBUG, "compiled kernels are not kept: %s", clv_status_message(status));
+            static atomic_flag is_told = ATOMIC_FLAG_INIT; /* it would be the same of all */
+            clv_log(
+                atomic_flag_test_and_set(&is_told) ? CLV_LOG_DEBUG : CLV_LOG_WARNING,
+                "compiled kernels are not kept: %s", clv_status_message(status));
             clv_status_destroy(status);
         }
     }

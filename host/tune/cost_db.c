@@ -5,6 +5,7 @@
 #include "host/base/log.h"
 #include "host/base/memory.h"
 #include <math.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,7 +224,10 @@ clv_status *clv_cost_db_put(clv_cost_db *db, clv_hash key, const clv_measured_co
     const record r = make_record(key, cost);
     clv_status *status = write_record(db, &r);
     if (status != NULL) {
-        clv_log(CLV_LOG_DEBUG, "measured costs are not kept: %s", clv_status_message(status));
+        static atomic_flag is_told = ATOMIC_FLAG_INIT; /* it would be the same of all */
+        clv_log(
+            atomic_flag_test_and_set(&is_told) ? CLV_LOG_DEBUG : CLV_LOG_WARNING,
+            "measured costs are not kept: %s", clv_status_message(status));
         clv_status_destroy(status);
     }
     return NULL;
