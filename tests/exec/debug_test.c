@@ -120,7 +120,8 @@ static bool has_nan(const fixture *f, const clv_mutable_view *outputs) {
     return has;
 }
 
-/* How many changes are seen by what is no number. */
+/* How many changes are seen by what is no number. Where nothing is filled, what an earlier request
+ * left behind may be just what is wanted. */
 static uint32_t count_nans(fixture *f, bool fills) {
     const clv_debug debug = {.fills_dead = fills};
     uint32_t count = 0, items[2];
@@ -128,7 +129,8 @@ static uint32_t count_nans(fixture *f, bool fills) {
     for (uint32_t nth = 0; find_pair(f, nth, items); nth++) {
         assert_true(run_is_right(f, f->outputs[0]));
         change_places(f, items);
-        assert_false(run_is_right(f, f->outputs[0]));
+        const bool is_right_anyway = run_is_right(f, f->outputs[0]);
+        assert_true(!fills || !is_right_anyway);
         count += has_nan(f, f->outputs[0]) ? 1 : 0;
         change_places(f, items);
         run_is_right(f, f->outputs[0]); /* what the wrong order left behind may be used once */
