@@ -73,10 +73,17 @@ static clv_status *keep_prediction(const cleave_plan *plan, clv_prediction *out)
     return NULL;
 }
 
-static clv_status *check_schedule(const cleave_options *options) {
+static clv_status *check_running(const cleave_options *options) {
     const char *schedule = options->schedule;
     if (schedule != NULL && strcmp(schedule, "static") != 0 && strcmp(schedule, "dynamic") != 0) {
         return CLV_ERROR(USAGE, "--schedule '%s': must be static or dynamic", schedule);
+    }
+    if (isnan(options->step_factor)) {
+        return CLV_ERROR(USAGE, "step_factor is no number");
+    }
+    if (!(options->step_timeout_s >= 0)) {
+        return CLV_ERROR(
+            USAGE, "step_timeout_s %g: must be seconds, or 0 for ever", options->step_timeout_s);
     }
     return NULL;
 }
@@ -150,7 +157,7 @@ static clv_status *make_exec_session(
 static clv_status *make_session(
     cleave_model *model, const cleave_options *options, cleave_session *s) {
     double start_us = clv_time_us();
-    CLV_TRY(check_schedule(options));
+    CLV_TRY(check_running(options));
     s->keep_tensors = options->keep_tensors;
     s->profile = options->profile;
     s->schedule = clv_strdup(options->schedule != NULL ? options->schedule : "static");

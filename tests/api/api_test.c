@@ -3,6 +3,7 @@
 #include "host/base/memory.h"
 #include "tests/support/sample.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -316,6 +317,12 @@ static void test_bad_options(void **state) {
     assert_fails(cleave_session_create(model, &options, &session), CLEAVE_NO_MEMORY, "core:0");
     options = (cleave_options){.devices = "core:0", .policy = "nonsense"};
     assert_fails(cleave_session_create(model, &options, &session), CLEAVE_USAGE, "nonsense");
+    static const double wrong_seconds[] = {-1, NAN};
+    for (size_t i = 0; i < 2; i++) {
+        options = (cleave_options){.devices = "core:0", .step_timeout_s = wrong_seconds[i]};
+        assert_fails(
+            cleave_session_create(model, &options, &session), CLEAVE_USAGE, "step_timeout_s");
+    }
     cleave_model_destroy(model);
     model = NULL;
     assert_fails(cleave_model_load("/nonexistent.onnx", &model), CLEAVE_IO, "/nonexistent.onnx");
