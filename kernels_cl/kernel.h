@@ -159,6 +159,8 @@ typedef struct clv_variant {
      * gaps at least as large, outputs with any. */
     void (*layouts)(
         const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
+    /* (optional: none) Whether an input that layouts() wants in blocks may be plain instead. */
+    bool (*takes_plain)(const clv_call *call, const clv_traits *traits, size_t input);
     /* (optional: none) Whether emit() does the call's epilogue too, where it has one and fits.
      * Where it does not, an elementwise launch follows; a variant with layouts must. */
     bool (*takes_epilogue)(const clv_call *call, const clv_traits *traits);

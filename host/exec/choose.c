@@ -106,8 +106,9 @@ static bool has_shape_of_root(const clv_graph *graph, clv_tensor_id tensor, clv_
     return tensor == root;
 }
 
-/* Blocked operands must be whole tensors of their own shape that a request makes. */
-static bool operands_allow(const chooser *c, clv_node_id id) {
+/* Blocked operands must be whole tensors of their own shape that a request makes; others are plain
+ * where the variant takes them so. */
+static bool operands_allow(chooser *c, clv_node_id id, const clv_variant *variant) {
     const clv_graph *graph = c->graph;
     const clv_node *node = &graph->nodes[id];
     for (size_t i = 0; i < node->num_inputs; i++) {
@@ -116,9 +117,14 @@ static bool operands_allow(const chooser *c, clv_node_id id) {
             continue;
         }
         clv_tensor_id root = c->request->alias[tensor];
-        if (graph->tensors[root].data != NULL || !has_shape_of_root(graph, tensor, root)) {
+        if (graph->tensors[root].data == NULL && has_shape_of_root(graph, tensor, root)) {
+            continue;
+        }
+        if (variant->takes_plain == NULL ||
+            !variant->takes_plain(c->request->calls[id], &c->request->traits, i)) {
             return false;
         }
+        c->inputs[c->first_input[id] + i] = (clv_layout){0};
     }
     return true;
 }
@@ -132,7 +138,7 @@ static bool set_blocks(chooser *c, clv_node_id id, clv_way way) {
     memset(outputs, 0, node->num_outputs * sizeof *outputs);
     if (way.variant != NULL) {
         way.variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
-        way = operands_allow(c, id) ? way : (clv_way){.variant = NULL};
+        way = operands_allow(c, id, way.variant) ? way : (clv_way){.variant = NULL};
     }
     c->blocks[id] = way;
     return way.variant != NULL;

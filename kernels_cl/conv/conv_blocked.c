@@ -131,6 +131,14 @@ void clv_conv_blocked_layouts(
     clv_conv_store_layouts(call, traits, inputs);
 }
 
+/* Factors of channels, which lie side by side either way, and of which none is read that is not
+ * there. */
+bool clv_conv_takes_plain(const clv_call *call, const clv_traits *traits, size_t input) {
+    const clv_conv_params *op = call->params;
+    const int64_t channels = call->inputs[0].shape.dims[1];
+    return input == CLV_CONV_SCALE && (op->groups == 1 || channels % clv_width(traits) == 0);
+}
+
 /* Channels of a group's last block of inputs that a kernel goes through. */
 static int64_t last_in_of(const clv_call *call, const clv_conv_blocked_plan *plan) {
     const int64_t rest = call->inputs[0].shape.dims[1] - (plan->group_in - 1) * plan->block;
@@ -504,6 +512,21 @@ static void write_options(
     }
 }
 
+static void place_scale(const clv_call *call, int64_t block, conv_blocked_params *p) {
+    const clv_view *view = &call->inputs[CLV_CONV_SCALE];
+    if (!clv_layout_is_blocked(&view->layout)) {
+        p->scale_lead = 0;
+        p->scale_image = (clv_u32)view->shape.dims[1];
+        p->scale_plane = (clv_u32)block;
+        return;
+    }
+    clv_layout_extents extents;
+    clv_layout_extents_of(&view->shape, &view->layout, &extents);
+    p->scale_lead = (clv_u32)extents.lead;
+    p->scale_image = (clv_u32)extents.image;
+    p->scale_plane = (clv_u32)extents.plane;
+}
+
 static clv_status *emit_phase(
     const clv_call *call, int64_t phase, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter) {
@@ -518,12 +541,7 @@ static clv_status *emit_phase(
         CLV_TRY(emit_lists(call, &plan, phase, t->vectors, emitter, &more));
     } else if (clv_conv_has_scale(call)) {
         more = (clv_arg){CLV_ARG_INPUT, CLV_CONV_SCALE};
-        clv_layout_extents scale;
-        clv_layout_extents_of(
-            &call->inputs[CLV_CONV_SCALE].shape, &call->inputs[CLV_CONV_SCALE].layout, &scale);
-        p.scale_lead = (clv_u32)scale.lead;
-        p.scale_image = (clv_u32)scale.image;
-        p.scale_plane = (clv_u32)scale.plane;
+        place_scale(call, plan.block, &p);
     }
     p.has_bias = bias.kind != CLV_ARG_NONE;
     const clv_conv_store store = clv_conv_store_of(call, &p.out);

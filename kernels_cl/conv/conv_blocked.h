@@ -19,6 +19,7 @@ bool clv_conv_transposed_pays(const clv_call *call, const clv_traits *traits);
 /* Of both. */
 void clv_conv_blocked_layouts(
     const clv_call *call, const clv_traits *traits, clv_layout *inputs, clv_layout *outputs);
+bool clv_conv_takes_plain(const clv_call *call, const clv_traits *traits, size_t input);
 clv_status *clv_conv_blocked_emit(
     const clv_call *call, const clv_traits *traits, const int32_t *tunables,
     const clv_emitter *emitter);

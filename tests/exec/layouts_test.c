@@ -121,6 +121,25 @@ static void random_networks(void **state) {
     assert_true(num_blocked > NUM_NETS);
 }
 
+/* Factors of channels are taken plain where they cannot be in blocks: behind a view. */
+static void factors_of_channels(void **state) {
+    (void)state;
+    clv_graph *graph = NULL;
+    clv_view inputs[4] = {{0}};
+    clv_mutable_view outputs[1];
+    assert_ok(clv_net_scaled(&graph));
+    assert_ok(clv_net_inputs(graph, 3, inputs));
+    assert_ok(clv_net_outputs(graph, outputs));
+    for (int i = 0; i < 2; i++) {
+        size_t num_blocked = 0;
+        run_on(i == 0 ? "core:0" : "cpu", graph, inputs, outputs, &num_blocked);
+        assert_int_equal(num_blocked, 2);
+    }
+    clv_net_free_inputs(graph, inputs);
+    clv_net_free_outputs(graph, outputs);
+    clv_graph_destroy(graph);
+}
+
 static int open_rig(void **state) {
     (void)state;
     clv_status *status = clv_rig_init(&rig, 2, 0);
@@ -139,6 +158,9 @@ static int close_rig(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_networks)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_networks),
+        cmocka_unit_test(factors_of_channels),
+    };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
 }

@@ -321,6 +321,31 @@ clv_status *clv_net_lines(clv_graph **out_graph) {
     return clv_net_finish(&net, out_graph);
 }
 
+clv_status *clv_net_scaled(clv_graph **out_graph) {
+    clv_net net;
+    clv_net_init(&net, 8);
+    clv_tensor_id x = clv_net_input(&net, "x", CLV_FLOAT32, DIMS(2, 40, 9, 11));
+    static const int64_t channels[] = {40, 32, 48};
+    for (int i = 0; i < 2; i++) {
+        char names[5][32];
+        static const char *const kinds[] = {"factors", "shape", "view", "weights", "conv"};
+        for (int k = 0; k < 5; k++) {
+            snprintf(names[k], sizeof names[k], "%s%d", kinds[k], i);
+        }
+        const int64_t shape[] = {2, channels[i], 1, 1};
+        const clv_tensor_id dims = clv_net_ints(&net, names[1], shape, 4);
+        const clv_tensor_id w = clv_net_weight(
+            &net, names[3], DIMS(channels[i + 1], channels[i], 1 + 2 * i, 1 + 2 * i));
+        clv_tensor_id factors = clv_net_input(&net, names[0], CLV_FLOAT32, DIMS(2, channels[i]));
+        factors = clv_net_node(&net, "Reshape", names[2], IDS(factors, dims), "");
+        x = clv_net_node(
+            &net, "Conv", names[4], IDS(x, w, CLV_NO_ID, factors),
+            i == 0 ? "kernel_shape=1,1" : "kernel_shape=3,3 pads=1,1,1,1");
+    }
+    clv_net_output(&net, x);
+    return clv_net_finish(&net, out_graph);
+}
+
 clv_status *clv_net_gather(clv_graph **out_graph) {
     clv_net net;
     clv_net_init(&net, 2);

@@ -42,6 +42,9 @@ clv_status *clv_net_fire(clv_graph **out_graph) CLV_CHECKED;
 /* Convolutions along one axis as TensorFlow writes them: between views that add a dimension of 1
  * and leave it out. */
 clv_status *clv_net_lines(clv_graph **out_graph) CLV_CHECKED;
+/* Convolutions of maps whose channels are scaled by factors that lie in a matrix, as Keras writes
+ * squeeze and excitation, of 40 and 32 channels. */
+clv_status *clv_net_scaled(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_gather(clv_graph **out_graph) CLV_CHECKED;
 clv_status *clv_net_random(uint64_t seed, clv_graph **out_graph) CLV_CHECKED;
 /* A decoder's step with `rows` rows, weights in half precision: matrix products of drawn sizes, one

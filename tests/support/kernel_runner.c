@@ -185,6 +185,12 @@ static void choose_layouts(session *s) {
     }
     s->run->variant->layouts(&s->shown, &s->run->traits, inputs, outputs);
     for (size_t i = 0; i < s->shown.num_inputs; i++) {
+        const clv_variant *variant = s->run->variant;
+        if (clv_layout_is_blocked(&inputs[i]) && variant->takes_plain != NULL &&
+            variant->takes_plain(&s->shown, &s->run->traits, i) &&
+            clv_random_below(&s->random, 2) == 0) {
+            inputs[i] = (clv_layout){0};
+        }
         if (clv_layout_is_blocked(&inputs[i])) {
             inputs[i].gap_y += (uint8_t)clv_random_below(&s->random, 2);
             inputs[i].gap_x += (uint8_t)clv_random_below(&s->random, 2);
