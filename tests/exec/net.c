@@ -327,19 +327,22 @@ clv_status *clv_net_scaled(clv_graph **out_graph) {
     clv_tensor_id x = clv_net_input(&net, "x", CLV_FLOAT32, DIMS(2, 40, 9, 11));
     static const int64_t channels[] = {40, 32, 48};
     for (int i = 0; i < 2; i++) {
-        char names[5][32];
-        static const char *const kinds[] = {"factors", "shape", "view", "weights", "conv"};
-        for (int k = 0; k < 5; k++) {
+        char names[7][32];
+        static const char *const kinds[] = {"factors", "shape",   "view", "weights",
+                                            "conv",    "negated", "bias"};
+        for (int k = 0; k < 7; k++) {
             snprintf(names[k], sizeof names[k], "%s%d", kinds[k], i);
         }
         const int64_t shape[] = {2, channels[i], 1, 1};
         const clv_tensor_id dims = clv_net_ints(&net, names[1], shape, 4);
         const clv_tensor_id w = clv_net_weight(
             &net, names[3], DIMS(channels[i + 1], channels[i], 1 + 2 * i, 1 + 2 * i));
+        const clv_tensor_id bias = clv_net_weight(&net, names[6], DIMS(channels[i + 1]));
         clv_tensor_id factors = clv_net_input(&net, names[0], CLV_FLOAT32, DIMS(2, channels[i]));
+        factors = clv_net_node(&net, "Neg", names[5], IDS(factors), "");
         factors = clv_net_node(&net, "Reshape", names[2], IDS(factors, dims), "");
         x = clv_net_node(
-            &net, "Conv", names[4], IDS(x, w, CLV_NO_ID, factors),
+            &net, "Conv", names[4], IDS(x, w, bias, factors),
             i == 0 ? "kernel_shape=1,1" : "kernel_shape=3,3 pads=1,1,1,1");
     }
     clv_net_output(&net, x);
