@@ -25,30 +25,14 @@ typedef struct tuner {
     clv_json_writer writer;
 } tuner;
 
-static clv_status *find(const tuner *t, size_t unit, clv_unit_costs *out_costs) {
-    const clv_exec_unit *u = &t->units.units[unit];
-    return clv_unit_costs_find(
-        t->graph, &u->devices[0]->info, u->num_devices, t->db,
-        (clv_cost_setting){.is_exact = u->is_exact}, out_costs);
-}
-
-/* Of what is known. */
-static double sum_us(const clv_graph *graph, const clv_unit_costs *costs) {
-    double sum = 0;
-    for (size_t i = 0; i < graph->num_nodes; i++) {
-        sum += isnan(costs->node_us[i]) ? 0 : costs->node_us[i];
-    }
-    return sum;
-}
-
 static void write_variant(
-    clv_json_writer *w, const char *key, const clv_unit_costs *costs, size_t node) {
+    clv_json_writer *w, const char *key, const clv_trial *trial, size_t node) {
     clv_json_open_object(w, key);
-    const clv_way *way = &costs->ways[node];
+    const clv_way *way = &trial->ways[node];
     clv_json_add_string(w, "variant", way->variant->name);
     clv_write_tunables(w, way);
-    if (!isnan(costs->node_us[node])) {
-        clv_json_add_number(w, "time_us", costs->node_us[node]);
+    if (!isnan(trial->node_us[node])) {
+        clv_json_add_number(w, "time_us", trial->node_us[node]);
     }
     clv_json_close(w);
 }
@@ -141,9 +125,9 @@ static clv_status *write_calls(tuner *t, size_t unit) {
     return status;
 }
 
-static clv_status *write_unit(
-    tuner *t, size_t unit, const clv_search_result *result, const clv_unit_costs *before,
-    const clv_unit_costs *after) {
+static clv_status *write_unit(tuner *t, size_t unit, const clv_search_result *result) {
+    const clv_trial *before = &result->before;
+    const clv_trial *after = result->is_changed ? &result->after : before;
     clv_json_writer *w = &t->writer;
     const clv_traits traits = clv_exec_unit_traits(&t->units.units[unit]);
     clv_json_open_object(w, NULL);
@@ -154,9 +138,11 @@ static clv_status *write_unit(
     }
     clv_json_add_number(w, "rounds", result->rounds);
     clv_json_add_number(w, "measured", result->measured);
+    clv_json_add_number(w, "repeated", result->repeated);
     clv_json_add_number(w, "left_over", result->left_over);
-    clv_json_add_number(w, "before_ms", sum_us(t->graph, before) * 1e-3);
-    clv_json_add_number(w, "after_ms", sum_us(t->graph, after) * 1e-3);
+    clv_json_add_number(w, "not_kept", result->not_kept);
+    clv_json_add_number(w, "before_ms", before->total_us * 1e-3);
+    clv_json_add_number(w, "after_ms", after->total_us * 1e-3);
     clv_json_open_array(w, "changed");
     for (size_t i = 0; i < t->graph->num_nodes; i++) {
         const clv_way *from = &before->ways[i], *to = &after->ways[i];
@@ -195,18 +181,16 @@ static clv_status *tune_unit(tuner *t, size_t unit) {
         .level = levels[t->options->level],
         .budget_us = seconds * 1e6,
     };
-    clv_unit_costs before = {.node_us = NULL}, after = {.node_us = NULL};
     clv_search_result result;
     uint32_t num_steps;
-    clv_status *status = NULL;
-    CLV_TRY_DONE(clv_calibrate(&request.calibration, &num_steps));
-    CLV_TRY_DONE(find(t, unit, &before));
-    CLV_TRY_DONE(clv_search(&request, &result));
-    CLV_TRY_DONE(find(t, unit, &after));
-    status = write_unit(t, unit, &result, &before, &after);
-done:
-    clv_unit_costs_deinit(&before);
-    clv_unit_costs_deinit(&after);
+    clv_status *status = clv_search(&request, &result);
+    if (status == NULL) { /* what plans will go by */
+        status = clv_calibrate(&request.calibration, &num_steps);
+    }
+    if (status == NULL) {
+        status = write_unit(t, unit, &result);
+    }
+    clv_search_result_deinit(&result);
     return status;
 }
 

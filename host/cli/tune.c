@@ -38,16 +38,26 @@ static void print_changes(const cJSON *unit) {
 static void print_unit(const cJSON *unit) {
     char before[32], after[32];
     const double left_over = cli_json_number(unit, "left_over", 0);
+    const double repeated = cli_json_number(unit, "repeated", 0);
+    const double not_kept = cli_json_number(unit, "not_kept", 0);
     cli_format_time(cli_json_number(unit, "before_ms", 0) * 1e3, before, sizeof before);
     cli_format_time(cli_json_number(unit, "after_ms", 0) * 1e3, after, sizeof after);
     printf(
         "%s: all operators took %s, now %s; %.0f kernels tried in %.0f rounds",
         cli_json_string(unit, "name", ""), before, after, cli_json_number(unit, "measured", 0),
         cli_json_number(unit, "rounds", 0));
+    if (repeated > 0) {
+        printf(", %.0f once more", repeated);
+    }
     if (left_over > 0) {
         printf(", %.0f operators have more to try", left_over);
     }
     printf("\n");
+    if (not_kept > 0) {
+        printf(
+            "  %.0f choices seemed faster and made the model no faster: they are not kept\n",
+            not_kept);
+    }
     print_changes(unit);
 }
 
@@ -70,6 +80,10 @@ static int do_tune(const cli_args *args, const cli_io *io) {
     if (!cli_number(args, FLAG_BUDGET, 60, 0, &options.seconds) ||
         read_level(args, &options.level) != 0) {
         return 2;
+    }
+    if (options.seconds <= 0) { /* which the library takes as none given */
+        return cli_error(
+            2, "--budget '%s': must be more than 0 seconds", cli_value(args, FLAG_BUDGET, ""));
     }
     int code = cli_fail(cleave_tune(io->model, &io->options, &options, &text));
     if (code == 0 && cli_given(args, FLAG_JSON)) {

@@ -254,33 +254,13 @@ static void note_time(sampler *s, uint64_t time_ns) {
 
 /* NAN: nobody knows; 0: less than a tick of the clock. */
 static double span_us(sampler *s, size_t step, const clv_item_span *spans) {
-    const clv_step_program *program = &s->replica.program;
-    const uint32_t actor = program->actor_of_step[step];
-    uint64_t begin_ns = UINT64_MAX, end_ns = 0;
-    for (uint32_t k = 0; k < program->actors[actor].num_lanes; k++) {
-        const clv_item_span *span =
-            &spans[clv_executor_span(s->replica.executor, actor, program->item_of_step[step], k)];
-        if (span->end_ns != 0) {
-            begin_ns = span->begin_ns < begin_ns ? span->begin_ns : begin_ns;
-            end_ns = span->end_ns > end_ns ? span->end_ns : end_ns;
-        }
-    }
-    if (end_ns == 0) {
+    uint64_t begin_ns, end_ns;
+    if (!clv_tune_find_span(&s->replica, step, spans, &begin_ns, &end_ns)) {
         return (double)NAN;
     }
     note_time(s, begin_ns);
     note_time(s, end_ns);
     return end_ns > begin_ns ? (double)(end_ns - begin_ns) * 1e-3 : 0;
-}
-
-/* Random values may be out of an operator's range: what that takes is what it takes. */
-static clv_status *check_values(clv_replica *replica, uint64_t number) {
-    clv_status *status = clv_replica_check_errors(replica, number);
-    if (clv_status_code(status) == CLV_MALFORMED) {
-        clv_status_destroy(status);
-        status = NULL;
-    }
-    return status;
 }
 
 static clv_status *finish(
@@ -289,7 +269,7 @@ static clv_status *finish(
     clv_replica *replica = context;
     sampler *s = replica->owner;
     (void)outputs;
-    status = clv_status_join(status, check_values(replica, number));
+    status = clv_status_join(status, clv_tune_check_values(replica, number));
     if (status != NULL || !s->is_warm || spans == NULL) {
         return status;
     }

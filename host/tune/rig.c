@@ -96,3 +96,30 @@ void clv_tune_rig_deinit(clv_tune_rig *rig) {
     clv_free(rig->placements);
     clv_free(rig->pieces);
 }
+
+bool clv_tune_find_span(
+    const clv_replica *replica, size_t step, const clv_item_span *spans, uint64_t *out_begin_ns,
+    uint64_t *out_end_ns) {
+    const clv_step_program *program = &replica->program;
+    const uint32_t actor = program->actor_of_step[step];
+    *out_begin_ns = UINT64_MAX;
+    *out_end_ns = 0;
+    for (uint32_t k = 0; k < program->actors[actor].num_lanes; k++) {
+        const clv_item_span *span =
+            &spans[clv_executor_span(replica->executor, actor, program->item_of_step[step], k)];
+        if (span->end_ns != 0) {
+            *out_begin_ns = span->begin_ns < *out_begin_ns ? span->begin_ns : *out_begin_ns;
+            *out_end_ns = span->end_ns > *out_end_ns ? span->end_ns : *out_end_ns;
+        }
+    }
+    return *out_end_ns != 0;
+}
+
+clv_status *clv_tune_check_values(clv_replica *replica, uint64_t number) {
+    clv_status *status = clv_replica_check_errors(replica, number);
+    if (clv_status_code(status) == CLV_MALFORMED) {
+        clv_status_destroy(status);
+        status = NULL;
+    }
+    return status;
+}

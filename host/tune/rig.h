@@ -34,4 +34,12 @@ clv_status *clv_tune_rig_init(
     const clv_cost_db *db, clv_tune_cut cut, clv_tune_rig *out_rig) CLV_CHECKED;
 void clv_tune_rig_deinit(clv_tune_rig *rig);
 
+/* When a step of a request ran, of the first lane to the last. false: nobody knows. */
+bool clv_tune_find_span(
+    const clv_replica *replica, size_t step, const clv_item_span *spans, uint64_t *out_begin_ns,
+    uint64_t *out_end_ns);
+/* clv_replica_check_errors(), but that random values may be out of an operator's range: what that
+ * takes is what it takes. */
+clv_status *clv_tune_check_values(clv_replica *replica, uint64_t number) CLV_CHECKED;
+
 #endif

@@ -227,10 +227,10 @@ def tuning_tries_what_fits_once():
         first = run_json(*args, env=env_at(at("cache")))
         assert [unit["name"] for unit in first["units"]] == ["core:0"], "one stands for all that are alike"
         unit = first["units"][0]
-        has(unit, rounds=int, measured=int, left_over=int, before_ms=NUMBER, after_ms=NUMBER, changed=list)
+        has(unit, rounds=int, measured=int, repeated=int, left_over=int, not_kept=int, before_ms=NUMBER,
+            after_ms=NUMBER, changed=list)
         assert unit["rounds"] > 0 and unit["measured"] > 0 and unit["left_over"] == 0
-        again = run_json(*args, env=env_at(at("cache")))["units"][0]
-        assert again["rounds"] == 0 and again["measured"] == 0 and again["changed"] == []
+        assert 0 < unit["after_ms"] <= unit["before_ms"] and (unit["changed"] or unit["after_ms"] == unit["before_ms"])
         # what was found is what runs, and what plans go by, without measuring more
         report = run_json("bench", ESPCN, *SHAPE, "--devices", "core:0", "--requests", "1", "--per-op",
                           env=env_at(at("cache")))
@@ -240,6 +240,9 @@ def tuning_tries_what_fits_once():
         alone = plan(at("cache"), "--devices", "core:0", "--policy", "single")
         assert alone["calibration"]["measured"] == 0
         run("verify", *ARGS, "--policy", "pipeline", env=env_at(at("cache")))
+        # once more: nothing is new, and what is near the fastest is measured again
+        again = run_json(*args, env=env_at(at("cache")))["units"][0]
+        assert again["rounds"] == 0 and again["measured"] == 0 and again["after_ms"] <= again["before_ms"]
         # explain says what was measured, and what decided
         report = run_json("explain", ESPCN, "conv2", *ARGS[1:], env=env_at(at("cache")))
         timed = [v["variant"] for v in report["variants"] if "time_us" in v]
@@ -262,6 +265,7 @@ def tuning_keeps_within_its_budget():
         assert unit["rounds"] == 1
         unit = run_json(*args, "--level", "exhaustive", env=env_at(at("cache")))["units"][0]
         assert unit["rounds"] > 0 and unit["left_over"] == 0
+        error(*args, "--budget", "0", code=2, says=["--budget", "'0'", "more than 0"])
         error(*args, "--level", "slow", code=2, says=["'slow'", "fast, normal or exhaustive"])
 
 

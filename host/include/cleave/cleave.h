@@ -455,12 +455,15 @@ typedef enum cleave_tune_level {
 
 typedef struct cleave_tune_options {
     cleave_tune_level level;
-    double seconds; /* for every sort of unit: no run with other kernels begins after it; 0: 60 */
+    /* For every sort of unit; 0: 60. Nothing new is tried after it; what was found is then still
+     * compared with what was. */
+    double seconds;
 } cleave_tune_options;
 
 /* Measures what kernels take that could run a model's operators on options->devices, so that from
- * now on the fastest are chosen: kept in the user's cache folder. CANCELLED keeps what was measured
- * by then. */
+ * now on the fastest are chosen: kept in the user's cache folder. Where the model as a whole is no
+ * faster by what it found, measured in turns with what was chosen before, that stays. CANCELLED
+ * keeps what was measured by then, for the next time; choices stay. */
 CLEAVE_API cleave_status *cleave_tune(
     cleave_model *model, const cleave_options *options, const cleave_tune_options *tune_options,
     char **out_json);
