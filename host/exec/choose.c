@@ -65,8 +65,57 @@ static double known_us(
                                        : (double)NAN;
 }
 
-/* The fastest row that fits, with its tunables, of those that were measured; the last one unless
- * that was. */
+/* How many times its bytes a tensor takes in blocks of channels, of which the last may be filled in
+ * part. */
+static double block_growth(const chooser *c, const clv_shape *shape) {
+    if (shape->rank < 2 || shape->dims[1] == 0) {
+        return 1;
+    }
+    const int64_t block = clv_width(&c->request->traits), channels = shape->dims[1];
+    return (double)((channels + block - 1) / block * block) / (double)channels;
+}
+
+/* Of bringing a root to its other layout: both ways of a copy. */
+static double reorder_us(const chooser *c, clv_tensor_id root) {
+    const clv_tensor *t = &c->graph->tensors[root];
+    const clv_layout plain = {0}, some = {.block = (uint8_t)clv_width(&c->request->traits)};
+    if (t->shape.rank >= 3 && clv_layout_is_same_memory(&t->shape, &plain, &some)) {
+        return 0;
+    }
+    const clv_ceilings lane = clv_ceilings_of(&c->request->traits);
+    const double lanes = c->request->traits.num_lanes != 0 ? c->request->traits.num_lanes : 1;
+    /* a line is read before it is written */
+    const double ways = 1 + 2 * block_growth(c, &t->shape);
+    return lane.launch_us +
+           ways * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane.memory_bytes_per_us);
+}
+
+/* Of what a row wants in blocks and nobody can make so: the graph's inputs, which are plain. Rows
+ * of one sort differ by that, where one takes plain input beside others (`planar`). */
+static double inputs_us(const chooser *c, clv_node_id id, const clv_way *way) {
+    const clv_node *node = &c->graph->nodes[id];
+    clv_layout *inputs = &c->inputs[c->first_input[id]]; /* set_blocks() has the last word */
+    clv_layout *outputs = &c->outputs[c->first_output[id]];
+    double sum = 0;
+    if (way->variant == NULL || way->variant->layouts == NULL) {
+        return 0;
+    }
+    memset(inputs, 0, node->num_inputs * sizeof *inputs);
+    memset(outputs, 0, node->num_outputs * sizeof *outputs);
+    way->variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
+    for (size_t i = 0; i < node->num_inputs; i++) {
+        const clv_tensor_id root =
+            node->inputs[i] != CLV_NO_ID ? c->request->alias[node->inputs[i]] : CLV_NO_ID;
+        if (root != CLV_NO_ID && clv_layout_is_blocked(&inputs[i]) &&
+            c->graph->tensors[root].producer == CLV_NO_ID && c->graph->tensors[root].data == NULL) {
+            sum += reorder_us(c, root);
+        }
+    }
+    return sum;
+}
+
+/* The fastest row that fits, with its tunables and what only it needs, of those that were measured;
+ * the last one unless that was. */
 static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out_us) {
     const clv_call *call = c->request->calls[id];
     const clv_kernel_family *family = call->op->kernels;
@@ -74,7 +123,8 @@ static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out
     const clv_way last = {.variant = last_fitting(call, traits, has_layouts)};
     clv_way best = last;
     *out_us = known_us(c, call, &last, c->is_shipped[id]);
-    double best_us = *out_us * (1 - (c->is_shipped[id] ? least_shipped_gain : least_gain));
+    const double gain = c->is_shipped[id] ? least_shipped_gain : least_gain;
+    double best_us = (*out_us + inputs_us(c, id, &last)) * (1 - gain), own_us = *out_us;
     for (size_t i = 0; i < family->num_variants && !isnan(*out_us); i++) {
         clv_way way = {.variant = &family->variants[i]};
         if ((way.variant->layouts != NULL) != has_layouts ||
@@ -85,14 +135,14 @@ static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out
             const bool is_last = way.variant == last.variant && way.setting == 0;
             const double us = is_last ? (double)NAN : known_us(c, call, &way, c->is_shipped[id]);
             c->is_compared[id] = c->is_compared[id] || !isnan(us);
-            if (us < best_us) {
+            if (!isnan(us) && us + inputs_us(c, id, &way) < best_us) {
                 best = way;
-                best_us = us;
+                best_us = us + inputs_us(c, id, &way);
+                own_us = us;
             }
         }
     }
-    const bool is_best = best.variant == last.variant && best.setting == 0;
-    *out_us = is_best ? *out_us : best_us;
+    *out_us = own_us;
     return best;
 }
 
@@ -229,16 +279,6 @@ static bool moves_nothing(const chooser *c, clv_node_id id, bool blocked) {
     return true;
 }
 
-/* How many times its bytes a tensor takes in blocks of channels, of which the last may be filled in
- * part. */
-static double block_growth(const chooser *c, const clv_shape *shape) {
-    if (shape->rank < 2 || shape->dims[1] == 0) {
-        return 1;
-    }
-    const int64_t block = clv_width(&c->request->traits), channels = shape->dims[1];
-    return (double)((channels + block - 1) / block * block) / (double)channels;
-}
-
 /* Of inputs in blocks nothing is known here; outputs are most of what blocks make larger. */
 static double moved_bytes(const chooser *c, clv_node_id id, bool blocked, const clv_cost *cost) {
     const bool writes = blocked && clv_layout_is_blocked(&c->outputs[c->first_output[id]]);
@@ -285,21 +325,6 @@ static bool writes_blocked(const chooser *c, clv_tensor_id tensor) {
         }
     }
     return false;
-}
-
-/* Of bringing a root to its other layout: both ways of a copy. */
-static double reorder_us(const chooser *c, clv_tensor_id root) {
-    const clv_tensor *t = &c->graph->tensors[root];
-    const clv_layout plain = {0}, some = {.block = (uint8_t)clv_width(&c->request->traits)};
-    if (t->shape.rank >= 3 && clv_layout_is_same_memory(&t->shape, &plain, &some)) {
-        return 0;
-    }
-    const clv_ceilings lane = clv_ceilings_of(&c->request->traits);
-    const double lanes = c->request->traits.num_lanes != 0 ? c->request->traits.num_lanes : 1;
-    /* a line is read before it is written */
-    const double ways = 1 + 2 * block_growth(c, &t->shape);
-    return lane.launch_us +
-           ways * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane.memory_bytes_per_us);
 }
 
 static void count_reads(chooser *c, clv_node_id id) {
