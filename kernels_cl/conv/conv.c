@@ -394,7 +394,6 @@ static const clv_variant variants[] = {
         .pays = clv_conv_transposed_pays,
         .takes_epilogue = clv_conv_takes_epilogue,
         .layouts = clv_conv_blocked_layouts,
-        .takes_plain = clv_conv_takes_plain,
         .emit = clv_conv_blocked_emit,
     },
     {

@@ -136,7 +136,8 @@ void clv_conv_blocked_layouts(
 bool clv_conv_takes_plain(const clv_call *call, const clv_traits *traits, size_t input) {
     const clv_conv_params *op = call->params;
     const int64_t channels = call->inputs[0].shape.dims[1];
-    return input == CLV_CONV_SCALE && (op->groups == 1 || channels % clv_width(traits) == 0);
+    return clv_conv_has_scale(call) && input == CLV_CONV_SCALE &&
+           (op->groups == 1 || channels % clv_width(traits) == 0);
 }
 
 /* Channels of a group's last block of inputs that a kernel goes through. */
