@@ -15,7 +15,8 @@
 # in full give them CLEAVE_TEST_FEWER (tests/support/sample.h).
 #
 # Parts that share build/ run one after the other, and beside them, one after the other too, those
-# that have build folders of their own: no part keeps all cores at work by itself.
+# that have build folders of their own (but for plain, to make both equally long): no part keeps all
+# cores at work by itself.
 . "$(dirname "$0")/lib.sh"
 
 # part NAME LEVEL FOLDER DESCRIPTION; a `full` part runs with --full only, or when asked for by --only;
@@ -26,7 +27,7 @@ part check     quick build "formatting, layers, sizes, forbidden calls"
 part selftest  quick build "the checkers find what they should"
 part tests     quick build "release build, all tests"
 part clang     full  own   "clang, warnings are errors, all tests"
-part plain     full  own   "plain cmake, without presets or ninja"
+part plain     full  build "plain cmake, without presets or ninja"
 part asan      full  own   "address and undefined behaviour sanitizers"
 part tsan      full  own   "thread sanitizer"
 part avx2      full  build "kernels compiled for AVX2 alone"

@@ -3,5 +3,5 @@
 fewer_cases
 build_preset asan build-asan
 without=()
-[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || without=(--exclude-regex '^calibrate$') # of a sample: measures for long, alone
+[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || without=(--exclude-regex '^(calibrate|property_promises)$') # of a sample: take long
 run_ctest build-asan "${without[@]}"

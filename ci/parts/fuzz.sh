@@ -1,10 +1,10 @@
-# Each fuzzer for CLEAVE_FUZZ_SECONDS (60; in a sample 8, models, arrays and pictures 20) under
+# Each fuzzer for CLEAVE_FUZZ_SECONDS (60; in a sample 6, models, arrays and pictures 15) under
 # address and undefined behaviour sanitizers, from its checked-in corpus, as many at once as there are
 # cores; the seed is the commit's, so that another run of it goes the same way; what is found lies in
 # build-fuzz/found/.
 . "$(dirname "$0")/../lib.sh"
 most=60 others=60
-[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || most=20 others=8
+[ "${CLEAVE_TEST_SAMPLE:-1}" = 1 ] || most=15 others=6
 seconds_for() {
     case "$1" in
     fuzz_onnx_* | fuzz_io_*) echo "${CLEAVE_FUZZ_SECONDS:-$most}" ;;
