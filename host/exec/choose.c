@@ -90,19 +90,25 @@ static double reorder_us(const chooser *c, clv_tensor_id root) {
            ways * (double)clv_view_bytes(t->dtype, &t->shape) / (lanes * lane.memory_bytes_per_us);
 }
 
+/* What a variant wants; plain without one, or where it has no wishes. */
+static void find_layouts(const chooser *c, clv_node_id id, const clv_variant *variant) {
+    const clv_node *node = &c->graph->nodes[id];
+    clv_layout *inputs = &c->inputs[c->first_input[id]];
+    clv_layout *outputs = &c->outputs[c->first_output[id]];
+    memset(inputs, 0, node->num_inputs * sizeof *inputs);
+    memset(outputs, 0, node->num_outputs * sizeof *outputs);
+    if (variant != NULL && variant->layouts != NULL) {
+        variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
+    }
+}
+
 /* Of what a row wants in blocks and nobody can make so: the graph's inputs, which are plain. Rows
  * of one sort differ by that, where one takes plain input beside others (`planar`). */
 static double inputs_us(const chooser *c, clv_node_id id, const clv_way *way) {
     const clv_node *node = &c->graph->nodes[id];
-    clv_layout *inputs = &c->inputs[c->first_input[id]]; /* set_blocks() has the last word */
-    clv_layout *outputs = &c->outputs[c->first_output[id]];
+    const clv_layout *inputs = &c->inputs[c->first_input[id]];
     double sum = 0;
-    if (way->variant == NULL || way->variant->layouts == NULL) {
-        return 0;
-    }
-    memset(inputs, 0, node->num_inputs * sizeof *inputs);
-    memset(outputs, 0, node->num_outputs * sizeof *outputs);
-    way->variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
+    find_layouts(c, id, way->variant); /* set_blocks() has the last word */
     for (size_t i = 0; i < node->num_inputs; i++) {
         const clv_tensor_id root =
             node->inputs[i] != CLV_NO_ID ? c->request->alias[node->inputs[i]] : CLV_NO_ID;
@@ -135,9 +141,10 @@ static clv_way fastest(chooser *c, clv_node_id id, bool has_layouts, double *out
             const bool is_last = way.variant == last.variant && way.setting == 0;
             const double us = is_last ? (double)NAN : known_us(c, call, &way, c->is_shipped[id]);
             c->is_compared[id] = c->is_compared[id] || !isnan(us);
-            if (!isnan(us) && us + inputs_us(c, id, &way) < best_us) {
+            const double with_us = isnan(us) ? us : us + inputs_us(c, id, &way);
+            if (with_us < best_us) {
                 best = way;
-                best_us = us + inputs_us(c, id, &way);
+                best_us = with_us;
                 own_us = us;
             }
         }
@@ -181,14 +188,9 @@ static bool operands_allow(chooser *c, clv_node_id id, const clv_variant *varian
 
 /* Whether a variant may take the node's tensors in blocks; its layouts are set then. */
 static bool set_blocks(chooser *c, clv_node_id id, clv_way way) {
-    const clv_node *node = &c->graph->nodes[id];
-    clv_layout *inputs = &c->inputs[c->first_input[id]];
-    clv_layout *outputs = &c->outputs[c->first_output[id]];
-    memset(inputs, 0, node->num_inputs * sizeof *inputs);
-    memset(outputs, 0, node->num_outputs * sizeof *outputs);
-    if (way.variant != NULL) {
-        way.variant->layouts(c->request->calls[id], &c->request->traits, inputs, outputs);
-        way = operands_allow(c, id, way.variant) ? way : (clv_way){.variant = NULL};
+    find_layouts(c, id, way.variant);
+    if (way.variant != NULL && !operands_allow(c, id, way.variant)) {
+        way = (clv_way){.variant = NULL};
     }
     c->blocks[id] = way;
     return way.variant != NULL;
